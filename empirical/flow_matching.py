@@ -1,0 +1,65 @@
+"""The optimal and the conditional flow-matching field at noised training points (Section A.2)."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from empirical.device import as_rows, resolve_device
+from empirical.noise import blocks
+from theory.domain import require
+
+Array = NDArray[np.float64]
+
+
+class Fields(NamedTuple):
+    """One row a query, each (queries,): what Lemma A.1 and Corollary A.2 speak of."""
+
+    self_weight: Array
+    """Posterior weight of the noised point."""
+    denoiser_error: Array
+    """``|m_t(y) - x_i|``, in units of the data."""
+    target_norm: Array
+    """``|x_i - Z|``, the length of the conditional field."""
+    cosine: Array
+    """Cosine between the optimal field u* and the conditional field u."""
+
+
+def fields(
+    train: ArrayLike | torch.Tensor,
+    index: int,
+    t: float,
+    *,
+    queries: int,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    stream: str = "flow",
+) -> Fields:
+    """Noise the training point at ``index`` to time t, again and again, and compare the two fields.
+
+    ``train`` (N, d) or (N, ...). Everything is computed in the clock of flow matching, from
+    ``y = (1 - t) Z + t x_i``, so that nothing of the conversion to sigma is taken for granted.
+    Raises ValueError unless 0 < t < 1. Source: Eq. 20, 21, 22.
+    """
+    require(0 < t < 1, "t", t, "must lie strictly between 0 and 1")
+    points = as_rows(train, resolve_device(device))
+    x = points[index]
+    parts = []
+    for block in blocks(seed, stream, queries, points.shape[1]):
+        z = torch.as_tensor(block.noise).to(points)
+        y = (1 - t) * z + t * x
+        # -|y - t x_j|^2 / (2 (1-t)^2), less what is common to all j
+        logits = (t * y @ points.T - t**2 * points.square().sum(1) / 2) / (1 - t) ** 2
+        weight = torch.softmax(logits, dim=1)
+        denoised = weight @ points  # Eq. 22
+        optimal = (denoised - y) / (1 - t)  # Eq. 21
+        conditional = x - z  # Eq. 20
+        row = (
+            weight[:, index],
+            torch.linalg.vector_norm(denoised - x, dim=1),
+            torch.linalg.vector_norm(conditional, dim=1),
+            torch.cosine_similarity(optimal, conditional, dim=1),
+        )
+        parts.append([column.double().cpu().numpy() for column in row])
+    return Fields(*(np.concatenate(columns)[:queries] for columns in zip(*parts, strict=True)))

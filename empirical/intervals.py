@@ -1,0 +1,104 @@
+"""Confidence intervals that hold at the sample size at hand, whatever the law of the data."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import beta
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with the interval that holds it with probability at least ``1 - alpha``.
+
+    ``mean``, ``low`` and ``high`` have one shape; ``n`` is the number of independent draws behind
+    each entry and 0 where nothing was drawn: the value is exact and the interval a point.
+    """
+
+    mean: Array
+    low: Array
+    high: Array
+    n: int
+    alpha: float
+    method: str
+
+
+def exact(value: ArrayLike) -> Estimate:
+    """An estimate that is no estimate: a value computed without sampling."""
+    value = np.asarray(value, np.float64)
+    return Estimate(value, value, value, n=0, alpha=0.0, method="exact")
+
+
+def proportion(successes: ArrayLike, n: int, alpha: float) -> Estimate:
+    """Clopper-Pearson interval of a probability from ``n`` independent trials.
+
+    ``successes`` of any shape; each entry's interval misses with probability at most ``alpha``.
+    Raises ValueError unless 0 <= successes <= n, n >= 1 and 0 < alpha < 1. Assumes independent
+    trials of one probability. Source: Clopper and Pearson 1934.
+    """
+    k = np.asarray(successes)
+    if n < 1 or not ((k >= 0) & (k <= n)).all():
+        raise ValueError(f"successes = {k} of n = {n}; counts must lie in [0, n], n >= 1")
+    _check_alpha(alpha)
+    low = np.where(k > 0, beta.ppf(alpha / 2, np.maximum(k, 1), n - k + 1), 0.0)
+    high = np.where(k < n, beta.isf(alpha / 2, k + 1, np.maximum(n - k, 1)), 1.0)
+    return Estimate(k / n, low, high, n, alpha, "Clopper-Pearson")
+
+
+def bounded_mean(samples: ArrayLike, alpha: float) -> Estimate:
+    """Betting interval of the mean of variables in [0, 1].
+
+    ``samples`` (n, ...), independent along the first axis; each entry's interval misses with
+    probability at most ``alpha``. A gambler who bets a predictable share on ``X - m`` has a capital
+    of expectation at most 1 if m is the mean, so by Ville's inequality m may be dropped once the
+    capital ever reaches ``2/alpha`` on either side. The share is the one that is best for the
+    variance seen so far. Both capitals are monotone in m, so the interval's ends are found by
+    bisection. Raises ValueError for values outside [0, 1], n < 1, or alpha not in (0, 1).
+    Source: Waudby-Smith and Ramdas 2024, hedged capital.
+    """
+    x = np.asarray(samples, np.float64)
+    n = len(x)
+    if n < 1 or not ((x >= 0) & (x <= 1)).all():
+        raise ValueError(f"{n} samples in [{x.min(initial=0)}, {x.max(initial=0)}]; need [0, 1]")
+    _check_alpha(alpha)
+    flat = x.reshape(n, -1)
+    bets = _bets(flat, alpha)
+    goal = np.log(2 / alpha)
+    low = _lower_end(flat, bets, goal)
+    high = 1 - _lower_end(1 - flat, bets, goal)  # the other side bets on 1 - X
+    mean = flat.mean(axis=0)
+    # Where the capital never reaches the goal the end is 0 or 1; the mean stays inside.
+    low, high = np.minimum(low, mean), np.maximum(high, mean)
+    shape = x.shape[1:]
+    method = "betting (hedged capital)"
+    return Estimate(mean.reshape(shape), low.reshape(shape), high.reshape(shape), n, alpha, method)
+
+
+def _check_alpha(alpha: float) -> None:
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha = {alpha} must lie strictly between 0 and 1")
+
+
+def _bets(x: Array, alpha: float) -> Array:
+    # Predictable: draw t is bet on with the variance of the draws before it, shrunk towards 1/4.
+    n = len(x)
+    count = np.arange(1, n + 1)[:, None]
+    mean = (0.5 + np.cumsum(x, axis=0)) / (count + 1)
+    spread = np.square(x - mean)
+    variance = (0.25 + np.cumsum(spread, axis=0)) / (count + 1)
+    before = np.vstack([np.full((1, x.shape[1]), 0.25), variance[:-1]])
+    return np.sqrt(2 * np.log(2 / alpha) / (n * before))
+
+
+def _lower_end(x: Array, bets: Array, goal: float, truncation: float = 0.75) -> Array:
+    # The smallest mean that the gambler on X > m cannot refute; the capital falls as m rises.
+    low, high = np.zeros(x.shape[1]), np.ones(x.shape[1])
+    for _ in range(50):
+        m = (low + high) / 2
+        share = np.minimum(bets, truncation / np.maximum(m, 1e-300))
+        wealth = np.cumsum(np.log1p(share * (x - m)), axis=0).max(axis=0)
+        refuted = wealth >= goal
+        low, high = np.where(refuted, m, low), np.where(refuted, high, m)
+    return low

@@ -1,0 +1,24 @@
+"""Where noised points fall around a centre, simulated with whole vectors (Lemma 4.5, Def 4.7)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from empirical.noise import blocks, generator
+
+Array = NDArray[np.float64]
+
+
+def squared_radii(
+    dimension: int, offset: float, *, queries: int, seed: int = 0, stream: str = "shell"
+) -> Array:
+    """``|Z + offset e|^2`` for standard normal Z and one random unit vector e, shape (queries,).
+
+    Offset 0 gives the chi-square law of Lemma 4.5; ``offset = r / sigma`` the noncentral one of
+    Def 4.7, in units of sigma. Drawn as vectors, so that nothing of the closed form is used.
+    """
+    direction = generator(seed, stream + "/direction").standard_normal(dimension)
+    shift = offset * direction / np.linalg.norm(direction)
+    squared = [
+        np.square(block.noise + shift).sum(1) for block in blocks(seed, stream, queries, dimension)
+    ]
+    return np.concatenate(squared)[:queries]

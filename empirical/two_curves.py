@@ -1,0 +1,96 @@
+"""The two curves that place the danger zone, with what surrounds them (Figures 3, 6 and 7)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from empirical import coverage, posterior
+from empirical.device import as_rows, resolve_device
+from empirical.intervals import Estimate, bounded_mean, exact, proportion
+from theory.coverage import lower_bound, upper_bound
+from theory.domain import require_positive
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Posterior weight and coverage of one training and one held-out set, over sigma.
+
+    Every field but ``sigmas`` and the raw draws is an :class:`~empirical.intervals.Estimate` whose
+    ``mean``, ``low`` and ``high`` have the shape (K,) of ``sigmas``. The intervals of one curve
+    hold at all K sigmas together with probability at least ``1 - alpha``.
+    """
+
+    sigmas: Array
+    max_weight: Estimate
+    """W_sigma(D) of Def 4.1."""
+    self_weight: Estimate
+    """Mean weight on the point that was noised (Figure 7)."""
+    coverage: Estimate
+    """C_sigma of Def 4.6, for the uniform law on the held-out points."""
+    coverage_lower: Estimate
+    """Theorem 4.8's lower bound for the same two sets: exact, nothing is drawn."""
+    coverage_upper: Estimate
+    """Theorem 4.8's upper bound over all pairs: exact, nothing is drawn."""
+    nearest: Array
+    """Distance of each held-out point to its nearest training point, (M,)."""
+    coverage_hits: NDArray[np.int64]
+    """Queries that fell into a shell, (K,), out of ``coverage.n``."""
+
+
+def curves(
+    train: ArrayLike | torch.Tensor,
+    test: ArrayLike | torch.Tensor,
+    sigmas: ArrayLike,
+    *,
+    c: float = 5.0,
+    weight_queries: int = 4000,
+    coverage_queries: int = 8000,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    alpha: float = 0.05,
+) -> Curves:
+    """Estimate the posterior weight and the shell coverage over a schedule of noise levels.
+
+    ``train`` (N, d) or (N, ...), ``test`` (M, ...) in the same units as ``sigmas`` (K,). ``alpha``
+    is the chance that any interval of one curve misses. The held-out points stand for the law p:
+    the coverage and its bounds are those of the uniform law on them, given both sets. Raises
+    ValueError for fewer than 2 training points, shapes that differ, values that are not finite,
+    sigma <= 0, or c outside (0, d/4]. Source: Def 4.1, Def 4.6, Theorem 4.8, E.2, E.3.
+    """
+    where = resolve_device(device)
+    points, held_out = as_rows(train, where), as_rows(test, where)
+    if len(points) < 2:
+        raise ValueError(f"train holds N = {len(points)} point; the weight needs at least 2")
+    if points.shape[1] != held_out.shape[1]:
+        raise ValueError(
+            f"train has d = {points.shape[1]} and test {held_out.shape[1]}; must agree"
+        )
+    sigmas = np.atleast_1d(np.asarray(sigmas, np.float64))
+    if sigmas.ndim > 1 or len(sigmas) == 0:
+        raise ValueError(f"sigmas of shape {sigmas.shape}; give (K,), at least one noise level")
+    require_positive("sigma", sigmas)
+    d, each = points.shape[1], alpha / len(sigmas)
+
+    pairs = coverage.distances(points, held_out, where)
+    nearest = pairs.min(axis=1)
+    largest, own = posterior.weights(
+        points, sigmas, queries=weight_queries, seed=seed, device=where
+    )
+    hits = coverage.hits(
+        points, held_out, sigmas, c=c, queries=coverage_queries, seed=seed, device=where
+    )
+    overlap = coverage.mean_overlap(pairs, sigmas, d, c)
+    return Curves(
+        sigmas=sigmas,
+        max_weight=bounded_mean(np.minimum(largest, 1), each),
+        self_weight=bounded_mean(np.minimum(own, 1), each),
+        coverage=proportion(hits, coverage_queries, each),
+        coverage_lower=exact(lower_bound(nearest, sigmas, d, c)),
+        coverage_upper=exact(upper_bound(overlap, len(points))),
+        nearest=nearest,
+        coverage_hits=hits,
+    )

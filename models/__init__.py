@@ -1,0 +1,5 @@
+"""Denoisers behind one call, ``denoiser(x, sigma) -> x_hat``."""
+
+from models.denoisers import Denoiser, EmpiricalDenoiser, GaussianDenoiser
+
+__all__ = ["Denoiser", "EmpiricalDenoiser", "GaussianDenoiser"]

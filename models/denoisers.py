@@ -1,0 +1,63 @@
+"""The seam of the project: every denoiser is a callable ``denoiser(x, sigma) -> x_hat``."""
+
+from typing import Protocol
+
+import torch
+from numpy.typing import ArrayLike
+
+from empirical.device import as_rows, resolve_device
+from empirical.posterior import posterior_mean
+
+
+class Denoiser(Protocol):
+    """Anything that turns noisy images into an estimate of the clean ones.
+
+    ``x`` (B, ...) is a batch at noise ``sigma``, a number or one per image (B,), in the units of
+    the data; the result has the shape of ``x``.
+    """
+
+    def __call__(self, x: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:
+        """Estimate the clean images behind ``x`` (B, ...) at noise ``sigma``."""
+        ...
+
+
+def per_image(sigma: torch.Tensor | float, x: torch.Tensor) -> torch.Tensor:
+    """Sigma as one value per image, (B,), on the device and in the precision of ``x``.
+
+    Raises ValueError unless sigma > 0 and is a number or has B entries.
+    """
+    levels = torch.as_tensor(sigma).to(x).reshape(-1)
+    if len(levels) not in (1, len(x)):
+        raise ValueError(f"sigma has {len(levels)} entries for {len(x)} images; give 1 or one each")
+    if not torch.compiler.is_compiling() and not (levels > 0).all():
+        raise ValueError(f"sigma = {float(levels.min())} must be above 0")
+    return levels.expand(len(x))
+
+
+class EmpiricalDenoiser:
+    """The empirical optimal denoiser ``m_sigma^D`` of a training set (Eq. 2 and 3)."""
+
+    def __init__(self, train: ArrayLike | torch.Tensor, device: str | torch.device = "auto"):
+        """Keep the training images, (N, d) or (N, ...), as rows in float64."""
+        self.points = as_rows(train, resolve_device(device))
+
+    def __call__(self, x: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:
+        """Posterior mean of the training images given ``x`` (B, ...), computed in float64."""
+        y = x.reshape(len(x), -1).to(self.points)
+        mean = posterior_mean(y, self.points, per_image(sigma, y))
+        return mean.reshape(x.shape).to(x)
+
+
+class GaussianDenoiser:
+    """The linear denoiser of a Gaussian, ``mu + S (S + sigma^2 I)^-1 (y - mu)`` (Eq. 7)."""
+
+    def __init__(self, mean: torch.Tensor, covariance: torch.Tensor):
+        """Keep the mean (d,) and the eigenvectors of the covariance (d, d)."""
+        self.mean = mean
+        self.eigenvalues, self.basis = torch.linalg.eigh(covariance)
+
+    def __call__(self, x: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:
+        """Posterior mean of the Gaussian given ``x`` (B, ...)."""
+        y = x.reshape(len(x), -1).to(self.mean) - self.mean
+        gain = self.eigenvalues / (self.eigenvalues + per_image(sigma, y)[:, None] ** 2)
+        return (self.mean + (y @ self.basis * gain) @ self.basis.T).reshape(x.shape).to(x)

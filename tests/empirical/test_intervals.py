@@ -1,0 +1,153 @@
+"""Clopper-Pearson against scipy, the betting interval against simulation and a direct account."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, norm
+
+from empirical.intervals import bounded_mean, exact, proportion
+
+SEED = 20260301
+ALPHA = 0.05
+REPLICATES = 800
+
+# Name, law on [0, 1], its mean.
+Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+LAWS: dict[str, tuple[Draw, float]] = {
+    "Bernoulli(0.01)": (lambda rng, shape: rng.binomial(1, 0.01, shape) * 1.0, 0.01),
+    "Bernoulli(0.5)": (lambda rng, shape: rng.binomial(1, 0.5, shape) * 1.0, 0.5),
+    "Beta(0.2, 0.2)": (lambda rng, shape: rng.beta(0.2, 0.2, shape), 0.5),
+    "near-constant": (lambda rng, shape: 0.3 + 0.001 * rng.random(shape), 0.3005),
+    "two points": (lambda rng, shape: np.where(rng.random(shape) < 0.05, 0.9, 0.1), 0.14),
+}
+
+
+@pytest.mark.parametrize("alpha", [0.05, 1e-6])
+@pytest.mark.parametrize("n", [1, 7, 60])
+def test_proportion_is_scipys_exact_interval(n: int, alpha: float) -> None:
+    ours = proportion(np.arange(n + 1), n, alpha)
+    for k in range(n + 1):
+        theirs = binomtest(k, n).proportion_ci(confidence_level=1 - alpha, method="exact")
+        # scipy finds the ends by bracketing, to about 1e-9.
+        assert ours.low[k] == pytest.approx(theirs.low, abs=1e-8)
+        assert ours.high[k] == pytest.approx(theirs.high, abs=1e-8)
+
+
+def test_proportion_ends_rise_with_the_count_and_widen_with_confidence() -> None:
+    loose, strict = (proportion(np.arange(101), 100, alpha) for alpha in (0.1, 1e-9))
+    for interval in (loose, strict):
+        assert (np.diff(interval.low) > 0).all()
+        assert (np.diff(interval.high) > 0).all()
+        assert interval.low[0] == 0
+        assert interval.high[-1] == 1
+    assert (strict.low[1:] < loose.low[1:]).all()
+    assert (strict.high[:-1] > loose.high[:-1]).all()
+
+
+@pytest.mark.parametrize("n", [3, 40, 200])
+@pytest.mark.parametrize("law", LAWS)
+def test_bounded_mean_misses_no_more_often_than_it_says(law, n, expect_rate) -> None:
+    draw, mean = LAWS[law]
+    interval = bounded_mean(draw(np.random.default_rng(SEED), (n, REPLICATES)), ALPHA)
+    missed = int(((interval.low > mean) | (interval.high < mean)).sum())
+    what = f"misses of the betting interval, {law}, {n} samples"
+    expect_rate(missed, REPLICATES, "<=", ALPHA, seed=SEED, what=what)
+
+
+def test_the_coverage_test_refutes_the_normal_interval() -> None:
+    # What the test above is there to catch: the usual interval of a mean, on rare events.
+    draw, mean = LAWS["Bernoulli(0.01)"]
+    x = draw(np.random.default_rng(SEED), (40, REPLICATES))
+    half = norm.isf(ALPHA / 2) * x.std(axis=0, ddof=1) / np.sqrt(len(x))
+    missed = int((np.abs(x.mean(axis=0) - mean) > half).sum())
+    assert binomtest(missed, REPLICATES, ALPHA, alternative="greater").pvalue < 1e-6
+
+
+@pytest.mark.parametrize("law", ["Bernoulli(0.01)", "near-constant", "two points"])
+def test_bounded_mean_is_shorter_than_hoeffding_where_the_variance_is_low(law) -> None:
+    n = 400
+    interval = bounded_mean(LAWS[law][0](np.random.default_rng(SEED), (n, 200)), ALPHA)
+    hoeffding = 2 * np.sqrt(np.log(2 / ALPHA) / (2 * n))
+    assert (interval.high - interval.low).max() < 0.8 * hoeffding
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_bounded_mean_is_symmetric(law) -> None:
+    x = LAWS[law][0](np.random.default_rng(SEED), (60, 50))
+    plain, mirrored = bounded_mean(x, ALPHA), bounded_mean(1 - x, ALPHA)
+    np.testing.assert_allclose(mirrored.low, 1 - plain.high, atol=1e-12)
+    np.testing.assert_allclose(mirrored.high, 1 - plain.low, atol=1e-12)
+
+
+def capital(x: np.ndarray, m: float, alpha: float) -> float:
+    """Largest log capital of the gambler on X > m, one bet after the other."""
+    log_capital, best, total, spread = 0.0, -math.inf, 0.5, 0.25
+    for t, value in enumerate(x.tolist()):
+        variance = 0.25 if t == 0 else spread / (t + 1)
+        share = math.sqrt(2 * math.log(2 / alpha) / (len(x) * variance))
+        log_capital += math.log(1 + min(share, 0.75 / m) * (value - m))
+        best = max(best, log_capital)
+        total += value
+        spread += (value - total / (t + 2)) ** 2
+    return best
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_bounded_mean_keeps_just_the_means_that_no_gambler_refutes(law) -> None:
+    x = LAWS[law][0](np.random.default_rng(SEED), (50,))
+    interval, goal = bounded_mean(x, ALPHA), math.log(2 / ALPHA)
+    low, high = float(interval.low), float(interval.high)
+    for m in np.linspace(0.001, 0.999, 60).tolist():
+        assert (capital(x, m, ALPHA) >= goal) == (m <= low), m
+        assert (capital(1 - x, 1 - m, ALPHA) >= goal) == (m >= high), m
+
+
+def test_bounded_mean_of_one_sample_says_nothing_and_of_many_equal_ones_much() -> None:
+    one = bounded_mean([[0.0, 0.4, 1.0]], ALPHA)
+    assert one.low.tolist() == [0, 0, 0]
+    assert one.high.tolist() == [1, 1, 1]
+    assert one.mean.tolist() == [0, 0.4, 1]
+    levels = np.array([0.0, 0.2, 0.5, 1.0])
+    many = bounded_mean(np.tile(levels, (5000, 1)), ALPHA)
+    assert (many.low <= levels).all()
+    assert (levels <= many.high).all()
+    assert (many.high - many.low < 0.005).all()
+
+
+def test_shapes_and_what_is_recorded() -> None:
+    x = np.random.default_rng(SEED).random((9, 2, 3))
+    mean = bounded_mean(x, 0.1)
+    assert mean.mean.shape == mean.low.shape == mean.high.shape == (2, 3)
+    assert (mean.n, mean.alpha) == (9, 0.1)
+    np.testing.assert_array_equal(mean.low[1, 2], bounded_mean(x[:, 1, 2], 0.1).low)
+    counted = proportion(np.array([[0, 1], [2, 3]]), 3, 0.1)
+    assert counted.low.shape == (2, 2)
+    assert (counted.n, counted.alpha, counted.method) == (3, 0.1, "Clopper-Pearson")
+    known = exact([0.25, 0.5])
+    assert known.low is known.high
+    assert (known.n, known.alpha, known.method) == (0, 0.0, "exact")
+
+
+@pytest.mark.parametrize(
+    ("samples", "value"),
+    [([0.5, 1.0001], "1.0001"), ([-0.2, 0.5], "-0.2"), ([0.5, math.nan], "nan"), ([], "0 samples")],
+)
+def test_bounded_mean_refuses_values_outside_its_range(samples, value) -> None:
+    with pytest.raises(ValueError, match=value):
+        bounded_mean(samples, ALPHA)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(-1, 5), (6, 5), (0, 0), (math.nan, 5)])
+def test_proportion_refuses_impossible_counts(successes, n) -> None:
+    with pytest.raises(ValueError, match=f"successes = {successes} of n = {n}"):
+        proportion(successes, n, ALPHA)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0, -0.1, math.nan])
+def test_both_refuse_an_alpha_outside_of_0_and_1(alpha) -> None:
+    with pytest.raises(ValueError, match=f"alpha = {alpha}"):
+        proportion(1, 5, alpha)
+    with pytest.raises(ValueError, match=f"alpha = {alpha}"):
+        bounded_mean([0.5], alpha)

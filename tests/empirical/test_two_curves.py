@@ -1,0 +1,130 @@
+"""The two curves by their public call: truth, reproducibility, forms of input, errors."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+
+import empirical
+from theory.coverage import overlap_probability
+
+SEED = 20260305
+SIGMAS = np.geomspace(0.05, 20, 8)
+FIELDS = ("max_weight", "self_weight", "coverage", "coverage_lower", "coverage_upper")
+
+
+@pytest.fixture(scope="module")
+def sets() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(SEED)
+    return rng.uniform(-1, 1, (30, 5, 4)), rng.uniform(-1, 1, (20, 5, 4))
+
+
+def run(train, test, sigmas=SIGMAS, **options):
+    few = {"weight_queries": 500, "coverage_queries": 700, "seed": SEED}
+    return empirical.curves(train, test, sigmas, **few | options)
+
+
+def assert_same(a, b) -> None:
+    np.testing.assert_array_equal(a.sigmas, b.sigmas)
+    for name in FIELDS:
+        for end in ("mean", "low", "high"):
+            np.testing.assert_array_equal(
+                getattr(getattr(a, name), end), getattr(getattr(b, name), end), err_msg=name
+            )
+
+
+def test_shapes_order_and_counts(sets) -> None:
+    curves = run(*sets)
+    np.testing.assert_array_equal(curves.sigmas, SIGMAS)
+    for name in FIELDS:
+        estimate = getattr(curves, name)
+        assert estimate.mean.shape == estimate.low.shape == estimate.high.shape == (8,)
+        assert (estimate.low >= 0).all()
+        assert (estimate.low <= estimate.mean).all()
+        assert (estimate.mean <= estimate.high).all()
+        assert (estimate.high <= 1).all()
+    assert [getattr(curves, name).n for name in FIELDS] == [500, 500, 700, 0, 0]
+    # One curve's intervals hold together: its error rate is split over the noise levels.
+    assert curves.max_weight.alpha == curves.coverage.alpha == 0.05 / 8
+    np.testing.assert_array_equal(curves.coverage_hits / 700, curves.coverage.mean)
+    assert (curves.max_weight.mean >= curves.self_weight.mean).all()
+
+
+def test_bounds_are_exact_for_the_two_sets(sets) -> None:
+    train, test = (images.reshape(len(images), -1) for images in sets)
+    curves = run(*sets)
+    pairs = np.linalg.norm(test[:, None] - train[None], axis=2)
+    np.testing.assert_allclose(curves.nearest, pairs.min(axis=1), atol=1e-13)
+    overlap = overlap_probability(pairs[:, :, None], SIGMAS, 20, 5.0)
+    nearest = overlap_probability(pairs.min(axis=1)[:, None], SIGMAS, 20, 5.0).mean(axis=0)
+    np.testing.assert_allclose(curves.coverage_lower.mean, nearest, rtol=1e-9)
+    union = np.minimum(1, 30 * overlap.mean(axis=(0, 1)))
+    np.testing.assert_allclose(curves.coverage_upper.mean, union, rtol=1e-7)
+    assert curves.coverage_upper.low is curves.coverage_upper.high
+
+
+def test_weight_curves_hold_the_exact_value_of_two_points() -> None:
+    # Def 4.1 at N = 2: the weight is the chance that the noised point is the nearer one.
+    train = np.array([[0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]])
+    exact = norm.cdf(2 / (2 * SIGMAS))
+    curves = run(train, train, c=1.0, weight_queries=4000, alpha=1e-6)
+    for name in ("max_weight", "self_weight"):
+        estimate = getattr(curves, name)
+        inside = (estimate.low <= exact) & (exact <= estimate.high)
+        # The own weight's mean is smaller, E sum_j w_j^2, but for very small and large sigma.
+        assert inside.all() == (name == "max_weight"), (name, SEED, 4000)
+        assert (estimate.high - estimate.low).max() < 0.1
+
+
+def test_coverage_holds_the_exact_value_where_it_is_known(sets) -> None:
+    # Copies of one training image: the union is one shell, and the lower bound is the coverage.
+    train = np.repeat(sets[0][:1], 3, axis=0)
+    curves = run(train, sets[1], coverage_queries=4000, alpha=1e-6)
+    exact = curves.coverage_lower.mean
+    inside = (curves.coverage.low <= exact) & (exact <= curves.coverage.high)
+    assert inside.all(), (SEED, 4000)
+    assert ((exact > 0.1) & (exact < 0.9)).any()  # else the comparison would be empty
+
+
+def test_same_seed_same_result(sets) -> None:
+    assert_same(run(*sets), run(*sets))
+    assert (run(*sets, seed=1).max_weight.mean != run(*sets).max_weight.mean).any()
+    assert (run(*sets, seed=1).coverage_hits != run(*sets).coverage_hits).any()
+
+
+def test_form_of_the_input_does_not_matter(sets) -> None:
+    train, test = (images.astype(np.float32) for images in sets)
+    expected = run(train.astype(np.float64).reshape(30, 20), test.astype(np.float64))
+    assert_same(run(train, test), expected)
+    assert_same(run(torch.tensor(train), torch.tensor(test), torch.as_tensor(SIGMAS)), expected)
+    assert_same(run(train.tolist(), test, SIGMAS.tolist(), device="cpu"), expected)
+
+
+def test_one_noise_level_gives_one_value(sets) -> None:
+    assert run(*sets, sigmas=0.7).coverage.mean.shape == (1,)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train": np.zeros((1, 20))}, "N = 1 point"),
+        ({"test": np.zeros((4, 21))}, "d = 20 and test 21"),
+        ({"train": np.full((3, 20), math.nan)}, "NaN"),
+        ({"test": np.full((3, 20), math.inf)}, "infinite"),
+        ({"test": np.zeros((0, 20))}, r"shape \(0, 20\)"),
+        ({"train": np.zeros(20)}, r"shape \(20,\)"),
+        ({"sigmas": [0.5, 0.0]}, r"sigma = 0\.0"),
+        ({"sigmas": [-1.0]}, r"sigma = -1\.0"),
+        ({"sigmas": [math.nan]}, "sigma = nan"),
+        ({"sigmas": []}, r"sigmas of shape \(0,\)"),
+        ({"c": 5.1}, r"c = 5\.1"),
+        ({"c": 0.0}, r"c = 0\.0"),
+        ({"alpha": 1.5}, r"alpha = "),
+        ({"device": "abacus"}, "device = abacus"),
+    ],
+)
+def test_bad_use_is_named_with_its_value(sets, change, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        run(**{"train": sets[0], "test": sets[1]} | change)
