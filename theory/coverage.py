@@ -4,14 +4,29 @@ Everything rests on one number, ``p_sigma(r)``: the chance that a point noised a
 a training image falls into that image's shell.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import chndtr
+from scipy.interpolate import CubicSpline
 
 from theory.domain import require, require_distance, require_positive
-from theory.shells import radii
+from theory.shells import inside, radii, shifted_probability
 
 Array = NDArray[np.float64]
+
+
+def covered(
+    distances: ArrayLike, sigma: ArrayLike, d: ArrayLike, c: ArrayLike = 5.0
+) -> NDArray[np.bool_]:
+    """Whether a noisy point lies in the union of the training points' shells.
+
+    ``distances`` (..., N) from it to every training point; ``sigma``, ``d`` and ``c`` broadcast
+    against (...,). All N shells are tried: the nearest point alone does not decide. Raises
+    ValueError as :func:`theory.shells.inside`. Source: Def 4.6, whose coverage is the mean of this.
+    """
+    sigma, d, c = (np.asarray(value, np.float64)[..., None] for value in (sigma, d, c))
+    return np.asarray(inside(distances, sigma, d, c).any(-1))
 
 
 def overlap_probability(
@@ -20,16 +35,18 @@ def overlap_probability(
     """``p_sigma(r) = P(sigma r_in <= |sigma Z + r e| <= sigma r_out)``, exactly.
 
     With ``lambda = (r/sigma)^2`` this is ``F(r_out^2; d, lambda) - F(r_in^2; d, lambda)``, F the
-    noncentral chi-square CDF. Broadcasts; distance and sigma share the data's units. Values below
-    1e-60 may come out as 0. Raises ValueError unless distance >= 0, sigma > 0 and 0 < c <= d/4.
+    noncentral chi-square CDF. Strictly falling in r and rising in sigma, from 0 to the shell's own
+    probability, which it has at r = 0. Broadcasts; distance and sigma share the data's units. All
+    digits down to 1e-300, see :func:`theory.shells.shifted_probability`. Raises ValueError unless
+    distance >= 0, sigma > 0 and 0 < c <= d/4.
     Source: Def 4.7, Lemmas B.4 and B.5; the closed form is ours.
     """
     distance, sigma = np.asarray(distance, np.float64), np.asarray(sigma, np.float64)
     require_distance("distance", distance)
     require_positive("sigma", sigma)
-    r_in, r_out = radii(d, c)
-    noncentrality = (distance / sigma) ** 2
-    return chndtr(r_out**2, d, noncentrality) - chndtr(r_in**2, d, noncentrality)
+    with np.errstate(over="ignore"):
+        shift = np.minimum(distance / sigma, 1e100)  # so far off that p is 0
+    return shifted_probability(shift, d, c)
 
 
 def lower_bound(nearest: ArrayLike, sigma: ArrayLike, d: int, c: float = 5.0) -> Array:
@@ -52,9 +69,9 @@ def upper_bound(mean_overlap: ArrayLike, n: ArrayLike) -> Array:
     Source: Theorem 4.8, right (the union bound).
     """
     mean_overlap, n = np.asarray(mean_overlap, np.float64), np.asarray(n, np.float64)
-    inside = (mean_overlap >= 0) & (mean_overlap <= 1)
-    require(inside, "mean_overlap", mean_overlap, "must be a probability")
-    require(n >= 1, "n", n, "must be at least 1 training point")
+    probability = (mean_overlap >= 0) & (mean_overlap <= 1)
+    require(probability, "mean_overlap", mean_overlap, "must be a probability")
+    require((n >= 1) & np.isfinite(n), "n", n, "must be at least 1 training point")
     return np.minimum(1, n * mean_overlap)
 
 
@@ -67,9 +84,74 @@ def expected_coverage(hit_probability: ArrayLike, n: ArrayLike) -> Array:
     """
     q, n = np.asarray(hit_probability, np.float64), np.asarray(n, np.float64)
     require((q >= 0) & (q <= 1), "hit_probability", q, "must be a probability")
-    require(n >= 1, "n", n, "must be at least 1 training point")
+    require((n >= 1) & np.isfinite(n), "n", n, "must be at least 1 training point")
     with np.errstate(divide="ignore"):
         return -np.expm1(n * np.log1p(-q))
+
+
+def conditional_mean(phi: ArrayLike, probability: ArrayLike) -> Array:
+    """``g(x) = E phi(x, Y)``, which is ``E[phi(X, Y) | X = x]`` for independent X and Y.
+
+    ``phi`` (..., K) over the K values of Y, ``probability`` (K,) their law; returns (...,). Raises
+    ValueError unless the probabilities are not below 0 and sum to 1. Source: Lemma B.2.
+    """
+    phi, probability = np.asarray(phi, np.float64), np.asarray(probability, np.float64)
+    require(probability >= 0, "probability", probability, "must not be below 0")
+    total = probability.sum(-1)
+    require(np.abs(total - 1) <= 1e-12, "sum of probability", total, "must be 1")
+    return phi @ probability
+
+
+def bonferroni_lower(s1: ArrayLike, s2: ArrayLike) -> Array:
+    """Bonferroni's lower bound ``max(0, S1 - S2)`` on the coverage.
+
+    ``S1 = sum_i P(A_i)`` is the mean number V of shells that hold the noisy point and ``S2 =
+    sum_{i<j} P(A_i A_j) = E V(V - 1)/2``; for N i.i.d. training points ``S1 = N E q(Y)`` and
+    ``S2 = N(N - 1)/2 E q(Y)^2``. Proof: ``1[V >= 1] >= V - V(V - 1)/2`` for whole V >= 0.
+    Broadcasts. Raises ValueError unless s1 >= 0 and s2 >= 0. Source: ours, for Theorem 4.8.
+    """
+    s1, s2 = _moments(s1, s2)
+    return np.maximum(0, s1 - s2)
+
+
+def dawson_sankoff_lower(s1: ArrayLike, s2: ArrayLike) -> Array:
+    """Dawson and Sankoff's lower bound on the coverage from S1 and S2.
+
+    ``2 S1 / (k + 1) - 2 S2 / (k (k + 1))`` at ``k = 1 + floor(2 S2 / S1)``. Proof: for whole V and
+    k the mean of ``f(V) = 2V/(k + 1) - V(V - 1)/(k (k + 1))`` is that bound, f(0) = 0 and
+    ``1 - f(V) = (V - k)(V - k - 1)/(k (k + 1)) >= 0``. This k is the best one, and k = 1 is
+    Bonferroni's: never weaker than it. Equality where V is 0, k or k + 1; neither above nor below
+    the nearest-neighbour bound in general. Arguments, broadcasting and errors as
+    :func:`bonferroni_lower`. Source: Dawson and Sankoff 1967; for Theorem 4.8 ours.
+    """
+    s1, s2 = _moments(s1, s2)
+    s2_per_s1 = np.divide(s2, s1, out=np.zeros(np.broadcast(s1, s2).shape), where=s1 > 0)
+    k = 1 + np.floor(2 * s2_per_s1)  # a k rounded off by one still gives a bound
+    return np.clip(2 / (k + 1) * (s1 - s2 / k), 0, 1)
+
+
+def second_order_upper(s1: ArrayLike, s2: ArrayLike, n: ArrayLike) -> Array:
+    """Upper bound ``min(1, S1 - 2 S2 / N)`` on the coverage.
+
+    Proof: ``f(V) = V - V(V - 1)/N`` is 0 at V = 0 and ``f(V) - 1 = (V - 1)(N - V)/N >= 0`` for V =
+    1..N; its mean is the bound. Never weaker than Theorem 4.8's ``min(1, S1)``. Equality where V
+    is 0, 1 or N. Arguments as :func:`bonferroni_lower`; broadcasts. Raises ValueError unless
+    n >= 1, 0 <= s1 <= n and 0 <= s2 <= s1 (n - 1)/2. Source: ours, for Theorem 4.8.
+    """
+    s1, s2 = _moments(s1, s2)
+    n = np.asarray(n, np.float64)
+    require(n >= 1, "n", n, "must be at least 1 training point")
+    slack = 1 + 1e-12  # sums of N probabilities round
+    require(s1 <= n * slack, "s1", s1, "must not be above n")
+    require(2 * s2 <= s1 * (n - 1) * slack, "s2", s2, "must not be above s1 (n - 1) / 2")
+    return np.minimum(1, s1 - 2 * s2 / n)
+
+
+def _moments(s1: ArrayLike, s2: ArrayLike) -> tuple[Array, Array]:
+    s1, s2 = np.asarray(s1, np.float64), np.asarray(s2, np.float64)
+    require(s1 >= 0, "s1", s1, "must not be below 0")
+    require(s2 >= 0, "s2", s2, "must not be below 0")
+    return s1, s2
 
 
 def half_coverage_sigma(nearest: ArrayLike, d: ArrayLike, c: ArrayLike = 5.0) -> Array:
@@ -84,3 +166,37 @@ def half_coverage_sigma(nearest: ArrayLike, d: ArrayLike, c: ArrayLike = 5.0) ->
     d, c = np.asarray(d, np.float64), np.asarray(c, np.float64)
     radii(d, c)
     return nearest / np.sqrt(2 * np.sqrt(c * d) + 2 * c)
+
+
+def mean_overlap(distances: ArrayLike, sigma: ArrayLike, d: int, c: float = 5.0) -> Array:
+    """Mean of ``p_sigma`` over all given distances, for many pairs and several sigmas.
+
+    ``distances`` of any shape, ``sigma`` (K,); returns (K,). All pairs, no sampling: at small sigma
+    a few close pairs carry the whole mean. ``p_sigma(r)`` depends on r/sigma alone, so one table of
+    the exact law serves all; its cubic is right to 1e-8 of each value, and pairs whose overlap is
+    below 1e-60 count as 0. Raises as :func:`overlap_probability`. Source: Theorem 4.8, right: the
+    two-sample U-statistic of ``p_sigma``.
+    """
+    pairs = np.sort(np.asarray(distances, np.float64), axis=None)
+    require_distance("distance", pairs)
+    levels = np.atleast_1d(np.asarray(sigma, np.float64))
+    require_positive("sigma", levels)
+    table, reach = _overlap_table(d, c)
+    means = []
+    for level in levels.tolist():
+        near = pairs[: np.searchsorted(pairs, reach * level)]
+        means.append(np.exp(table(near / level)).sum() / len(pairs))
+    # Rounding may lift a mean of probabilities above 1 by a few units in the last place.
+    return np.minimum(1, np.array(means))
+
+
+@lru_cache(maxsize=8)
+def _overlap_table(d: int, c: float) -> tuple[CubicSpline, float]:
+    # log p over r/sigma, up to where p falls under 1e-60.
+    end = 8.0
+    while overlap_probability(end, 1.0, d, c) > 1e-60:
+        end *= 1.25
+    knots = np.arange(0, end, 0.02)
+    values = overlap_probability(knots, 1.0, d, c)
+    last = int(np.argmax(values <= 1e-60)) or len(values)
+    return CubicSpline(knots[:last], np.log(values[:last])), float(knots[last - 1])

@@ -7,9 +7,11 @@ With ``y = x_i + sigma Z`` and ``xi_j = <Z, (x_j - x_i) / d_ij> ~ N(0, 1)`` the 
 All of this module follows from that identity: ``log t_j ~ N(-u^2/2, u^2)`` with ``u = d_ij/sigma``.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import log_softmax, ndtr, ndtri, ndtri_exp
+from scipy.special import log_ndtr, log_softmax, logsumexp, ndtr, ndtri, ndtri_exp
 
 from theory.domain import require, require_distance, require_positive
 
@@ -23,13 +25,19 @@ def weights(y: ArrayLike, points: ArrayLike, sigma: ArrayLike) -> Array:
     """Posterior weights ``softmax_i(-|y - x_i|^2 / (2 sigma^2))`` of the training points.
 
     ``y`` (..., d), ``points`` (N, d), ``sigma`` a scalar or (...,); returns (..., N). Direct
-    differences in float64: the reference, not the fast way. Source: Eq. 3.
+    differences in float64: the reference, not the fast way. Raises ValueError unless sigma > 0.
+    Source: Eq. 3.
     """
     y, points = np.asarray(y, np.float64), np.asarray(points, np.float64)
     sigma = np.asarray(sigma, np.float64)
     require_positive("sigma", sigma)
-    squared = np.square(y[..., None, :] - points).sum(-1)
-    return np.exp(log_softmax(-squared / (2 * sigma[..., None] ** 2), axis=-1))
+    offsets = y[..., None, :] - points
+    nearest = np.square(offsets).sum(-1).argmin(-1)[..., None, None]
+    best = np.take_along_axis(offsets, nearest, axis=-2)
+    # Only how much farther than the nearest: the squared distances themselves are about d sigma^2,
+    # and their rounding would be seen in every weight.
+    farther = ((offsets - best) * (offsets + best)).sum(-1)
+    return np.exp(log_softmax(-farther / (2 * sigma[..., None] ** 2), axis=-1))
 
 
 def log_odds(n: ArrayLike, w: ArrayLike) -> Array:
@@ -38,9 +46,13 @@ def log_odds(n: ArrayLike, w: ArrayLike) -> Array:
     Broadcasts. Raises ValueError unless N >= 2 and 1/N < w < 1.
     """
     n, w = np.asarray(n, np.float64), np.asarray(w, np.float64)
-    require(n >= 2, "n", n, "must be at least 2 training points")
+    require((n >= 2) & np.isfinite(n), "n", n, "must be at least 2 training points")
     require((w < 1) & (n * w > 1), "w", w, "must lie strictly between 1/N and 1")
-    return np.log1p((n * w - 1) / (1 - w))  # the plain form loses digits as w nears 1/N
+    # The plain form loses digits as w nears 1/N. So does N w - 1, unless N w is exact: here N times
+    # the first 24 bits of w is, up to N = 2^29.
+    head = w.astype(np.float32).astype(np.float64)
+    excess = (n * head - 1) + n * (w - head)
+    return np.log1p(excess / (1 - w))
 
 
 def union_quantile(n: ArrayLike, delta: ArrayLike) -> Array:
@@ -49,7 +61,7 @@ def union_quantile(n: ArrayLike, delta: ArrayLike) -> Array:
     Broadcasts; delta down to 1e-300. Raises ValueError unless N >= 2 and 0 < delta < 1.
     """
     n, delta = np.asarray(n, np.float64), np.asarray(delta, np.float64)
-    require(n >= 2, "n", n, "must be at least 2 training points")
+    require((n >= 2) & np.isfinite(n), "n", n, "must be at least 2 training points")
     require((delta > 0) & (delta < 1), "delta", delta, "must lie strictly between 0 and 1")
     share = delta / (n - 1)
     log_share = np.log(delta) - np.log(n - 1)
@@ -67,8 +79,9 @@ def sigma_plus(d_max: ArrayLike, n: ArrayLike, w: ArrayLike, delta: ArrayLike) -
 
     ``sigma_plus = d_max (z + sqrt(z^2 + 2L)) / (2L)``, the positive root of
     ``2L u^2 - 2z u - 1 = 0`` at ``u = sigma / d_max``. Broadcasts; units of ``d_max``, the distance
-    from x_i to its farthest training point. Raises ValueError unless d_max >= 0, N >= 2,
-    1/N < w < 1 and 0 < delta < 1. Equality at N = 2. Source: Theorem 4.2, part 1.
+    from x_i to its farthest training point. Falls as w or delta rises; with N it may rise or fall.
+    Raises ValueError unless d_max >= 0, N >= 2, 1/N < w < 1 and 0 < delta < 1. Equality at N = 2.
+    Source: Theorem 4.2, part 1.
     """
     d_max = np.asarray(d_max, np.float64)
     require_distance("d_max", d_max)
@@ -81,8 +94,10 @@ def sigma_minus(d_min: ArrayLike, n: ArrayLike, w: ArrayLike, delta: ArrayLike) 
 
     ``sigma_minus = d_min / (z + sqrt(z^2 + 2L))``, the positive root of ``2L u^2 + 2z u - 1 = 0``
     at ``u = sigma / d_min``. Broadcasts; units of ``d_min``, the distance from x_i to its nearest
-    other training point (0 for a duplicate: nothing is certified). Raises ValueError unless
-    d_min >= 0, N >= 2, 1/N < w < 1 and 0 < delta < 1. Equality at N = 2.
+    other training point (0 for a duplicate: nothing is certified). Rises with delta, falls in w and
+    N. Where z >= 0 it is not above :func:`sigma_plus` of the same w; z < 0 takes N = 2 and
+    delta > 1/2, and then it is: between the two both parts hold, each with a chance below 1/2.
+    Raises ValueError unless d_min >= 0, N >= 2, 1/N < w < 1 and 0 < delta < 1. Equality at N = 2.
     Source: Theorem 4.2, part 2.
     """
     d_min = np.asarray(d_min, np.float64)
@@ -95,15 +110,17 @@ def margin(distance: ArrayLike, sigma: ArrayLike, log_odds: ArrayLike) -> Array:
     """``tau = d / (2 sigma) - L sigma / d``: how far a term of Eq. 9 lies below ``e^-L``.
 
     In standard deviations of xi; falls with sigma and rises with d, which is what makes the
-    nearest point decide (Theorem 4.2, Lemma A.1). Broadcasts; -inf at distance 0.
-    Raises ValueError unless d >= 0 and sigma > 0.
+    nearest point decide (Theorem 4.2, Lemma A.1). Broadcasts; at distance 0 it is -inf, 0 or inf
+    as L is above, at or below 0. Near its zero the error is one of rounding d and sigma: a few
+    units in the last place of ``d / (2 sigma)``. Raises ValueError unless d >= 0 and sigma > 0.
     """
     distance, sigma = np.asarray(distance, np.float64), np.asarray(sigma, np.float64)
     require_distance("distance", distance)
     require_positive("sigma", sigma)
-    u = distance / sigma
-    with np.errstate(divide="ignore"):
-        return np.where(u > 0, u / 2 - log_odds / u, -np.inf * np.sign(log_odds))
+    log_odds = np.asarray(log_odds, np.float64)
+    u = np.abs(distance / sigma)  # at distance -0.0 the sign would turn the margin over
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        return u / 2 - np.where(log_odds == 0, 0, log_odds / u)
 
 
 def below_probability(distances: ArrayLike, sigma: ArrayLike, w: ArrayLike) -> Array:
@@ -125,10 +142,119 @@ def below_probability(distances: ArrayLike, sigma: ArrayLike, w: ArrayLike) -> A
     n = distances.shape[-1] + 1
     union = ndtr(-margin(distances, sigma, log_odds(n, w))).sum(-1)
     logit = np.log(w) - np.log1p(-w)
-    truncated = ndtr(-margin(distances, sigma, logit)) + np.exp(logit) * ndtr(
-        -margin(distances, sigma, -logit)
+    # In logs: where the second normal tail underflows, e^l may still lift it into view.
+    truncated = ndtr(-margin(distances, sigma, logit)) + np.exp(
+        logit + log_ndtr(-margin(distances, sigma, -logit))
     )
     return np.minimum(1, np.minimum(union, truncated.sum(-1)))
+
+
+def split_probability(distances: ArrayLike, sigma: ArrayLike, w: ArrayLike) -> Array:
+    """Upper bound on ``P(w_i < w)`` by a union bound whose shares of S suit the distances.
+
+    Arguments as :func:`below_probability`. For any ``s_j`` that sum to ``S = (1 - w)/w`` or less,
+    ``sum_j t_j > S`` needs some ``t_j > s_j``: ``P <= sum_j Phi(-(u_j/2 + log s_j / u_j))``. It
+    is stationary where ``log s_j = u_j^2 (sqrt(2 - 2 (m + log u_j)/u_j^2) - 3/2)``, m the
+    multiplier, found by bisection; shares above 1 are cut to 1, so that the bound for the same
+    shares rises with sigma. It beats :func:`below_probability` where delta is small. Capped at 1,
+    and 1 where a distance is below ``sigma / 1000``. Source: ours.
+    """
+    distances = np.asarray(distances, np.float64)
+    sigma, w = np.asarray(sigma, np.float64)[..., None], np.asarray(w, np.float64)[..., None]
+    require_distance("distances", distances)
+    require_positive("sigma", sigma)
+    log_odds(distances.shape[-1] + 1, w)  # for its domain
+    u = np.maximum(distances / sigma, 1e-3)
+    squared, log_u, log_sum = u**2, np.log(u), np.log1p(-w) - np.log(w)
+
+    def log_shares(m: Array) -> Array:
+        return squared * (np.sqrt(np.maximum(0, 2 - 2 * (m + log_u) / squared)) - 1.5)
+
+    low = (-squared / 8 - log_u).min(-1, keepdims=True)  # all shares at least 1
+    high = (squared - log_u).max(-1, keepdims=True)  # all as small as they get
+    for _ in range(40):
+        m = (low + high) / 2
+        over = np.exp(np.minimum(log_shares(m), 700)).sum(-1, keepdims=True) > np.exp(log_sum)
+        low, high = np.where(over, m, low), np.where(over, high, m)
+    shares = log_shares(high)
+    shares = np.minimum(0, shares + log_sum - logsumexp(shares, axis=-1, keepdims=True))
+    bound = np.minimum(1, ndtr(-(u / 2 + shares / u)).sum(-1))
+    return np.where((u > 1e-3).all(-1), bound, 1.0)
+
+
+def above_probability(distances: ArrayLike, sigma: ArrayLike, w: ArrayLike) -> Array:
+    """Upper bound on ``P(w_i > w)`` from all distances of x_i (sharper than Theorem 4.2).
+
+    ``distances`` (..., N - 1) from x_i to every other point; ``sigma``, ``w`` broadcast against
+    (...,). With ``S = (1 - w) / w``, the weight is above w exactly where ``sum_j t_j < S``. Then
+    fewer than m of the ``t_j`` reach ``S/m``, so of any k of them ``k - m + 1`` or more lie below
+    it, and by Markov ``P <= sum_{j in k} P(t_j < S/m) / (k - m + 1)``. Returns the least of these
+    over the k nearest points and a grid of ``m >= S``, capped at 1; it falls with sigma. At
+    ``m = k = N - 1`` it is the union bound of Eq. 10. Source: ours.
+    """
+    distances = np.sort(np.asarray(distances, np.float64), axis=-1)
+    sigma, w = np.asarray(sigma, np.float64)[..., None], np.asarray(w, np.float64)[..., None]
+    others = distances.shape[-1]
+    log_odds(others + 1, w)  # for its domain
+    best = np.ones(np.broadcast_shapes(distances[..., 0].shape, sigma[..., 0].shape, w.shape[:-1]))
+    for m in np.unique(np.geomspace(1, others, 13).round().astype(int)):
+        level = np.log(m * w / (1 - w))  # of m = N - 1 it is L
+        below = ndtr(margin(distances, sigma, np.maximum(level, 0))).cumsum(-1)
+        counts = np.arange(1, others - m + 2)
+        bound = (below[..., m - 1 :] / counts).min(-1)
+        best = np.where(level[..., 0] >= 0, np.minimum(best, bound), best)
+    return best
+
+
+def sigma_plus_from_distances(distances: ArrayLike, w: ArrayLike, delta: ArrayLike) -> Array:
+    """Noise level from which on :func:`above_probability` is at most ``delta``.
+
+    ``distances`` (..., N - 1), ``w`` and ``delta`` broadcast against (...,). Never above
+    :func:`sigma_plus`, by bisection to 12 digits; 0 where every noise level has it. Raises as
+    :func:`sigma_plus`. Source: ours.
+    """
+    distances, delta = np.asarray(distances, np.float64), np.asarray(delta, np.float64)
+    paper = sigma_plus(distances.max(-1), distances.shape[-1] + 1, w, delta)
+    top = np.where(paper > 0, paper, 1)
+
+    def certified(sigma: Array) -> NDArray[np.bool_]:
+        return above_probability(distances, sigma, w) <= delta
+
+    bottom = top * 1e-12
+    threshold = np.where(certified(bottom), 0, _frontier(certified, top, bottom))
+    return np.where(paper > 0, threshold, 0)
+
+
+def sigma_minus_from_distances(distances: ArrayLike, w: ArrayLike, delta: ArrayLike) -> Array:
+    """Noise level up to which the least bound on ``P(w_i < w)`` is at most ``delta``.
+
+    The bounds are :func:`below_probability` and :func:`split_probability`.
+    ``distances`` (..., N - 1), ``w`` and ``delta`` broadcast against (...,). Never below
+    :func:`sigma_minus`, by bisection to 12 digits; 0 for a duplicate. Raises as
+    :func:`sigma_minus`. Source: ours; both bounds rise with sigma (each t_j is a martingale in
+    ``u^2``, and ``min(1, t/S)`` is concave).
+    """
+    distances, delta = np.asarray(distances, np.float64), np.asarray(delta, np.float64)
+    paper = sigma_minus(distances.min(-1), distances.shape[-1] + 1, w, delta)
+    bottom = np.where(paper > 0, paper, 1)
+
+    def certified(sigma: Array) -> NDArray[np.bool_]:
+        held = below_probability(distances, sigma, w) <= delta
+        return held if held.all() else held | (split_probability(distances, sigma, w) <= delta)
+
+    top = 2 * bottom
+    while np.any(still := certified(top) & (paper > 0)):  # it fails in the end: the bound nears 1
+        top = np.where(still, 2 * top, top)
+    return np.where(paper > 0, _frontier(certified, bottom, top), 0)
+
+
+def _frontier(holds: Callable[[Array], NDArray[np.bool_]], good: Array, bad: Array) -> Array:
+    # The last level between good and bad at which ``holds``, by bisection of log sigma.
+    for _ in range(48):
+        middle = np.sqrt(good) * np.sqrt(bad)
+        held = holds(middle)
+        good, bad = np.where(held, middle, good), np.where(held, bad, middle)
+    return good
 
 
 def decoding_error(distances: ArrayLike, sigma: ArrayLike) -> Array:

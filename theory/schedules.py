@@ -23,12 +23,16 @@ def edm_sigmas(
     """
     require(n >= 2, "n", n, "must be at least 2")
     require_positive("sigma_min", sigma_min)
+    require_positive("sigma_max", sigma_max)
     require(sigma_max > sigma_min, "sigma_max", sigma_max, "must be above sigma_min")
     require_positive("rho", rho)
     ramp = np.arange(n) / (n - 1)
-    start, end = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
-    sigmas = (start + ramp * (end - start)) ** rho
-    sigmas[0], sigmas[-1] = sigma_max, sigma_min  # the powers round; the ends are given
+    # sigma_max (1 + ramp ((sigma_min/sigma_max)^(1/rho) - 1))^rho in logs: the powers themselves
+    # round off rho units in the last place, and overflow where rho is small.
+    drop = np.expm1((np.log(sigma_min) - np.log(sigma_max)) / rho)
+    with np.errstate(divide="ignore"):
+        sigmas = sigma_max * np.exp(rho * np.log1p(ramp * drop))
+    sigmas[0], sigmas[-1] = sigma_max, sigma_min  # the ends are given
     return sigmas
 
 
@@ -86,8 +90,13 @@ def sigma_to_log_snr(sigma: ArrayLike) -> Array:
 
 
 def log_snr_to_sigma(log_snr: ArrayLike) -> Array:
-    """Noise level ``exp(-log_snr / 2)`` of a log signal-to-noise ratio."""
-    return np.exp(-np.asarray(log_snr, dtype=np.float64) / 2)
+    """Noise level ``exp(-log_snr / 2)`` of a log signal-to-noise ratio.
+
+    Raises ValueError unless log_snr lies in [-1400, 1400], where sigma is a float64.
+    """
+    log_snr = np.asarray(log_snr, dtype=np.float64)
+    require(np.abs(log_snr) <= 1400, "log_snr", log_snr, "must lie in [-1400, 1400]")
+    return np.exp(-log_snr / 2)
 
 
 def alpha_bar_to_sigma(alpha_bar: ArrayLike) -> Array:

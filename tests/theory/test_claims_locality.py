@@ -1,0 +1,251 @@
+"""Theorem 4.10, Lemmas D.1 and D.3, and the torus: symbols, numbers, steps that can fail."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import sympy as sp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from theory import locality
+from theory.claims.locality import CLAIMS
+from theory.proofs import locality as proofs
+from theory.proofs import torus
+
+SIGMAS = st.floats(0.05, 20)
+
+
+def even(values):
+    """A spectrum that its mirror image in every axis at once leaves as it is."""
+    values = np.asarray(values, float)
+    axes = tuple(range(values.ndim))
+    return (values + np.roll(np.flip(values), 1, axis=axes)) / 2
+
+
+def spectrum(shape, seed):
+    # Some frequencies are empty and the others spread over orders of magnitude.
+    rng = np.random.default_rng(seed)
+    return even(rng.lognormal(0, 2, shape) * (rng.random(shape) < 0.7))
+
+
+def dense(eigenvalues):
+    """The (block-)circulant covariance with these eigenvalues, pixels in row-major order."""
+    shape = eigenvalues.shape
+    block = np.fft.ifftn(eigenvalues).real
+    pixels = np.array(list(product(*map(range, shape))))
+    gaps = (pixels[None] - pixels[:, None]) % shape
+    return block[tuple(np.moveaxis(gaps, -1, 0))]
+
+
+def test_the_expressions_are_the_numeric_functions():
+    p, d, sigma = proofs, 10, 0.8
+    eigenvalues = spectrum((d,), 3)
+    mu = locality.shrinkage(eigenvalues, sigma)
+    variation = sp.lambdify((p.d, p.mu), p.total_variation, "math")
+    kernel = sp.lambdify((p.d, p.rho, p.mu), p.kernel, "math")
+    bound = sp.lambdify((p.tv, p.d, p.rho), p.sensitivity_bound, "math")
+    harmonic = sp.lambdify((p.tv, p.rho), p.harmonic_bound, "math")
+    tv = locality.total_variation(eigenvalues, sigma)
+    assert tv == pytest.approx(variation(d, mu), rel=1e-13)
+    rho = np.arange(1, d // 2 + 1)
+    exact = [abs(kernel(d, int(r), mu)) for r in rho]
+    np.testing.assert_allclose(locality.sensitivity(eigenvalues, sigma, rho), exact, rtol=1e-12)
+    bounds = locality.sensitivity_bound(eigenvalues, sigma, rho)
+    np.testing.assert_allclose(bounds, [bound(tv, d, r) for r in rho], rtol=1e-13)
+    bounds = locality.harmonic_bound(eigenvalues, sigma, rho)
+    np.testing.assert_allclose(bounds, [harmonic(tv, r) for r in rho], rtol=1e-13)
+    row = np.fft.ifft(eigenvalues).real
+    value = sp.lambdify((p.k, p.size, p.row), p.eigenvalue, "math")
+    np.testing.assert_allclose(
+        locality.circulant_eigenvalues(even(row)), [value(k, d, row) for k in range(d)], atol=1e-12
+    )
+    jacobian = sp.lambdify((p.s1, p.s2, p.s12, p.sigma), p.jacobian, "numpy")
+    covariance = np.array([[2.0, 0.7], [0.7, 0.5]])
+    np.testing.assert_allclose(
+        locality.gaussian_jacobian(covariance, sigma), jacobian(2.0, 0.5, 0.7, sigma), rtol=1e-12
+    )
+
+
+def test_torus_expressions_are_the_numeric_function():
+    p, sigma = torus, 0.6
+    names = (p.tv1, p.tv2, p.mixed, p.n1, p.n2, p.rho1, p.rho2)
+    row, column, both = (
+        sp.lambdify(names, expression, "math")
+        for expression in (p.row_bound, p.column_bound, p.mixed_bound)
+    )
+    for seed in range(3):
+        eigenvalues = spectrum((6, 5), seed)
+        mu = eigenvalues / (eigenvalues + sigma**2)
+        parts = [np.abs(np.array(part, float)).sum() for part in p.differences(sp.Matrix(mu))]
+        for rho1, rho2 in ((0, 2), (3, 0), (1, 1), (3, 2)):
+            values = (*parts, 6, 5, rho1, rho2)
+            expected = min(
+                row(*values) if rho1 else np.inf,
+                column(*values) if rho2 else np.inf,
+                both(*values) if rho1 and rho2 else np.inf,
+            )
+            numeric = locality.torus_sensitivity_bound(eigenvalues, sigma, rho1, rho2)
+            assert numeric == pytest.approx(expected, rel=1e-12)
+
+
+@given(st.integers(2, 24), SIGMAS, st.integers(0, 2**31))
+def test_bounds_hold_for_the_dense_jacobian(d, sigma, seed):
+    eigenvalues = spectrum((d,), seed)
+    jacobian = np.abs(locality.gaussian_jacobian(dense(eigenvalues), sigma)[0])
+    rho = np.arange(1, d // 2 + 1)
+    sharp = locality.sensitivity_bound(eigenvalues, sigma, rho)
+    assert (jacobian[rho] <= sharp * (1 + 1e-9) + 1e-12).all()
+    assert (sharp <= locality.harmonic_bound(eigenvalues, sigma, rho) * (1 + 1e-12)).all()
+    np.testing.assert_allclose(
+        locality.sensitivity(eigenvalues, sigma, rho), jacobian[rho], atol=1e-10
+    )
+
+
+@given(st.integers(1, 7), st.integers(2, 7), SIGMAS, st.integers(0, 2**31))
+def test_torus_bound_holds_for_the_dense_jacobian(n1, n2, sigma, seed):
+    eigenvalues = spectrum((n1, n2), seed)
+    jacobian = np.abs(locality.gaussian_jacobian(dense(eigenvalues), sigma)[0]).reshape(n1, n2)
+    for a, b in product(range(n1), range(n2)):
+        if a or b:
+            rho = min(a, n1 - a), min(b, n2 - b)
+            bound = locality.torus_sensitivity_bound(eigenvalues, sigma, *rho)
+            assert jacobian[a, b] <= bound * (1 + 1e-9) + 1e-12
+
+
+def test_a_torus_of_one_row_is_the_cycle():
+    eigenvalues = spectrum((1, 9), 5)
+    rho = np.arange(1, 5)
+    np.testing.assert_allclose(
+        locality.torus_sensitivity_bound(eigenvalues, 0.7, 0, rho),
+        locality.sensitivity_bound(eigenvalues[0], 0.7, rho),
+        rtol=1e-13,
+    )
+
+
+def test_stacks_of_spectra_and_sigmas_broadcast():
+    stack = np.stack([spectrum((4, 6), seed) for seed in range(3)])
+    sigmas = np.array([0.1, 1.0, 4.0])
+    together = locality.torus_sensitivity_bound(stack, sigmas, 1, 2)
+    apart = [
+        locality.torus_sensitivity_bound(values, sigma, 1, 2)
+        for values, sigma in zip(stack, sigmas, strict=True)
+    ]
+    np.testing.assert_allclose(together, apart, rtol=1e-14)
+    every = locality.torus_sensitivity_bound(stack[0], sigmas, 1, 2)
+    assert every[1] == locality.torus_sensitivity_bound(stack[0], 1.0, 1, 2)
+
+
+@pytest.mark.parametrize("d", [2, 4, 8, 50])
+def test_alternating_spectra_are_tight(d):
+    # Any two values will do; 0 and nearly infinity give mu = 0 and 1 and a sensitivity of 1/2.
+    for low, high, expected in ((0.0, 1e30, 0.5), (0.3, 2.0, None)):
+        eigenvalues = np.tile([low, high], d // 2)
+        jacobian = locality.sensitivity(eigenvalues, 1.0, d // 2)
+        bound = locality.sensitivity_bound(eigenvalues, 1.0, d // 2)
+        assert jacobian == pytest.approx(float(bound), rel=1e-12)
+        assert locality.harmonic_bound(eigenvalues, 1.0, d // 2) == pytest.approx(float(bound))
+        if expected is not None:
+            assert jacobian == pytest.approx(expected)
+
+
+def test_torus_bound_is_tight_on_checkerboards_stripes_and_sums():
+    n1, n2 = 6, 4
+    k, m = np.arange(n1)[:, None], np.arange(n2)[None, :]
+    checkerboard = 0.2 + 3.0 * ((k + m) % 2)
+    stripes = 0.2 + 3.0 * (k % 2) + 0 * m
+    # mu_kl = f_k + g_l: no mixed differences, and no sensitivity off the axes.
+    mu = even(0.4 + 0.1 * np.cos(2 * np.pi * k / n1) + 0.2 * np.cos(2 * np.pi * m / n2))
+    for eigenvalues, rho in (
+        (checkerboard, (3, 2)),
+        (stripes, (3, 0)),
+        (stripes.T, (0, 3)),
+        (mu / (1 - mu), (2, 1)),
+    ):
+        shape = eigenvalues.shape
+        jacobian = locality.gaussian_jacobian(dense(eigenvalues), 1.0)[0].reshape(shape)
+        bound = locality.torus_sensitivity_bound(eigenvalues, 1.0, *rho)
+        assert abs(jacobian[rho]) == pytest.approx(float(bound), abs=1e-14)
+
+
+def test_both_axes_beat_one_where_the_spectrum_is_smooth():
+    k = np.minimum(np.arange(32), 32 - np.arange(32))
+    eigenvalues = 1 / (1 + k[:, None] ** 2 + k[None, :] ** 2)
+    mu = eigenvalues / (eigenvalues + 0.1**2)
+    one_axis = np.abs(np.roll(mu, -1, 0) - mu).mean() / (2 * np.sin(np.pi * 16 / 32))
+    assert locality.torus_sensitivity_bound(eigenvalues, 0.1, 16, 16) < 0.2 * one_axis
+
+
+def test_torus_covariance_is_the_mean_over_positions():
+    rng = np.random.default_rng(2)
+    images = rng.standard_normal((7, 3, 4)).cumsum(2)
+    centred = images - images.mean(0)
+    block = locality.torus_covariance(images)
+    for a, b in product(range(3), range(4)):
+        moved = np.roll(centred, (-a, -b), axis=(1, 2))
+        assert block[a, b] == pytest.approx((centred * moved).mean(), abs=1e-13)
+    # Its eigenvalues are those of the dense matrix, none of them negative.
+    eigenvalues = locality.torus_eigenvalues(block)
+    assert eigenvalues.min() > -1e-12
+    np.testing.assert_allclose(
+        np.linalg.eigvalsh(dense(eigenvalues)), np.sort(eigenvalues, axis=None), atol=1e-12
+    )
+    # One row of pixels: the cyclic covariance.
+    rows = images[:, :1]
+    np.testing.assert_allclose(
+        locality.torus_covariance(rows)[0], locality.cyclic_covariance(rows[:, 0]), atol=1e-13
+    )
+
+
+def test_steps_fail_on_a_wrong_constant():
+    assert not proofs.resolvent_identity(1)
+    assert not proofs.tweedie(1)
+    assert not proofs.spectra_multiply(4, 5)
+    assert not proofs.depends_on_distance(5, mirrored=False)
+    assert not proofs.kernel_scale(3)
+    assert not proofs.by_parts(5, 0)
+    assert not proofs.chord_is(1)
+    assert not proofs.sine_above(sp.Rational(21, 10))
+    assert not proofs.tight(8, 2)
+    assert not torus.both_axes(2, 3, (0, 1))
+    assert not torus.checkerboard(4, 4, 2)
+    assert not torus.stripes(4, 4, sp.Rational(1, 2))
+
+
+def test_the_claims_evaluate():
+    covariance = dense(np.array([3.0, 1.0, 0.2, 1.0]))
+    values = {
+        "S": covariance,
+        "sigma": 0.5,
+        "first_row": covariance[0],
+        "first_block": covariance[:1],
+        "eigenvalues": np.array([3.0, 1.0, 0.2, 1.0]),
+        "torus_eigenvalues": spectrum((4, 4), 1),
+        "rho": 2,
+        "rho1": 1,
+        "rho2": 2,
+    }
+    for claim in CLAIMS:
+        assert all(assumption.check(values) for assumption in claim.assumptions)
+        assert claim.at(values).keys() == claim.evaluate.keys()
+    jacobian, _, bounds = (claim.at(values) for claim in CLAIMS)
+    assert abs(jacobian["J"][0, 2]) == pytest.approx(bounds["sensitivity"])
+    assert bounds["sensitivity"] <= bounds["bound"] <= bounds["harmonic_bound"]
+    assert not CLAIMS[1].assumptions[0].check({"first_row": [1.0, 0.5, 0.0, 0.0]})
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: locality.torus_sensitivity_bound(np.ones((4, 4)), 1.0, 3, 1), "rho1 = 3.0"),
+        (lambda: locality.torus_sensitivity_bound(np.ones((4, 4)), 1.0, 1, -1), "rho2 = -1.0"),
+        (lambda: locality.torus_sensitivity_bound(np.ones((4, 4)), 1.0, 0, 0), "different pixels"),
+        (lambda: locality.torus_sensitivity_bound(-np.ones((4, 4)), 1.0, 1, 1), "eigenvalue = -1"),
+        (lambda: locality.torus_eigenvalues([[1.0, 2.0, 3.0]]), "asymmetry = 1.0"),
+        (lambda: locality.torus_covariance(np.ones((4, 4))), "images.ndim = 2"),
+        (lambda: locality.sensitivity([1.0, 2.0], 0.0, 1), "sigma = 0.0"),
+    ],
+)
+def test_values_outside_the_domain_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

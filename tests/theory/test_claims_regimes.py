@@ -1,0 +1,150 @@
+"""Section 4.2: the bounds on the weight against exact values, and the zone they enclose."""
+
+from itertools import pairwise
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.integrate import quad
+from scipy.stats import norm
+
+from theory import regimes
+from theory.claims import select
+from theory.coverage import overlap_probability
+from theory.posterior import weights
+from theory.proofs import regimes as proofs
+
+SIGMAS = np.geomspace(0.05, 20, 25)
+
+
+def distances(points):
+    gaps = np.linalg.norm(points[:, None] - points[None], axis=-1)
+    return gaps[~np.eye(len(points), dtype=bool)].reshape(len(points), -1)
+
+
+def line_weight(xs, sigma):
+    """W of points on a line by quadrature: no bound, no sampling."""
+    points = np.asarray(xs, float)[:, None]
+
+    def best(y):
+        density = norm.pdf(y, points[:, 0], sigma) / len(points)
+        return density.max()  # max_i w_i times the density of y
+
+    edges = np.concatenate([np.sort(xs), [min(xs) - 12 * sigma, max(xs) + 12 * sigma]])
+    breaks = np.unique(np.concatenate([edges, (edges[:, None] + edges[None]).ravel() / 2]))
+    return sum(quad(best, a, b)[0] for a, b in pairwise(breaks))
+
+
+@pytest.mark.parametrize("sigma", [0.2, 1.0, 5.0])
+def test_two_points_are_exact(sigma):
+    apart = np.full((2, 1), 3.0)
+    exact = line_weight([0.0, 3.0], sigma)
+    np.testing.assert_allclose(regimes.weight_lower(apart, sigma)[0], exact, rtol=1e-9)
+    assert regimes.weight_upper(apart, sigma)[0] >= exact * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("sigma", [0.1, 0.4, 1.0, 3.0])
+def test_points_on_a_line_are_enclosed(sigma):
+    xs = np.array([0.0, 0.7, 1.0, 2.5, 4.0])
+    apart, exact = distances(xs[:, None]), line_weight(xs, sigma)
+    assert regimes.weight_lower(apart, sigma)[0] <= exact * (1 + 1e-9)
+    assert regimes.weight_upper(apart, sigma)[0] >= exact * (1 - 1e-9)
+
+
+def test_entropy_is_a_lower_bound():
+    xs, sigma = np.array([0.0, 1.0, 3.0]), 0.8
+    points = xs[:, None]
+
+    def surprise(y):
+        w = weights(np.array([y]), points, sigma)
+        return -(w * np.log(np.maximum(w, 1e-300))).sum() * norm.pdf(y, xs, sigma).mean()
+
+    exact = quad(surprise, -10, 13, limit=200)[0]
+    bound = regimes.posterior_entropy(distances(points), sigma)[0]
+    assert bound <= exact
+    assert bound >= exact / 4  # and says something
+    wrong = regimes.posterior_entropy(distances(points) / 2, sigma)[0]  # d^2/(8 sigma^2)
+    assert wrong > exact
+
+
+@given(arrays(float, (6, 3), elements=st.floats(-1, 1, width=32)), st.floats(1e-2, 1e2))
+def test_bounds_are_ordered_fall_and_scale(points, scale):
+    apart = distances(points)
+    low, high = regimes.weight_lower(apart, SIGMAS), regimes.weight_upper(apart, SIGMAS)
+    assert (low <= high + 1e-12).all()
+    assert (np.diff(low) <= 1e-12).all()
+    assert (np.diff(high) <= 1e-9).all()
+    assert (high >= 1 / 6 - 1e-12).all()
+    assert (high <= 1).all()
+    np.testing.assert_allclose(regimes.weight_lower(scale * apart, scale * SIGMAS), low, atol=1e-9)
+    np.testing.assert_allclose(regimes.weight_upper(scale * apart, scale * SIGMAS), high, atol=1e-7)
+
+
+@given(st.integers(2, 10**6), st.floats(0.1, 0.9), st.floats(0.91, 1.0), st.floats(0.1, 100))
+def test_one_quantile_certifies_the_weight(n, level, share, distance):
+    sigma = float(regimes.concentrated_below(distance, share, level, n))
+    if np.isfinite(sigma):
+        held = share * (1 - (n - 1) * norm.sf(distance / (2 * sigma)))
+        np.testing.assert_allclose(held, level, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("d", "c"), [(16, 1.0), (64, 5.0), (3072, 5.0)])
+def test_one_quantile_certifies_the_coverage(d, c):
+    sigma = regimes.covered_above(2.0, 0.8, 0.5, d, c)
+    assert 0.8 * overlap_probability(2.0, sigma, d, c) == pytest.approx(0.5, rel=1e-9)
+    above = sigma * np.geomspace(1, 100, 200)
+    assert (0.8 * overlap_probability(2.0, above, d, c) >= 0.5 * (1 - 1e-9)).all()
+
+
+def test_zone_scales_and_nests():
+    rng = np.random.default_rng(0)
+    train, test = rng.standard_normal((40, 64)), rng.standard_normal((30, 64))
+    cross = np.linalg.norm(test[:, None] - train[None], axis=-1)
+    zone = regimes.danger_zone(distances(train), cross, 64)
+    assert zone.possible.start <= zone.certain.start < zone.certain.end <= zone.possible.end
+    larger = regimes.danger_zone(10 * distances(train), 10 * cross, 64)
+    np.testing.assert_allclose(np.ravel(larger), 10 * np.ravel(zone), rtol=1e-5)
+
+
+def test_many_points_in_a_low_dimension_have_no_certain_zone():
+    rng = np.random.default_rng(1)
+    train, test = rng.uniform(size=(300, 4)), rng.uniform(size=(30, 4))
+    cross = np.linalg.norm(test[:, None] - train[None], axis=-1)
+    zone = regimes.danger_zone(distances(train), cross, 4, c=1.0)
+    assert zone.certain.empty
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: regimes.concentrated_below(1.0, 0.5, 0.6, 10), "level = 0.6"),
+        (lambda: regimes.covered_above(1.0, 0.5, 0.6, 64), "level / share = 1.2"),
+        (lambda: regimes.danger_zone([[1.0], [1.0]], [[1.0, 1.0]], 64, weight_high=1.0), "= 1.0"),
+        (lambda: regimes.weight_lower([[1.0], [1.0]], 0.0), "sigma = 0.0"),
+    ],
+)
+def test_outside_the_domain(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_expression_is_the_numeric_function():
+    (claim,) = select("regimes")
+    start, end = claim.expression()
+    at = {proofs.d: 64, proofs.c: 5, proofs.N: 1000, proofs.r_nn: 3, proofs.d_min: 2}
+    values = claim.at({"r_nn": 3.0, "d": 64, "c": 5.0, "d_min": 2.0, "share": 1.0, "N": 1000,
+                       "level": 0.75})  # fmt: skip
+    assert float(start.subs(at).evalf(30)) == pytest.approx(
+        float(values["half coverage near sigma"]), rel=1e-12
+    )
+    mpmath.mp.dps = 30
+    symbolic = end.subs(at | {proofs.p: mpmath.mpf("0.25")}).evalf(30)
+    assert float(symbolic) == pytest.approx(float(values["weight >= level up to sigma"]), rel=1e-12)
+
+
+def test_steps_can_fail():
+    wrong = proofs._error_by_integration(1) - proofs._normal_cdf(-proofs.u / 2)  # xi > u, not u/2
+    assert wrong.simplify() != 0

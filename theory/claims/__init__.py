@@ -1,0 +1,48 @@
+"""Every numbered statement of the paper as a claim, one module a subject."""
+
+from theory.claims import (
+    coverage,
+    denoising,
+    flow_matching,
+    large_noise,
+    locality,
+    posterior,
+    regimes,
+    schedules,
+    shells,
+    small_noise,
+)
+from theory.claims.claim import Assumption, Claim
+
+__all__ = ["CLAIMS", "Assumption", "Claim", "select"]
+
+CLAIMS: tuple[Claim, ...] = (
+    *denoising.CLAIMS,
+    *posterior.CLAIMS,
+    *shells.CLAIMS,
+    *coverage.CLAIMS,
+    *small_noise.CLAIMS,
+    *locality.CLAIMS,
+    *large_noise.CLAIMS,
+    *flow_matching.CLAIMS,
+    *schedules.CLAIMS,
+    *regimes.CLAIMS,
+)
+"""In the order of the paper's argument."""
+
+
+def select(wanted: str) -> tuple[Claim, ...]:
+    """The claims named in a comma-separated list, in the paper's order.
+
+    ``4.2`` names 4.2.1 and 4.2.2. Raises ValueError for a name that fits no claim.
+    """
+    names = [name.strip() for name in wanted.split(",")]
+    for name in names:
+        if not any(_fits(claim, name) for claim in CLAIMS):
+            known = ", ".join(claim.id for claim in CLAIMS)
+            raise ValueError(f"claim {name!r} is unknown; choose from {known}")
+    return tuple(claim for claim in CLAIMS if any(_fits(claim, name) for name in names))
+
+
+def _fits(claim: Claim, name: str) -> bool:
+    return claim.id == name or claim.id.startswith(name + ".")

@@ -1,0 +1,117 @@
+"""Lemmas D.1 and D.3, Theorems 4.10 and D.4: how far apart pixels talk at small noise."""
+
+from typing import Any
+
+import numpy as np
+
+from theory import locality
+from theory.claims.claim import Assumption, Claim
+
+NOISE = Assumption("sigma > 0", lambda sigma: np.asarray(sigma) > 0)
+
+
+def _expression(name: str) -> Any:
+    from theory.proofs import locality as proofs
+
+    return getattr(proofs, name)
+
+
+def _is_symmetric(matrix: Any) -> Any:
+    matrix = np.asarray(matrix, np.float64)
+    return np.abs(matrix - matrix.T).max() <= 1e-12 * np.abs(matrix).max()
+
+
+def _is_even(spectrum: Any) -> Any:
+    spectrum = np.asarray(spectrum, np.float64)
+    mirrored = np.roll(spectrum[..., ::-1], 1, axis=-1)
+    return np.abs(spectrum - mirrored).max() <= 1e-12 * np.abs(spectrum).max()
+
+
+CLAIMS = (
+    Claim(
+        id="D.1",
+        number="Lemma D.1",
+        title="The Gaussian denoiser's Jacobian is the identity less a resolvent",
+        statement=r"J_\sigma = S (S + \sigma^2 I)^{-1} = I - \sigma^2 (S + \sigma^2 I)^{-1},"
+        r" \quad J_{ij} = -\sigma^2 [(S + \sigma^2 I)^{-1}]_{ij} \; (i \ne j)",
+        assumptions=(
+            NOISE,
+            Assumption("S is symmetric", lambda S: _is_symmetric(S)),
+            Assumption(
+                "S has no eigenvalue below 0, up to rounding",
+                lambda S: np.linalg.eigvalsh(S) >= -1e-12 * np.abs(S).max(),
+            ),
+        ),
+        expression=lambda: _expression("jacobian"),
+        evaluate={"J": lambda S, sigma: locality.gaussian_jacobian(S, sigma)},
+        tight="an identity",
+        sharper="none needed; for any data the Jacobian is the posterior covariance over sigma^2",
+        module="locality",
+    ),
+    Claim(
+        id="D.3",
+        number="Definition D.2 and Lemma D.3",
+        title="Circulant matrices are diagonal in the Fourier basis, and so are functions of them",
+        statement=r"S_{ij} = c_{(j - i) \bmod d} \implies S v_k = \lambda_k v_k,"
+        r" \quad v_k = (e^{2 \pi \mathrm{i} jk/d})_j,"
+        r" \quad \lambda_k = \sum_r c_r e^{2 \pi \mathrm{i} rk/d}",
+        assumptions=(
+            Assumption(
+                "c_r = c_{d-r}, as for every covariance", lambda first_row: _is_even(first_row)
+            ),
+        ),
+        expression=lambda: _expression("eigenvalue"),
+        evaluate={
+            "eigenvalues": lambda first_row: locality.circulant_eigenvalues(first_row),
+            "torus_eigenvalues": lambda first_block: locality.torus_eigenvalues(first_block),
+        },
+        tight="an identity",
+        sharper="none needed; without the symmetry entries depend on j - i, not on the distance",
+        module="locality",
+    ),
+    Claim(
+        id="4.10",
+        number="Theorems 4.10 and D.4",
+        title="Sensitivity between pixels decays with their distance",
+        statement=r"|J_{ij}| \le \frac{TV_\sigma}{2 d \sin(\pi \rho / d)}"
+        r" \le \frac{TV_\sigma}{4 \rho}, \quad TV_\sigma = \sum_k |\mu_{k+1} - \mu_k|,"
+        r" \quad \mu_k = \frac{\lambda_k}{\lambda_k + \sigma^2},"
+        r" \quad \rho = \min(|i - j|, d - |i - j|)",
+        assumptions=(
+            NOISE,
+            Assumption("lambda_k >= 0", lambda eigenvalues: np.asarray(eigenvalues) >= 0),
+            Assumption(
+                "lambda_k = lambda_{d-k}: S is symmetric", lambda eigenvalues: _is_even(eigenvalues)
+            ),
+            Assumption(
+                "1 <= rho <= d/2",
+                lambda rho, eigenvalues: (
+                    (np.asarray(rho) >= 1) & (2 * np.asarray(rho) <= np.shape(eigenvalues)[-1])
+                ),
+            ),
+        ),
+        expression=lambda: _expression("sensitivity_bound"),
+        evaluate={
+            "sensitivity": lambda eigenvalues, sigma, rho: locality.sensitivity(
+                eigenvalues, sigma, rho
+            ),
+            "bound": lambda eigenvalues, sigma, rho: locality.sensitivity_bound(
+                eigenvalues, sigma, rho
+            ),
+            "harmonic_bound": lambda eigenvalues, sigma, rho: locality.harmonic_bound(
+                eigenvalues, sigma, rho
+            ),
+            "total_variation": lambda eigenvalues, sigma: locality.total_variation(
+                eigenvalues, sigma
+            ),
+            "torus_bound": lambda torus_eigenvalues, sigma, rho1, rho2: (
+                locality.torus_sensitivity_bound(torus_eigenvalues, sigma, rho1, rho2)
+            ),
+        },
+        tight="d even, mu alternating between two values, rho = d/2: both bounds are equalities,"
+        " 1/2 for the values 0 and 1",
+        sharper="theory.locality.sensitivity is exact, one Fourier sum;"
+        " theory.locality.torus_sensitivity_bound is the form for images",
+        module="locality",
+    ),
+)

@@ -1,0 +1,87 @@
+"""The page of all claims: ``python -m theory.claims.page > docs/claims.md``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from theory.claims import CLAIMS, Claim
+from theory.proofs import STEPS
+
+HEADER = """# Claims
+
+Every numbered statement of *Two Calm Ends and the Wild Middle* (arXiv 2602.17846) as the project
+encodes it. `wildmiddle theory ID` prints one, `wildmiddle theory ID --at N=1000 ...` evaluates it.
+This page is generated: `python -m theory.claims.page > docs/claims.md`.
+
+Each step of a proof is checked by a machine when the tests run: *symbolic* steps by sympy, by
+reducing two independent forms to one or deciding an inequality; *numeric* ones, where sympy cannot,
+at 50 digits or by exhaustive enumeration.
+
+"""
+
+COLUMNS = (
+    "claim",
+    "what it says",
+    "assumptions",
+    "values",
+    "tight instance",
+    "sharper form",
+    "steps",
+    "code and tests",
+)
+
+
+def markdown() -> str:
+    """The whole page: one table of all claims, then each statement with its proof steps."""
+    head = [_line(COLUMNS), "|" + "---|" * len(COLUMNS)]
+    table = "\n".join(head + [_row(claim) for claim in CLAIMS])
+    sections = "\n".join(_section(claim) for claim in CLAIMS)
+    return f"{HEADER}{table}\n\n{sections}"
+
+
+def _row(claim: Claim) -> str:
+    steps = [step.kind for step in STEPS if step.claim == claim.id]
+    counts = f"{steps.count('symbolic')} symbolic"
+    if "numeric" in steps:
+        counts += f", {steps.count('numeric')} numeric"
+    cells = (
+        f"[{claim.id}](#{_anchor(claim)}) {claim.number}",
+        claim.title,
+        "; ".join(assumption.text for assumption in claim.assumptions),
+        ", ".join(claim.evaluate),
+        claim.tight,
+        claim.sharper,
+        counts,
+        ", ".join(f"[{path}](../{path})" for path in _files(claim)),
+    )
+    return _line(cells)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _section(claim: Claim) -> str:
+    lines = [f'<a id="{_anchor(claim)}"></a>', "", f"## {claim.number}: {claim.title}", ""]
+    lines += [f"$${claim.statement}$$", ""]
+    lines += [
+        f"- {step.name}" + (" (numeric)" if step.kind == "numeric" else "")
+        for step in STEPS
+        if step.claim == claim.id
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _anchor(claim: Claim) -> str:
+    return "claim-" + claim.id.replace(".", "-")
+
+
+def _files(claim: Claim) -> list[Path]:
+    return [
+        Path("theory") / f"{claim.module}.py",
+        Path("theory/proofs") / f"{claim.module}.py",
+        Path("tests/theory") / f"test_claims_{claim.module}.py",
+    ]
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")

@@ -1,0 +1,118 @@
+"""Definition 4.1, Theorem 4.2 and Remark 4.3: the posterior weight."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from theory import posterior
+from theory.claims.claim import Assumption, Claim
+
+ENOUGH = Assumption("N >= 2", lambda N: N >= 2)
+WEIGHT = Assumption("1/N < w < 1", lambda N, w: (N * w > 1) & (w < 1))
+FAILURE = Assumption("0 < delta < 1", lambda delta: (delta > 0) & (delta < 1))
+NOISE = Assumption("sigma > 0", lambda sigma: sigma > 0)
+NEAREST = Assumption("d_min >= 0, 0 for a duplicate", lambda d_min: np.greater_equal(d_min, 0))
+FARTHEST = Assumption("d_max >= 0", lambda d_max: np.greater_equal(d_max, 0))
+DISTANCES = Assumption(
+    "distances >= 0, to the N - 1 others", lambda distances: np.greater_equal(distances, 0)
+)
+
+
+def _proved(name: str) -> Callable[[], Any]:
+    # Builds the expression when it is asked for: importing the claims must not import sympy.
+    return lambda: getattr(import_module("theory.proofs.posterior"), name)
+
+
+CLAIMS = (
+    Claim(
+        id="4.1",
+        number="Definition 4.1",
+        title="The posterior weight of a data set",
+        statement=r"W_\sigma(D) = \mathbb{E}_{x \sim \mathrm{Unif}(D), Z}"
+        r" \max_i w_i(x + \sigma Z, \sigma)",
+        assumptions=(NOISE, DISTANCES),
+        expression=_proved("max_weight"),
+        evaluate={
+            "max_i w_i": lambda y, points, sigma: posterior.weights(y, points, sigma).max(-1),
+            "1 - W at most, over x_i": lambda distances, sigma: posterior.decoding_error(
+                distances, sigma
+            ),
+        },
+        tight="N = 2: W = Phi(d_12 / (2 sigma)), which theory.posterior.decoding_error attains",
+        sharper="W is the chance of decoding rightly, so theory.posterior.decoding_error bounds"
+        " 1 - W above, and theory.regimes.weight_upper bounds W above",
+        module="posterior",
+    ),
+    Claim(
+        id="4.2.1",
+        number="Theorem 4.2, part 1",
+        title="Above sigma_plus the posterior weight is low",
+        statement=r"\sigma \ge \sigma_+ = d_{\max}\,\frac{z + \sqrt{z^2 + 2L}}{2L} \implies"
+        r" P(w_i \le w \mid x_i) \ge 1 - \delta",
+        assumptions=(ENOUGH, WEIGHT, FAILURE, FARTHEST),
+        expression=_proved("sigma_plus"),
+        evaluate={
+            "L": lambda N, w: posterior.log_odds(N, w),
+            "z": lambda N, delta: posterior.union_quantile(N, delta),
+            "sigma_plus": lambda d_max, N, w, delta: posterior.sigma_plus(d_max, N, w, delta),
+            "sigma_plus from all distances": lambda distances, w, delta: (
+                posterior.sigma_plus_from_distances(distances, w, delta)
+            ),
+            "P(w_i > w) at most": lambda distances, sigma, w: posterior.above_probability(
+                distances, sigma, w
+            ),
+        },
+        tight="N = 2: at sigma_plus the weight exceeds w with probability exactly delta",
+        sharper="all distances, and a count of small terms for the union bound:"
+        " theory.posterior.sigma_plus_from_distances, never above sigma_plus",
+        module="posterior",
+    ),
+    Claim(
+        id="4.2.2",
+        number="Theorem 4.2, part 2",
+        title="Below sigma_minus the posterior weight is high",
+        statement=r"\sigma \le \sigma_- = \frac{d_{\min}}{z + \sqrt{z^2 + 2L}} \implies"
+        r" P(w_i \ge w \mid x_i) \ge 1 - \delta",
+        assumptions=(ENOUGH, WEIGHT, FAILURE, NEAREST),
+        expression=_proved("sigma_minus"),
+        evaluate={
+            "L": lambda N, w: posterior.log_odds(N, w),
+            "z": lambda N, delta: posterior.union_quantile(N, delta),
+            "sigma_minus": lambda d_min, N, w, delta: posterior.sigma_minus(d_min, N, w, delta),
+            "sigma_minus from all distances": lambda distances, w, delta: (
+                posterior.sigma_minus_from_distances(distances, w, delta)
+            ),
+            "P(w_i < w) at most": lambda distances, sigma, w: np.minimum(
+                posterior.below_probability(distances, sigma, w),
+                posterior.split_probability(distances, sigma, w),
+            ),
+        },
+        tight="N = 2: at sigma_minus the weight falls short of w with probability exactly delta",
+        sharper="all distances, by Markov's inequality on truncated terms or the best split of S:"
+        " theory.posterior.sigma_minus_from_distances, never below sigma_minus",
+        module="posterior",
+    ),
+    Claim(
+        id="4.3",
+        number="Remark 4.3",
+        title="The thresholds of Theorem 4.2, averaged over points",
+        statement=r"\frac{1}{M} \sum_{i=1}^{M} \sigma_-(d_{\min}(i)) ="
+        r" \sigma_-\left( \frac{1}{M} \sum_{i=1}^{M} d_{\min}(i) \right),"
+        r" \quad \text{and so for } \sigma_+ \text{ and } d_{\max}",
+        assumptions=(ENOUGH, WEIGHT, FAILURE, NEAREST, FARTHEST),
+        expression=_proved("mean_sigma_minus"),
+        evaluate={
+            "mean sigma_minus": lambda d_min, N, w, delta: np.mean(
+                posterior.sigma_minus(d_min, N, w, delta)
+            ),
+            "mean sigma_plus": lambda d_max, N, w, delta: np.mean(
+                posterior.sigma_plus(d_max, N, w, delta)
+            ),
+        },
+        tight="always: both thresholds are proportional to the distance, so averages commute",
+        sharper="the average of theory.posterior.sigma_minus_from_distances over the same points",
+        module="posterior",
+    ),
+)

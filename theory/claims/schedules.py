@@ -1,0 +1,72 @@
+"""Sections E.1 and E.7: the sampling schedule, and one noise level on several clocks."""
+
+from typing import Any
+
+import numpy as np
+
+from theory import schedules
+from theory.claims.claim import Assumption, Claim
+
+
+def _expression(name: str) -> Any:
+    from theory.proofs import schedules as proofs
+
+    return getattr(proofs, name)
+
+
+CLAIMS = (
+    Claim(
+        id="E.1",
+        number="Section E.1",
+        title="The sampling schedule falls in equal steps of sigma^(1/rho)",
+        statement=r"\sigma_i = \left(\sigma_{\max}^{1/\rho} + \frac{i}{n - 1}"
+        r" \left(\sigma_{\min}^{1/\rho} - \sigma_{\max}^{1/\rho}\right)\right)^\rho,"
+        r" \quad i = 0, \dots, n - 1, \quad \sigma_n = 0",
+        assumptions=(
+            Assumption("n >= 2", lambda n: np.asarray(n) >= 2),
+            Assumption(
+                "0 < sigma_min < sigma_max",
+                lambda sigma_min, sigma_max: (np.asarray(sigma_min) > 0) & (sigma_min < sigma_max),
+            ),
+            Assumption("rho > 0", lambda rho: np.asarray(rho) > 0),
+        ),
+        expression=lambda: _expression("edm_sigma"),
+        evaluate={
+            "sigmas": lambda n, sigma_min=0.002, sigma_max=80.0, rho=7.0: schedules.edm_sigmas(
+                int(n), sigma_min, sigma_max, rho
+            )
+        },
+        tight="a definition: both ends are met exactly",
+        sharper="none: a definition; rho = 1 is linear and rho to infinity geometric",
+        module="schedules",
+    ),
+    Claim(
+        id="E.7",
+        number="Section E.7",
+        title="One noise level on four clocks: sigma, DDPM timestep, flow time and log-SNR",
+        statement=r"\sigma = \sqrt{\frac{1 - \bar\alpha}{\bar\alpha}} = \frac{1 - t}{t}"
+        r" = e^{-\lambda / 2}, \quad \bar\alpha_k = \prod_{j \le k} (1 - \beta_j),"
+        r" \quad \lambda \text{ the log-SNR}",
+        assumptions=(
+            Assumption("sigma > 0", lambda sigma: np.asarray(sigma) > 0),
+            Assumption("0 < t <= 1", lambda t: (np.asarray(t) > 0) & (np.asarray(t) <= 1)),
+            Assumption(
+                "0 < alpha_bar <= 1",
+                lambda alpha_bar: (np.asarray(alpha_bar) > 0) & (np.asarray(alpha_bar) <= 1),
+            ),
+        ),
+        expression=lambda: _expression("sigma_of_alpha_bar"),
+        evaluate={
+            "flow_time": lambda sigma: schedules.sigma_to_flow_time(sigma),
+            "log_snr": lambda sigma: schedules.sigma_to_log_snr(sigma),
+            "timestep": lambda sigma: schedules.ddpm_timestep(sigma),
+            "sigma_from_flow_time": lambda t: schedules.flow_time_to_sigma(t),
+            "sigma_from_log_snr": lambda log_snr: schedules.log_snr_to_sigma(log_snr),
+            "sigma_from_alpha_bar": lambda alpha_bar: schedules.alpha_bar_to_sigma(alpha_bar),
+            "sigmas_of_timesteps": lambda T: schedules.ddpm_sigmas(int(T)),
+        },
+        tight="identities, each conversion with its inverse; a timestep is the nearest of T",
+        sharper="none: definitions; all of them hold in the units of the data the model sees",
+        module="schedules",
+    ),
+)

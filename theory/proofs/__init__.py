@@ -1,0 +1,45 @@
+"""The paper's proofs, step by step, each step checked by a machine.
+
+One subject a module; ``leading_term`` and ``remainder`` belong to large noise, ``alignment`` to
+flow matching, ``torus`` to locality and ``noncentral`` to coverage. Importing this package imports
+sympy and collects all steps.
+"""
+
+from theory.proofs import (
+    alignment,
+    coverage,
+    denoising,
+    flow_matching,
+    large_noise,
+    leading_term,
+    locality,
+    noncentral,
+    posterior,
+    regimes,
+    remainder,
+    schedules,
+    shells,
+    small_noise,
+    torus,
+)
+from theory.proofs.step import STEPS, Step
+
+__all__ = [
+    "STEPS",
+    "Step",
+    "alignment",
+    "coverage",
+    "denoising",
+    "flow_matching",
+    "large_noise",
+    "leading_term",
+    "locality",
+    "noncentral",
+    "posterior",
+    "regimes",
+    "remainder",
+    "schedules",
+    "shells",
+    "small_noise",
+    "torus",
+]

@@ -1,0 +1,244 @@
+"""Lemma B.1 (Laurent-Massart), Lemma 4.5 and the shells of Eq. 6, step by step.
+
+``psi_upper(s)`` and ``psi_lower(s)`` are a degree's share of the log-mgf of ``U - d`` and of
+``d - U``, U chi-square: Chernoff's bound is ``P(U - d >= a) <= exp(d psi_upper(s) - s a)``.
+"""
+
+from typing import Any
+
+import sympy as sp
+from mpmath import mp
+
+from theory.proofs.posterior import vanishes
+from theory.proofs.step import step
+
+d, c, t, s, sigma, r, x, b = sp.symbols("d c t s sigma r x b", positive=True)
+y = sp.Symbol("y", real=True)
+
+psi_upper = -s - sp.log(1 - 2 * s) / 2
+psi_lower = s - sp.log(1 + 2 * s) / 2
+majorant_upper = s**2 / (1 - 2 * s)
+majorant_lower = s**2
+excess_upper = 2 * sp.sqrt(d * t) + 2 * t
+excess_lower = 2 * sp.sqrt(d * t)
+tail_bound = sp.exp(-t)
+
+r_in = sp.sqrt(d - 2 * sp.sqrt(c * d))
+r_out = sp.sqrt(d + 2 * sp.sqrt(c * d) + 2 * c)
+shell_bound = 1 - 2 * sp.exp(-c)
+
+
+def chi2_cdf(value: Any, degrees: Any) -> Any:
+    """Chi-square CDF, the regularised lower incomplete gamma function."""
+    return sp.lowergamma(degrees / 2, value / 2) / sp.gamma(degrees / 2)
+
+
+shell_probability = chi2_cdf(r_out**2, d) - chi2_cdf(r_in**2, d)
+"""The exact value that Lemma 4.5 bounds."""
+lemma_b1 = sp.And(
+    sp.Le(1 - chi2_cdf(d + excess_upper, d), tail_bound),
+    sp.Le(chi2_cdf(d - excess_lower, d), tail_bound),
+)
+lemma_4_5 = sp.Ge(shell_probability, shell_bound)
+shell = sp.And(sp.Le(sigma * r_in, r), sp.Le(r, sigma * r_out))
+"""Whether a point at distance r lies in the shell at noise sigma."""
+
+
+# Lemma B.1
+
+
+@step("B.1", "|Z|^2 has the chi-square CDF, d = 1, 2, 3 by direct integration")
+def squared_norm() -> bool:
+    """Lemma B.1: the normal density over balls against the incomplete gamma function."""
+    return all(ball_probability_is(chi2_cdf(x, sp.Integer(k)), k) for k in (1, 2, 3))
+
+
+def ball_probability_is(cdf: Any, dimension: int) -> bool:
+    """Whether the normal density over the ball of squared radius x is ``cdf``."""
+    half = sp.Rational(dimension, 2)
+    surface = 2 * sp.pi**half / sp.gamma(half)
+    radial = surface * r ** (dimension - 1) * sp.exp(-(r**2) / 2) / (2 * sp.pi) ** half
+    ball = sp.integrate(radial, (r, 0, sp.sqrt(x)))
+    return vanishes(ball - sp.expand_func(cdf).rewrite(sp.erf))
+
+
+@step("B.1", "the chi-square mgf is (1 - 2s)^(-d/2): from one normal and from the density")
+def chi_square_mgf() -> bool:
+    """Lemma B.1, with ``b = 1 - 2s > 0``: d independent squares, and the gamma integral."""
+    return mgf_is(b ** (-d / 2))
+
+
+def mgf_is(claimed: Any) -> bool:
+    """Whether both integrals of ``exp(s U)``, with ``b = 1 - 2s``, give ``claimed``."""
+    one = sp.integrate(sp.exp(-b * y**2 / 2) / sp.sqrt(2 * sp.pi), (y, -sp.oo, sp.oo))
+    density = x ** (d / 2 - 1) / (2 ** (d / 2) * sp.gamma(d / 2))
+    whole = sp.integrate(density * sp.exp(-b * x / 2), (x, 0, sp.oo))
+    return vanishes(one**d - claimed) and vanishes(whole - claimed)
+
+
+@step("B.1", "psi is the log-mgf of one degree, less its mean, both tails")
+def log_mgf() -> bool:
+    """Lemma B.1: ``log E exp(+-s (U - d)) = d psi(s)``."""
+    upper = sp.expand_log(sp.log((1 - 2 * s) ** (-d / 2)), force=True) - s * d
+    lower = sp.expand_log(sp.log((1 + 2 * s) ** (-d / 2)), force=True) + s * d
+    return vanishes(upper - d * psi_upper) and vanishes(lower - d * psi_lower)
+
+
+@step("B.1", "upper tail: psi(s) <= s^2 / (1 - 2s) on (0, 1/2)")
+def upper_majorant() -> bool:
+    """Lemma B.1: the gap is 0 at s = 0 and its derivative is a square, ``2 s^2/(1 - 2s)^2``."""
+    return is_majorant(majorant_upper, psi_upper, sp.Rational(1, 2))
+
+
+@step("B.1", "lower tail: psi(s) <= s^2 on (0, oo)")
+def lower_majorant() -> bool:
+    """Lemma B.1: the gap is 0 at s = 0 and its derivative is ``4 s^2 / (1 + 2s)``."""
+    return is_majorant(majorant_lower, psi_lower, sp.oo)
+
+
+def is_majorant(majorant: Any, psi: Any, end: Any) -> bool:
+    """Whether ``majorant - psi`` is 0 at s = 0 and rises all over (0, end)."""
+    a = sp.Symbol("a", positive=True)
+    inside = a if end == sp.oo else end * a / (1 + a)  # s over all of (0, end)
+    slope = sp.factor(sp.simplify(sp.diff(majorant - psi, s).subs(s, inside)))
+    return vanishes((majorant - psi).subs(s, 0)) and bool(slope.is_positive)
+
+
+@step("B.1", "upper tail: the best s is sqrt(t) / (sqrt(d) + 2 sqrt(t)), the exponent -t")
+def upper_optimum() -> bool:
+    """Lemma B.1: inside of (0, 1/2), stationary, the exponent convex in s, its value -t."""
+    best = sp.sqrt(t) / (sp.sqrt(d) + 2 * sp.sqrt(t))
+    inside = sp.simplify(1 - 2 * best).is_positive
+    return bool(inside) and optimum_is(d * majorant_upper - s * excess_upper, best, -t)
+
+
+@step("B.1", "lower tail: the best s is sqrt(t/d), the exponent -t")
+def lower_optimum() -> bool:
+    """Lemma B.1: stationary, the exponent convex in s, its value -t."""
+    return optimum_is(d * majorant_lower - s * excess_lower, sp.sqrt(t / d), -t)
+
+
+def optimum_is(exponent: Any, best: Any, value: Any) -> bool:
+    """Whether ``exponent`` has its least value at ``s = best > 0``, convex as far as s < 1/2."""
+    curvature = sp.factor(sp.diff(exponent, s, 2).subs(s, (1 - b) / 2))  # b = 1 - 2s
+    stationary = vanishes(sp.diff(exponent, s).subs(s, best))
+    reached = vanishes(exponent.subs(s, best) - value)
+    return stationary and reached and bool(best.is_positive and curvature.is_positive)
+
+
+@step("B.1", "inversion: the best exponents, as functions of a, reach t at both thresholds")
+def inversion() -> bool:
+    """Lemma B.1: ``(sqrt(d + 2a) - sqrt(d))^2 / 4`` above and ``a^2 / (4d)`` below."""
+    return inverts(excess_upper, excess_lower)
+
+
+def inverts(upper: Any, lower: Any) -> bool:
+    """Whether the Legendre transforms of the two majorants are t at ``upper`` and ``lower``."""
+    a, q = sp.symbols("a q", positive=True)  # q = sqrt(t/d), so that roots come out
+    pairs = (
+        (majorant_upper, (1 - sp.sqrt(d / (d + 2 * a))) / 2, upper),
+        (majorant_lower, a / (2 * d), lower),
+    )
+    for majorant, best, threshold in pairs:
+        exponent = s * a - d * majorant
+        at_threshold = exponent.subs(s, best).subs(a, threshold).subs(t, d * q**2)
+        reached = vanishes(sp.factor(sp.simplify(at_threshold), deep=True) - d * q**2)
+        if not (vanishes(sp.diff(exponent, s).subs(s, best)) and reached):
+            return False
+    return True
+
+
+@step("B.1", "both tails are below e^-t, at 50 digits", "numeric")
+def tails_numerically() -> bool:
+    """Lemma B.1 end to end: incomplete gamma functions, d from 1 to 196,608, t from 1e-3 to 50."""
+    return all(
+        tails_below(degrees, level)
+        for degrees in (1, 2, 5, 64, 3072, 196_608)
+        for level in ("0.001", "0.5", "2", "5", "50")
+    )
+
+
+def tails_below(degrees: int, level: str, width: int = 2) -> bool:
+    """Whether both tails beyond the thresholds are below ``e^-t``."""
+    with mp.workdps(50):
+        n, at = mp.mpf(degrees), mp.mpf(level)
+        spread = width * mp.sqrt(n * at)
+        upper = mp.gammainc(n / 2, (n + spread + width * at) / 2, regularized=True)
+        lower = mp.gammainc(n / 2, 0, max(n - spread, 0) / 2, regularized=True)
+        return bool(max(upper, lower) <= mp.exp(-at))
+
+
+# Lemma 4.5
+
+
+@step("4.5", "the thresholds at t = c are r_in^2 and r_out^2")
+def shell_algebra() -> bool:
+    """Lemma 4.5: Lemma B.1 at t = c, square roots taken."""
+    return vanishes((d + excess_upper).subs(t, c) - r_out**2) and vanishes(
+        (d - excess_lower).subs(t, c) - r_in**2
+    )
+
+
+@step("4.5", "r_in^2 falls with c and is 0 at c = d/4 alone")
+def inner_radius() -> bool:
+    """Lemma 4.5: why c may not exceed d/4."""
+    return sp.solve(r_in**2, c) == [d / 4] and bool(sp.diff(r_in**2, c).is_negative)
+
+
+@step("4.5", "r_in^2 without cancellation is (d - 4c) / (1 + 2 sqrt(c/d))")
+def inner_radius_form() -> bool:
+    """Lemma 4.5, as :func:`theory.shells.radii` computes it."""
+    return vanishes((d - 4 * c) / (1 + 2 * sp.sqrt(c / d)) - r_in**2)
+
+
+@step("4.5", "union bound over the two tails: 1 - 2 e^-c")
+def two_tails() -> bool:
+    """Lemma 4.5: the shell's complement is the two tails of Lemma B.1 at t = c."""
+    below, above = chi2_cdf(r_in**2, d), 1 - chi2_cdf(r_out**2, d)
+    return vanishes(shell_probability - (1 - below - above)) and union_of_tails_is(shell_bound)
+
+
+def union_of_tails_is(bound: Any) -> bool:
+    """Whether two tails of at most ``e^-c`` each leave at least ``bound``, and may leave it."""
+    slack = sp.symbols("slack_below slack_above", nonnegative=True)
+    inside = 1 - sum(tail_bound.subs(t, c) - part for part in slack)
+    attained = vanishes((inside - bound).subs(dict.fromkeys(slack, 0)))
+    return attained and bool(sp.simplify(inside - bound).is_nonnegative)
+
+
+@step("4.5", "at c = 5 the bound is at least 0.9865")
+def default_width() -> bool:
+    """Lemma 4.5: the paper's default."""
+    return bool(shell_bound.subs(c, 5) >= sp.Rational(9865, 10_000))
+
+
+# Eq. 6
+
+
+@step("eq.6", "x + sigma Z lies in the shell of x iff r_in <= |Z| <= r_out, d = 1, 2, 3")
+def shell_of_own_point() -> bool:
+    """Eq. 6 in coordinates: ``|x + sigma Z - x| = sigma |Z|``."""
+    return all(scales(sigma, dimension) for dimension in (1, 2, 3))
+
+
+def scales(factor: Any, dimension: int) -> bool:
+    """Whether a noisy point's distance from its origin is ``factor |Z|``, symbolically."""
+    origin = sp.Matrix(sp.symbols(f"x_1:{dimension + 1}", real=True))
+    noise = sp.Matrix(sp.symbols(f"Z_1:{dimension + 1}", real=True))
+    gap = origin + sigma * noise - origin
+    norm = sp.sqrt(sum(part**2 for part in noise))
+    return vanishes(sp.sqrt(gap.dot(gap)) - factor * norm)
+
+
+@step("eq.6", "the shell is thin: r_in / sqrt(d) -> 1 and r_out - r_in -> 2 sqrt(c) as d grows")
+def thin_shell() -> bool:
+    """Eq. 6: radius about sqrt(d), thickness set by c."""
+    return thickness_tends_to(2 * sp.sqrt(c))
+
+
+def thickness_tends_to(value: Any) -> bool:
+    """Whether the shell's thickness has this limit, its radius that of sqrt(d)."""
+    e = sp.Symbol("e", positive=True)  # 1/sqrt(d)
+    inner, outer = (sp.simplify(radius.subs(d, 1 / e**2) * e) for radius in (r_in, r_out))
+    thickness = sp.series(outer - inner, e, 0, 2).removeO().coeff(e, 1)
+    return vanishes(inner.subs(e, 0) - 1) and vanishes(thickness - value)

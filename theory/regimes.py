@@ -1,0 +1,172 @@
+"""Where the danger zone lies, from distances alone: no noise is drawn and nothing is trained.
+
+The posterior weight W is the probability that a noised training point is decoded right, so bounds
+of coding theory enclose it; the coverage is enclosed by Theorem 4.8. All of them are multiples of
+distances by factors that know only N, d, c and the levels, so the zone scales with the data.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
+from scipy.special import entr, logsumexp, ndtri
+
+from theory.coverage import lower_bound, mean_overlap, overlap_probability, upper_bound
+from theory.domain import require, require_distance, require_positive
+from theory.posterior import decoding_error
+from theory.shells import radii, shell_probability
+
+Array = NDArray[np.float64]
+
+
+def weight_lower(distances: ArrayLike, sigma: ArrayLike) -> Array:
+    """Lower bound ``1 - mean_i min(1, sum_j Phi(-d_ij / (2 sigma)))`` on the posterior weight.
+
+    ``distances`` (N, N - 1), from every training point to all others; ``sigma`` (K,); returns (K,).
+    Falls with sigma; equality at N = 2. Source: ours, by :func:`theory.posterior.decoding_error`.
+    """
+    levels = np.atleast_1d(np.asarray(sigma, np.float64))
+    return np.array([1 - decoding_error(distances, level).mean() for level in levels])
+
+
+def posterior_entropy(distances: ArrayLike, sigma: ArrayLike) -> Array:
+    """Lower bound on the mean entropy of the posterior weights, in nats.
+
+    ``distances`` (N, N - 1) or any rows of it, ``sigma`` (K,); returns (K,). The entropy given the
+    noised point is ``H = E log(1 + sum_j t_j)``, and log-sum-exp is convex, so by Jensen ``H >=
+    mean_i log(1 + sum_j exp(E log t_j)) = mean_i log(1 + sum_j exp(-d_ij^2 / (2 sigma^2)))``.
+    Rises with sigma, to log N. Source: ours; Kolchinsky and Tracey 2017 bound mixtures alike.
+    """
+    distances = np.asarray(distances, np.float64)
+    require_distance("distances", distances)
+    levels = np.atleast_1d(np.asarray(sigma, np.float64))
+    require_positive("sigma", levels)
+    exponents = -np.square(distances) / 2
+    return np.array(
+        [np.logaddexp(0, logsumexp(exponents / s**2, axis=1)).mean() for s in levels.tolist()]
+    )
+
+
+def weight_upper(distances: ArrayLike, sigma: ArrayLike) -> Array:
+    """Upper bound on the posterior weight W from all pairwise distances.
+
+    ``distances`` (N, N - 1), ``sigma`` (K,); returns (K,). Fano's inequality, ``H <= h(1 - W) +
+    (1 - W) log(N - 1)``, with H from :func:`posterior_entropy`. Falls with sigma. Source: ours.
+    """
+    n = np.asarray(distances).shape[1] + 1
+    return np.array([1 - _least_error(h, n) for h in posterior_entropy(distances, sigma).tolist()])
+
+
+def _least_error(entropy: float, n: int) -> float:
+    # The smallest error probability p with h(p) + p log(N - 1) >= H; the left side rises to log N.
+    def surplus(p: float) -> float:
+        return float(entr(p) + entr(1 - p) + p * np.log(n - 1)) - entropy
+
+    most = 1 - 1 / n
+    if surplus(most) <= 0:
+        return most
+    return float(brentq(surplus, 0.0, most, xtol=1e-15)) if entropy > 0 else 0.0
+
+
+def concentrated_below(
+    distance: ArrayLike, share: ArrayLike, level: ArrayLike, n: ArrayLike
+) -> Array:
+    """Noise level up to which W >= ``level``, from one quantile of the nearest distances.
+
+    At least a ``share`` of the training points have all others at ``distance`` or more. Then
+    ``W >= share (1 - (N - 1) Phi(-distance / (2 sigma)))``, which is solved for sigma. Broadcasts.
+    Raises ValueError unless 0 < level < share <= 1 and N >= 2. Source: ours.
+    """
+    distance, share = np.asarray(distance, np.float64), np.asarray(share, np.float64)
+    level, n = np.asarray(level, np.float64), np.asarray(n, np.float64)
+    require((level > 0) & (level < share), "level", level, "must lie between 0 and the share")
+    require(share <= 1, "share", share, "must not be above 1")
+    require(n >= 2, "n", n, "must be at least 2 training points")
+    quantile = -ndtri((1 - level / share) / (n - 1))
+    with np.errstate(divide="ignore"):
+        return np.where(quantile > 0, distance / (2 * np.maximum(quantile, 0)), np.inf)
+
+
+def covered_above(distance: float, share: float, level: float, d: int, c: float = 5.0) -> float:
+    """Noise level from which on the coverage is >= ``level``, from one quantile of distances.
+
+    At least a ``share`` of the held-out points have a training point within ``distance``. The
+    overlap probability rises at most once and then falls in r/sigma (the density ratio of
+    noncentral chi-squares is monotone), so it stays above ``level / share`` from its last crossing
+    on. Raises ValueError unless 0 < level / share < P(Z in shell). Source: ours.
+    """
+    needed = level / share
+    top = float(shell_probability(d, c))
+    require(0 < needed < top, "level / share", needed, f"must lie between 0 and {top:.6g}")
+
+    def surplus(ratio: float) -> float:
+        return float(overlap_probability(ratio, 1.0, d, c)) - needed
+
+    far = float(radii(d, c)[1])
+    while surplus(far) > 0:
+        far *= 2
+    return distance / float(brentq(surplus, 0.0, far, xtol=1e-12))
+
+
+class Zone(NamedTuple):
+    """Ends of a danger zone in sigma; empty where ``start >= end``."""
+
+    start: float
+    end: float
+
+    @property
+    def empty(self) -> bool:
+        """Whether no noise level belongs to it."""
+        return not self.start < self.end
+
+
+class PredictedZone(NamedTuple):
+    """What distances alone say of the danger zone: part of it for certain, nothing outside of."""
+
+    certain: Zone
+    """Both lower bounds are above their levels here: all of it is danger zone."""
+    possible: Zone
+    """Outside of this an upper bound is below its level: none of that is danger zone."""
+
+
+def danger_zone(
+    train_distances: ArrayLike,
+    test_distances: ArrayLike,
+    d: int,
+    *,
+    c: float = 5.0,
+    weight_high: float = 0.75,
+    coverage_high: float = 0.5,
+) -> PredictedZone:
+    """Enclose the noise levels at which weight and coverage are both above their levels.
+
+    ``train_distances`` (N, N - 1) from every training point to all others, ``test_distances``
+    (M, N) from every held-out point to the training points; both in the units of sigma. The bounds
+    are those of this module and of Theorem 4.8, each crossed once. Raises ValueError for levels
+    outside (0, 1). Source: ours.
+    """
+    for name, level in (("weight_high", weight_high), ("coverage_high", coverage_high)):
+        require(0 < level < 1, name, level, "must lie strictly between 0 and 1")
+    train, test = np.asarray(train_distances, np.float64), np.asarray(test_distances, np.float64)
+    nearest, n = test.min(1), test.shape[1]
+    typical = float(np.median(train)) + float(np.median(nearest))
+    edges = [
+        _crossing(lambda s: lower_bound(nearest, s, d, c) - coverage_high, typical),
+        _crossing(lambda s: weight_high - weight_lower(train, s), typical),
+        _crossing(lambda s: upper_bound(mean_overlap(test, s, d, c), n) - coverage_high, typical),
+        _crossing(lambda s: weight_high - weight_upper(train, s), typical),
+    ]
+    return PredictedZone(Zone(edges[0], edges[1]), Zone(edges[2], edges[3]))
+
+
+def _crossing(rising: Callable[[Array], Array], scale: float) -> float:
+    # The sigma at which a function passes zero from below, to six digits, by bisection of log
+    # sigma over eight decades around the scale of the data; beyond them, the end that is nearer.
+    low, high = np.log(scale) - 9, np.log(scale) + 9
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        above = rising(np.exp(np.array([middle])))[0] > 0
+        low, high = (low, middle) if above else (middle, high)
+    return float(np.exp((low + high) / 2))
