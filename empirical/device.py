@@ -10,18 +10,19 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
 
     Raises ValueError for an unknown or absent device.
     """
-    if isinstance(device, torch.device):
-        return device
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device = cuda is not available here; use --device cpu")
-    if device == "mps" and not torch.backends.mps.is_available():
-        raise ValueError("device = mps is not available here; use --device cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        return torch.device(device)
+        resolved = torch.device(device)
     except RuntimeError as error:
         raise ValueError(f"device = {device} is unknown; use auto, cpu, cuda or mps") from error
+    absent = {
+        "cuda": not torch.cuda.is_available(),
+        "mps": not torch.backends.mps.is_available(),
+    }
+    if absent.get(resolved.type, False):
+        raise ValueError(f"device = {device} is not available here; use --device cpu")
+    return resolved
 
 
 def working_dtype(device: torch.device) -> torch.dtype:
@@ -35,13 +36,14 @@ def working_dtype(device: torch.device) -> torch.dtype:
 def as_rows(points: ArrayLike | torch.Tensor, device: torch.device) -> torch.Tensor:
     """Points of any shape (N, ...) as a matrix (N, d) on the device, in its working precision.
 
-    A tensor is detached: no gradient flows to it.
-    Raises ValueError for fewer than 2 axes, no point, or values that are not finite.
+    A tensor is detached: no gradient flows to it. Raises ValueError for fewer than 2 axes, no
+    point, or values that are not finite.
     """
     if isinstance(points, torch.Tensor):
         array = points.detach()
     else:
-        array = torch.as_tensor(np.asarray(points))
+        # torch takes no negative strides, and warns of arrays that are read-only.
+        array = torch.as_tensor(np.require(points, requirements=["C", "W"]))
     if array.ndim < 2 or len(array) == 0:
         raise ValueError(f"points of shape {tuple(array.shape)}; give (N, d) or (N, ...), N >= 1")
     rows = array.reshape(len(array), -1).to(device=device, dtype=working_dtype(device))

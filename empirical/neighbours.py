@@ -1,4 +1,4 @@
-"""Trajectory-level memorization: samples much nearer to one training image than to any other."""
+"""Nearest-neighbour distances, and memorization: samples much nearer to one image than others."""
 
 from dataclasses import dataclass
 
@@ -26,6 +26,44 @@ class Memorization:
     """``d_(1) / d_(2)`` of each sample, (S,); 1 where both are 0."""
     nearest: NDArray[np.int64]
     """Index of each sample's nearest training image, (S,)."""
+
+
+def extreme_distances(
+    train: ArrayLike | torch.Tensor, device: str | torch.device = "auto"
+) -> Array:
+    """Distance of every training point to its nearest and its farthest other one, (N, 2).
+
+    ``train`` (N, ...), N >= 2; raises ValueError below. A duplicate's nearest distance is 0
+    exactly. These are d_min(i) and d_max(i) of Theorem 4.2.
+    """
+    points = as_rows(train, resolve_device(device))
+    if len(points) < 2:
+        raise ValueError(f"train holds N = {len(points)} image; distances need at least 2")
+    ends = []
+    for start, rows in zip(range(0, len(points), _BLOCK), points.split(_BLOCK), strict=True):
+        squared = squared_distances(rows, points)
+        farthest = points[squared.argmax(1)]
+        squared[torch.arange(len(rows)), start + torch.arange(len(rows))] = torch.inf
+        closest = points[squared.argmin(1)]
+        # The two that matter once more, by direct differences.
+        pair = [torch.linalg.vector_norm(rows - other, dim=1) for other in (closest, farthest)]
+        ends.append(torch.stack(pair, dim=1))
+    return torch.cat(ends).double().cpu().numpy()
+
+
+def distances_to_others(
+    train: ArrayLike | torch.Tensor, device: str | torch.device = "auto"
+) -> Array:
+    """Distances from every training point to all others, (N, N - 1) float64.
+
+    ``train`` (N, ...), N >= 2; raises ValueError below. Memory for N^2 numbers.
+    """
+    points = as_rows(train, resolve_device(device))
+    if len(points) < 2:
+        raise ValueError(f"train holds N = {len(points)} image; distances need at least 2")
+    square = squared_distances(points, points).sqrt_()
+    rest = square[~torch.eye(len(points), dtype=torch.bool, device=points.device)]
+    return rest.reshape(len(points), -1).double().cpu().numpy()
 
 
 def memorization(

@@ -38,5 +38,6 @@ def blocks(seed: int, stream: str, n: int, dimension: int, population: int = 1) 
     """
     for number, start in enumerate(range(0, n, BLOCK)):
         rng = generator(seed, stream, number)
-        indices = rng.integers(population, size=BLOCK)
-        yield Block(start, indices, rng.standard_normal((BLOCK, dimension)))
+        # The noise first: how much of the stream the indices use up depends on the population.
+        noise = rng.standard_normal((BLOCK, dimension))
+        yield Block(start, rng.integers(population, size=BLOCK), noise)

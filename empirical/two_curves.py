@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from empirical import coverage, posterior
 from empirical.device import as_rows, resolve_device
 from empirical.intervals import Estimate, bounded_mean, exact, proportion
-from theory.coverage import lower_bound, upper_bound
-from theory.domain import require_positive
+from theory.coverage import lower_bound, mean_overlap, upper_bound
+from theory.domain import require, require_positive
 
 Array = NDArray[np.float64]
 
@@ -37,8 +37,12 @@ class Curves:
     """Theorem 4.8's upper bound over all pairs: exact, nothing is drawn."""
     nearest: Array
     """Distance of each held-out point to its nearest training point, (M,)."""
-    coverage_hits: NDArray[np.int64]
-    """Queries that fell into a shell, (K,), out of ``coverage.n``."""
+    mean_overlap: Array
+    """Mean of p_sigma over all pairs of a held-out and a training point, exactly, (K,)."""
+    max_weight_draws: Array
+    """Largest weight of each query, (queries, K); all sigmas of a query share their noise."""
+    covered_draws: NDArray[np.bool_]
+    """Whether each query fell into a shell, (queries, K); all sigmas share the noise here too."""
 
 
 def curves(
@@ -59,7 +63,8 @@ def curves(
     is the chance that any interval of one curve misses. The held-out points stand for the law p:
     the coverage and its bounds are those of the uniform law on them, given both sets. Raises
     ValueError for fewer than 2 training points, shapes that differ, values that are not finite,
-    sigma <= 0, or c outside (0, d/4]. Source: Def 4.1, Def 4.6, Theorem 4.8, E.2, E.3.
+    no sigma or sigma <= 0, alpha outside (0, 1), or c outside (0, d/4]. Source: Def 4.1, Def 4.6,
+    Theorem 4.8, E.2, E.3.
     """
     where = resolve_device(device)
     points, held_out = as_rows(train, where), as_rows(test, where)
@@ -73,6 +78,7 @@ def curves(
     if sigmas.ndim > 1 or len(sigmas) == 0:
         raise ValueError(f"sigmas of shape {sigmas.shape}; give (K,), at least one noise level")
     require_positive("sigma", sigmas)
+    require(0 < alpha < 1, "alpha", alpha, "must lie strictly between 0 and 1")
     d, each = points.shape[1], alpha / len(sigmas)
 
     pairs = coverage.distances(points, held_out, where)
@@ -80,17 +86,19 @@ def curves(
     largest, own = posterior.weights(
         points, sigmas, queries=weight_queries, seed=seed, device=where
     )
-    hits = coverage.hits(
+    covered = coverage.covered(
         points, held_out, sigmas, c=c, queries=coverage_queries, seed=seed, device=where
     )
-    overlap = coverage.mean_overlap(pairs, sigmas, d, c)
+    overlap = mean_overlap(pairs, sigmas, d, c)
     return Curves(
         sigmas=sigmas,
         max_weight=bounded_mean(np.minimum(largest, 1), each),
         self_weight=bounded_mean(np.minimum(own, 1), each),
-        coverage=proportion(hits, coverage_queries, each),
+        coverage=proportion(covered.sum(0), coverage_queries, each),
         coverage_lower=exact(lower_bound(nearest, sigmas, d, c)),
         coverage_upper=exact(upper_bound(overlap, len(points))),
         nearest=nearest,
-        coverage_hits=hits,
+        mean_overlap=overlap,
+        max_weight_draws=np.minimum(largest, 1),
+        covered_draws=covered,
     )

@@ -26,12 +26,19 @@ def per_image(sigma: torch.Tensor | float, x: torch.Tensor) -> torch.Tensor:
 
     Raises ValueError unless sigma > 0 and is a number or has B entries.
     """
-    levels = torch.as_tensor(sigma).to(x).reshape(-1)
+    levels = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).reshape(-1)
     if len(levels) not in (1, len(x)):
         raise ValueError(f"sigma has {len(levels)} entries for {len(x)} images; give 1 or one each")
     if not torch.compiler.is_compiling() and not (levels > 0).all():
         raise ValueError(f"sigma = {float(levels.min())} must be above 0")
     return levels.expand(len(x))
+
+
+def _rows(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    y = x.reshape(len(x), -1).to(like)
+    if y.shape[1] != like.shape[-1]:
+        raise ValueError(f"x has d = {y.shape[1]}, the denoiser d = {like.shape[-1]}; must agree")
+    return y
 
 
 class EmpiricalDenoiser:
@@ -43,7 +50,7 @@ class EmpiricalDenoiser:
 
     def __call__(self, x: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:
         """Posterior mean of the training images given ``x`` (B, ...), computed in float64."""
-        y = x.reshape(len(x), -1).to(self.points)
+        y = _rows(x, self.points)
         mean = posterior_mean(y, self.points, per_image(sigma, y))
         return mean.reshape(x.shape).to(x)
 
@@ -58,6 +65,6 @@ class GaussianDenoiser:
 
     def __call__(self, x: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:
         """Posterior mean of the Gaussian given ``x`` (B, ...)."""
-        y = x.reshape(len(x), -1).to(self.mean) - self.mean
+        y = _rows(x, self.mean) - self.mean
         gain = self.eigenvalues / (self.eigenvalues + per_image(sigma, y)[:, None] ** 2)
         return (self.mean + (y @ self.basis * gain) @ self.basis.T).reshape(x.shape).to(x)

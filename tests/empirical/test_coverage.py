@@ -5,7 +5,7 @@ import pytest
 
 from empirical import coverage
 from empirical.noise import Block, blocks
-from theory.coverage import lower_bound, overlap_probability, upper_bound
+from theory.coverage import lower_bound, mean_overlap, overlap_probability, upper_bound
 
 SEED = 20260303
 SIGMAS = np.geomspace(0.05, 20, 12)
@@ -18,42 +18,43 @@ def sets() -> tuple[np.ndarray, np.ndarray]:
 
 
 def brute_force(train, test, sigmas, c: float, queries: int) -> tuple[np.ndarray, int]:
-    """Counts by every single distance; and how often the closest shell's hole held the query."""
+    """Every single distance; and how often a query lay in the hole of the closest shell."""
     d = train.shape[1]
     width = 2 * np.sqrt(c * d)
     noise = list(blocks(SEED, "coverage", queries, d, len(test)))
     index = np.concatenate([b.indices for b in noise])[:queries]
     z = np.concatenate([b.noise for b in noise])[:queries]
-    counts, rescued = [], 0
+    columns, rescued = [], 0
     for sigma in sigmas:
         y = test[index] + sigma * z
         squared = np.square(y[:, None] - train[None]).sum(2) / sigma**2
         inside = (squared >= d - width) & (squared <= d + width + 2 * c)
         covered = inside.any(axis=1)
-        counts.append(covered.sum())
+        columns.append(covered)
         rescued += int((covered & (squared.min(axis=1) < d - width)).sum())
-    return np.array(counts), rescued
+    return np.stack(columns, axis=1), rescued
 
 
 @pytest.mark.parametrize("c", [0.2, 1.0, 2.0])
 @pytest.mark.parametrize("queries", [1, 300, 1500])
-def test_hits_are_those_of_brute_force(sets, c, queries) -> None:
+def test_covered_is_what_brute_force_says(sets, c, queries) -> None:
     expected, rescued = brute_force(*sets, SIGMAS, c, queries)
-    counts = coverage.hits(*sets, SIGMAS, c=c, queries=queries, seed=SEED)
-    np.testing.assert_array_equal(counts, expected)
+    found = coverage.covered(*sets, SIGMAS, c=c, queries=queries, seed=SEED)
+    assert found.dtype == np.bool_
+    np.testing.assert_array_equal(found, expected)
     if c < 1 and queries > 1:
         assert rescued > 0  # else the farther shells were not put to the test
 
 
 def hit(monkeypatch, train, noise, c: float, sigma: float = 1.0) -> list[bool]:
     """Whether each given noise, added to the origin, is covered."""
-    covered = []
+    found = []
     for z in np.asarray(noise, np.float64):
         block = Block(0, np.zeros(1, np.int64), z[None])
         monkeypatch.setattr(coverage, "blocks", lambda *_, block=block: iter([block]))
         origin = np.zeros((1, len(z)))
-        covered.append(bool(coverage.hits(train, origin, sigma, c=c, queries=1)[0]))
-    return covered
+        found.append(bool(coverage.covered(train, origin, sigma, c=c, queries=1)[0, 0]))
+    return found
 
 
 def axis(value: float, d: int) -> np.ndarray:
@@ -90,15 +91,11 @@ def test_mean_overlap_is_the_mean_of_the_exact_probability(d, c) -> None:
     pairs[0, 0] = 0.0
     sigmas = np.geomspace(0.01, 100, 15)
     direct = overlap_probability(pairs[:, :, None], sigmas, d, c).mean(axis=(0, 1))
-    np.testing.assert_allclose(coverage.mean_overlap(pairs, sigmas, d, c), direct, rtol=1e-7)
-    # Far pairs alone: every value is in the tail, down to the table's end.
-    reach = np.sqrt(d) * np.geomspace(0.5, 20, 40)
-    for distance in reach:
-        exact = overlap_probability(distance, 1.0, d, c)
-        if exact > 1e-55:
-            np.testing.assert_allclose(coverage.mean_overlap([distance], 1.0, d, c), exact, 1e-7)
-        else:
-            assert coverage.mean_overlap([distance], 1.0, d, c)[0] < 1e-54
+    np.testing.assert_allclose(mean_overlap(pairs, sigmas, d, c), direct, rtol=1e-7)
+    # One pair alone: every value down to the end of the table.
+    for distance in np.sqrt(d) * np.geomspace(0.5, 20, 40):
+        one = overlap_probability(distance, 1.0, d, c)
+        np.testing.assert_allclose(mean_overlap([distance], 1.0, d, c), one, rtol=1e-7, atol=1e-55)
 
 
 def test_one_training_point_meets_both_bounds(sets, expect_rate) -> None:
@@ -106,9 +103,9 @@ def test_one_training_point_meets_both_bounds(sets, expect_rate) -> None:
     train, test = sets[0][:1], sets[1]
     pairs, n = coverage.distances(train, test), 20_000
     sigmas = [0.4, 0.8, 1.5]
-    both = coverage.mean_overlap(pairs, sigmas, 8, 1.0)
+    both = mean_overlap(pairs, sigmas, 8, 1.0)
     np.testing.assert_allclose(lower_bound(pairs[:, 0], sigmas, 8, 1.0), both, rtol=1e-7)
-    counts = coverage.hits(train, test, sigmas, c=1.0, queries=n, seed=SEED)
+    counts = coverage.covered(train, test, sigmas, c=1.0, queries=n, seed=SEED).sum(axis=0)
     for count, p, sigma in zip(counts, both, sigmas, strict=True):
         assert 0.03 < p < 0.95  # else any count would do
         expect_rate(count, n, "==", p, seed=SEED, what=f"coverage at sigma = {sigma}")
@@ -125,8 +122,8 @@ def test_coverage_lies_between_its_bounds(clustered, expect_rate) -> None:
     pairs = coverage.distances(train, test)
     sigmas = np.geomspace(0.05, 20, 10)
     low = lower_bound(pairs.min(axis=1), sigmas, d, c)
-    high = upper_bound(coverage.mean_overlap(pairs, sigmas, d, c), 50)
-    counts = coverage.hits(train, test, sigmas, c=c, queries=n, seed=SEED)
+    high = upper_bound(mean_overlap(pairs, sigmas, d, c), 50)
+    counts = coverage.covered(train, test, sigmas, c=c, queries=n, seed=SEED).sum(axis=0)
     assert ((low < high) | (high < 1e-12)).all()
     for k, sigma in enumerate(sigmas):
         what = f"coverage at sigma = {sigma:.3g}"

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from scipy.special import xlogy
 from scipy.stats import binomtest, norm
 
-from empirical.intervals import bounded_mean, exact, proportion
+from empirical.intervals import anytime_proportion, bounded_mean, exact, proportion
 
 SEED = 20260301
 ALPHA = 0.05
@@ -140,14 +141,69 @@ def test_bounded_mean_refuses_values_outside_its_range(samples, value) -> None:
 
 
 @pytest.mark.parametrize(("successes", "n"), [(-1, 5), (6, 5), (0, 0), (math.nan, 5)])
-def test_proportion_refuses_impossible_counts(successes, n) -> None:
-    with pytest.raises(ValueError, match=f"successes = {successes} of n = {n}"):
-        proportion(successes, n, ALPHA)
+@pytest.mark.parametrize("interval", [proportion, anytime_proportion])
+def test_impossible_counts_are_refused(interval, successes, n) -> None:
+    with pytest.raises(ValueError, match=f"successes = {successes}.* of n = {n}"):
+        interval(successes, n, ALPHA)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0, -0.1, math.nan])
-def test_both_refuse_an_alpha_outside_of_0_and_1(alpha) -> None:
-    with pytest.raises(ValueError, match=f"alpha = {alpha}"):
-        proportion(1, 5, alpha)
+def test_an_alpha_outside_of_0_and_1_is_refused(alpha) -> None:
+    for interval in (proportion, anytime_proportion):
+        with pytest.raises(ValueError, match=f"alpha = {alpha}"):
+            interval(1, 5, alpha)
     with pytest.raises(ValueError, match=f"alpha = {alpha}"):
         bounded_mean([0.5], alpha)
+
+
+def mixture_capital(k: int, n: int, p: float) -> float:
+    """Log of the likelihood ratio against p, averaged over Beta(1/2, 1/2), by quadrature."""
+    # With q = sin(angle)^2 the prior is uniform in the angle.
+    angle = (np.arange(20_000) + 0.5) / 20_000 * math.pi / 2
+    q = np.sin(angle) ** 2
+    log_ratio = xlogy(k, q / p) + xlogy(n - k, (1 - q) / (1 - p))
+    return float(np.log(np.exp(log_ratio - log_ratio.max()).mean()) + log_ratio.max())
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 20), (3, 20), (20, 20), (0, 1), (170, 400)])
+def test_anytime_proportion_keeps_just_the_rates_that_no_mixture_refutes(k, n) -> None:
+    interval = anytime_proportion(k, n, ALPHA)
+    assert interval.low <= k / n <= interval.high
+    for end in (float(interval.low), float(interval.high)):
+        if 0 < end < 1:
+            assert mixture_capital(k, n, end) == pytest.approx(math.log(1 / ALPHA), abs=1e-6)
+    assert (interval.low == 0) == (k == 0 or mixture_capital(k, n, 1e-300) < math.log(1 / ALPHA))
+    assert (interval.high == 1) == (k == n)
+
+
+def test_anytime_proportion_is_symmetric_monotone_and_wider_than_the_exact_one() -> None:
+    k = np.arange(201)
+    anytime, fixed = anytime_proportion(k, 200, ALPHA), proportion(k, 200, ALPHA)
+    np.testing.assert_allclose(anytime.high, 1 - anytime.low[::-1], atol=1e-12)
+    assert (np.diff(anytime.low) > 0).all()
+    assert (anytime.low[1:] < fixed.low[1:]).all()
+    assert (anytime.high[:-1] > fixed.high[:-1]).all()
+    # Not vacuous: less than twice as wide.
+    assert (anytime.high - anytime.low < 2 * (fixed.high - fixed.low)).all()
+
+
+def looked_at(interval: Callable, p: float) -> int:
+    """In how many of the runs an interval, looked at some fifty times, misses p at least once."""
+    looks = np.unique(np.geomspace(1, 4000, 60).round().astype(int))
+    rng = np.random.default_rng(SEED)
+    steps = [rng.binomial(n, p, REPLICATES) for n in np.diff(looks, prepend=0)]
+    missed = np.zeros(REPLICATES, bool)
+    for n, successes in zip(looks.tolist(), np.cumsum(steps, axis=0), strict=True):
+        found = interval(successes, n, ALPHA)
+        missed |= (found.low > p) | (found.high < p)
+    return int(missed.sum())
+
+
+@pytest.mark.parametrize("p", [0.02, 0.5, 0.97])
+def test_anytime_proportion_holds_at_all_looks_together(p, expect_rate) -> None:
+    what = f"runs that ever miss {p}"
+    missed = looked_at(anytime_proportion, p)
+    expect_rate(missed, REPLICATES, "<=", ALPHA, seed=SEED, what=what)
+    # What it is for: an interval made for one look misses far more often.
+    once = looked_at(proportion, p)
+    assert binomtest(once, REPLICATES, ALPHA, alternative="greater").pvalue < 1e-6

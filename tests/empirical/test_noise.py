@@ -21,6 +21,11 @@ def test_a_larger_number_of_queries_continues_the_same_ones() -> None:
             np.testing.assert_array_equal(few[:n], all_of_them[:n])
 
 
+def test_noise_is_the_same_for_every_population() -> None:
+    for population in (1, 2, 1000):
+        np.testing.assert_array_equal(drawn(300, population=population)[1], drawn(300)[1])
+
+
 def test_blocks_are_whole_and_numbered() -> None:
     parts = list(blocks(SEED, "test", 2 * BLOCK + 1, 3, 7))
     assert [part.start for part in parts] == [0, BLOCK, 2 * BLOCK]

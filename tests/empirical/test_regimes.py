@@ -1,13 +1,13 @@
 """Crossings and regimes of synthetic curves whose crossings are known."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from empirical.intervals import Estimate, exact
-from empirical.regimes import Crossing, Thresholds, crossing, regimes
-from empirical.two_curves import Curves
+from empirical.intervals import Estimate
+from empirical.regimes import Crossing, Thresholds, crossing, read_regimes
 from theory.schedules import ddpm_sigmas, edm_sigmas
 
 SIGMAS = np.geomspace(0.001, 100, 101)
@@ -24,18 +24,9 @@ def ramp(sigma: np.ndarray, start: float, end: float) -> np.ndarray:
     return np.clip(np.log(sigma / start) / np.log(end / start), 0, 1)
 
 
-def two(coverage: np.ndarray, weight: np.ndarray, sigmas: np.ndarray = SIGMAS) -> Curves:
-    nothing = exact(np.zeros(len(sigmas)))
-    return Curves(
-        sigmas=sigmas,
-        max_weight=band(weight),
-        self_weight=nothing,
-        coverage=band(coverage),
-        coverage_lower=nothing,
-        coverage_upper=nothing,
-        nearest=np.zeros(1),
-        coverage_hits=np.zeros(len(sigmas), np.int64),
-    )
+def two(coverage: np.ndarray, weight: np.ndarray) -> SimpleNamespace:
+    """What the regimes are read from, of a :class:`empirical.two_curves.Curves`."""
+    return SimpleNamespace(sigmas=SIGMAS, coverage=band(coverage), max_weight=band(weight))
 
 
 def at(start: float, end: float, level: float) -> float:
@@ -84,7 +75,7 @@ def test_a_level_within_the_band_all_along_has_open_ends() -> None:
 
 def test_regimes_by_the_default_thresholds() -> None:
     curves = two(ramp(SIGMAS, 0.05, 0.5), 1 - ramp(SIGMAS, 1.0, 20.0))
-    small, medium, danger, large = regimes(curves)
+    small, medium, danger, large = read_regimes(curves)
     assert [r.name for r in (small, medium, danger, large)] == [
         "small",
         "medium",
@@ -104,7 +95,7 @@ def test_regimes_by_the_default_thresholds() -> None:
 
 def test_thresholds_move_the_ends() -> None:
     curves = two(ramp(SIGMAS, 0.05, 0.5), 1 - ramp(SIGMAS, 1.0, 20.0))
-    small, medium, danger, large = regimes(curves, Thresholds(0.6, 0.3, 0.8, 0.2))
+    small, medium, danger, large = read_regimes(curves, Thresholds(0.6, 0.3, 0.8, 0.2))
     ends = (small.end, medium.end, danger.start, danger.end)
     expected = [at(0.05, 0.5, 0.2), at(1, 20, 0.7), at(0.05, 0.5, 0.8), at(1, 20, 0.4)]
     np.testing.assert_allclose([end.sigma for end in ends], expected, rtol=1e-9)
@@ -114,12 +105,12 @@ def test_thresholds_move_the_ends() -> None:
 def test_steps_are_those_whose_sigma_lies_inside() -> None:
     curves = two(ramp(SIGMAS, 0.05, 0.5), 1 - ramp(SIGMAS, 1.0, 20.0))
     edm, ddpm = edm_sigmas(18), ddpm_sigmas()
-    for regime in regimes(curves):
+    for regime in read_regimes(curves):
         start, end = regime.start.sigma, regime.end.sigma
         assert regime.edm_steps == tuple(i for i, s in enumerate(edm) if start <= s < end)
         inside = [t for t, s in enumerate(ddpm) if start <= s < end]
         assert regime.ddpm_timesteps == (inside[0], inside[-1])
-    small, medium, danger, large = regimes(curves)
+    small, medium, danger, large = read_regimes(curves)
     assert sorted(small.edm_steps + medium.edm_steps + large.edm_steps) == list(range(18))
     assert set(danger.edm_steps) < set(medium.edm_steps)
     assert small.ddpm_timesteps[0] == 0
@@ -129,7 +120,7 @@ def test_steps_are_those_whose_sigma_lies_inside() -> None:
 
 def test_the_danger_zone_is_empty_where_the_weight_falls_first() -> None:
     curves = two(ramp(SIGMAS, 1.0, 20.0), 1 - ramp(SIGMAS, 0.05, 0.5))
-    danger = regimes(curves)[2]
+    danger = read_regimes(curves)[2]
     assert danger.empty
     assert danger.edm_steps == ()
     assert danger.ddpm_timesteps == ()
@@ -138,13 +129,13 @@ def test_the_danger_zone_is_empty_where_the_weight_falls_first() -> None:
 def test_regimes_where_a_curve_never_gets_there() -> None:
     # Two training points: the weight never falls under 1/2, so medium has no upper end.
     curves = two(ramp(SIGMAS, 0.05, 0.5), 1 - 0.5 * ramp(SIGMAS, 1.0, 20.0))
-    small, medium, danger, large = regimes(curves)
+    small, medium, danger, large = read_regimes(curves)
     assert [r.empty for r in (small, medium, danger, large)] == [False, False, False, True]
     assert medium.end.sigma == math.inf
     assert sorted(small.edm_steps + medium.edm_steps) == list(range(18))
     # Nothing is ever covered: all noise is small.
     curves = two(np.zeros(101), 1 - ramp(SIGMAS, 1.0, 20.0))
-    small, medium, danger, large = regimes(curves)
+    small, medium, danger, large = read_regimes(curves)
     assert [r.empty for r in (small, medium, danger, large)] == [False, True, True, False]
     assert small.edm_steps == tuple(range(18))
 

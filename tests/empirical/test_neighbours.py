@@ -1,0 +1,142 @@
+"""Memorization by the nearest and the second nearest training image."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import binomtest
+from sklearn.neighbors import NearestNeighbors
+
+import empirical
+from empirical.neighbours import extreme_distances
+
+SEED = 20260306
+
+
+def sets() -> tuple[np.ndarray, np.ndarray]:
+    """1,300 samples of 4x3 pixels, more than one block, half of them close to a training image."""
+    rng = np.random.default_rng(SEED)
+    train = rng.uniform(-1, 1, (80, 4, 3))
+    samples = rng.uniform(-1, 1, (1300, 4, 3))
+    noise = rng.uniform(0, 0.4, (650, 1, 1)) * rng.standard_normal((650, 4, 3))
+    samples[::2] = train[rng.integers(80, size=650)] + noise
+    return samples, train
+
+
+@pytest.mark.parametrize("threshold", [0.1, 1 / 3, 0.6])
+def test_distances_and_rate_are_those_of_an_exhaustive_search(threshold) -> None:
+    samples, train = sets()
+    found = empirical.memorization(samples, train, threshold, alpha=0.01)
+    search = NearestNeighbors(n_neighbors=2, algorithm="brute").fit(train.reshape(80, 12))
+    distances, indices = search.kneighbors(samples.reshape(1300, 12))
+    np.testing.assert_allclose(found.ratio, distances[:, 0] / distances[:, 1], rtol=1e-9)
+    np.testing.assert_array_equal(found.nearest, indices[:, 0])
+    memorized = int((distances[:, 0] < threshold * distances[:, 1]).sum())
+    assert 0 < memorized < 1300
+    assert found.rate == memorized / 1300
+    interval = binomtest(memorized, 1300).proportion_ci(confidence_level=0.99, method="exact")
+    assert found.low == pytest.approx(interval.low, abs=1e-8)
+    assert found.high == pytest.approx(interval.high, abs=1e-8)
+
+
+def test_extreme_distances_are_those_of_an_exhaustive_search() -> None:
+    samples, train = sets()
+    points = np.concatenate([samples, train[:2], train[:2]])  # more than one block, two copies
+    rows = points.reshape(len(points), 12)
+    search = NearestNeighbors(algorithm="brute").fit(rows)
+    distances, _ = search.kneighbors(n_neighbors=len(points) - 1)  # of every point, itself left out
+    ends = extreme_distances(points)
+    np.testing.assert_array_equal(ends[-4:, 0], 0)
+    np.testing.assert_allclose(ends[:-4], distances[:-4][:, [0, -1]], rtol=1e-9)
+    np.testing.assert_allclose(ends[-4:, 1], distances[-4:, -1], rtol=1e-9)
+    with pytest.raises(ValueError, match="N = 1 image"):
+        extreme_distances(points[:1])
+
+
+def test_the_default_threshold_is_a_third() -> None:
+    samples, train = sets()
+    ours = empirical.memorization(samples, train)
+    assert ours.rate == empirical.memorization(samples, train, 1 / 3).rate
+    assert ours.rate != empirical.memorization(samples, train, 0.4).rate
+
+
+def test_exact_copies_are_at_ratio_zero() -> None:
+    _, train = sets()
+    order = np.random.default_rng(SEED).permutation(80)
+    found = empirical.memorization(train[order], train)
+    np.testing.assert_array_equal(found.ratio, 0)
+    np.testing.assert_array_equal(found.nearest, order)
+    assert (found.rate, found.high) == (1, 1)
+    assert found.low == pytest.approx(0.025 ** (1 / 80))
+
+
+def test_near_copies_keep_their_tiny_ratio() -> None:
+    _, train = sets()
+    samples = train + 1e-9
+    distances = np.linalg.norm(samples[:, None] - train[None], axis=(2, 3))
+    nearest, second = np.sort(distances, axis=1)[:, :2].T
+    found = empirical.memorization(samples, train)
+    np.testing.assert_allclose(found.ratio, nearest / second, rtol=1e-9)
+
+
+def test_rounding_of_the_products_does_not_choose_the_nearest() -> None:
+    # Far from the origin the fast distances cannot tell these pairs apart; direct ones can.
+    rng = np.random.default_rng(SEED)
+    for point in 1e4 + rng.standard_normal((40, 12)):
+        direction = rng.standard_normal(12)
+        train = np.stack([point + 1e-3 * direction, point + 2e-3 * direction])
+        for order, nearest in ((train, 0), (train[::-1], 1)):
+            found = empirical.memorization(point[None], order)
+            assert found.nearest.tolist() == [nearest]
+            assert found.ratio[0] == pytest.approx(0.5, rel=1e-6)
+
+
+def test_a_sample_between_copies_is_not_memorized() -> None:
+    # Both neighbours are the same image twice: no image is much nearer than any other.
+    _, train = sets()
+    doubled = np.concatenate([train, train[:5]])
+    found = empirical.memorization(np.concatenate([train[:5], train[:5] + 0.01]), doubled)
+    np.testing.assert_array_equal(found.ratio, 1)
+    assert found.rate == 0
+    assert set(found.nearest % 80) == set(range(5))
+
+
+def test_ties_are_not_memorized() -> None:
+    train = np.array([[0.0, 0.0], [4.0, 0.0]])
+    middle = empirical.memorization([[2.0, 1.0]], train, 1.0)
+    assert (middle.ratio[0], middle.rate) == (1, 0)
+    # At distances 1 and 3 the ratio is the threshold itself, and the test is strict.
+    third = empirical.memorization([[1.0, 0.0], [3.0, 0.0], [0.999, 0.0]], train)
+    assert third.ratio[:2].tolist() == [1 / 3, 1 / 3]
+    assert third.nearest.tolist() == [0, 1, 0]
+    assert third.rate == 1 / 3
+
+
+def test_form_of_the_input_and_number_of_samples_do_not_matter() -> None:
+    samples, train = (a.astype(np.float32) for a in sets())
+    expected = empirical.memorization(samples.astype(np.float64), train.astype(np.float64))
+    grown = torch.tensor(samples, requires_grad=True)
+    for drawn in (samples, samples.reshape(1300, 12), torch.tensor(samples), grown):
+        found = empirical.memorization(drawn, torch.tensor(train))
+        np.testing.assert_array_equal(found.ratio, expected.ratio)
+        np.testing.assert_array_equal(found.nearest, expected.nearest)
+    alone = empirical.memorization(samples[1100:1101], train)
+    np.testing.assert_allclose(alone.ratio, expected.ratio[1100], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("samples", "train", "threshold", "message"),
+    [
+        (np.zeros((3, 4)), np.zeros((1, 4)), 1 / 3, "N = 1 image"),
+        (np.zeros((3, 4)), np.zeros((5, 6)), 1 / 3, "d = 4 and train 6"),
+        (np.zeros((3, 4)), np.zeros((5, 4)), 0.0, r"threshold = 0\.0"),
+        (np.zeros((3, 4)), np.zeros((5, 4)), 1.5, r"threshold = 1\.5"),
+        (np.zeros((3, 4)), np.zeros((5, 4)), math.nan, "threshold = nan"),
+        (np.full((3, 4), math.nan), np.zeros((5, 4)), 1 / 3, "NaN"),
+        (np.zeros((0, 4)), np.zeros((5, 4)), 1 / 3, r"shape \(0, 4\)"),
+    ],
+)
+def test_bad_use_is_named_with_its_value(samples, train, threshold, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        empirical.memorization(samples, train, threshold)
