@@ -1,0 +1,1 @@
+"""Claims against measurements: verdicts, the report and the command line."""

@@ -1,0 +1,167 @@
+"""The command line: ``wildmiddle verify``, ``zone``, ``theory`` and ``mutants``.
+
+Heavy imports wait until a command needs them, so that ``--help`` answers at once. Exit codes: 0
+all claims hold or are inconclusive, 1 some claim is violated, 2 bad use, in one line.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from checks.options import parser
+
+if TYPE_CHECKING:
+    from empirical.data import DataSet
+
+OK, VIOLATED, BAD_USE = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    options = parser().parse_args(arguments)
+    commands = {"verify": _verify, "zone": _zone, "theory": _theory, "mutants": _mutants}
+    try:
+        return commands[options.command](options)
+    except ModuleNotFoundError as error:
+        if error.name in {"theory", "empirical", "models", "checks"}:
+            raise
+        return _complain(
+            f"{error.name} is not installed; install the extra: pip install 'wildmiddle[verify]'"
+        )
+    except (ValueError, OSError) as error:
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        return _complain("interrupted; nothing was written")
+
+
+def _complain(message: str) -> int:
+    print("wildmiddle: " + " ".join(message.split()), file=sys.stderr)
+    return BAD_USE
+
+
+def _verify(options: argparse.Namespace) -> int:
+    if options.output.exists() and not options.output.is_dir():
+        raise ValueError(f"--output {options.output} is a file; name a folder")
+    if options.claims:
+        # Names are checked before torch is imported: bad use is answered at once.
+        from theory.claims import select
+
+        select(options.claims)
+    from checks import report
+    from checks.verify import verify
+    from empirical.regimes import Thresholds
+
+    thresholds = Thresholds(
+        options.weight_high, options.weight_low, options.coverage_high, options.coverage_low
+    )
+    data = _load(options)
+    if data.duplicates and not options.quiet:
+        print(
+            f"wildmiddle: {data.duplicates} training images have an exact copy among the others; "
+            "Theorem 4.2 certifies no noise level for them",
+            file=sys.stderr,
+        )
+    result = verify(
+        data,
+        wanted=options.claims,
+        c=options.c,
+        w=options.w,
+        delta=options.delta,
+        alpha=options.alpha,
+        seed=options.seed,
+        samples=options.samples,
+        device=options.device,
+        thresholds=thresholds,
+        progress=_progress(options.quiet),
+    )
+    report.write(result, options.output)
+    if options.json:
+        print(json.dumps(report.to_json(result), indent=1, allow_nan=False))
+    elif not options.quiet:
+        print(report.to_markdown(result))
+        print(f"The whole report: {options.output / 'index.html'}")
+    return VIOLATED if result.verdict() == "violated" else OK
+
+
+def _zone(options: argparse.Namespace) -> int:
+    from checks.terminal import zone_page
+    from empirical.regimes import zone_of
+
+    data = _load(options)
+    zone = zone_of(
+        data.train,
+        data.test,
+        c=options.c,
+        weight_high=options.weight_high,
+        coverage_high=options.coverage_high,
+        device=options.device,
+    )
+    print(zone_page(data, zone))
+    return OK
+
+
+def _theory(options: argparse.Namespace) -> int:
+    from checks.terminal import claim_list, claim_page, parse_values
+    from theory.claims import select
+
+    if options.claim is None:
+        print(claim_list())
+        return OK
+    values = parse_values(options.at)
+    print("\n\n".join(claim_page(claim, values) for claim in select(options.claim)))
+    return OK
+
+
+def _mutants(options: argparse.Namespace) -> int:
+    from checks.mutants import run
+    from checks.verify import checked_claims, prepare
+    from checks.wrong import MUTANTS
+    from empirical.data import load
+
+    wanted = {claim.id for claim in checked_claims(options.claims)}
+    chosen = [mutant for mutant in MUTANTS if mutant.claim in wanted]
+    data = load()
+    study = prepare(data.train, data.test, seed=options.seed, samples=options.samples)
+    fates = {"killed": 0, "true": 0, "survived": 0}
+    for outcome in run(study, options.alpha / len(wanted), chosen):
+        fate, mutant = outcome.fate, outcome.mutant
+        fates[fate] += 1
+        why = outcome.killer or mutant.true_because or "no check saw it"
+        print(f"{fate:<8}  {mutant.claim:<7}  {mutant.name}  ({why})", flush=True)
+    print(
+        f"{len(chosen)} wrong theorems: {fates['killed']} killed, {fates['survived']} survived, "
+        f"{fates['true']} survived that state no falsehood"
+    )
+    return VIOLATED if fates["survived"] else OK
+
+
+def _load(options: argparse.Namespace) -> "DataSet":
+    from empirical.data import load
+
+    return load(
+        options.data,
+        train_size=options.train_size,
+        test_size=options.test_size,
+        value_range=options.range,
+        centre=options.centre,
+    )
+
+
+def _progress(quiet: bool) -> Callable[[str, int, int], None] | None:
+    if quiet or not sys.stderr.isatty():
+        return None
+    from tqdm import tqdm
+
+    bar = tqdm(bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}]", leave=False)
+
+    def show(line: str, done: int, total: int) -> None:
+        bar.total = total
+        bar.set_description(line, refresh=False)
+        bar.update(done - bar.n)
+        bar.refresh()
+        if done == total:
+            bar.close()
+
+    return show

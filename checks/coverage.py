@@ -1,0 +1,156 @@
+"""Definition 4.7 and Theorem 4.8: the exact overlap probability and the two bounds on coverage.
+
+On the data the bounds are exact for the given sets, so the only noise is in the measured coverage.
+Over random data sets (:mod:`checks.replicates`) everything but the draws is exact as well.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import ncx2
+
+from checks.records import Comparison, Record, Relation
+from checks.replicates import random_sets
+from checks.statistics import from_law, from_proportion, settle
+from checks.study import Study
+from empirical.coverage import covered, distances
+from empirical.shells import squared_radii
+from theory import coverage
+from theory.shells import radii
+
+Array = NDArray[np.float64]
+
+# At p = 1/2 the default draws and error rate leave an interval of about +-0.025.
+RESOLUTION = 0.03
+LAW_RESOLUTION = 0.05
+SHARES = (0.0, 0.5, 0.8, 1.0, 1.2)
+"""Distances of Definition 4.7, in units of the one at which the overlap passes about 1/2."""
+SMALL = (16, 1.0)
+"""Dimension and shell width of the cheap instance, drawn ten times as often."""
+TIGHT_LEVELS = (0.2, 0.5, 0.8)
+
+
+def definition_4_7(study: Study, alpha: float) -> Iterator[Record]:
+    """``p_sigma(r)`` as a noncentral chi-square difference, against whole vectors."""
+    instances = ((study.d, study.c, 1), (*SMALL, 10))
+    each = alpha / (len(instances) * len(SHARES) + 1)
+    for d, c, times in instances:
+        turn = 1 / float(coverage.half_coverage_sigma(1.0, d, c))
+        for share in SHARES:
+            yield _overlap(share * turn, d, c, times * study.samples, study, each)
+    turn = 1 / float(coverage.half_coverage_sigma(1.0, study.d, study.c))
+    squared = np.sort(
+        squared_radii(study.d, turn, queries=study.samples, seed=study.seed, stream="4.7/law")
+    )
+    comparison = Comparison(
+        claim="4.7",
+        instance=f"whole law at r = {turn:.3g} sigma",
+        quantity="largest gap to the noncentral chi-square CDF",
+        relation="==",
+        bound=0.0,
+        resolution=LAW_RESOLUTION,
+        parameters={"r/sigma": turn, "d": study.d},
+    )
+    law = ncx2(study.d, turn**2)
+    yield from_law(comparison, squared, law.cdf(squared), alpha=each, seed=study.seed)
+
+
+def _overlap(offset: float, d: int, c: float, most: int, study: Study, alpha: float) -> Record:
+    r_in, r_out = (float(r) for r in radii(d, c))
+    comparison = Comparison(
+        claim="4.7",
+        instance=f"d = {d}, r = {offset:.3g} sigma",
+        quantity="p_sigma(r)",
+        relation="==",
+        bound=float(coverage.overlap_probability(2 * offset, 2.0, d, c)),  # any sigma will do
+        resolution=RESOLUTION if d == study.d else RESOLUTION / 3,
+        parameters={"r/sigma": offset, "d": d, "c": c},
+    )
+
+    def draw(count: int, suffix: str, pending: object) -> int:
+        stream = f"4.7/{d}/{offset}{suffix}"
+        squared = squared_radii(d, offset, queries=count, seed=study.seed, stream=stream)
+        return int(((squared >= r_in**2) & (squared <= r_out**2)).sum())
+
+    return settle(draw, [comparison], most=most, alpha=alpha, seed=study.seed)[0]
+
+
+def theorem_4_8(study: Study, alpha: float) -> Iterator[Record]:
+    """The coverage lies between the two bounds: on the data, at N = 1, and over random sets."""
+    shares = {"data": alpha / 3, "one": alpha / 3, "random": alpha / 3}
+    yield from _schedule(study, shares["data"])
+    yield from _one_training_point(study, shares["one"])
+    yield from random_sets(study, shares["random"])
+
+
+def _schedule(study: Study, alpha: float) -> Iterator[Record]:
+    curves = study.curves
+    lower = coverage.lower_bound(curves.nearest, curves.sigmas, study.d, study.c)
+    upper = coverage.upper_bound(curves.mean_overlap, study.n)
+    for k, sigma in enumerate(curves.sigmas.tolist()):
+        sides: tuple[tuple[Relation, Array, str], ...] = (
+            (">=", lower, "nearest-neighbour bound"),
+            ("<=", upper, "union bound"),
+        )
+        for relation, bound, name in sides:
+            comparison = Comparison(
+                claim="4.8",
+                instance=f"{name} at sigma = {sigma:.4g}",
+                quantity="coverage C_sigma",
+                relation=relation,
+                bound=float(bound[k]),
+                resolution=RESOLUTION,
+                parameters={"sigma": sigma, "c": study.c, "N": study.n, "d": study.d},
+            )
+            yield from_proportion(
+                comparison,
+                int(curves.covered_draws[:, k].sum()),
+                curves.coverage.n,
+                alpha=alpha / (2 * len(curves.sigmas)),
+                seed=study.seed,
+            )
+
+
+def _one_training_point(study: Study, alpha: float) -> list[Record]:
+    # N = 1: both bounds equal the coverage. Sigmas where the mean overlap passes each level.
+    pairs = distances(study.train[:1], study.test, study.device)
+    turn = float(coverage.half_coverage_sigma(np.median(pairs), study.d, study.c))
+    grid = turn * np.geomspace(0.05, 20, 400)
+    overlap = coverage.lower_bound(pairs[:, 0], grid, study.d, study.c)
+    sigmas = np.array([grid[np.argmax(overlap >= level)] for level in TIGHT_LEVELS])
+    lower = coverage.lower_bound(pairs[:, 0], sigmas, study.d, study.c)
+    means = [
+        coverage.overlap_probability(pairs, sigma, study.d, study.c).mean() for sigma in sigmas
+    ]
+    upper = coverage.upper_bound(np.array(means), 1)
+    comparisons = [
+        Comparison(
+            claim="4.8",
+            instance=f"{name} at one training image, an equality, sigma = {sigma:.4g}",
+            quantity="coverage C_sigma",
+            relation="==",
+            bound=float(bound),
+            resolution=RESOLUTION,
+            parameters={"sigma": float(sigma), "c": study.c, "N": 1, "d": study.d},
+        )
+        for name, bounds in (("nearest-neighbour bound", lower), ("union bound", upper))
+        for sigma, bound in zip(sigmas, bounds, strict=True)
+    ]
+    levels = np.tile(sigmas, 2)
+
+    def draw(count: int, suffix: str, pending: Sequence[int]) -> NDArray[np.int64]:
+        inside = covered(
+            study.train[:1],
+            study.test,
+            levels[list(pending)],
+            c=study.c,
+            queries=count,
+            seed=study.seed,
+            device=study.device,
+            stream=f"4.8/one{suffix}",
+        )
+        return inside.sum(0)
+
+    each = alpha / len(comparisons)
+    return settle(draw, comparisons, most=study.samples, alpha=each, seed=study.seed)

@@ -1,0 +1,318 @@
+"""The report's figures: the regimes, the two curves that place them, and the bounds on those."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from checks.decay_figures import large_noise_order, sensitivity_decay
+from checks.posterior import low_weight
+from checks.study import Study
+from checks.svg import (
+    COVERAGE,
+    DANGER,
+    INK,
+    MUTED,
+    SELF,
+    WEIGHT,
+    Drawing,
+    Key,
+    drawing,
+    over_sigma,
+    panels,
+    plain_log,
+)
+from checks.verify import Result
+from empirical.intervals import Estimate
+from empirical.regimes import Crossing, Regime
+from theory.posterior import sigma_minus, sigma_plus
+from theory.schedules import ddpm_sigmas, edm_sigmas
+
+Array = NDArray[np.float64]
+
+
+def figures(result: Result) -> tuple[Drawing, ...]:
+    """All figures but the chart of the regimes, in the report's order."""
+    return (
+        weight_and_coverage(result),
+        coverage_bounds(result),
+        max_and_self_weight(result),
+        weight_thresholds(result),
+        large_noise_order(result.study),
+        sensitivity_decay(result.study),
+    )
+
+
+def regime_chart(result: Result) -> Drawing:
+    """The four regimes as bands over sigma, with the clocks of EDM and DDPM."""
+    colours = {"small": COVERAGE, "medium": MUTED, "danger": DANGER, "large": WEIGHT}
+    low, high = _ends(result)
+    timesteps = ddpm_sigmas()
+
+    def draw(figure: Figure, roomy: bool) -> None:
+        (axes,) = panels(figure, left=44, top=32, bottom=66)
+        over_sigma(axes, low, high)
+        axes.grid(False)
+        for at, regime in enumerate(result.regimes):
+            if regime.empty:
+                axes.text(low * 1.2, at, "empty", va="center", style="italic")
+                continue
+            left, right = max(regime.start.sigma, low), min(regime.end.sigma, high)
+            span = [(left, right - left)], (at - 0.31, 0.62)
+            axes.broken_barh(*span, color=colours[regime.name], alpha=0.26, linewidth=0)
+            if regime.name == "danger":
+                axes.broken_barh(*span, facecolor="none", hatch="////", edgecolor=DANGER, lw=0)
+            for end in (regime.start, regime.end):
+                _uncertain(axes, end, at)
+        axes.set_yticks(range(len(result.regimes)), [regime.name for regime in result.regimes])
+        axes.set_ylim(len(result.regimes) - 0.45, -0.55)
+        axes.tick_params(axis="y", length=0)
+        _edm_axis(axes, roomy)
+        bottom = axes.secondary_xaxis(-34 / axes.bbox.height * figure.dpi / 72)
+        shown = (0, 10, 50, 100, 200, 300, 400, 600, 800) if roomy else (0, 50, 200, 400, 800)
+        bottom.set_xticks(timesteps[list(shown)], [str(t) for t in shown])
+        bottom.set_xticks([], minor=True)
+        bottom.set_xlabel("DDPM timestep of 1000")
+
+    return drawing(
+        "regimes",
+        draw,
+        title="The regimes over the noise level",
+        caption="The bracket at an end spans the noise levels between which the curve must cross "
+        f"its threshold, at {1 - _curve_alpha(result):.0%} confidence for a curve that is "
+        "monotone there; where it leaves the picture, the schedule shows no end. DDPM timesteps "
+        f"are those of a model that is trained on pixels in the same range, {_range(result)}.",
+        wide=(7.6, 2.9),
+        narrow=(3.7, 2.9),
+    )
+
+
+def weight_and_coverage(result: Result) -> Drawing:
+    """The two curves that place the danger zone (the paper's Figure 3)."""
+    both, at = result.study.curves, result.thresholds
+    danger = _danger(result)
+
+    def draw(figure: Figure, roomy: bool) -> None:
+        (axes,) = panels(figure, top=34)
+        over_sigma(axes, *_ends(result))
+        if not danger.empty:
+            ends = (danger.start.sigma, danger.end.sigma)
+            axes.axvspan(*ends, color=DANGER, alpha=0.1, linewidth=0)
+            axes.axvspan(*ends, fill=False, hatch="////", edgecolor=DANGER, alpha=0.4, linewidth=0)
+        for level in (at.weight_high, at.weight_low):
+            axes.axhline(level, color=WEIGHT, linewidth=0.8, linestyle=(0, (4, 4)))
+        for level in (at.coverage_high, at.coverage_low):  # in the gaps of the others
+            axes.axhline(level, color=COVERAGE, linewidth=0.8, linestyle=(4, (4, 4)))
+        _curve(axes, both.sigmas, both.max_weight, WEIGHT, "o")
+        _curve(axes, both.sigmas, both.coverage, COVERAGE, "s")
+        _unit(axes, "probability")
+        _edm_axis(axes, roomy)
+
+    seen = (
+        "On these data there are none: the danger zone is empty."
+        if danger.empty
+        else "That is the danger zone: inference meets noise that training supervised, and there "
+        "the denoiser answers with one training image."
+    )
+    return drawing(
+        "curves",
+        draw,
+        title="Posterior weight and coverage (the paper’s Figure 3)",
+        caption="Look for noise levels at which the coverage is already high and the weight still "
+        f"is. {seen} {_band_note(result)}",
+        legend=(
+            Key("posterior weight W (Def. 4.1)", WEIGHT, "circle"),
+            Key("coverage C (Def. 4.6)", COVERAGE, "square"),
+            Key(f"high and low weight: {at.weight_high:g}, {at.weight_low:g}", WEIGHT, "dash"),
+            Key(
+                f"high and low coverage: {at.coverage_high:g}, {at.coverage_low:g}",
+                COVERAGE,
+                "dash",
+            ),
+            *(() if danger.empty else (Key("danger zone", DANGER, "hatch"),)),
+        ),
+        wide=(7.6, 3.6),
+        narrow=(3.7, 3.4),
+    )
+
+
+def coverage_bounds(result: Result) -> Drawing:
+    """Theorem 4.8's bounds around the measured coverage (the paper's Figure 6)."""
+    both = result.study.curves
+    lower, upper = both.coverage_lower.mean, both.coverage_upper.mean
+    floor = 1e-6
+    # Where the bounds agree, at 0 or near 1, there is nothing to see.
+    turning = both.sigmas[(upper > floor) & (lower < 0.99 * upper)]
+    ends = (turning.min() / 2, turning.max() * 2) if len(turning) else _ends(result)
+
+    def draw(figure: Figure, roomy: bool) -> None:
+        grid = (2, 1) if roomy else (1, 2)
+        drawn = panels(figure, *grid, top=18, gap=44 if roomy else 52)
+        for axes, logarithmic in zip(drawn, (False, True), strict=True):
+            over_sigma(axes, *ends)
+            _unit(axes, "coverage")
+            axes.set_title("log scale" if logarithmic else "linear scale")
+            shown = np.maximum(lower, floor / 10)
+            axes.fill_between(both.sigmas, shown, upper, color=MUTED, alpha=0.2, linewidth=0)
+            axes.plot(both.sigmas, shown, color=MUTED, linestyle=(0, (5, 2)))
+            axes.plot(both.sigmas, np.maximum(upper, floor / 10), color=MUTED)
+            _curve(axes, both.sigmas, both.coverage, COVERAGE, "s")
+            if logarithmic:
+                axes.set_yscale("log")
+                axes.set_ylim(floor, 2)
+                plain_log(axes, "y")
+        if roomy:
+            drawn[1].set_ylabel("")
+
+    return drawing(
+        "coverage",
+        draw,
+        title="Coverage between its two bounds (the paper’s Figure 6)",
+        caption="Theorem 4.8 holds where the coverage stays inside the grey region; the log scale "
+        "shows the small noise levels, where rare close pairs carry the upper bound and where, "
+        "once no query is covered, only the upper end of the band is left to see. Both bounds are "
+        f"exact for these two sets: nothing is drawn. {_band_note(result)}",
+        legend=(
+            Key("upper bound, all pairs", MUTED, "line"),
+            Key("lower bound, nearest neighbours", MUTED, "dash"),
+            Key("measured coverage", COVERAGE, "square"),
+        ),
+        wide=(7.6, 3.0),
+        narrow=(3.7, 5.2),
+    )
+
+
+def max_and_self_weight(result: Result) -> Drawing:
+    """Largest posterior weight against that on the noised point (the paper's Figure 7)."""
+    both, n = result.study.curves, result.study.n
+
+    def draw(figure: Figure, roomy: bool) -> None:
+        (axes,) = panels(figure)
+        over_sigma(axes, *_ends(result))
+        axes.axhline(1 / n, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
+        _curve(axes, both.sigmas, both.max_weight, WEIGHT, "o")
+        _curve(axes, both.sigmas, both.self_weight, SELF, "^")
+        _unit(axes, "mean posterior weight")
+
+    return drawing(
+        "self",
+        draw,
+        title="Largest weight and weight on the noised image (the paper’s Figure 7)",
+        caption="Where the two agree, the posterior picks the very image that was noised; where "
+        "the largest weight is above, it picks another one. Both end at 1/N, where it knows "
+        f"nothing. {_band_note(result)}",
+        legend=(
+            Key("largest weight", WEIGHT, "circle"),
+            Key("weight on the noised image", SELF, "triangle"),
+            Key(f"1/N = {1 / n:.3g}", MUTED, "dot"),
+        ),
+    )
+
+
+def weight_thresholds(result: Result) -> Drawing:
+    """Theorem 4.2's two noise levels of every training image against the weight curve."""
+    study = result.study
+    w_low = low_weight(study.n)
+    below, above = certified_levels(study)
+    copies = study.n - len(below)
+    marks = [(np.percentile(above, (5, 50, 95)), w_low, "σ₊", 0.06)]
+    if len(below):
+        marks.append((np.percentile(below, (5, 50, 95)), study.w, "σ₋", -0.1))
+
+    def draw(figure: Figure, roomy: bool) -> None:
+        (axes,) = panels(figure)
+        over_sigma(axes, *_ends(result))
+        _unit(axes, "weight on the noised image")
+        for (left, median, right), w, name, offset in marks:
+            axes.axvspan(left, right, color=INK, alpha=0.07, linewidth=0)
+            axes.hlines(w, left, right, color=INK, linewidth=1.5)
+            axes.vlines((left, right), w - 0.025, w + 0.025, color=INK, linewidth=1.5)
+            axes.plot(median, w, "D", color=INK, markersize=5)
+            axes.text(median, w + offset, name, ha="center")
+        _curve(axes, study.curves.sigmas, study.curves.self_weight, SELF, "^")
+
+    left_out = (
+        f" {copies} of the {study.n} images have an exact copy: Theorem 4.2 certifies no noise "
+        "level below which their weight is high, and they are left out of σ₋."
+        if copies
+        else ""
+    )
+    return drawing(
+        "thresholds",
+        draw,
+        title="Theorem 4.2’s two noise levels on the weight curve",
+        caption=f"Up to σ₋ an image keeps at least the weight {study.w:g}, from σ₊ on it has at "
+        f"most {w_low:.3g}, each with probability {1 - study.delta:g}. Look for a curve that "
+        "passes above the left mark and below the right one; how far it keeps from them is what "
+        f"the bounds give away.{left_out} {_band_note(result)}",
+        legend=(
+            Key("weight on the noised image", SELF, "triangle"),
+            Key("σ₋ and σ₊ of the training images: median, 5% to 95%", INK, "bracket"),
+        ),
+    )
+
+
+def certified_levels(study: Study) -> tuple[Array, Array]:
+    """``sigma_minus`` of the training images without a copy, and ``sigma_plus`` of all of them."""
+    single = study.nearest[study.nearest > 0]
+    low = low_weight(study.n)
+    return (
+        sigma_minus(single, study.n, study.w, study.delta),
+        sigma_plus(study.farthest, study.n, low, study.delta),
+    )
+
+
+def _curve(axes: Axes, sigmas: Array, estimate: Estimate, colour: str, marker: str) -> None:
+    # A log axis cannot show 0: the band and the line leave the picture below instead.
+    mean, low, high = (np.maximum(v, 1e-12) for v in (estimate.mean, estimate.low, estimate.high))
+    axes.fill_between(sigmas, low, high, color=colour, alpha=0.25, linewidth=0)
+    axes.plot(sigmas, mean, marker=marker, color=colour)
+
+
+def _unit(axes: Axes, label: str) -> None:
+    axes.set_ylim(-0.02, 1.03)
+    axes.set_ylabel(label)
+
+
+def _uncertain(axes: Axes, end: Crossing, at: float) -> None:
+    left, right = axes.get_xlim()
+    if left < end.sigma < right:
+        axes.plot([end.sigma] * 2, [at - 0.31, at + 0.31], color=INK, linewidth=1.2)
+        # Not seen on the schedule: then the bracket runs off the picture.
+        low = left / 2 if np.isnan(end.low) else end.low
+        high = right * 2 if np.isnan(end.high) else end.high
+        axes.plot([low, high], [at, at], "|-", color=INK, linewidth=1, markersize=6)
+
+
+def _edm_axis(axes: Axes, roomy: bool) -> None:
+    steps = edm_sigmas(18)
+    top = axes.secondary_xaxis("top")
+    top.set_xticks(steps, [str(i) if roomy or i % 3 == 0 else "" for i in range(len(steps))])
+    top.set_xticks([], minor=True)
+    top.set_xlabel("step of the 18-step EDM schedule")
+
+
+def _danger(result: Result) -> Regime:
+    return next(regime for regime in result.regimes if regime.name == "danger")
+
+
+def _ends(result: Result) -> tuple[float, float]:
+    sigmas = result.study.curves.sigmas
+    return float(sigmas.min()) * 0.85, float(sigmas.max()) * 1.15
+
+
+def _curve_alpha(result: Result) -> float:
+    both = result.study.curves
+    return both.max_weight.alpha * len(both.sigmas)
+
+
+def _range(result: Result) -> str:
+    low, high = result.data.value_range
+    return f"{low:g} to {high:g}".replace("-", "−")
+
+
+def _band_note(result: Result) -> str:
+    return (
+        f"The shaded band of a curve holds at all {len(result.study.curves.sigmas)} noise levels "
+        f"together with probability at least {1 - _curve_alpha(result):.0%}."
+    )

@@ -1,0 +1,211 @@
+"""Lemma A.1 and Corollary A.2: concentration and alignment of the flow-matching fields.
+
+Everything measured is computed in the clock of flow matching, everything claimed in sigma, so a
+slip in the conversion between the two shows as well.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from checks.posterior import INSTANCES, POINTS, Instance, isolated
+from checks.records import Comparison, Parameters, Record, Relation
+from checks.statistics import from_exact, settle
+from checks.study import Study
+from empirical.flow_matching import fields
+from empirical.neighbours import extreme_distances
+from theory import flow_matching, posterior
+from theory.schedules import sigma_to_flow_time
+
+RESOLUTION = 0.01
+ROUNDING = 1e-9
+"""On two points ``|m - x_i| = (1 - w_i) diam`` and the two events are one, but for rounding."""
+
+COSINE_W, COSINE_A, COSINE_B = 0.99, 3.0, 5.0
+COSINE_DELTA = 0.01
+
+
+def lemma_a_1(study: Study, alpha: float) -> Iterator[Record]:
+    """But for ``(N-1)(1 - Phi(tau))``: ``w_i >= w`` and ``|m - x_i| <= (1 - w) diam``."""
+    each = alpha / (len(INSTANCES) + POINTS)
+    for instance in INSTANCES:
+        d_min = float(extreme_distances(instance.points, study.device)[0, 0])
+        diameter = float(extreme_distances(instance.points, study.device)[:, 1].max())
+        yield _concentration(study, instance, 0, d_min, diameter, 10 * study.samples, each)
+    for index in isolated(study):
+        image = Instance(f"training image {index}", study.train, study.w, study.delta, None)
+        d_min = float(study.nearest[index])
+        yield _concentration(study, image, index, d_min, study.diameter, study.samples, each)
+
+
+def _concentration(
+    study: Study,
+    instance: Instance,
+    index: int,
+    d_min: float,
+    diameter: float,
+    most: int,
+    alpha: float,
+) -> Record:
+    name, points, w, delta, truth = instance
+    n = len(points)
+    # Lemma A.1 states Theorem 4.2 the other way round: the failure at a given sigma.
+    sigma = float(posterior.sigma_minus(d_min, n, w, delta))
+    failure = float(flow_matching.concentration_failure(d_min, sigma, n, w))
+    reach = float(flow_matching.denoiser_reach(w, diameter))
+    comparison = Comparison(
+        claim="A.1",
+        instance=name,
+        quantity="P(w_i < w or |m - x_i| > (1 - w) diam)",
+        relation="<=" if truth is None else "==",
+        # On copies of one point the union bound counts a single event N - 1 times.
+        bound=failure if truth is None else failure * truth / delta,
+        resolution=RESOLUTION,
+        parameters={
+            "sigma": sigma,
+            "w": w,
+            "N": n,
+            "d": points.shape[1],
+            "d_min": d_min,
+            "diameter": diameter,
+        },
+    )
+
+    def draw(count: int, suffix: str, pending: object) -> int:
+        seen = fields(
+            points,
+            index,
+            float(sigma_to_flow_time(sigma)),
+            queries=count,
+            seed=study.seed,
+            device=study.device,
+            stream=f"A.1/{name}/{w}{suffix}",
+        )
+        far = seen.denoiser_error > reach * (1 + ROUNDING)
+        return int(((seen.self_weight < w) | far).sum())
+
+    return settle(draw, [comparison], most=most, alpha=alpha, seed=study.seed)[0]
+
+
+def corollary_a_2(study: Study, alpha: float) -> Iterator[Record]:
+    """``cos(u*, u)`` reaches the paper's bound, and ours, with at least the stated probability."""
+    yield from _worst_angle()
+    each = alpha / (3 * POINTS + 2)
+    yield _length(study, 1000.0, 3, 1.0, 12.0, each)
+    yield _length(study, 0.0, 3, 5.0, 0.2, each)
+    for index in isolated(study):
+        yield from _alignment(study, index, each)
+
+
+def _worst_angle() -> Iterator[Record]:
+    # Of all v with |v - u| <= e and |u| = B, the least cosine: at the sine e/B.
+    norm, w, t, d = 6.0, 0.9, 0.5, 64
+    a, b, diameter = COSINE_A, COSINE_B, 20.0
+    bound = flow_matching.cosine_bound(norm, 3.0, diameter, n=10, d=d, t=t, w=w, a=a, b=b)
+    length = float(flow_matching.shortest_target(norm, d, a, b))
+    offset = float(flow_matching.denoiser_reach(w, diameter)) / (1 - t)
+    turn = np.linspace(0, np.pi, 200_001)
+    v = np.stack([length + offset * np.cos(turn), offset * np.sin(turn)])
+    worst = float((v[0] / np.hypot(*v)).min())
+    rows: tuple[tuple[str, Relation, float], ...] = (
+        ("(B-e)/(B+e)", ">=", float(bound.cosine)),
+        ("sqrt(1-(e/B)^2)", "==", float(bound.sharp_cosine)),
+    )
+    for name, relation, value in rows:
+        comparison = Comparison(
+            claim="A.2",
+            instance="the worst of all fields within e of one of length B",
+            quantity=f"least cosine against {name}",
+            relation=relation,
+            bound=value,
+            rounding=1e-8,  # of the grid of angles, quadratic in its step
+            parameters={"B": length, "e": offset, "w": w, "t": t},
+        )
+        yield from_exact(comparison, worst)
+
+
+def _length(study: Study, norm: float, d: int, a: float, b: float, alpha: float) -> Record:
+    # A long x_i leaves the part along it alone, a short one the length of Z: each term by itself.
+    shortest = float(flow_matching.shortest_target(norm, d, a, b))
+    points = np.zeros((2, d))
+    points[0, 0], points[1, 0] = norm, norm + 1
+    comparison = Comparison(
+        claim="A.2",
+        instance=f"|x_i| = {norm:g}, d = {d}, a = {a:g}, b = {b:g}",
+        quantity=f"P(|x_i - Z| >= B = {shortest:.6g})",
+        relation=">=",
+        bound=1 - float(flow_matching.shortfall(a, b)),
+        resolution=RESOLUTION,
+        parameters={"norm": norm, "d": d, "a": a, "b": b},
+    )
+
+    def draw(count: int, suffix: str, pending: object) -> int:
+        stream = f"A.2/length/{norm}{suffix}"
+        seen = fields(points, 0, 0.5, queries=count, seed=study.seed, stream=stream)
+        return int((seen.target_norm >= shortest).sum())
+
+    most = 10 * study.samples
+    return settle(draw, [comparison], most=most, alpha=alpha, seed=study.seed)[0]
+
+
+def _alignment(study: Study, index: int, alpha: float) -> list[Record]:
+    norm, d_min = float(np.linalg.norm(study.train[index])), float(study.nearest[index])
+    sigma = float(posterior.sigma_minus(d_min, study.n, COSINE_W, COSINE_DELTA))
+    t = float(sigma_to_flow_time(sigma))
+    bound = flow_matching.cosine_bound(
+        norm,
+        d_min,
+        study.diameter,
+        n=study.n,
+        d=study.d,
+        t=t,
+        w=COSINE_W,
+        a=COSINE_A,
+        b=COSINE_B,
+    )
+    cosine, sharp = float(bound.cosine), float(bound.sharp_cosine)
+    shortest = float(flow_matching.shortest_target(norm, study.d, COSINE_A, COSINE_B))
+    long_enough = 1 - float(flow_matching.shortfall(COSINE_A, COSINE_B))
+    parameters: Parameters = {
+        "t": t,
+        "sigma": sigma,
+        "w": COSINE_W,
+        "a": COSINE_A,
+        "b": COSINE_B,
+        "N": study.n,
+        "d": study.d,
+        "norm": norm,
+        "d_min": d_min,
+        "diameter": study.diameter,
+    }
+    comparisons = [
+        Comparison(
+            claim="A.2",
+            instance=f"image {index}, t = {t:.3g}",
+            quantity=quantity,
+            relation=">=",
+            bound=probability,
+            resolution=RESOLUTION,
+            parameters=parameters,
+        )
+        for quantity, probability in (
+            (f"P(cos(u*, u) >= {cosine:.4f} = (B-e)/(B+e))", float(bound.probability)),
+            (f"P(cos(u*, u) >= {sharp:.4f} = sqrt(1-(e/B)^2))", float(bound.probability)),
+            (f"P(|x_i - Z| >= B = {shortest:.4g})", long_enough),
+        )
+    ]
+
+    def draw(count: int, suffix: str, pending: Sequence[int]) -> list[int]:
+        seen = fields(
+            study.train,
+            index,
+            t,
+            queries=count,
+            seed=study.seed,
+            device=study.device,
+            stream=f"A.2/{index}{suffix}",
+        )
+        events = (seen.cosine >= cosine, seen.cosine >= sharp, seen.target_norm >= shortest)
+        return [int(events[k].sum()) for k in pending]
+
+    return settle(draw, comparisons, most=study.samples, alpha=alpha, seed=study.seed)

@@ -1,0 +1,131 @@
+"""Theorem 4.11: what is left between the empirical and the Gaussian denoiser at large noise.
+
+The leading term and the remainder have explicit constants, so every comparison is exact: the
+deviation less its leading term must stay within the remainder at each sigma.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from checks.records import Comparison, Parameters, Record
+from checks.statistics import from_exact
+from checks.study import Study
+from empirical.large_noise import deviation
+from empirical.noise import generator
+from models import GaussianDenoiser
+from theory import large_noise
+
+Array = NDArray[np.float64]
+
+SIGMAS: tuple[float, ...] = (1e3, 1e4, 1e5, 1e6)
+"""In units of the data's radius: where the remainder is small and floating point still resolves."""
+
+# A skewed set in the plane, of radius about 1: the constants show to a part in a thousand.
+SKEWED = np.array([[1.0, 0.2], [-0.3, 0.9], [-0.5, -0.4], [0.1, 0.3], [-0.3, -1.0]])
+
+
+def theorem_4_11(study: Study, alpha: float) -> Iterator[Record]:
+    """The deviation is the leading term over sigma squared, up to the explicit remainder."""
+    rng = generator(study.seed, "4.11")
+    for name, points in (("five points in the plane", SKEWED), ("training set", study.train)):
+        centre = points.mean(0)
+        radius = float(np.linalg.norm(points - centre, axis=1).max())
+        along = rng.standard_normal(points.shape[1:])
+        fixed = np.multiply(radius, rng.standard_normal(points.shape[1:]))
+        for relative in SIGMAS:
+            sigma = relative * radius
+            yield _remainder(f"{name}, y = sigma z", points, np.multiply(sigma, along), sigma)
+        yield _limit(f"{name}, fixed y", points, fixed, SIGMAS[1] * radius)
+        yield _slope(f"{name}, y = sigma z", points, along, SIGMAS[1] * radius)
+        yield _gaussian(name, points, centre + radius * along, radius)
+
+
+def _gaussian(name: str, points: Array, y: Array, sigma: float) -> Record:
+    # The denoiser of Eq. 7 in two encodings: a linear solve here, eigenvectors in `models`.
+    comparison = Comparison(
+        claim="4.11",
+        instance=f"{name}, sigma = {sigma:.3g}",
+        quantity="distance of the Gaussian denoiser from that of models",
+        relation="==",
+        bound=0.0,
+        rounding=1e-9 * sigma,
+        parameters=_parameters(points, sigma),
+    )
+    rows = torch.as_tensor(points)
+    model = GaussianDenoiser(rows.mean(0), torch.cov(rows.T, correction=0))
+    theirs = model(torch.as_tensor(y[None]), sigma)[0].numpy()
+    ours = large_noise.gaussian_denoiser(y, points, sigma)
+    return from_exact(comparison, np.linalg.norm(ours - theirs))
+
+
+def _rounding(points: Array, y: Array, sigma: float) -> float:
+    # Both denoisers are sums of N terms of size R about 0; their difference keeps this much noise.
+    scale = float(np.abs(points - points.mean(0)).max() + np.linalg.norm(y) / sigma)
+    return 64 * float(np.finfo(np.float64).eps) * scale * float(np.sqrt(points.shape[1]))
+
+
+def _remainder(instance: str, points: Array, y: Array, sigma: float) -> Record:
+    z = (y - points.mean(0)) / sigma
+    left = deviation(points, y[None], sigma, "cpu")[0]
+    left -= large_noise.leading_term(points, z) / sigma**large_noise.ORDER
+    comparison = Comparison(
+        relation="<=",
+        bound=float(large_noise.remainder_bound(points, y, sigma)),
+        rounding=_rounding(points, y, sigma),
+        claim="4.11",
+        instance=f"{instance}, sigma = {sigma:.3g}",
+        quantity="|m - m^G - T/sigma^2| against the remainder",
+        parameters=_parameters(points, sigma),
+    )
+    return from_exact(comparison, np.linalg.norm(left))
+
+
+def _limit(instance: str, points: Array, y: Array, sigma: float) -> Record:
+    # At a fixed y the limit has no z; what z = (y - mu)/sigma adds is of the order of z^2.
+    limit = large_noise.leading_term(points)
+    z = (y - points.mean(0)) / sigma
+    bound = float(large_noise.remainder_bound(points, y, sigma)) * sigma**2
+    bound += float(np.linalg.norm(large_noise.leading_term(points, z) - limit))
+    left = sigma**large_noise.ORDER * deviation(points, y[None], sigma, "cpu")[0] - limit
+    comparison = Comparison(
+        relation="<=",
+        bound=bound,
+        rounding=_rounding(points, y, sigma) * sigma**2,
+        claim="4.11",
+        instance=f"{instance}, sigma = {sigma:.3g}",
+        quantity="|sigma^2 (m - m^G) + E[X|X|^2]/2| against the remainder",
+        parameters=_parameters(points, sigma),
+    )
+    return from_exact(comparison, np.linalg.norm(left))
+
+
+def _slope(instance: str, points: Array, z: Array, sigma: float) -> Record:
+    # The order in 1/sigma between sigma and 2 sigma; the remainder says how far it may be from 2.
+    centre = points.mean(0)
+    sizes, errors = [], []
+    for level in (sigma, 2 * sigma):
+        y = centre + level * z
+        sizes.append(float(np.linalg.norm(deviation(points, y[None], level, "cpu"))))
+        leading = float(np.linalg.norm(large_noise.leading_term(points, z))) / level**2
+        remainder = float(large_noise.remainder_bound(points, y, level))
+        errors.append((remainder + _rounding(points, y, level)) / leading)
+    # log2 of ((1 + e1) / (1 - e2)), where the leading term dominates; unbounded where it does not.
+    near, far = errors
+    bracket = float(np.log2((1 + near) / (1 - far))) if near < 1 and far < 1 else np.inf
+    bracket = max(bracket, float(-np.log2(1 - near) + np.log2(1 + far)) if near < 1 else np.inf)
+    comparison = Comparison(
+        relation="<=",
+        bound=bracket,
+        claim="4.11",
+        instance=f"{instance}, from sigma = {sigma:.3g} to twice that",
+        quantity="distance of the log-log slope from -2",
+        parameters=_parameters(points, sigma),
+    )
+    return from_exact(comparison, abs(np.log2(sizes[0] / sizes[1]) - large_noise.ORDER))
+
+
+def _parameters(points: Array, sigma: float) -> Parameters:
+    return {"sigma": sigma, "N": len(points), "d": points.shape[1]}

@@ -1,0 +1,176 @@
+"""The options of the command line, one function a group, so that commands share them.
+
+Imports nothing but argparse: ``--help`` must not wait for torch.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of ``wildmiddle``; a parsed command has its name in ``command``."""
+    top = argparse.ArgumentParser(
+        prog="wildmiddle",
+        description="Where along the noise schedule a diffusion model copies its training images: "
+        "the theory of 'Two Calm Ends and the Wild Middle' checked on your data.",
+    )
+    commands = top.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    verify = _command(
+        commands,
+        "verify",
+        "check every claim on a data set and write the report",
+        "Check every claim of the paper on a data set, read off its noise regimes and write "
+        "index.html, report.json and report.md.",
+    )
+    _add_data(verify)
+    _add_constants(verify)
+    _add_levels(verify)
+    _add_sampling(verify)
+    _add_device(verify)
+    _add_output(verify)
+
+    zone = _command(
+        commands,
+        "zone",
+        "say where the danger zone of a data set lies, before any training",
+        "Enclose the danger zone from the distances between the images alone, in seconds: the part "
+        "that is certain, and the part outside of which there is none.",
+    )
+    _add_data(zone)
+    _add_shell_width(zone.add_argument_group("constants"))
+    _add_levels(zone, low=False)
+    _add_device(zone)
+
+    theory = _command(
+        commands,
+        "theory",
+        "list the paper's claims, or print and evaluate one",
+        "Without a claim, list all. With one, print its statement, assumptions, formula, tight "
+        "instance and sharper form, and its values at --at.",
+    )
+    theory.add_argument("claim", nargs="?", help="such as 4.2 or A.1")
+    theory.add_argument(
+        "--at",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="such as N=1000 d_min=9.3 w=0.95 delta=0.05",
+    )
+
+    mutants = _command(
+        commands,
+        "mutants",
+        "run the checks against wrong theorems, to see that they can fail",
+        "Run each check on the digits against theorems with a plausible slip and print what became "
+        "of each. Exit code 1 if a falsehood survives.",
+    )
+    _add_claims(mutants)
+    _add_sampling(mutants)
+    return top
+
+
+def _command(commands: Any, name: str, short: str, text: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=short,
+        description=text,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    return command
+
+
+def _add_data(command: argparse.ArgumentParser) -> None:
+    data = command.add_argument_group("data")
+    data.add_argument(
+        "--data",
+        default="digits",
+        metavar="digits|PATH",
+        help="scikit-learn's digits, a folder of images, an .npy or .npz array, or CIFAR-10's "
+        "binary archive",
+    )
+    data.add_argument("--train-size", type=int, metavar="N", help="number of training images")
+    data.add_argument("--test-size", type=int, metavar="M", help="number of held-out images")
+    data.add_argument(
+        "--range",
+        type=_value_range,
+        default=(-1.0, 1.0),
+        metavar="LOW,HIGH",
+        help="pixel range that sigma refers to; integers 0..255 are mapped to it. Write a negative "
+        "low end as --range=-1,1",
+    )
+    data.add_argument(
+        "--centre", action="store_true", help="subtract the training mean from all images"
+    )
+
+
+def _add_shell_width(group: Any) -> None:
+    group.add_argument("--c", type=float, default=5.0, help="shell width, at most d/4 (Lemma 4.5)")
+
+
+def _add_claims(group: Any) -> None:
+    group.add_argument("--claims", metavar="4.2,4.8", help="these alone; all without this option")
+
+
+def _add_constants(command: argparse.ArgumentParser) -> None:
+    constants = command.add_argument_group("claims and their constants")
+    _add_claims(constants)
+    _add_shell_width(constants)
+    constants.add_argument("--w", type=float, default=0.95, help="high weight (Theorem 4.2)")
+    constants.add_argument(
+        "--delta", type=float, default=0.05, help="failure probability (Theorem 4.2)"
+    )
+
+
+def _add_levels(command: argparse.ArgumentParser, *, low: bool = True) -> None:
+    levels = command.add_argument_group("regimes: what counts as high and low")
+    for name, text, default, wanted in (
+        ("weight-high", "high posterior weight: 3/4 is where two points give a copy", 0.75, True),
+        ("weight-low", "low posterior weight", 0.1, low),
+        ("coverage-high", "high coverage", 0.5, True),
+        ("coverage-low", "low coverage", 0.1, low),
+    ):
+        if wanted:
+            levels.add_argument(f"--{name}", type=float, default=default, help=text)
+
+
+def _add_sampling(command: argparse.ArgumentParser) -> None:
+    sampling = command.add_argument_group("sampling")
+    sampling.add_argument("--seed", type=int, default=0, help="seed of all noise")
+    sampling.add_argument(
+        "--samples",
+        type=int,
+        default=20_000,
+        help="most draws of a comparison on the data; cheap ones may take ten times as many",
+    )
+    sampling.add_argument(
+        "--alpha",
+        type=float,
+        default=1e-6,
+        help="probability that a run over true claims reports any violation",
+    )
+
+
+def _add_device(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="where to compute"
+    )
+
+
+def _add_output(command: argparse.ArgumentParser) -> None:
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--output", type=Path, default=Path("report"), metavar="FOLDER", help="where to write"
+    )
+    output.add_argument(
+        "--json", action="store_true", help="print report.json instead of a summary"
+    )
+    output.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
+def _value_range(text: str) -> tuple[float, float]:
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no pair of numbers such as -1,1") from None
+    return low, high

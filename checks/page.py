@@ -1,0 +1,95 @@
+"""The page ``index.html``: one file that needs no network and no script."""
+
+import math
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from latex2mathml.converter import convert
+from markupsafe import Markup
+
+from checks.figures import figures, regime_chart
+from checks.records import Record, Verdict
+from checks.verify import Result
+from checks.words import command, interval, number, regime_cells, sentence, tightest
+from theory.claims import CLAIMS, Claim
+
+
+@dataclass(frozen=True)
+class Row:
+    """A claim as the page shows it."""
+
+    claim: Claim
+    statement: Markup
+    verdict: Verdict
+    records: tuple[Record, ...]
+    tightest: Record | None
+
+    @property
+    def open(self) -> int:
+        """Comparisons that are inconclusive."""
+        return sum(record.verdict == "inconclusive" for record in self.records)
+
+    @property
+    def refuted(self) -> int:
+        """Comparisons that are violated."""
+        return sum(record.verdict == "violated" for record in self.records)
+
+    @property
+    def drawn(self) -> tuple[Record, ...]:
+        """Comparisons that rest on draws, which alone may err."""
+        return tuple(record for record in self.records if record.alpha > 0)
+
+    @property
+    def alpha(self) -> float:
+        """Share of the error rate that this claim spends."""
+        return math.fsum(record.alpha for record in self.records)
+
+
+def to_html(result: Result) -> str:
+    """The page as text; the same run gives the same bytes."""
+    environment = Environment(
+        loader=PackageLoader("checks", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {"number": number, "interval": interval}
+    rows = [
+        Row(
+            claim,
+            mathml(claim.statement),
+            result.verdict(claim),
+            result.of(claim),
+            tightest(result.of(claim)),
+        )
+        for claim in result.claims
+    ]
+    return environment.get_template("report.html").render(
+        result=result,
+        rows=rows,
+        unchecked=[claim for claim in CLAIMS if claim not in result.claims],
+        sentence=sentence(result),
+        chart=regime_chart(result),
+        figures=figures(result),
+        regime_cells=regime_cells,
+        command=command(result),
+        spent=math.fsum(row.alpha for row in rows),
+    )
+
+
+def mathml(latex: str) -> Markup:
+    r"""A formula as MathML, one element for each part between ``\quad`` so that lines may break.
+
+    The claims of ``theory`` are trusted: nothing else is rendered so.
+    """
+    return Markup(" ".join(f"<span>{_math(part)}</span>" for part in latex.split(r"\quad")))
+
+
+def _math(latex: str) -> str:
+    rendered = convert(latex.strip())
+    # The converter takes the arrow of an implication for a letter, which has no space around it,
+    # and the bars of a norm for operators, which have.
+    rendered = rendered.replace("<mi>&#x027F9;</mi>", "<mo>&#x027F9;</mo>")
+    rendered = rendered.replace('<mo stretchy="false">&#x0007C;</mo>', "<mi>&#x0007C;</mi>")
+    return rendered.replace("<math ", '<math displaystyle="true" ', 1)

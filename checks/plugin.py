@@ -1,0 +1,128 @@
+"""The claims as pytest items, one a claim and instance: ``pytest --claims``.
+
+Registered as a pytest plugin when wildmiddle is installed; does nothing without ``--claims``. A
+``conftest.py`` may point it at other images or at a trained model:
+
+    def pytest_wildmiddle_data(config):
+        return train, test            # arrays (N, ...) and (M, ...) in the units of sigma
+
+    def pytest_wildmiddle_denoiser(config):
+        return denoiser               # denoiser(x, sigma) -> x_hat
+
+The items are named after their claim, so that ``-k 4.2`` picks them; bound, estimate, interval and
+slack are properties in JUnit XML. The checks run while pytest collects.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from checks.records import Record
+    from models import Denoiser
+
+
+class Hooks:
+    """What a ``conftest.py`` may define."""
+
+    @pytest.hookspec(firstresult=True)
+    def pytest_wildmiddle_data(self, config: pytest.Config) -> tuple[Any, Any] | None:
+        """Images to check the claims on, ``(train, test)``; the digits without it."""
+
+    @pytest.hookspec(firstresult=True)
+    def pytest_wildmiddle_denoiser(self, config: pytest.Config) -> "Denoiser | None":
+        """A model trained on those images, whose memorization peak must lie by the danger zone."""
+
+
+class ViolatedError(AssertionError):
+    """A comparison that contradicts its claim."""
+
+
+class RecordItem(pytest.Item):
+    """One comparison: passes if it holds, is skipped if inconclusive, fails if violated."""
+
+    def __init__(self, *, record: "Record", **kwargs: Any):
+        super().__init__(**kwargs)
+        self.record = record
+        for name in ("bound", "estimate", "low", "high", "slack", "n", "alpha", "visible", "seed"):
+            self.user_properties.append((name, getattr(record, name)))
+
+    def runtest(self) -> None:
+        """Turn the verdict into pytest's."""
+        if self.record.verdict == "violated":
+            raise ViolatedError(str(self.record))
+        if self.record.verdict == "inconclusive":
+            pytest.skip(str(self.record))
+
+    def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
+        """The record in one line, without a traceback."""
+        if isinstance(excinfo.value, ViolatedError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Any, int | None, str]:
+        """Where pytest says that it stands."""
+        return self.path, None, self.name
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Make the two hooks known."""
+    pluginmanager.add_hookspecs(Hooks)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--claims`` and what it runs with."""
+    group = parser.getgroup("wildmiddle")
+    group.addoption(
+        "--claims",
+        nargs="?",
+        const="all",
+        metavar="4.2,4.8",
+        help="collect the claims of arXiv 2602.17846 as tests: all, or those named after =",
+    )
+    group.addoption("--claims-seed", type=int, default=0, help="seed of their noise")
+    group.addoption("--claims-samples", type=int, default=20_000, help="most draws of one of them")
+    group.addoption("--claims-c", type=float, default=5.0, help="shell width, at most d/4")
+    group.addoption("--claims-alpha", type=float, default=1e-6, help="false-failure rate in all")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Run the checks and add their records to what was collected."""
+    if config.getoption("--claims") is None:
+        return
+    try:
+        records = list(_records(config))
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from error
+    for record in records:
+        name = f"{record.claim}: {record.instance}: {record.quantity} {record.relation}"
+        items.append(RecordItem.from_parent(session, name=name, record=record))
+
+
+def _records(config: pytest.Config) -> Iterator["Record"]:
+    from checks.regimes import model_peak
+    from checks.verify import CHECKS, checked_claims, prepare
+    from empirical.data import load
+
+    wanted = config.getoption("--claims")
+    claims = checked_claims(None if wanted == "all" else wanted)
+    denoiser = config.hook.pytest_wildmiddle_denoiser(config=config)
+    images = config.hook.pytest_wildmiddle_data(config=config)
+    if images is None:
+        digits = load()
+        images = digits.train, digits.test
+    study = prepare(
+        *images,
+        c=config.getoption("--claims-c"),
+        seed=config.getoption("--claims-seed"),
+        samples=config.getoption("--claims-samples"),
+    )
+    alpha = config.getoption("--claims-alpha") / (len(claims) + (denoiser is not None))
+    for claim in claims:
+        yield from CHECKS[claim.id](study, alpha)
+    if denoiser is not None:
+        yield model_peak(study, denoiser, alpha)

@@ -1,0 +1,263 @@
+"""Section 4.2: the two curves run as they should, and the danger zone lies where distances put it.
+
+The weight never rises with sigma: more noise is a worse channel for telling which image was noised.
+The bounds of :mod:`theory.regimes` enclose it, with equality on two points. For a trained model,
+:func:`peak` says how far its memorization peak lies from the zone.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import entr
+
+from checks.posterior import TWO_POINTS
+from checks.records import Comparison, Record, Relation
+from checks.statistics import from_bounded, from_estimate, settle
+from checks.study import Study
+from empirical.intervals import Estimate, bounded_mean, proportion
+from empirical.neighbours import distances_to_others, memorization
+from empirical.noise import blocks
+from empirical.posterior import weights
+from empirical.regimes import Crossing, Thresholds, crossing, zone_of
+from models import Denoiser, EmpiricalDenoiser
+from theory import regimes
+from theory.schedules import edm_sigmas
+from theory.shells import outside_probability
+
+Array = NDArray[np.float64]
+
+RESOLUTION = 0.03
+TIGHT_SIGMAS = (1.0, 2.0, 4.0)
+"""Noise levels of the two points at distance 3."""
+BELOW = (1.0, 0.5, 0.25)
+"""Where the empirical optimal denoiser must memorize, in units of the zone's certain start."""
+MEMORIZES = 0.5
+"""A denoiser memorizes at a noise level where most of its one-step outputs are copies."""
+
+
+def section_4_2(study: Study, alpha: float) -> Iterator[Record]:
+    """Both curves in order, the weight within its bounds, the zone in place, copies below it."""
+    zone = predicted_zone(study)
+    yield from _two_points(study, alpha / 5)
+    yield from _zone(study, zone, alpha / 5)
+    yield from _enclosure(study, alpha / 5)
+    yield from _order(study, alpha / 5)
+    yield from _copies_below(study, zone, alpha / 5)
+
+
+def predicted_zone(study: Study) -> regimes.PredictedZone:
+    """The danger zone of the study's images from their distances alone."""
+    return zone_of(study.train, study.test, c=study.c, device=study.device)
+
+
+def rising(sigmas: Array) -> NDArray[np.int64]:
+    """Positions of the schedule's noise levels from the smallest to the largest."""
+    return np.argsort(sigmas)
+
+
+def _order(study: Study, alpha: float) -> Iterator[Record]:
+    curves, order = study.curves, rising(study.curves.sigmas)
+    sigmas = curves.sigmas[order]
+    # Once every shell holds nearly all, merging them can lose what lies outside of one.
+    loss = float(outside_probability(study.d, study.c))
+    for quantity, draws, sign, room in (
+        ("fall of the weight", curves.max_weight_draws, -1.0, 0.0),
+        ("rise of the coverage", curves.covered_draws.astype(np.float64), 1.0, loss),
+    ):
+        change = sign * np.diff(draws[:, order], axis=1)
+        half = bounded_mean((1 + change) / 2, alpha / (2 * change.shape[1]))
+        mean, low, high = (2 * end - 1 for end in (half.mean, half.low, half.high))
+        found = replace(half, mean=mean, low=low, high=high)
+        for k, (start, end) in enumerate(pairwise(sigmas)):
+            where = f"from sigma = {start:.3g} to {end:.3g}"
+            comparison = _comparison(study, where, quantity, -room)
+            yield from_estimate(comparison, _signed(found, k, 1.0), study.seed)
+
+
+def _enclosure(study: Study, alpha: float) -> Iterator[Record]:
+    curves, apart = study.curves, distances_to_others(study.train, study.device)
+    low = regimes.weight_lower(apart, curves.sigmas)
+    high = regimes.weight_upper(apart, curves.sigmas)
+    found = bounded_mean(curves.max_weight_draws, alpha / (2 * len(low)))
+    for k, sigma in enumerate(curves.sigmas.tolist()):
+        for quantity, bound, sign in (
+            ("W above the union bound on decoding errors", low[k], 1.0),
+            ("-W above Fano's bound", -high[k], -1.0),
+        ):
+            comparison = _comparison(study, f"sigma = {sigma:.4g}", quantity, float(bound))
+            yield from_estimate(comparison, _signed(found, k, sign), study.seed)
+
+
+def _two_points(study: Study, alpha: float) -> Iterator[Record]:
+    sigmas, apart = np.array(TIGHT_SIGMAS), np.full((2, 1), 3.0)
+    weight, entropy = regimes.weight_lower(apart, sigmas), regimes.posterior_entropy(apart, sigmas)
+    largest, _ = weights(
+        TWO_POINTS, sigmas, queries=study.samples, seed=study.seed, stream="regimes/two"
+    )
+    largest = np.minimum(largest, 1)
+    surprise = entr(largest) + entr(1 - largest)
+    rows: tuple[tuple[str, Relation, Array, Array, float], ...] = (
+        ("W against 1 - Phi(-d/(2 sigma))", "==", weight, largest, 1.0),
+        ("entropy of the posterior", ">=", entropy, surprise, float(np.log(2))),
+    )
+    for quantity, relation, bounds, draws, top in rows:
+        for k, sigma in enumerate(TIGHT_SIGMAS):
+            comparison = Comparison(
+                claim="regimes",
+                instance=f"two points at distance 3, sigma = {sigma:g}",
+                quantity=quantity,
+                relation=relation,
+                bound=float(bounds[k]),
+                resolution=RESOLUTION,
+                parameters={"sigma": sigma, "N": 2, "distance": 3.0},
+            )
+            yield from_bounded(
+                comparison, draws[:, k], span=(0, top), alpha=alpha / 6, seed=study.seed
+            )
+
+
+def _zone(study: Study, zone: regimes.PredictedZone, alpha: float) -> Iterator[Record]:
+    curves, at = study.curves, Thresholds()
+    each = alpha / (2 * len(curves.sigmas))
+    weight = bounded_mean(curves.max_weight_draws, each)
+    coverage = proportion(curves.covered_draws.sum(0), len(curves.covered_draws), each)
+    start = crossing(curves.sigmas, coverage, at.coverage_high, rising=True)
+    end = crossing(curves.sigmas, weight, at.weight_high, rising=False)
+    for quantity, place, bound, sign in (
+        ("log2 of the zone's start", start, zone.possible.start, 1.0),
+        ("-log2 of the zone's start", start, zone.certain.start, -1.0),
+        ("log2 of the zone's end", end, zone.certain.end, 1.0),
+        ("-log2 of the zone's end", end, zone.possible.end, -1.0),
+    ):
+        comparison = _comparison(
+            study, "against the distances", quantity, sign * float(np.log2(bound)), octaves=1.0
+        )
+        yield from_estimate(comparison, _octaves(place, sign, coverage.n, alpha / 4), study.seed)
+
+
+def _signed(found: Estimate, k: int, sign: float) -> Estimate:
+    low, high = sorted((sign * float(found.low[k]), sign * float(found.high[k])))
+    mean = np.asarray(sign * found.mean[k])
+    return replace(found, mean=mean, low=np.asarray(low), high=np.asarray(high))
+
+
+def _octaves(place: Crossing, sign: float, n: int, alpha: float) -> Estimate:
+    # An end that the schedule does not show may lie anywhere beyond.
+    ends = (np.nan_to_num(place.low, nan=0.0), np.nan_to_num(place.high, nan=np.inf))
+    with np.errstate(divide="ignore"):
+        low, high = sorted(sign * float(np.log2(end)) for end in ends)
+    mean = np.asarray(sign * np.log2(place.sigma))
+    return Estimate(mean, np.asarray(low), np.asarray(high), n, alpha, "crossing of the intervals")
+
+
+def _copies_below(study: Study, zone: regimes.PredictedZone, alpha: float) -> list[Record]:
+    denoiser = EmpiricalDenoiser(study.train, study.device)
+    levels = [factor * zone.certain.start for factor in BELOW]
+    comparisons = [
+        _comparison(
+            study,
+            f"sigma = {sigma:.3g}, at or below the zone",
+            "memorization rate of the empirical optimal denoiser",
+            MEMORIZES,
+        )
+        for sigma in levels
+    ]
+
+    def draw(count: int, suffix: str, pending: Sequence[int]) -> list[int]:
+        return [
+            copied(denoiser, study, levels[k], count, f"regimes/below/{k}{suffix}") for k in pending
+        ]
+
+    each = alpha / len(levels)
+    return settle(draw, comparisons, most=study.samples // 4, alpha=each, seed=study.seed)
+
+
+def peak(
+    sigmas: Array,
+    copies: NDArray[np.int64],
+    n: int,
+    zone: regimes.Zone,
+    *,
+    alpha: float,
+    seed: int,
+    octaves: float = 1.0,
+) -> Record:
+    """Compare the peak of a model's per-noise memorization with a danger zone.
+
+    ``copies`` (K,) memorized outputs among ``n`` at each of ``sigmas`` (K,). The quantity is the
+    distance of the peak from the zone in octaves of sigma, 0 inside; its interval spans all noise
+    levels whose rate may be the largest, given intervals that hold together with probability ``1 -
+    alpha``. ``holds`` within ``octaves``, a step or so of a sampling schedule.
+    """
+    rates = proportion(copies, n, alpha / len(sigmas))
+    candidates = sigmas[rates.high >= rates.low.max()]
+
+    def distance(sigma: Array) -> Array:
+        return np.maximum(0, np.maximum(np.log2(zone.start / sigma), np.log2(sigma / zone.end)))
+
+    away = distance(candidates)
+    best = distance(sigmas[[int(np.argmax(rates.mean))]])
+    comparison = Comparison(
+        claim="regimes",
+        instance=f"zone {zone.start:.3g} to {zone.end:.3g}",
+        quantity="octaves between the memorization peak and the zone",
+        relation="<=",
+        bound=0.0,
+        resolution=octaves,
+        parameters={"peak": float(sigmas[np.argmax(rates.mean)]), "candidates": len(candidates)},
+    )
+    found = Estimate(best[0], away.min(), away.max(), n, alpha, "all levels that may be the peak")
+    return from_estimate(comparison, found, seed)
+
+
+def model_peak(
+    study: Study, denoiser: Denoiser, alpha: float, outputs: int = 256, octaves: float = 1.0
+) -> Record:
+    """Where a denoiser that was trained on the study's images memorizes most, against their zone.
+
+    One-step outputs on noised held-out images at the 18 noise levels of EDM sampling, ``outputs``
+    at each. The zone is the one that is possible by the distances; see :func:`peak`.
+    """
+    sigmas = edm_sigmas(18)
+    copies = [
+        copied(denoiser, study, sigma, outputs, f"regimes/model/{k}")
+        for k, sigma in enumerate(sigmas.tolist())
+    ]
+    zone = predicted_zone(study).possible
+    return peak(
+        sigmas, np.array(copies), outputs, zone, alpha=alpha, seed=study.seed, octaves=octaves
+    )
+
+
+def copied(denoiser: Denoiser, study: Study, sigma: float, count: int, stream: str) -> int:
+    """How many of ``count`` one-step outputs on noised held-out images are memorized.
+
+    A copy by the paper's test, ``d_(1) < d_(2) / 3``. Source: Section 3, per-noise-level.
+    """
+    test = torch.as_tensor(study.images_like(study.test))
+    total = 0
+    for block in blocks(study.seed, stream, count, study.d, len(test)):
+        clean = test[torch.as_tensor(block.indices)]
+        noisy = clean + sigma * torch.as_tensor(block.noise).reshape(clean.shape)
+        with torch.no_grad():
+            output = denoiser(noisy, sigma)[: count - block.start]
+        total += int((memorization(output, study.train, device=study.device).ratio < 1 / 3).sum())
+    return total
+
+
+def _comparison(
+    study: Study, instance: str, quantity: str, bound: float, octaves: float = RESOLUTION
+) -> Comparison:
+    return Comparison(
+        claim="regimes",
+        instance=instance,
+        quantity=quantity,
+        relation=">=",
+        bound=bound,
+        resolution=octaves,
+        parameters={"N": study.n, "d": study.d, "c": study.c},
+    )

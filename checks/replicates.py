@@ -1,0 +1,110 @@
+"""Theorem 4.8 over random data sets, each query with a training set of its own.
+
+The law p is the uniform one on the images at hand, drawn with replacement, so that both bounds and
+the expected coverage given a noisy point are exact; a claim over random sets needs random sets, not
+more queries of one.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from checks.records import Comparison, Record, Relation
+from checks.statistics import from_bounded, settle
+from checks.study import Study
+from empirical.noise import blocks, generator
+from empirical.posterior import squared_distances
+from theory import coverage
+from theory.shells import radii
+
+Array = NDArray[np.float64]
+
+POOL = 200
+"""Images that make up the law p; few enough for all pairs in a moment."""
+SET_SIZE = 8
+"""Training points N of each random set."""
+RESOLUTION = 0.03
+LEVELS = (0.3, 0.7)
+"""Expected coverages, roughly, at which the bounds are tried."""
+
+
+def random_sets(study: Study, alpha: float) -> Iterator[Record]:
+    """The two bounds and the exact identity ``C = E[1 - (1 - q(Y))^N]`` over fresh sets."""
+    pool = np.concatenate([study.train, study.test])[:POOL]
+    pairs = np.sqrt(squared_distances(torch.as_tensor(pool), torch.as_tensor(pool)).numpy())
+    turn = float(coverage.half_coverage_sigma(np.median(pairs), study.d, study.c))
+    for level in LEVELS:
+        # The bound rises with sigma; one digit of the level's place is enough.
+        low, high = 0.1 * turn, 10 * turn
+        while high / low > 1.05:
+            sigma = float(np.sqrt(low * high))
+            low, high = (low, sigma) if _lower(pairs, sigma, study) >= level else (sigma, high)
+        yield from _at(pool, pairs, high, study, alpha / (3 * len(LEVELS)))
+
+
+def _lower(pairs: Array, sigma: float, study: Study) -> float:
+    # E p_sigma(|X - X_NN|): the r-th nearest of the pool is the nearest of N draws with
+    # probability ((m - r + 1)^N - (m - r)^N) / m^N.
+    m = len(pairs)
+    left = (np.arange(m, -1, -1) / m) ** SET_SIZE
+    overlap = coverage.overlap_probability(np.sort(pairs, axis=1), sigma, study.d, study.c)
+    return float((overlap @ (left[:-1] - left[1:])).mean())
+
+
+def _at(pool: Array, pairs: Array, sigma: float, study: Study, alpha: float) -> Iterator[Record]:
+    overlap = float(coverage.overlap_probability(pairs, sigma, study.d, study.c).mean())
+    bounds: tuple[tuple[Relation, float, str], ...] = (
+        (">=", _lower(pairs, sigma, study), "nearest-neighbour bound"),
+        ("<=", float(coverage.upper_bound(min(1.0, overlap), SET_SIZE)), "union bound"),
+    )
+    comparisons = [
+        Comparison(
+            claim="4.8",
+            instance=f"{name}, random sets, sigma = {sigma:.4g}",
+            quantity="coverage C_sigma",
+            relation=relation,
+            bound=bound,
+            resolution=RESOLUTION,
+            parameters={"sigma": sigma, "c": study.c, "N": SET_SIZE, "d": study.d},
+        )
+        for relation, bound, name in bounds
+    ]
+
+    def draw(count: int, suffix: str, pending: Sequence[int]) -> list[int]:
+        covered, _ = _queries(pool, sigma, count, f"4.8/random/{sigma}{suffix}", study)
+        return [int(covered.sum())] * len(pending)
+
+    yield from settle(draw, comparisons, most=study.samples, alpha=alpha, seed=study.seed)
+    # Given a noisy point, a fresh set covers it with probability 1 - (1 - q(Y))^N.
+    covered, q = _queries(pool, sigma, study.samples, f"4.8/identity/{sigma}", study)
+    identity = Comparison(
+        claim="4.8",
+        instance=f"exact identity, random sets, sigma = {sigma:.4g}",
+        quantity="mean of covered - (1 - (1 - q(Y))^N)",
+        relation="==",
+        bound=0.0,
+        resolution=RESOLUTION,
+        parameters={"sigma": sigma, "c": study.c, "N": SET_SIZE, "d": study.d},
+    )
+    gap = covered - coverage.expected_coverage(q, SET_SIZE)
+    yield from_bounded(identity, gap, span=(-1.0, 1.0), alpha=alpha, seed=study.seed)
+
+
+def _queries(
+    pool: Array, sigma: float, count: int, stream: str, study: Study
+) -> tuple[NDArray[np.bool_], Array]:
+    # For each noised pool point: whether a fresh set covers it, and q(Y) over the whole pool.
+    points = torch.as_tensor(pool)
+    r_in, r_out = (float(r) for r in radii(study.d, study.c))
+    covered, hit = [], []
+    for number, block in enumerate(blocks(study.seed, stream, count, study.d, len(pool))):
+        y = points[torch.as_tensor(block.indices)] + sigma * torch.as_tensor(block.noise)
+        gap = squared_distances(y, points).sqrt().numpy()
+        inside = (gap >= sigma * r_in) & (gap <= sigma * r_out)
+        rng = generator(study.seed, stream + "/sets", number)
+        chosen = rng.integers(len(pool), size=(len(inside), SET_SIZE))
+        covered.append(np.take_along_axis(inside, chosen, axis=1).any(axis=1))
+        hit.append(inside.mean(axis=1))
+    return np.concatenate(covered)[:count], np.concatenate(hit)[:count]

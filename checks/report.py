@@ -1,0 +1,190 @@
+"""The report of one run: ``report.json`` for machines, ``report.md`` for a log, a page to read.
+
+The same run gives the same bytes, but for the values under the keys ``seconds`` of the JSON. Its
+schema is described in ``docs/report-schema.md``.
+"""
+
+import hashlib
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from checks.page import to_html
+from checks.records import Record
+from checks.verify import Result
+from checks.words import command, number, regime_cells, sentence, tightest
+from empirical.intervals import Estimate
+from empirical.regimes import Regime
+
+SCHEMA = "wildmiddle-report/1"
+
+CURVES = ("max_weight", "self_weight", "coverage", "coverage_lower", "coverage_upper")
+
+
+def write(result: Result, folder: Path) -> None:
+    """Write ``index.html``, ``report.json`` and ``report.md`` into a folder, made if missing.
+
+    Each file appears whole or not at all. Raises OSError where the folder cannot be written.
+    """
+    texts = {
+        "report.json": json.dumps(to_json(result), indent=1, ensure_ascii=False, allow_nan=False),
+        "report.md": to_markdown(result),
+        "index.html": to_html(result),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        partial = folder / f".{name}.partial"
+        try:
+            partial.write_text(text.rstrip("\n") + "\n", encoding="utf-8", newline="\n")
+            os.replace(partial, folder / name)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def to_json(result: Result) -> dict[str, Any]:
+    """The whole run as plain values, ready for a strict JSON writer.
+
+    Numbers that JSON does not know are the strings ``inf``, ``-inf`` and ``nan``.
+    """
+    data, study = result.data, result.study
+    return _plain(
+        {
+            "schema": SCHEMA,
+            "verdict": result.verdict(),
+            "alpha": result.alpha,
+            "seed": study.seed,
+            "device": study.device,
+            "versions": result.versions,
+            "data": {
+                "name": data.name,
+                "train_size": study.n,
+                "test_size": len(study.test),
+                "dimension": study.d,
+                "image_shape": list(study.images.shape[1:]),
+                "value_range": list(data.value_range),
+                "centred": data.centred,
+                "sigma_data": data.sigma_data,
+                "duplicates": data.duplicates,
+                "sha256": data.sha256,
+                "split_sha256": {
+                    "train": _hash(data.train_indices),
+                    "test": _hash(data.test_indices),
+                },
+            },
+            "study": {
+                "c": study.c,
+                "w": study.w,
+                "delta": study.delta,
+                "samples": study.samples,
+            },
+            "thresholds": vars(result.thresholds),
+            "claims": [
+                {
+                    "id": claim.id,
+                    "number": claim.number,
+                    "title": claim.title,
+                    "statement": claim.statement,
+                    "assumptions": [assumption.text for assumption in claim.assumptions],
+                    "tight": claim.tight,
+                    "sharper": claim.sharper,
+                    "verdict": result.verdict(claim),
+                    "comparisons": len(result.of(claim)),
+                    "alpha": math.fsum(record.alpha for record in result.of(claim)),
+                }
+                for claim in result.claims
+            ],
+            "records": [_record(record) for record in result.records],
+            "regimes": {
+                "value_range": list(data.value_range),
+                "centred": data.centred,
+                "intervals": [_regime(regime) for regime in result.regimes],
+            },
+            "curves": {
+                "sigmas": study.curves.sigmas.tolist(),
+                **{name: _estimate(getattr(study.curves, name)) for name in CURVES},
+            },
+            "seconds": result.seconds,
+        }
+    )
+
+
+def to_markdown(result: Result) -> str:
+    """A summary of some forty lines for the log of a continuous integration run."""
+    low, high = result.data.value_range
+    lines = [
+        f"# wildmiddle: {result.verdict()}",
+        "",
+        sentence(result),
+        "",
+        "| number | claim | verdict | comparisons | tightest slack | visible violation there |",
+        "|---|---|---|---:|---:|---:|",
+    ]
+    for claim in result.claims:
+        records = result.of(claim)
+        worst = tightest(records)
+        last = ("–", "–") if worst is None else (number(worst.slack), number(worst.visible))
+        cells = (claim.number, claim.title, result.verdict(claim), str(len(records)), *last)
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        "",
+        f"Regimes, sigma for pixels in [{low:g}, {high:g}]"
+        + (", centred" if result.data.centred else "")
+        + ":",
+        "",
+        "| regime | from sigma | to sigma | EDM steps of 18 | DDPM timesteps |",
+        "|---|---|---|---|---|",
+    ]
+    for regime in result.regimes:
+        lines.append(f"| {' | '.join((regime.name, *regime_cells(regime)))} |")
+    study = result.study
+    lines += [
+        "",
+        f"Data: {result.data.name}, N = {study.n}, M = {len(study.test)}, d = {study.d}, "
+        f"{result.data.sha256}. Seed {study.seed}, {study.samples} samples, device {study.device}.",
+        "",
+        f"Command: `{' '.join(command(result))}`",
+        "",
+        "Versions: " + ", ".join(f"{name} {v}" for name, v in result.versions.items()) + ".",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _record(record: Record) -> dict[str, Any]:
+    return {**vars(record), "slack": record.slack, "verdict": record.verdict}
+
+
+def _estimate(estimate: Estimate) -> dict[str, Any]:
+    # alpha is that of one interval; a whole curve misses with at most K times that.
+    return vars(estimate)
+
+
+def _regime(regime: Regime) -> dict[str, Any]:
+    return {
+        "name": regime.name,
+        "empty": regime.empty,
+        "start": vars(regime.start),
+        "end": vars(regime.end),
+        "edm_steps": regime.edm_steps,
+        "ddpm_timesteps": regime.ddpm_timesteps,
+    }
+
+
+def _hash(indices: NDArray[np.int64]) -> str:
+    return "sha256:" + hashlib.sha256(indices.astype("<i8").tobytes()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

@@ -1,0 +1,135 @@
+"""Theorems 4.9 and B.6: on disjoint shells the objective's minimum is 0 and f is free elsewhere.
+
+Two minimisers that differ off the shells are built on the data; where shells overlap the minimum
+is positive, and on two points it is known exactly.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import torch
+
+from checks.records import Comparison, Parameters, Record, Relation
+from checks.statistics import from_exact, settle
+from checks.study import Study
+from empirical.noise import generator
+from empirical.posterior import squared_distances
+from empirical.small_noise import shell_losses
+from theory import small_noise
+from theory.shells import inside, radii
+
+RESOLUTION = 0.01
+QUERIES = 2048
+OVERLAPS = (0.8, 1.2, 2.0)
+"""Distance of the two overlapping points, in units of sigma times the root of the dimension."""
+
+
+def theorem_4_9(study: Study, alpha: float) -> Iterator[Record]:
+    """Zero loss by two maps that differ off the shells; the touching sigma; the converse."""
+    yield from _two_minimisers(study)
+    yield from _touching(study)
+    for ratio in OVERLAPS:
+        yield _overlapping(ratio, study, alpha / len(OVERLAPS))
+
+
+def _exact(
+    instance: str,
+    quantity: str,
+    relation: Relation,
+    bound: float,
+    value: float,
+    parameters: Parameters,
+) -> Record:
+    comparison = Comparison(
+        claim="4.9",
+        instance=instance,
+        quantity=quantity,
+        relation=relation,
+        bound=bound,
+        parameters=parameters,
+    )
+    return from_exact(comparison, value)
+
+
+def _two_minimisers(study: Study) -> Iterator[Record]:
+    points = torch.as_tensor(np.unique(study.train, axis=0))  # copies share their shell
+    smallest = float(study.nearest[study.nearest > 0].min())
+    sigma = 0.9 * float(small_noise.disjoint_sigma(smallest, study.d, study.c))
+    r_in, r_out = (float(r) for r in radii(study.d, study.c))
+
+    def masked(outside: float, y: torch.Tensor, level: float) -> torch.Tensor:
+        # x_i on the shell of x_i, a constant everywhere else.
+        closest = squared_distances(y, points).argmin(1)
+        distance = torch.linalg.vector_norm(y - points[closest], dim=1)
+        # The radii give way by rounding alone: the noise itself was scaled to end on them.
+        slack = 1e-9 * level
+        on = (distance >= level * r_in - slack) & (distance <= level * r_out + slack)
+        return torch.where(on[:, None], points[closest], torch.full_like(y, outside))
+
+    parameters: Parameters = {
+        "sigma": sigma,
+        "c": study.c,
+        "N": len(points),
+        "d": study.d,
+        "d_min": smallest,
+    }
+    for outside in (0.0, 1.0):
+        losses = shell_losses(
+            partial(masked, outside), points, sigma, queries=QUERIES, c=study.c, seed=study.seed
+        )
+        name = f"x_i on its shell, {outside:g} elsewhere"
+        yield _exact(name, "largest loss on the shells", "==", 0.0, losses.max(), parameters)
+    between = generator(study.seed, "4.9/between").uniform(-1, 1, (QUERIES, study.d))
+    low, high = (masked(outside, torch.as_tensor(between), sigma) for outside in (0.0, 1.0))
+    apart = float((high - low).abs().max())
+    name = "the two maps, between the shells"
+    yield _exact(name, "largest difference of a pixel", ">=", 1.0, apart, parameters)
+
+
+def _touching(study: Study) -> Iterator[Record]:
+    # Two shells meet at the midpoint exactly when sigma reaches d_ij / (2 r_out).
+    for factor, expected in ((1 - 1e-9, 0.0), (1 + 1e-9, 1.0)):
+        sigma = factor * float(small_noise.disjoint_sigma(2.0, study.d, study.c))
+        yield _exact(
+            f"midpoint of two points at {factor - 1:+.0e} of the touching sigma",
+            "lies in both shells (1) or none (0)",
+            "==",
+            expected,
+            float(inside(1.0, sigma, study.d, study.c)),
+            {"sigma": sigma, "c": study.c, "d": study.d, "distance": 2.0},
+        )
+
+
+def _overlapping(ratio: float, study: Study, alpha: float) -> Record:
+    d, c, sigma = 8, 1.0, 1.0
+    distance = ratio * float(np.sqrt(d)) * sigma
+    points = torch.zeros((2, d), dtype=torch.float64)
+    points[1, 0] = distance
+    r_in, r_out = (float(r) for r in radii(d, c))
+
+    def best(y: torch.Tensor, level: float) -> torch.Tensor:
+        # The mean of the centres whose shells hold y: the minimiser under uniform noise.
+        gap = torch.cdist(y, points, compute_mode="donot_use_mm_for_euclid_dist")
+        on = ((gap >= level * r_in * (1 - 1e-12)) & (gap <= level * r_out * (1 + 1e-12))).double()
+        return on @ points / on.sum(1, keepdim=True).clamp_min(1)
+
+    def draw(count: int, suffix: str, pending: object) -> int:
+        stream = f"4.9/{ratio}{suffix}"
+        losses = shell_losses(
+            best, points, sigma, queries=count, c=c, seed=study.seed, stream=stream
+        )
+        # The loss is (distance / 2)^2 in the overlap and 0 elsewhere.
+        return int((losses > distance**2 / 8).sum())
+
+    comparison = Comparison(
+        claim="4.9",
+        instance=f"two overlapping shells at distance {distance:.3g} sigma",
+        quantity="least objective, in units of distance^2 / 2",
+        relation="==",
+        bound=float(small_noise.two_point_minimum(distance, sigma, d, c)) / (distance**2 / 2),
+        resolution=RESOLUTION,
+        parameters={"sigma": sigma, "c": c, "N": 2, "d": d, "distance": distance},
+    )
+    most = 10 * study.samples
+    return settle(draw, [comparison], most=most, alpha=alpha, seed=study.seed)[0]

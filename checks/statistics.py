@@ -1,0 +1,227 @@
+"""From draws to records: which interval, which error rate, which violation would be seen.
+
+Two error rates are stated for every comparison. ``alpha`` is the probability that a true claim is
+called ``violated``. The rate of a whole run is split before anything is drawn: evenly over the
+claims that run, then evenly over the comparisons of each; by the union bound a run over true claims
+reports any violation with probability at most the total. 0.01 is the probability that a claim which
+is off by ``visible`` goes unreported.
+
+Naming: ``from_x`` makes a record from what is already drawn, ``settle`` draws until the verdict is
+settled, ``visible_x`` is the smallest violation that is seen at a sample count, and
+``required_samples`` the sample count at which a violation is seen; the last two invert each other.
+
+Cost: to halve the visible violation takes four times the draws; to divide ``alpha`` by ten adds
+about ``1 / log10(1/alpha)`` of them.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import SupportsFloat
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import beta, kstwo
+
+from checks.records import Comparison, Record, Relation
+from empirical.intervals import Estimate, anytime_proportion, bounded_mean, proportion
+
+POWER = 0.99
+"""Probability with which a violation of the size called ``visible`` is reported."""
+
+FIRST_DRAWS = 1024
+"""Draws before the first look of ``settle``; each further look doubles them."""
+
+Interval = Callable[[ArrayLike, int, float], Estimate]
+
+
+def from_proportion(
+    comparison: Comparison,
+    successes: int,
+    n: int,
+    *,
+    alpha: float,
+    seed: int | None,
+    interval: Interval = proportion,
+) -> Record:
+    """Compare a probability with its bound, given ``successes`` in ``n`` independent trials.
+
+    ``n`` must not depend on the outcomes, unless ``interval`` is ``anytime_proportion``.
+    """
+    found = interval(successes, n, alpha)
+    return Record(
+        **asdict(comparison),
+        estimate=float(found.mean),
+        low=float(found.low),
+        high=float(found.high),
+        method=found.method,
+        alpha=alpha,
+        visible=visible_proportion(comparison.bound, n, alpha, comparison.relation, interval),
+        n=n,
+        seed=seed,
+    )
+
+
+def settle(
+    draw: Callable[[int, str, Sequence[int]], ArrayLike],
+    comparisons: Sequence[Comparison],
+    *,
+    most: int,
+    alpha: float,
+    seed: int,
+) -> list[Record]:
+    """Draw until every comparison of a probability is settled, or ``most`` draws are used up.
+
+    The power is that of the whole procedure: it stops at ``holds`` only with an interval that is
+    within the resolution, so a violation beyond both the resolution and what ``most`` draws would
+    show is reported with probability 0.99, however early the true claims settle.
+
+    ``draw(count, suffix, open)`` makes ``count`` fresh independent trials and returns the successes
+    of the comparisons whose positions are in ``open``; ``suffix`` names the round, for the stream
+    of noise. ``alpha`` is for each comparison. The interval is valid at every look, so stopping
+    early costs nothing but the width of the mixture, about a tenth.
+    """
+    successes = np.zeros(len(comparisons), dtype=np.int64)
+    records: dict[int, Record] = {}
+    pending, n, turn = list(range(len(comparisons))), 0, 0
+    while pending:
+        count = min(max(FIRST_DRAWS, n), most - n)
+        successes[pending] += np.asarray(draw(count, f"/{turn}", tuple(pending)), dtype=np.int64)
+        n, turn = n + count, turn + 1
+        for k in pending:
+            found = anytime_proportion(successes[k], n, alpha)
+            records[k] = from_estimate(comparisons[k], found, seed)
+        pending = [k for k in pending if records[k].verdict == "inconclusive" and n < most]
+    return [
+        replace(records[k], visible=max(comparison.resolution, _visible(comparison, most, alpha)))
+        for k, comparison in enumerate(comparisons)
+    ]
+
+
+def _visible(comparison: Comparison, n: int, alpha: float) -> float:
+    return visible_proportion(comparison.bound, n, alpha, comparison.relation, anytime_proportion)
+
+
+def visible_proportion(
+    bound: float,
+    n: int,
+    alpha: float,
+    relation: Relation = "==",
+    interval: Interval = proportion,
+) -> float:
+    """Smallest distance from ``bound`` at which a probability is refuted with probability 0.99.
+
+    Exact for ``n`` trials; infinite where no probability is far enough away. For ``==`` the larger
+    of the two sides, where a side on which nothing can be refuted counts with its whole room.
+    """
+    counts = range(n + 1)
+    distances = []
+    both = relation == "=="
+    if relation in ("<=", "=="):
+        first = bisect_left(counts, True, key=lambda k: bool(interval(k, n, alpha).low > bound))
+        # The probability p at which P(Bin(n, p) >= first) = POWER.
+        never = 1.0 if both else np.inf
+        far = beta.ppf(POWER, first, n - first + 1) if first <= n else never
+        distances.append(far - bound)
+    if relation in (">=", "=="):
+        last = bisect_left(counts, True, key=lambda k: bool(interval(k, n, alpha).high >= bound))
+        never = 0.0 if both else -np.inf
+        far = beta.ppf(1 - POWER, last, n - last + 1) if last > 0 else never
+        distances.append(bound - far)
+    return float(max(distances))
+
+
+def required_samples(
+    effect: float,
+    alpha: float,
+    bound: float,
+    relation: Relation = "==",
+    interval: Interval = proportion,
+    most: int = 10**9,
+) -> int:
+    """Trials after which a probability ``effect`` beyond its bound is refuted with power 0.99.
+
+    The inverse of :func:`visible_proportion`, which falls with n but for the steps of counting: the
+    smallest power-of-two bracket is bisected. Raises ValueError where the bound leaves no room for
+    the effect, or ``most`` trials are not enough.
+    """
+    room = max(
+        1 - bound if relation in ("<=", "==") else 0, bound if relation in (">=", "==") else 0
+    )
+    if not 0 < effect < room:
+        raise ValueError(f"effect = {effect} beyond bound = {bound} leaves [0, 1]")
+
+    def seen(n: int) -> bool:
+        return visible_proportion(bound, n, alpha, relation, interval) <= effect
+
+    high = 1
+    while not seen(high):
+        high *= 2
+        if high > most:
+            raise ValueError(f"effect = {effect} takes more than {most} trials to see")
+    return high // 2 + 1 + bisect_left(range(high // 2 + 1, high), True, key=seen)
+
+
+def from_bounded(
+    comparison: Comparison,
+    samples: ArrayLike,
+    *,
+    span: tuple[float, float],
+    alpha: float,
+    seed: int | None,
+) -> Record:
+    """Compare the mean of variables within ``span`` with its bound, given independent draws.
+
+    Interval: betting. Visible violation: as of :func:`from_estimate`.
+    """
+    start, width = span[0], span[1] - span[0]
+    found = bounded_mean((np.asarray(samples) - start) / width, alpha)
+    mean, low, high = (start + width * end for end in (found.mean, found.low, found.high))
+    scaled = Estimate(mean, low, high, found.n, alpha, found.method)
+    return from_estimate(comparison, scaled, seed)
+
+
+def from_law(
+    comparison: Comparison, samples: ArrayLike, cdf: ArrayLike, *, alpha: float, seed: int | None
+) -> Record:
+    """Compare a whole law with independent draws: the largest gap between the two CDFs is 0.
+
+    ``cdf`` is the claimed CDF at the sorted ``samples``. Interval: the exact Kolmogorov law bounds
+    the gap between the draws' CDF and the true one at ``alpha``, so the claimed law's gap to the
+    true one lies within that much of its gap to the draws.
+    """
+    n = len(np.asarray(samples))
+    claimed = np.asarray(cdf, np.float64)
+    steps = np.arange(n + 1) / n
+    gap = np.asarray(max((steps[1:] - claimed).max(), (claimed - steps[:-1]).max()))
+    width = float(kstwo.isf(alpha, n))
+    found = Estimate(gap, np.maximum(0, gap - width), gap + width, n, alpha, "Kolmogorov")
+    return from_estimate(comparison, found, seed, visible=width + float(kstwo.isf(1 - POWER, n)))
+
+
+def from_exact(comparison: Comparison, value: SupportsFloat) -> Record:
+    """Compare a value computed without sampling with its bound, up to the comparison's rounding."""
+    known: NDArray[np.float64] = np.asarray(float(value))
+    found = Estimate(known, known, known, 0, 0.0, "exact")
+    return from_estimate(comparison, found, None, visible=2 * comparison.rounding)
+
+
+def from_estimate(
+    comparison: Comparison, found: Estimate, seed: int | None, visible: float | None = None
+) -> Record:
+    """Compare a single estimate, already at its error rate, with a bound.
+
+    Without ``visible`` it is the interval's width: around a value that far off, an interval as wide
+    would not reach the bound.
+    """
+    return Record(
+        **asdict(comparison),
+        estimate=float(found.mean),
+        low=float(found.low),
+        high=float(found.high),
+        method=found.method,
+        alpha=found.alpha,
+        visible=float(found.high - found.low) if visible is None else visible,
+        n=found.n,
+        seed=seed,
+    )

@@ -1,0 +1,103 @@
+"""What the command line prints: the list of claims, one claim and its values, the danger zone."""
+
+import ast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from theory.claims import CLAIMS, Claim
+from theory.schedules import ddpm_sigmas, edm_sigmas
+
+if TYPE_CHECKING:
+    from empirical.data import DataSet
+    from theory.regimes import PredictedZone, Zone
+
+
+def claim_list() -> str:
+    """One line a claim: its short name, the paper's number, what it says."""
+    wide = max(len(claim.id) for claim in CLAIMS)
+    number = max(len(claim.number) for claim in CLAIMS)
+    return "\n".join(f"{c.id:<{wide}}  {c.number:<{number}}  {c.title}" for c in CLAIMS)
+
+
+def claim_page(claim: Claim, values: dict[str, Any]) -> str:
+    """Everything of one claim, with its assumptions and formulas at ``values`` where given.
+
+    Raises ValueError for a value outside a function's domain, or a name that no part of it has.
+    """
+    from sympy import pretty
+
+    lines = [f"{claim.number}: {claim.title}", "", "Statement", f"  {claim.statement}", ""]
+    lines.append("Assumptions")
+    for assumption in claim.assumptions:
+        met = assumption.check(values)
+        mark = "" if met is None else "   yes" if met else "   NO"
+        lines.append(f"  {assumption.text}{mark}")
+    lines += ["", "Formula", _indented(pretty(claim.expression(), use_unicode=True)), ""]
+    lines += ["Tight instance", f"  {claim.tight}", "", "Sharper form", f"  {claim.sharper}", ""]
+    lines += [f"Code  theory/{claim.module}.py", ""]
+    results = claim.at(values)
+    if results:
+        lines.append("Values")
+        lines += [f"  {name} = {value}" for name, value in results.items()]
+    missing = {name: gap for name, gap in claim.missing(values).items() if gap}
+    if missing:
+        lines.append("To evaluate")
+        lines += [
+            f"  {name}: --at {' '.join(g + '=...' for g in gap)}" for name, gap in missing.items()
+        ]
+    return "\n".join(lines).rstrip()
+
+
+def parse_values(pairs: Sequence[str]) -> dict[str, Any]:
+    """``["N=1000", "w=0.95", "distances=[1,2]"]`` as numbers and arrays by name.
+
+    Raises ValueError naming what is no ``name=number`` or ``name=[number, ...]``.
+    """
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        name, separator, text = pair.partition("=")
+        try:
+            value = ast.literal_eval(text)
+            array = np.asarray(value, dtype=np.float64)
+        except (ValueError, SyntaxError, TypeError) as error:
+            raise ValueError(f"--at {pair} is no name=number or name=[number,...]") from error
+        if not separator or not name.isidentifier():
+            raise ValueError(f"--at {pair} is no name=number or name=[number,...]")
+        values[name] = array if array.ndim else value
+    return values
+
+
+def _indented(text: str) -> str:
+    return "\n".join("  " + line for line in text.splitlines())
+
+
+def zone_page(data: "DataSet", zone: "PredictedZone") -> str:
+    """Where the danger zone lies, in sigma, steps of the 18-step EDM schedule and DDPM timesteps."""
+    low, high = data.value_range
+    lines = [
+        f"{data.name}: N = {len(data.train)} training and M = {len(data.test)} held-out images, "
+        f"d = {data.dimension}",
+        f"sigma for pixels in [{low:g}, {high:g}]" + (", centred" if data.centred else ""),
+        "",
+        f"{'danger zone':<12}{'sigma':<22}{'EDM steps of 18':<18}DDPM timesteps",
+    ]
+    for name, part in (("certain", zone.certain), ("possible", zone.possible)):
+        if part.empty:
+            lines.append(f"{name:<12}none")
+            continue
+        steps, timesteps = _inside(edm_sigmas(18), part), _inside(ddpm_sigmas(), part)
+        span = f"{part.start:.4g} to {part.end:.4g}"
+        lines.append(f"{name:<12}{span:<22}{steps:<18}{timesteps}")
+    lines += [
+        "",
+        "certain: weight and coverage are both high there; outside of possible one is not.",
+        "By the distances between the images alone: nothing was sampled, no model was trained.",
+    ]
+    return "\n".join(lines)
+
+
+def _inside(table: Any, zone: "Zone") -> str:
+    inside = np.flatnonzero((table >= zone.start) & (table <= zone.end))
+    return f"{inside[0]} to {inside[-1]}" if len(inside) else "none"

@@ -1,0 +1,126 @@
+"""What the report says of a run in words and in short numbers, alike in Markdown and HTML."""
+
+import math
+import shlex
+from collections.abc import Sequence
+
+from checks.records import Record
+from checks.verify import Result
+from empirical.regimes import Crossing, Regime
+
+# A plain way to say each verdict of a claim in a sentence.
+_SEVERITY = {"violated": 0, "inconclusive": 1, "holds": 2}
+
+
+def number(value: float) -> str:
+    """Four significant digits, with a true minus sign: 0.01348, −1.2e-06, ∞."""
+    if math.isnan(value):
+        return "nan"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    text = f"{value:.4g}"
+    return "−" + text[1:] if text.startswith("-") else text
+
+
+def interval(record: Record) -> str:
+    """The estimate with its interval, or that nothing was drawn."""
+    if record.n == 0:
+        return f"{number(record.estimate)} (computed)"
+    return f"{number(record.estimate)} [{number(record.low)}, {number(record.high)}]"
+
+
+def tightest(records: Sequence[Record]) -> Record | None:
+    """The comparison with the least slack among those with the claim's verdict, nan first."""
+    if not records:
+        return None
+
+    def rank(record: Record) -> tuple[int, float]:
+        slack = record.slack
+        return _SEVERITY[record.verdict], -math.inf if math.isnan(slack) else slack
+
+    return min(records, key=rank)
+
+
+def sentence(result: Result) -> str:
+    """The verdict on the run in plain words, with its error rate."""
+    claims, records = result.claims, result.records
+    on = f"on {result.data.name} (N\u00a0=\u00a0{result.study.n}, d\u00a0=\u00a0{result.study.d})"
+    total = _count(len(records), "comparison")
+    kept = sum(result.verdict(claim) == "holds" for claim in claims)
+    refuted = [claim.id for claim in claims if result.verdict(claim) == "violated"]
+    against = sum(record.verdict == "violated" for record in records)
+    coarse = sum(record.verdict == "inconclusive" for record in records)
+    if refuted:
+        finding = (
+            f"{against} of {total} {'contradicts' if against == 1 else 'contradict'} the paper "
+            f"{on}, in {'claim' if len(refuted) == 1 else 'claims'} {', '.join(refuted)}"
+        )
+    elif coarse:
+        finding = (
+            f"Nothing contradicts the paper {on}: {kept} of {_count(len(claims), 'claim')} hold, "
+            f"{coarse} of {total} {'is' if coarse == 1 else 'are'} too coarse to say"
+        )
+    else:
+        one = len(claims) == 1
+        finding = (
+            f"{'The claim holds' if one else f'All {len(claims)} claims hold'} {on}: "
+            f"none of {total} contradicts the paper"
+        )
+    rate = f"a run over true claims reports a violation with probability at most {result.alpha:g}"
+    return f"{finding}; {rate}."
+
+
+def regime_cells(regime: Regime) -> tuple[str, str, str, str]:
+    """Both ends with their uncertainty, the EDM steps and the DDPM timesteps."""
+    if regime.empty:
+        return "empty", "empty", "none", "none"
+    steps = _span(regime.edm_steps[:1] + regime.edm_steps[-1:])
+    return _end(regime.start), _end(regime.end), steps, _span(regime.ddpm_timesteps)
+
+
+def command(result: Result) -> tuple[str, ...]:
+    """The parts of a command that repeats the run, given the same data."""
+    data, study, at = result.data, result.study, result.thresholds
+    low, high = data.value_range
+    options = {
+        "--data": data.name,
+        "--train-size": study.n,
+        "--test-size": len(study.test),
+        f"--range={low},{high}": "",
+        "--c": study.c,
+        "--w": study.w,
+        "--delta": study.delta,
+        "--claims": ",".join(claim.id for claim in result.claims),
+        "--weight-high": at.weight_high,
+        "--weight-low": at.weight_low,
+        "--coverage-high": at.coverage_high,
+        "--coverage-low": at.coverage_low,
+        "--seed": study.seed,
+        "--samples": study.samples,
+        "--alpha": result.alpha,
+        "--device": study.device,
+    }
+    if data.centred:
+        options["--centre"] = ""
+    parts = (
+        f"{name} {shlex.quote(str(value))}" if value != "" else name
+        for name, value in options.items()
+    )
+    return "wildmiddle verify", *parts
+
+
+def _end(end: Crossing) -> str:
+    if end.sigma == 0 or math.isinf(end.sigma):
+        return number(end.sigma)
+    low, high = ("not seen" if math.isnan(v) else number(v) for v in (end.low, end.high))
+    return f"{number(end.sigma)} [{low}, {high}]"
+
+
+def _span(ends: tuple[int, ...]) -> str:
+    if not ends:
+        return "none"
+    return str(ends[0]) if ends[0] == ends[-1] else f"{ends[0]}–{ends[-1]}"
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

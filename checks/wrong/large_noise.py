@@ -1,0 +1,82 @@
+"""Slips in Theorem 4.11, its leading term and its remainder."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from checks.wrong.mutant import Mutant
+
+_TERM = "theory.large_noise.leading_term"
+_REST = "theory.large_noise.remainder_bound"
+_GAUSSIAN = "theory.large_noise.gaussian_denoiser"
+_ORDER = "theory.large_noise.ORDER"
+
+
+def _term(along: float, cubic: float, power: int = 2, centred: bool = True) -> Callable[[Any], Any]:
+    # along E[X <X, z>^2] + cubic E[X |X|^power]
+    def wrong(_: Any) -> Any:
+        def leading_term(points: Any, z: Any = None) -> Any:
+            x = points - points.mean(0) if centred else np.asarray(points)
+            size = np.linalg.norm(x, axis=1, keepdims=True)
+            fixed = cubic * (x * size**power).mean(0)
+            if z is None:
+                return fixed
+            return along * (np.asarray(z) @ x.T) ** 2 @ x / len(x) + fixed
+
+        return leading_term
+
+    return wrong
+
+
+def _gaussian(gain: Callable[[Any, float], Any], mean: float = 1.0) -> Callable[[Any], Any]:
+    # mean * mu + gain(S, sigma) (y - mu)
+    def wrong(_: Any) -> Any:
+        def denoiser(y: Any, points: Any, sigma: float) -> Any:
+            mu = points.mean(0)
+            covariance = np.cov(points.T, bias=True)
+            return mean * mu + (np.asarray(y) - mu) @ gain(covariance, sigma)
+
+        return denoiser
+
+    return wrong
+
+
+def _solve(covariance: Any, noise: float) -> Any:
+    return np.linalg.solve(covariance + noise * np.eye(len(covariance)), covariance)
+
+
+MUTANTS = (
+    Mutant("4.11", "the sign flipped", _TERM, _term(-0.5, 0.5)),
+    Mutant("4.11", "1 for 1/2", _TERM, _term(1.0, -1.0)),
+    Mutant("4.11", "no term in |X|^2", _TERM, _term(0.5, 0.0)),
+    Mutant("4.11", "no term in z", _TERM, _term(0.0, -0.5)),
+    Mutant("4.11", "the sign of the second term", _TERM, _term(0.5, 0.5)),
+    Mutant("4.11", "|X| for |X|^2", _TERM, _term(0.5, -0.5, power=1)),
+    Mutant("4.11", "points not centred", _TERM, _term(0.5, -0.5, centred=False)),
+    Mutant("4.11", "order 1 for 2", _ORDER, lambda order: 1),
+    Mutant("4.11", "order 3 for 2", _ORDER, lambda order: 3),
+    Mutant(
+        "4.11",
+        "remainder of order 4",
+        _REST,
+        lambda f: lambda points, y, sigma: f(points, y, sigma) / sigma,
+    ),
+    Mutant(
+        "4.11", "remainder without constants", _REST, lambda f: lambda p, y, s: 1e-4 * f(p, y, s)
+    ),
+    Mutant("4.11", "sigma for sigma^2 in m^G", _GAUSSIAN, _gaussian(lambda S, s: _solve(S, s))),
+    Mutant("4.11", "m^G without the mean", _GAUSSIAN, _gaussian(lambda S, s: _solve(S, s**2), 0.0)),
+    Mutant(
+        "4.11",
+        "m^G of unit covariance",
+        _GAUSSIAN,
+        _gaussian(lambda S, s: np.eye(len(S)) / (1 + s**2)),
+    ),
+    Mutant(
+        "4.11",
+        "sample covariance, N - 1",
+        _GAUSSIAN,
+        _gaussian(lambda S, s: _solve(S * 1.25, s**2)),
+    ),
+)

@@ -1,0 +1,93 @@
+"""A small run with records made by hand, and its report."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from checks import report
+from checks.records import Record
+from checks.study import Study
+from checks.verify import Result
+from empirical import curves
+from empirical.data import load
+from empirical.regimes import Thresholds, read_regimes
+from theory.claims import CLAIMS
+from theory.schedules import edm_sigmas
+
+CHECKED = ("4.2.1", "4.8", "4.11")
+
+
+def _record(claim: str = "4.8", **changes) -> Record:
+    fields = {
+        "claim": claim,
+        "instance": "union bound at sigma = 1",
+        "quantity": "coverage C_sigma",
+        "relation": "<=",
+        "bound": 0.5,
+        "resolution": 0.02,
+        "parameters": {"sigma": 1.0, "N": 60},
+        "estimate": 1 / 3,
+        "low": 0.3,
+        "high": 0.4,
+        "method": "Clopper-Pearson",
+        "alpha": 1e-7,
+        "visible": 0.1,
+        "n": 500,
+        "seed": 7,
+        "seconds": 0.25,
+    }
+    return Record(**{**fields, **changes})
+
+
+@pytest.fixture(scope="session")
+def record() -> Callable[..., Record]:
+    """Makes a record of a claim; keywords change its fields."""
+    return _record
+
+
+@pytest.fixture(scope="session")
+def result() -> Result:
+    data = load("digits", train_size=60, test_size=40)
+    train, test = data.train.reshape(60, -1), data.test.reshape(40, -1)
+    both = curves(
+        train,
+        test,
+        edm_sigmas(12),
+        weight_queries=200,
+        coverage_queries=400,
+        seed=7,
+        device="cpu",
+    )
+    study = Study(data.train, train, test, both, 5.0, 0.95, 0.05, 7, 500, "cpu")
+    at = Thresholds()
+    exact = {"n": 0, "alpha": 0.0, "low": 0.5, "high": 0.5, "estimate": 0.5, "method": "exact"}
+    return Result(
+        data=data,
+        study=study,
+        claims=tuple(claim for claim in CLAIMS if claim.id in CHECKED),
+        records=(
+            _record("4.2.1", relation="==", bound=0.35, resolution=0.2),
+            _record("4.8"),
+            _record("4.8", relation=">=", bound=0.1, visible=math.inf),
+            _record("4.11", seed=None, rounding=1e-12, **exact),
+        ),
+        thresholds=at,
+        regimes=read_regimes(both, at),
+        alpha=1e-6,
+        versions={"python": "3.11.7", "wildmiddle": "0.1.0"},
+        seconds=1.5,
+    )
+
+
+@pytest.fixture(scope="session")
+def folder(result: Result, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    at = tmp_path_factory.mktemp("report") / "made" / "for" / "it"
+    report.write(result, at)
+    return at
+
+
+@pytest.fixture(scope="session")
+def page(folder: Path) -> str:
+    return (folder / "index.html").read_text(encoding="utf-8")

@@ -1,0 +1,259 @@
+"""The command line: exit codes, errors in one line, what is written and what is printed."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from checks.cli import main
+from checks.mutants import replaced
+from theory.claims import CLAIMS
+
+SEED = 20260315
+QUICK = ("--samples", "200", "--c", "0.9", "--claims", "4.2.2,4.9,4.10", "--device", "cpu")
+
+
+def points(count: int = 50) -> np.ndarray:
+    return np.random.default_rng(SEED).uniform(-1, 1, (count, 4, 4))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "points.npy"
+    np.save(path, points())
+    return path
+
+
+@pytest.fixture(scope="module")
+def written(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("out") / "made" / "for it"
+    arguments = ["verify", "--data", str(data), *QUICK, "--quiet", "--output", str(folder)]
+    assert main([*arguments, "--seed", "3"]) == 0
+    return folder
+
+
+def report(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "report.json").read_text(encoding="utf-8"))
+
+
+def without_seconds(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_seconds(v) for key, v in value.items() if key != "seconds"}
+    return [without_seconds(v) for v in value] if isinstance(value, list) else value
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_a_run_writes_three_files_and_no_more(written: Path) -> None:
+    assert sorted(p.name for p in written.iterdir()) == ["index.html", "report.json", "report.md"]
+    found = report(written)
+    assert found["verdict"] in ("holds", "inconclusive")
+    assert [claim["id"] for claim in found["claims"]] == ["4.2.2", "4.9", "4.10"]
+    assert (found["seed"], found["study"]["samples"], found["study"]["c"]) == (3, 200, 0.9)
+
+
+@pytest.mark.parametrize("seed", ["3", "4"])
+def test_same_seed_same_report(data: Path, written: Path, tmp_path: Path, capsys, seed) -> None:
+    arguments = ["verify", "--data", str(data), *QUICK, "--json", "--seed", seed]
+    assert main([*arguments, "--output", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert json.loads(printed.out) == report(tmp_path / "out")
+    first, second = (without_seconds(report(at)) for at in (written, tmp_path / "out"))
+    assert (first == second) == (seed == "3")
+    for name in ("report.md", "index.html"):
+        same = (written / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+        assert same == (seed == "3"), name
+
+
+def test_the_summary_is_printed(data: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["verify", "--data", str(data), *QUICK]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    summary = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert printed.out.startswith(summary)
+    assert str(Path("report") / "index.html") in printed.out
+
+
+def test_a_violated_claim_is_exit_code_1(data: Path, tmp_path: Path, capsys) -> None:
+    arguments = ["verify", "--data", str(data), *QUICK, "--output", str(tmp_path / "out")]
+    with replaced("theory.locality.total_variation", lambda f: lambda *a: 0.5 * f(*a)):
+        assert main(arguments) == 1
+    assert "4.10" in capsys.readouterr().out
+    found = report(tmp_path / "out")
+    assert found["verdict"] == "violated"
+    verdicts = {claim["id"]: claim["verdict"] for claim in found["claims"]}
+    assert verdicts["4.10"] == "violated"
+
+
+def test_duplicates_are_said_unless_quiet_and_allowed(tmp_path: Path, capsys) -> None:
+    np.save(tmp_path / "twice.npy", np.repeat(points(25), 2, axis=0))
+    arguments = ["verify", "--data", str(tmp_path / "twice.npy"), *QUICK]
+    assert main([*arguments, "--output", str(tmp_path / "out")]) == 0
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    duplicates = report(tmp_path / "out")["data"]["duplicates"]
+    assert duplicates > 0
+    assert f"{duplicates} training images have an exact copy" in error
+    assert main([*arguments, "--output", str(tmp_path / "out"), "--quiet"]) == 0
+    assert tuple(capsys.readouterr()) == ("", "")
+
+
+@pytest.fixture
+def bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with everything that cannot be used, as the working directory."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("kept", encoding="utf-8")
+    np.save(tmp_path / "good.npy", points())
+    np.save(tmp_path / "nan.npy", np.where(points() > 0.9, math.nan, points()))
+    np.save(tmp_path / "one.npy", points(1))
+    np.save(tmp_path / "wide.npy", 3 * points())
+    return tmp_path
+
+
+def listing(folder: Path) -> list[tuple[str, bytes]]:
+    return sorted((str(p), p.read_bytes() if p.is_file() else b"") for p in folder.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragments"),
+    [
+        (["--data", "nowhere"], ["'nowhere'", "no such file"]),
+        (["--data", "empty"], ["empty", "no images"]),
+        (["--data", "nan.npy"], ["nan.npy", "NaN"]),
+        (["--data", "one.npy"], ["one.npy", "1 images"]),
+        (["--data", "wide.npy"], ["outside the range", "--range"]),
+        (["--c", "4.1"], ["c = 4.1", "d/4"]),
+        (["--w", "0.001"], ["w = 0.001", "1/N"]),
+        (["--delta", "0"], ["delta = 0.0"]),
+        (["--alpha", "2"], ["alpha = 2.0"]),
+        (["--samples", "99"], ["samples = 99"]),
+        (["--range=1,-1"], ["range (1.0, -1.0)"]),
+        (["--train-size", "1000"], ["train_size 1000"]),
+        (["--claims", "4.2,9.9"], ["'9.9'", "unknown"]),
+        (["--claims", "4.1"], ["4.1", "no check"]),
+        (["--weight-low", "0.9"], ["weight_low = 0.9"]),
+        (["--output", "file"], ["--output file", "is a file"]),
+    ],
+)
+def test_bad_use_is_one_line_and_writes_nothing(bad: Path, capsys, arguments, fragments) -> None:
+    before = listing(bad)
+    assert main(["verify", "--data", "good.npy", "--c", "1", "--samples", "200", *arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert len(printed.err.splitlines()) == 1
+    assert [f for f in fragments if f not in printed.err] == [], printed.err
+    assert listing(bad) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragment"),
+    [
+        (["verify", "--range", "1"], "'1' is no pair of numbers"),
+        (["verify", "--range=a,b"], "'a,b' is no pair of numbers"),
+        (["verify", "--samples", "many"], "'many'"),
+        (["verify", "--device", "abacus"], "'abacus'"),
+        (["verify", "--nonsense"], "--nonsense"),
+        (["refute"], "'refute'"),
+        ([], "COMMAND"),
+    ],
+)
+def test_bad_options_end_in_a_line_that_names_them(bad: Path, capsys, arguments, fragment) -> None:
+    before = listing(bad)
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert fragment in printed.err.splitlines()[-1]
+    assert "Traceback" not in printed.err
+    assert listing(bad) == before
+
+
+def test_an_interrupt_leaves_nothing_behind(bad: Path, capsys, monkeypatch) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("checks.verify.verify", interrupted)
+    before = listing(bad)
+    assert main(["verify", "--data", "good.npy"]) == 2
+    assert capsys.readouterr().err == "wildmiddle: interrupted; nothing was written\n"
+    assert listing(bad) == before
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["verify", "--help"], ["theory", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    heavy = ["torch", "sympy", "scipy", "matplotlib", "sklearn", "numpy"]
+    run = python(
+        "import sys\n"
+        "from checks.cli import main\n"
+        "try:\n"
+        f"    main({arguments!r})\n"
+        "except SystemExit as end:\n"
+        "    assert end.code == 0\n"
+        f"print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)\n"
+    )
+    assert run.returncode == 0
+    assert run.stdout.startswith("usage: wildmiddle")
+    assert run.stderr == "[]\n"
+
+
+def test_without_torch_verify_says_what_to_install() -> None:
+    run = python(
+        "import sys\n"
+        "sys.modules['torch'] = None\n"
+        "from checks.cli import main\n"
+        "raise SystemExit(main(['verify']))\n"
+    )
+    assert run.returncode == 2
+    assert run.stdout == ""
+    message = "wildmiddle: torch is not installed; install the extra: pip install"
+    assert run.stderr.startswith(message)
+    assert len(run.stderr.splitlines()) == 1
+
+
+def test_theory_needs_no_torch() -> None:
+    run = python(
+        "import sys\n"
+        "sys.modules['torch'] = None\n"
+        "from checks.cli import main\n"
+        "raise SystemExit(main(['theory', '4.2.2', '--at', 'N=2', 'd_min=3', 'w=0.9', "
+        "'delta=0.2']))\n"
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "Theorem 4.2, part 2" in run.stdout
+    assert "sigma_minus" in run.stdout
+
+
+def test_theory_lists_every_claim(capsys) -> None:
+    assert main(["theory"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [claim.id for claim in CLAIMS]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragment"),
+    [
+        (["theory", "9.9"], "'9.9' is unknown"),
+        (["theory", "4.2.2", "--at", "N"], "--at N"),
+        (["theory", "4.2.2", "--at", "N=two"], "N=two"),
+        (["theory", "4.2.2", "--at", "d_min=-1", "N=2", "w=0.9", "delta=0.2"], "d_min = -1"),
+    ],
+)
+def test_theory_refuses_in_one_line(capsys, arguments, fragment) -> None:
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert len(printed.err.splitlines()) == 1
+    assert fragment in printed.err

@@ -1,0 +1,240 @@
+"""``index.html``: complete, self-contained, and readable without colour."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from checks import report
+from checks.decay_figures import sensitivity_decay
+from checks.figures import certified_levels, weight_and_coverage, weight_thresholds
+from checks.page import mathml
+from checks.records import Record
+from checks.verify import Result
+from checks.words import number, sentence
+from empirical.regimes import Thresholds, read_regimes
+from theory.claims import CLAIMS
+
+Make = Callable[..., Record]
+
+
+class Page(HTMLParser):
+    """Elements with their attributes, and the text outside of style and title."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.elements and self.elements[-1][0] not in ("style", "title"):
+            self.text += data
+
+
+def test_page_needs_no_network_and_no_script(page: str) -> None:
+    elements = Page(page).elements
+    assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in elements}
+    for tag, attributes in elements:
+        assert not [name for name in attributes if name.startswith("on")], tag
+        for name in ("href", "src", "xlink:href"):
+            assert (attributes.get(name) or "#").startswith("#"), (tag, attributes)
+    assert "@import" not in page
+    assert page.count("url(") == page.count("url(#")
+
+
+def test_page_has_no_identifier_twice_and_every_reference_leads_somewhere(page: str) -> None:
+    elements = Page(page).elements
+    known = Counter(attributes["id"] for _, attributes in elements if "id" in attributes)
+    assert [name for name, count in known.items() if count > 1] == []
+    references = {
+        attributes["href"][1:] for _, attributes in elements if attributes.get("href")
+    } | {part.split(")")[0] for part in page.split("url(#")[1:]}
+    assert references <= set(known)
+    assert len(references) > 20  # the figures do refer to their own parts
+
+
+def test_page_shows_every_claim_before_the_rest_and_every_comparison(
+    result: Result, page: str
+) -> None:
+    text = Page(page).text
+    positions = [text.index(claim.title) for claim in result.claims]
+    assert positions == sorted(positions)
+    assert max(positions) < text.index("Read off the two curves")
+    assert sentence(result) in text
+    assert page.count('<table class="records">') == len(result.claims)
+    assert text.count("coverage C_sigma") == len(result.records)
+    for r in result.records:
+        assert number(r.slack) in text
+    assert page.count('<div class="statement">') == len(result.claims)
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves the figures out of the page: they are slow and do not matter to the words."""
+    monkeypatch.setattr("checks.page.figures", lambda _: ())
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_page_says_each_verdict_in_words_and_by_a_shape(result: Result, record: Make) -> None:
+    bad = record("4.2.1", low=0.6, high=0.7, estimate=0.65)
+    coarse = record("4.8", low=0.3, high=0.6)
+    page = report.to_html(
+        replace(
+            result,
+            records=(
+                bad,
+                coarse,
+                record("4.11"),
+            ),
+        )
+    )
+    claims = page[page.index('<table class="claims"') : page.index('<section id="regimes"')]
+    shapes = set()
+    for verdict in ("violated", "inconclusive", "holds"):
+        marks = claims.split(f'<span class="verdict {verdict}">')[1:]
+        assert len(marks) == 2, verdict  # the claim's and its comparison's
+        shape, word = marks[0].split("</span>")[0].split("</svg>")
+        assert word == verdict
+        shapes.add(shape)
+    assert len(shapes) == 3
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_page_shows_hostile_words_as_words(result: Result, record: Make) -> None:
+    hostile = "<script>alert('&amp;')</script>"
+    odd = record("4.8", instance=hostile, parameters={hostile: hostile})
+    named = replace(replace(result, records=(odd,)), data=replace(result.data, name=hostile))
+    parsed = Page(report.to_html(named))
+    assert "script" not in {tag for tag, _ in parsed.elements}
+    assert parsed.text.count(hostile) >= 4
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_page_says_when_the_danger_zone_is_empty(result: Result, page: str) -> None:
+    at = Thresholds(weight_high=0.99, coverage_high=0.999)
+    empty = replace(result, thresholds=at, regimes=read_regimes(result.study.curves, at))
+    assert next(regime for regime in empty.regimes if regime.name == "danger").empty
+    said = "On these data the danger zone is empty"
+    told = report.to_html(empty)
+    assert said in told
+    assert said not in page
+    assert all("empty" in words_in(picture) for picture in pictures(told, "regimes"))
+    assert "the danger zone is empty" in weight_and_coverage(empty).caption
+
+
+def test_error_rate_adds_up_to_no_more_than_the_total(page: str) -> None:
+    text = " ".join(Page(page).text.split())
+    assert "3e-07 of 1e-06" in text
+
+
+def test_every_statement_of_the_paper_becomes_mathml() -> None:
+    for claim in CLAIMS:
+        parts = ElementTree.fromstring(f"<p>{mathml(claim.statement)}</p>")
+        assert len(parts) == claim.statement.count(r"\quad") + 1, claim.id
+        for part in parts:
+            assert part[0].tag.endswith("}math"), claim.id
+            words = "".join(part.itertext())
+            assert words.strip(), claim.id
+            assert "\\" not in words, (claim.id, words)
+
+
+# Figures
+
+
+def pictures(page: str, name: str) -> list[ElementTree.Element]:
+    """A figure's two drawings, for wide and for narrow pages."""
+    figure = page.split(f'<figure id="figure-{name}">')[1].split("</figure>")[0]
+    return [
+        ElementTree.fromstring(figure.split(f'<div class="{width}">')[1].split("</div>")[0])
+        for width in ("wide", "narrow")
+    ]
+
+
+def words_in(picture: ElementTree.Element) -> set[str | None]:
+    return {text.text for text in picture.iter("text")}
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("regimes", {"small", "large", "0.01", "10", "15", "800"}),
+        ("curves", {"probability", "0.2", "1.0", "0.01", "15"}),
+        ("coverage", {"coverage", "0.2", "1.0", "0.001", "10⁻⁶"}),
+        ("self", {"mean posterior weight", "0.2", "1.0", "0.01"}),
+        ("thresholds", {"σ₋", "σ₊", "0.2", "1.0", "0.01"}),
+        ("large-noise", {"slope −2", "10", "10⁵"}),
+        ("sensitivity", {"1", "4", "0.1", "0.01"}),
+    ],
+)
+def test_figures_label_their_axes_by_numbers_as_they_are(
+    page: str, name: str, labels: set[str]
+) -> None:
+    for picture in pictures(page, name):
+        assert labels <= words_in(picture)
+        assert len(words_in(picture)) >= 9  # numbers on both axes
+
+
+def test_figure_of_large_noise_counts_in_powers_of_ten(page: str) -> None:
+    for picture in pictures(page, "large-noise"):
+        assert len([word for word in words_in(picture) if (word or "").startswith("10⁻")]) >= 2
+
+
+def test_figures_take_their_colours_and_font_from_the_page(page: str) -> None:
+    for picture in pictures(page, "curves"):
+        text = ElementTree.tostring(picture, encoding="unicode")
+        for colour in ("currentColor", "var(--weight)", "var(--coverage)", "var(--danger)"):
+            assert colour in text
+        assert picture.get("aria-label", "").startswith("Posterior weight and coverage")
+        assert not {"width", "height"} & set(picture.attrib)
+    drawn = page[page.index("</style>") :]
+    assert "#0101" not in drawn
+    assert "#000000" not in drawn
+    assert "font-family" not in drawn
+
+
+def test_figures_are_the_same_bytes_each_time(result: Result, page: str) -> None:
+    drawn = weight_and_coverage(result)
+    assert drawn.wide in page
+    assert drawn.narrow in page
+
+
+def test_figures_differ_between_wide_and_narrow_pages(page: str) -> None:
+    wide, narrow = pictures(page, "curves")
+    assert float(wide.attrib["viewBox"].split()[2]) > 500
+    assert float(narrow.attrib["viewBox"].split()[2]) < 300
+
+
+def test_sensitivity_of_flat_and_of_colour_images(result: Result) -> None:
+    rng = np.random.default_rng(5)
+    for shape, distance in (((48,), 20), ((4, 4, 3), 2)):
+        images = rng.uniform(-1, 1, (9, *shape))
+        study = replace(result.study, images=images, train=images.reshape(9, -1))
+        picture = ElementTree.fromstring(sensitivity_decay(study).wide)
+        assert str(distance) in words_in(picture)
+
+
+def test_figure_of_theorem_4_2_counts_and_leaves_out_copies(result: Result, page: str) -> None:
+    assert "have an exact copy" not in page
+    train = result.study.train.copy()
+    train[8] = train[7] = train[3]
+    for images, copies in ((train, 3), (np.ones_like(train), 60)):
+        drawn = weight_thresholds(replace(result, study=replace(result.study, train=images)))
+        assert f" {copies} of the 60 images have an exact copy" in drawn.caption
+        assert ("σ₋" in words_in(ElementTree.fromstring(drawn.wide))) == (copies < 60)
+
+
+def test_certified_levels_of_theorem_4_2_leave_out_copies(result: Result) -> None:
+    train = result.study.train.copy()
+    train[8] = train[7] = train[3]
+    below, above = certified_levels(replace(result.study, train=train))
+    assert (len(below), len(above)) == (57, 60)
+    assert (below > 0).all()
+    assert below.max() < above.min()

@@ -1,0 +1,117 @@
+"""The verdict's grammar on every side of a bound, and the slack."""
+
+import math
+from typing import Any
+
+import pytest
+
+from checks.records import Record, overall
+
+BOUND, RESOLUTION = 0.5, 0.1
+
+
+def record(low: float, high: float, relation: Any, **changes: Any) -> Record:
+    facts: dict[str, Any] = {
+        "claim": "4.2",
+        "instance": "an instance",
+        "quantity": "a quantity",
+        "relation": relation,
+        "bound": BOUND,
+        "estimate": (low + high) / 2,
+        "low": low,
+        "high": high,
+        "rounding": 0.0,
+        "method": "by hand",
+        "alpha": 0.01,
+        "resolution": RESOLUTION,
+        "visible": 0.1,
+        "n": 10,
+        "seed": 0,
+        "parameters": {},
+    }
+    return Record(**facts | changes)
+
+
+# Interval, and the verdicts for <=, >= and ==. At a bound 1/2 and a resolution 1/10.
+CASES = [
+    ((0.10, 0.20), ("holds", "violated", "violated")),
+    ((0.10, 0.30), ("holds", "violated", "violated")),
+    ((0.30, 0.50), ("holds", "inconclusive", "inconclusive")),
+    ((0.45, 0.55), ("holds", "holds", "holds")),
+    ((0.41, 0.49), ("holds", "violated", "violated")),
+    ((0.51, 0.59), ("violated", "holds", "violated")),
+    ((0.50, 0.70), ("inconclusive", "holds", "inconclusive")),
+    ((0.70, 0.80), ("violated", "holds", "violated")),
+    ((0.20, 0.80), ("inconclusive", "inconclusive", "inconclusive")),
+    ((0.35, 0.55), ("holds", "inconclusive", "inconclusive")),
+    ((0.45, 0.65), ("inconclusive", "holds", "inconclusive")),
+]
+
+
+@pytest.mark.parametrize(("interval", "verdicts"), CASES)
+@pytest.mark.parametrize("k", [0, 1, 2])
+def test_verdict_by_the_interval(interval, verdicts, k) -> None:
+    assert record(*interval, ("<=", ">=", "==")[k]).verdict == verdicts[k]
+
+
+@pytest.mark.parametrize("relation", ["<=", ">=", "=="])
+def test_an_interval_that_touches_the_bound_does_not_contradict_it(relation) -> None:
+    for low, high in ((0.5, 0.55), (0.45, 0.5), (0.5, 0.5)):
+        assert record(low, high, relation).verdict == "holds"
+
+
+def test_holds_up_to_the_resolution_and_no_further() -> None:
+    # Numbers without rounding: the bound 1/2, the resolution 1/8.
+    for relation, sign in (("<=", 1), (">=", -1)):
+        ends = sorted((0.5, 0.5 + sign * 0.125))
+        assert record(*ends, relation, resolution=0.125).verdict == "holds"
+        ends = sorted((0.5, 0.5 + sign * 0.1250001))
+        assert record(*ends, relation, resolution=0.125).verdict == "inconclusive"
+    assert record(0.375, 0.625, "==", resolution=0.125).verdict == "holds"
+    assert record(0.3749999, 0.5, "==", resolution=0.125).verdict == "inconclusive"
+    assert record(0.5, 0.6250001, "==", resolution=0.125).verdict == "inconclusive"
+
+
+def test_rounding_moves_both_limits() -> None:
+    exact: dict[str, Any] = {"resolution": 0.0, "n": 0, "rounding": 0.25}
+    for relation, inside, outside in (("<=", 0.75, 0.7500001), (">=", 0.25, 0.2499999)):
+        assert record(inside, inside, relation, **exact).verdict == "holds"
+        assert record(outside, outside, relation, **exact).verdict == "violated"
+    for value, verdict in ((0.25, "holds"), (0.75, "holds"), (0.76, "violated"), (0.2, "violated")):
+        assert record(value, value, "==", **exact).verdict == verdict
+
+
+@pytest.mark.parametrize("relation", ["<=", ">=", "=="])
+def test_not_a_number_refutes(relation) -> None:
+    assert record(math.nan, math.nan, relation).verdict == "violated"
+    assert record(0.0, 1.0, relation, estimate=math.nan).verdict == "violated"
+
+
+@pytest.mark.parametrize("relation", ["<=", ">=", "=="])
+def test_a_bound_that_is_not_a_number_never_holds(relation) -> None:
+    assert record(0.45, 0.55, relation, bound=math.nan).verdict != "holds"
+
+
+def test_slack_is_positive_on_the_side_that_is_claimed() -> None:
+    below, above = record(0.2, 0.4, "<="), record(0.7, 0.9, "<=")
+    assert below.slack == pytest.approx(0.2)
+    assert above.slack == pytest.approx(-0.3)
+    assert record(0.2, 0.4, ">=").slack == pytest.approx(-0.2)
+    assert record(0.7, 0.9, ">=").slack == pytest.approx(0.3)
+    assert record(0.2, 0.4, "==").slack == pytest.approx(-0.2)
+    assert record(0.7, 0.9, "==").slack == pytest.approx(-0.3)
+
+
+def test_a_record_says_everything_in_one_line() -> None:
+    text = str(record(0.7, 0.8, "<="))
+    assert len(text.splitlines()) == 1
+    for fact in ("4.2", "violated", "a quantity <= 0.5", "0.75", "[0.7, 0.8]", "0.01", "n = 10"):
+        assert fact in text
+    assert "seed = 0" in text
+
+
+def test_overall_is_the_worst_verdict() -> None:
+    assert overall([]) == "holds"
+    assert overall(["holds", "holds"]) == "holds"
+    assert overall(["holds", "inconclusive", "holds"]) == "inconclusive"
+    assert overall(["inconclusive", "violated", "holds"]) == "violated"

@@ -1,0 +1,229 @@
+"""``report.json`` and ``report.md``, and how the three files are written."""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+from checks import report
+from checks.records import Record
+from checks.verify import Result
+from checks.words import command, number, regime_cells, sentence, tightest
+
+Make = Callable[..., Record]
+
+
+def strict_json(text: str) -> dict:
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+# The files
+
+
+def test_writes_the_three_files_and_nothing_else(folder: Path) -> None:
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "index.html",
+        "report.json",
+        "report.md",
+    ]
+
+
+def test_same_run_gives_the_same_bytes_but_for_seconds(
+    result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("checks.page.figures", lambda _: ())  # see test_page.py
+    slower = tuple(replace(r, seconds=r.seconds + 1) for r in result.records)
+    report.write(result, tmp_path / "once")
+    report.write(replace(result, records=slower, seconds=99.0), tmp_path / "again")
+    for name in ("index.html", "report.md"):
+        once, again = ((tmp_path / at / name).read_bytes() for at in ("once", "again"))
+        assert once == again, name
+    once, again = (
+        (tmp_path / at / "report.json").read_text(encoding="utf-8").splitlines()
+        for at in ("once", "again")
+    )
+    changed = [line for line, other in zip(once, again, strict=True) if line != other]
+    assert len(changed) == len(result.records) + 1
+    assert all(line.strip().startswith('"seconds": ') for line in changed)
+
+
+def test_a_file_that_cannot_be_replaced_leaves_no_part_behind(
+    result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "to_html", lambda _: "page")
+    (tmp_path / "report.json" / "in the way").mkdir(parents=True)
+    with pytest.raises(OSError, match=r"report\.json"):
+        report.write(result, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
+# report.json
+
+
+def closed(schema: dict) -> dict:
+    """The schema, with every key that it does not name refused."""
+    if isinstance(schema, dict):
+        schema = {key: closed(value) for key, value in schema.items()}
+        if "properties" in schema and isinstance(schema.get("required"), list):
+            assert sorted(schema["required"]) == sorted(schema["properties"])
+            schema["additionalProperties"] = False
+    return schema
+
+
+def test_json_is_strict_and_fits_its_schema(result: Result, folder: Path) -> None:
+    text = (files("checks") / "templates" / "report.schema.json").read_text(encoding="utf-8")
+    schema = closed(json.loads(text))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    written = strict_json((folder / "report.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(written)
+    assert written == report.to_json(result)
+    assert written["schema"] == report.SCHEMA == schema["properties"]["schema"]["const"]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft202012Validator(schema).validate({**written, "verdict": "true"})
+
+
+def test_json_keeps_every_record_to_the_last_bit(result: Result, folder: Path) -> None:
+    written = strict_json((folder / "report.json").read_text(encoding="utf-8"))["records"]
+    for found, known in zip(written, result.records, strict=True):
+        assert found["slack"] == known.slack
+        assert found["verdict"] == known.verdict
+        for name, value in vars(known).items():
+            assert found[name] == ("inf" if value == math.inf else value), name
+
+
+def test_json_keeps_the_curves_to_the_last_bit(result: Result, folder: Path) -> None:
+    written = strict_json((folder / "report.json").read_text(encoding="utf-8"))["curves"]
+    both = result.study.curves
+    np.testing.assert_array_equal(written["sigmas"], both.sigmas)
+    for name in report.CURVES:
+        for end in ("mean", "low", "high"):
+            np.testing.assert_array_equal(written[name][end], getattr(getattr(both, name), end))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_json_spells_what_it_has_no_number_for(result: Result, record: Make, value: float) -> None:
+    odd = record(estimate=value, low=value, high=value, parameters={"at": np.float64(value)})
+    text = json.dumps(report.to_json(replace(result, records=(odd,))), allow_nan=False)
+    found = strict_json(text)["records"][0]
+    for entry in (found["estimate"], found["low"], found["high"], found["parameters"]["at"]):
+        assert entry in ("nan", "inf", "-inf")
+        assert str(float(entry)) == str(value)
+
+
+def test_json_tells_another_split_apart(result: Result) -> None:
+    other = replace(result.data, train_indices=result.data.train_indices[::-1])
+    before, after = (
+        report.to_json(replace(result, data=data))["data"]["split_sha256"]
+        for data in (result.data, other)
+    )
+    assert before["train"] != after["train"]
+    assert before["test"] == after["test"]
+
+
+# Words
+
+
+def test_sentence_when_all_hold(result: Result) -> None:
+    said = sentence(result)
+    assert "All 3 claims hold on digits" in said
+    assert "none of 4 comparisons contradicts the paper" in said
+    assert "a run over true claims reports a violation with probability at most 1e-06" in said
+
+
+def test_sentence_names_the_violated_claims(result: Result, record: Make) -> None:
+    bad = record("4.2.1", low=0.6, high=0.7, estimate=0.65)
+    said = sentence(
+        replace(
+            result,
+            records=(
+                bad,
+                record("4.8"),
+            ),
+        )
+    )
+    assert said.startswith("1 of 2 comparisons contradicts the paper on digits")
+    assert "in claim 4.2.1;" in said
+
+
+def test_sentence_counts_what_is_open(result: Result, record: Make) -> None:
+    coarse = record("4.8", low=0.3, high=0.6)
+    said = sentence(
+        replace(
+            result,
+            records=(
+                record("4.2.1"),
+                coarse,
+                record("4.11"),
+            ),
+        )
+    )
+    assert said.startswith("Nothing contradicts the paper on digits")
+    assert "2 of 3 claims hold, 1 of 3 comparisons is too coarse to say" in said
+
+
+def test_tightest_is_the_least_slack_of_those_that_decide(record: Make) -> None:
+    loose, tight = record(bound=0.9), record(bound=0.41)
+    violated = record(low=0.6, high=0.9, estimate=0.7)
+    farther_but_open = record(low=0.3, high=0.95, estimate=0.9)
+    unknown = record(estimate=math.nan)
+    assert tightest([loose, tight]) is tight
+    assert tightest([tight, farther_but_open, loose]) is farther_but_open
+    assert tightest([tight, violated, farther_but_open]) is violated
+    assert tightest([violated, unknown]) is unknown
+    assert tightest([]) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0134759, "0.01348"),
+        (-1.25e-9, "−1.25e-09"),
+        (math.inf, "∞"),
+        (-math.inf, "−∞"),
+        (math.nan, "nan"),
+        (0, "0"),
+    ],
+)
+def test_numbers(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_command_is_one_that_the_command_line_takes(result: Result) -> None:
+    from checks.cli import _parser
+
+    centred = replace(result, data=replace(result.data, centred=True))
+    words = " ".join(command(centred)).split()
+    options = _parser().parse_args(words[1:])
+    assert options.centre
+    assert options.range == (-1.0, 1.0)
+    assert (options.seed, options.samples, options.train_size) == (7, 500, 60)
+    assert options.claims == "4.2.1,4.8,4.11"
+
+
+# report.md
+
+
+def test_markdown_states_verdict_claims_regimes_seed_and_versions(
+    result: Result, folder: Path
+) -> None:
+    lines = (folder / "report.md").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "# wildmiddle: holds"
+    assert lines[2] == sentence(result)
+    for claim in result.claims:
+        (row,) = [line for line in lines if line.startswith(f"| {claim.number} |")]
+        assert f"| {claim.title} | holds | {len(result.of(claim))} |" in row
+    rows = {line.split(" | ")[0]: line for line in lines if line.startswith("| ")}
+    for regime in result.regimes:
+        assert all(cell in rows[f"| {regime.name}"] for cell in regime_cells(regime))
+    assert any("Seed 7" in line for line in lines)
+    assert lines[-1] == "Versions: python 3.11.7, wildmiddle 0.1.0."
+    assert len(lines) < 60
