@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from checks.large_noise import spanned
 from checks.locality import RELATIVE_SIGMAS, image_rows, sensitivity
 from checks.study import Study
 from checks.svg import (
@@ -25,16 +26,12 @@ from theory import large_noise, locality
 
 Array = NDArray[np.float64]
 
-IMAGES = 100
-"""Training images in the figure of large noise: their span has so many dimensions, whatever d."""
-
 
 def large_noise_order(study: Study) -> Drawing:
     """The deviation from the Gaussian denoiser, its leading term and its remainder."""
-    points = study.train[:IMAGES] - study.train[:IMAGES].mean(0)
-    # In a basis of their own span all distances are as before, and the dimension is small.
-    points = points @ np.linalg.svd(points, full_matrices=False)[2].T
-    z = generator(study.seed, "figure of 4.11").standard_normal(points.shape[1])
+    images = spanned(study.train)
+    points: Array = images - images.mean(0)
+    z = generator(study.seed, "figure of 4.11").standard_normal(points.shape[1:])
     sigmas = np.geomspace(10, 1e6, 16)
     leading = large_noise.leading_term(points, z)
     order = float(np.linalg.norm(leading)) / sigmas**2

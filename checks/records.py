@@ -97,8 +97,13 @@ class Record(Comparison):
 
 
 def overall(verdicts: Iterable[Verdict]) -> Verdict:
-    """The verdict on a claim from those on its instances: the worst of them."""
+    """The verdict on a claim from those on its instances: the worst of them.
+
+    Raises ValueError for none: a check that compares nothing must not pass.
+    """
     found = set(verdicts)
+    if not found:
+        raise ValueError("no comparison was made; a check must yield at least one record")
     if "violated" in found:
         return "violated"
     return "inconclusive" if "inconclusive" in found else "holds"

@@ -74,7 +74,7 @@ def _indented(text: str) -> str:
 
 
 def zone_page(data: "DataSet", zone: "PredictedZone") -> str:
-    """Where the danger zone lies, in sigma, steps of the 18-step EDM schedule and DDPM timesteps."""
+    """Where the danger zone lies: in sigma, in EDM steps of 18 and in DDPM timesteps."""
     low, high = data.value_range
     lines = [
         f"{data.name}: N = {len(data.train)} training and M = {len(data.test)} held-out images, "

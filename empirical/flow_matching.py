@@ -45,19 +45,21 @@ def fields(
     require(0 < t < 1, "t", t, "must lie strictly between 0 and 1")
     points = as_rows(train, resolve_device(device))
     x = points[index]
+    apart = points - x
     parts = []
     for block in blocks(seed, stream, queries, points.shape[1]):
         z = torch.as_tensor(block.noise).to(points)
         y = (1 - t) * z + t * x
-        # -|y - t x_j|^2 / (2 (1-t)^2), less what is common to all j
-        logits = (t * y @ points.T - t**2 * points.square().sum(1) / 2) / (1 - t) ** 2
+        # -|y - t x_j|^2 / (2 (1-t)^2), less what is common to all j. With y - t x_j written as
+        # (1-t) z - t (x_j - x) no digits cancel, however close the nearest neighbour.
+        logits = (t * (1 - t) * z @ apart.T - t**2 * apart.square().sum(1) / 2) / (1 - t) ** 2
         weight = torch.softmax(logits, dim=1)
-        denoised = weight @ points  # Eq. 22
-        optimal = (denoised - y) / (1 - t)  # Eq. 21
+        error = weight @ apart  # m_t(y) - x, Eq. 22
+        optimal = (x + error - y) / (1 - t)  # Eq. 21
         conditional = x - z  # Eq. 20
         row = (
             weight[:, index],
-            torch.linalg.vector_norm(denoised - x, dim=1),
+            torch.linalg.vector_norm(error, dim=1),
             torch.linalg.vector_norm(conditional, dim=1),
             torch.cosine_similarity(optimal, conditional, dim=1),
         )

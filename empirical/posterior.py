@@ -46,9 +46,13 @@ def weights(
 
     ``train`` (N, d) or (N, ...), ``sigmas`` (K,); each result is (queries, K) float64. A query
     noises a uniformly drawn training point, or always the one at ``index``. All sigmas share the
-    noise; queries are independent. Source: Def 4.1, Eq. 9, Figure 7.
+    noise; queries are independent. Without ``index``, rounding in the squared distances puts about
+    ``1e-16 |x|^2 / sigma^2`` on the exponents. Source: Def 4.1, Eq. 9, Figure 7.
     """
     points = as_rows(train, resolve_device(device))
+    if index is not None:
+        # About the one point no digits cancel, however close its nearest neighbour.
+        points = points - points[index]
     sigmas = np.atleast_1d(np.asarray(sigmas, np.float64))
     whole = -(-queries // BLOCK) * BLOCK
     largest, own = np.empty((2, whole, len(sigmas)))

@@ -59,9 +59,9 @@ class GaussianDenoiser:
     """The linear denoiser of a Gaussian, ``mu + S (S + sigma^2 I)^-1 (y - mu)`` (Eq. 7)."""
 
     def __init__(self, mean: torch.Tensor, covariance: torch.Tensor):
-        """Keep the mean (d,) and the eigenvectors of the covariance (d, d)."""
+        """Keep the mean (d,) and the eigenvectors of the covariance (d, d), or () where d = 1."""
         self.mean = mean
-        self.eigenvalues, self.basis = torch.linalg.eigh(covariance)
+        self.eigenvalues, self.basis = torch.linalg.eigh(torch.atleast_2d(covariance))
 
     def __call__(self, x: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:
         """Posterior mean of the Gaussian given ``x`` (B, ...)."""

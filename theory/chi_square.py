@@ -21,7 +21,7 @@ def tail(x: ArrayLike, excess: ArrayLike, d: ArrayLike, noncentrality: ArrayLike
 
     ``P(U <= x)`` where ``excess = x - d`` is below lambda, else ``P(U > x)``, for U noncentral
     chi-square of d degrees. Broadcasts. Caller's duty: d >= 1, lambda >= 0, x >= 0 and excess each
-    with all its digits. Relative error below 1e-12 down to 1e-300, 1e-14 above 1e-20.
+    with all its digits. Relative error below 1e-12 down to 1e-300.
 
     With ``M(v) = v^(-d/2) exp(-lambda (v - 1) / (2 v))``, U's Laplace transform at ``(v - 1)/2``,
 
@@ -29,8 +29,8 @@ def tail(x: ArrayLike, excess: ArrayLike, d: ArrayLike, noncentrality: ArrayLike
 
     The integrand's saddle solves ``x v^2 - d v - lambda = 0``; there it is largest, and on the
     parabola ``v (1 + i s)^2`` through it falls like a Gaussian, so a few nodes of the midpoint rule
-    are exact but for the pole at v = 1, whose share is known in closed form. Below the mean the
-    saddle is right of the pole; above it is left, and the integral is minus the upper tail.
+    give all digits but for the pole at v = 1, whose share is known in closed form. Below the mean
+    the saddle is right of the pole; above it is left, and the integral is minus the upper tail.
     Source: the method is that of Rice 1980, Distribution of quadratic forms in normal random
     variables: evaluation by numerical integration; the parabola and the pole's share are ours.
     """

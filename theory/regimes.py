@@ -92,10 +92,9 @@ def concentrated_below(
 def covered_above(distance: float, share: float, level: float, d: int, c: float = 5.0) -> float:
     """Noise level from which on the coverage is >= ``level``, from one quantile of distances.
 
-    At least a ``share`` of the held-out points have a training point within ``distance``. The
-    overlap probability rises at most once and then falls in r/sigma (the density ratio of
-    noncentral chi-squares is monotone), so it stays above ``level / share`` from its last crossing
-    on. Raises ValueError unless 0 < level / share < P(Z in shell). Source: ours.
+    At least a ``share`` of the held-out points have a training point within ``distance``, and the
+    overlap probability rises with sigma, so it is at least ``level / share`` for all of them from
+    its crossing on. Raises ValueError unless 0 < level / share < P(Z in shell). Source: ours.
     """
     needed = level / share
     top = float(shell_probability(d, c))

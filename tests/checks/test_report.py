@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from checks import report
+from checks.options import parser
 from checks.records import Record
 from checks.verify import Result
 from checks.words import command, number, regime_cells, sentence, tightest
@@ -198,11 +199,9 @@ def test_numbers(value: float, text: str) -> None:
 
 
 def test_command_is_one_that_the_command_line_takes(result: Result) -> None:
-    from checks.cli import _parser
-
     centred = replace(result, data=replace(result.data, centred=True))
     words = " ".join(command(centred)).split()
-    options = _parser().parse_args(words[1:])
+    options = parser().parse_args(words[1:])
     assert options.centre
     assert options.range == (-1.0, 1.0)
     assert (options.seed, options.samples, options.train_size) == (7, 500, 60)

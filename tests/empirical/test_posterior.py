@@ -48,6 +48,20 @@ def test_weights_survive_near_duplicates(reference_weights) -> None:
         assert 0.4 < mine < 0.6  # the pair shares the weight: the case is a hard one
 
 
+def test_weights_of_one_point_survive_any_neighbour(reference_weights) -> None:
+    # At a distance of 1e-9 and a sigma to match, products of whole points would keep no digit.
+    rng = np.random.default_rng(SEED)
+    points = rng.uniform(-1, 1, (5, 64))
+    points[1] = points[0] + 1e-9 / 8
+    apart = points - points[0]
+    largest, own = weights(points, 4e-10, queries=40, seed=SEED, index=0)
+    for q, z in enumerate(next(blocks(SEED, "weight", 40, 64)).noise[:40]):
+        top, mine = reference(apart, 0, z, 4e-10, reference_weights)
+        assert own[q, 0] == pytest.approx(mine, abs=1e-9)
+        assert largest[q, 0] == pytest.approx(top, abs=1e-9)
+    assert own.min() < 0.5 < own.max() < 1
+
+
 def test_copies_share_the_weight(cloud) -> None:
     points = np.concatenate([cloud[5:9], cloud[5:9]])
     largest, own = weights(points, [0.002, 0.01], queries=200, seed=SEED)

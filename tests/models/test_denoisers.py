@@ -49,6 +49,14 @@ def test_gaussian_denoiser_is_that_of_theory(train) -> None:
         np.testing.assert_allclose(found[k].ravel(), expected, rtol=0, atol=1e-13)
 
 
+def test_gaussian_denoiser_in_one_dimension() -> None:
+    # torch.cov of one variable is a number, not a matrix.
+    found = gaussian(np.array([[-1.0], [0.0], [4.0]]))(torch.tensor([[3.0], [1.0]]), 2.0)
+    variance = 14 / 3
+    expected = 1 + variance / (variance + 4) * (np.array([[3.0], [1.0]]) - 1)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("make", [EmpiricalDenoiser, gaussian])
 def test_sigma_as_a_number_as_a_tensor_and_per_image(train, make) -> None:
     denoiser = make(train)

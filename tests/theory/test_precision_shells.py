@@ -123,7 +123,7 @@ def test_tail_at_the_ends():
 
 
 def test_overlap_probability_is_fast():
-    # 2 to 3.5 s for a million on the machine of 2026; the bound leaves room for a slow one.
+    # A million take about 2 s of a core at this d; the bound leaves room for a slow machine.
     distances = np.random.default_rng(0).uniform(0, 25, 100_000)
     start = time.process_time()
     coverage.overlap_probability(distances, 1.0, 3072)

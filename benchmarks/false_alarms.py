@@ -1,0 +1,67 @@
+"""How often a run over true claims reports a violation: ``python benchmarks/false_alarms.py``.
+
+Checks every claim on small data again and again, each run with its own seed of the noise and its
+own images, and counts the verdicts. No ``violated`` may appear: at the default error rate 300 runs
+would show one with probability at most 3e-4.
+"""
+
+import argparse
+from collections import Counter
+
+import numpy as np
+from tqdm import tqdm
+
+from checks.verify import CHECKS, prepare
+from empirical.intervals import proportion
+
+ALPHA = 1e-6
+
+
+def images(seed: int) -> np.ndarray:
+    """120 images of 4 x 4 pixels: noisy copies of six random ones, in [-1, 1]."""
+    rng = np.random.default_rng([seed, 16])
+    centres = rng.uniform(-0.7, 0.7, (6, 4, 4))
+    return np.clip(
+        centres[rng.integers(6, size=120)] + 0.2 * rng.standard_normal((120, 4, 4)), -1, 1
+    )
+
+
+def run(seed: int, samples: int) -> Counter[tuple[str, str]]:
+    """Verdicts of one run, by claim."""
+    data = images(seed)
+    study = prepare(data[:80], data[80:], c=4.0, seed=seed, samples=samples, device="cpu")
+    verdicts: Counter[tuple[str, str]] = Counter()
+    for claim, check in CHECKS.items():
+        for record in check(study, ALPHA / len(CHECKS)):
+            verdicts[claim, record.verdict] += 1
+            if record.verdict == "violated":
+                print(record)
+    return verdicts
+
+
+def main() -> None:
+    """Run all seeds and print one table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=300)
+    parser.add_argument("--first", type=int, default=0, help="first seed")
+    parser.add_argument("--samples", type=int, default=1000)
+    options = parser.parse_args()
+    total: Counter[tuple[str, str]] = Counter()
+    false = 0
+    for seed in tqdm(range(options.first, options.first + options.seeds)):
+        verdicts = run(seed, options.samples)
+        total += verdicts
+        false += any(verdict == "violated" for _, verdict in verdicts)
+    print("| claim | holds | inconclusive | violated |\n|---|---:|---:|---:|")
+    for claim in CHECKS:
+        counts = [total[claim, verdict] for verdict in ("holds", "inconclusive", "violated")]
+        print(f"| {claim} | " + " | ".join(map(str, counts)) + " |")
+    rate = proportion(false, options.seeds, 0.05)
+    print(
+        f"\n{false} of {options.seeds} runs report a violation; the rate is below "
+        f"{float(rate.high):.3g} with 97.5% confidence"
+    )
+
+
+if __name__ == "__main__":
+    main()
