@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,18 @@ def result() -> Result:
         versions={"python": "3.11.7", "wildmiddle": "0.1.0"},
         seconds=1.5,
     )
+
+
+@pytest.fixture(scope="session")
+def with_records(result: Result) -> Callable[..., Result]:
+    """The result with these records in place of its own, and the claims that they are of."""
+
+    def make(*records: Record) -> Result:
+        named = {record.claim for record in records}
+        claims = tuple(claim for claim in result.claims if claim.id in named)
+        return replace(result, records=records, claims=claims)
+
+    return make
 
 
 @pytest.fixture(scope="session")

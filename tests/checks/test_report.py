@@ -111,9 +111,11 @@ def test_json_keeps_the_curves_to_the_last_bit(result: Result, folder: Path) -> 
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_json_spells_what_it_has_no_number_for(result: Result, record: Make, value: float) -> None:
+def test_json_spells_what_it_has_no_number_for(
+    with_records: Callable[..., Result], record: Make, value: float
+) -> None:
     odd = record(estimate=value, low=value, high=value, parameters={"at": np.float64(value)})
-    text = json.dumps(report.to_json(replace(result, records=(odd,))), allow_nan=False)
+    text = json.dumps(report.to_json(with_records(odd)), allow_nan=False)
     found = strict_json(text)["records"][0]
     for entry in (found["estimate"], found["low"], found["high"], found["parameters"]["at"]):
         assert entry in ("nan", "inf", "-inf")
@@ -140,17 +142,11 @@ def test_sentence_when_all_hold(result: Result) -> None:
     assert "a run over true claims reports a violation with probability at most 1e-06" in said
 
 
-def test_sentence_names_the_violated_claims(result: Result, record: Make) -> None:
+def test_sentence_names_the_violated_claims(
+    with_records: Callable[..., Result], record: Make
+) -> None:
     bad = record("4.2.1", low=0.6, high=0.7, estimate=0.65)
-    said = sentence(
-        replace(
-            result,
-            records=(
-                bad,
-                record("4.8"),
-            ),
-        )
-    )
+    said = sentence(with_records(bad, record("4.8")))
     assert said.startswith("1 of 2 comparisons contradicts the paper on digits")
     assert "in claim 4.2.1;" in said
 
