@@ -5,9 +5,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from checks.axes import band_note, curve, curve_alpha, edm_axis, sigma_ends, unit
+from checks.bound_figures import weight_thresholds
 from checks.decay_figures import large_noise_order, sensitivity_decay
-from checks.posterior import low_weight
-from checks.study import Study
 from checks.svg import (
     COVERAGE,
     DANGER,
@@ -23,16 +23,15 @@ from checks.svg import (
     plain_log,
 )
 from checks.verify import Result
-from empirical.intervals import Estimate
 from empirical.regimes import Crossing, Regime
-from theory.posterior import sigma_minus, sigma_plus
-from theory.schedules import ddpm_sigmas, edm_sigmas
+from theory.schedules import ddpm_sigmas
 
 Array = NDArray[np.float64]
+Pair = tuple[float, float]
 
 
 def figures(result: Result) -> tuple[Drawing, ...]:
-    """All figures but the chart of the regimes, in the report's order."""
+    """The figures of the section that bears their name, in the report's order."""
     return (
         weight_and_coverage(result),
         coverage_bounds(result),
@@ -44,10 +43,14 @@ def figures(result: Result) -> tuple[Drawing, ...]:
 
 
 def regime_chart(result: Result) -> Drawing:
-    """The four regimes as bands over sigma, with the clocks of EDM and DDPM."""
+    """The four regimes and the predicted zone as bars over sigma, with the clocks of EDM and DDPM."""
     colours = {"small": COVERAGE, "medium": MUTED, "danger": DANGER, "large": WEIGHT}
-    low, high = _ends(result)
-    timesteps = ddpm_sigmas()
+    low, high = sigma_ends(result)
+    timesteps, predicted = ddpm_sigmas(), result.predicted
+
+    def span(at: int, start: float, end: float) -> tuple[list[Pair], Pair]:
+        left, right = max(start, low), min(end, high)
+        return [(left, max(0.0, right - left))], (at - 0.31, 0.62)
 
     def draw(figure: Figure, roomy: bool) -> None:
         (axes,) = panels(figure, left=44, top=32, bottom=66)
@@ -57,17 +60,24 @@ def regime_chart(result: Result) -> Drawing:
             if regime.empty:
                 axes.text(low * 1.2, at, "empty", va="center", style="italic")
                 continue
-            left, right = max(regime.start.sigma, low), min(regime.end.sigma, high)
-            span = [(left, right - left)], (at - 0.31, 0.62)
-            axes.broken_barh(*span, color=colours[regime.name], alpha=0.26, linewidth=0)
+            bar = span(at, regime.start.sigma, regime.end.sigma)
+            axes.broken_barh(*bar, color=colours[regime.name], alpha=0.26, linewidth=0)
             if regime.name == "danger":
-                axes.broken_barh(*span, facecolor="none", hatch="////", edgecolor=DANGER, lw=0)
+                axes.broken_barh(*bar, facecolor="none", hatch="////", edgecolor=DANGER, lw=0)
             for end in (regime.start, regime.end):
                 _uncertain(axes, end, at)
-        axes.set_yticks(range(len(result.regimes)), [regime.name for regime in result.regimes])
-        axes.set_ylim(len(result.regimes) - 0.45, -0.55)
+        last = len(result.regimes)
+        for zone, alpha in ((predicted.possible, 0.22), (predicted.certain, 0.75)):
+            if not zone.empty:
+                bar = span(last, zone.start, zone.end)
+                axes.broken_barh(*bar, color=DANGER, alpha=alpha, linewidth=0)
+        if predicted.possible.empty:
+            axes.text(low * 1.2, last, "empty", va="center", style="italic")
+        names = [*(regime.name for regime in result.regimes), "predicted"]
+        axes.set_yticks(range(len(names)), names)
+        axes.set_ylim(len(names) - 0.45, -0.55)
         axes.tick_params(axis="y", length=0)
-        _edm_axis(axes, roomy)
+        edm_axis(axes, roomy)
         bottom = axes.secondary_xaxis(-34 / axes.bbox.height * figure.dpi / 72)
         shown = (0, 10, 50, 100, 200, 300, 400, 600, 800) if roomy else (0, 50, 200, 400, 800)
         bottom.set_xticks(timesteps[list(shown)], [str(t) for t in shown])
@@ -79,11 +89,18 @@ def regime_chart(result: Result) -> Drawing:
         draw,
         title="The regimes over the noise level",
         caption="The bracket at an end spans the noise levels between which the curve must cross "
-        f"its threshold, at {1 - _curve_alpha(result):.0%} confidence for a curve that is "
+        f"its threshold, at {1 - curve_alpha(result):.0%} confidence for a curve that is "
         "monotone there; where it leaves the picture, the schedule shows no end. DDPM timesteps "
-        f"are those of a model that is trained on pixels in the same range, {_range(result)}.",
-        wide=(7.6, 2.9),
-        narrow=(3.7, 2.9),
+        f"are those of a model that is trained on pixels in the same range, {_range(result)}. The "
+        "predicted zone is by the distances between the images alone: no sampling, no training. "
+        "All of the solid part is danger zone, and nothing outside of the light part.",
+        legend=(
+            Key("measured, danger zone", DANGER, "hatch"),
+            Key("predicted for certain", DANGER, "solid"),
+            Key("predicted as possible", DANGER, "light"),
+        ),
+        wide=(7.6, 3.2),
+        narrow=(3.7, 3.2),
     )
 
 
@@ -94,7 +111,7 @@ def weight_and_coverage(result: Result) -> Drawing:
 
     def draw(figure: Figure, roomy: bool) -> None:
         (axes,) = panels(figure, top=34)
-        over_sigma(axes, *_ends(result))
+        over_sigma(axes, *sigma_ends(result))
         if not danger.empty:
             ends = (danger.start.sigma, danger.end.sigma)
             axes.axvspan(*ends, color=DANGER, alpha=0.1, linewidth=0)
@@ -103,10 +120,10 @@ def weight_and_coverage(result: Result) -> Drawing:
             axes.axhline(level, color=WEIGHT, linewidth=0.8, linestyle=(0, (4, 4)))
         for level in (at.coverage_high, at.coverage_low):  # in the gaps of the others
             axes.axhline(level, color=COVERAGE, linewidth=0.8, linestyle=(4, (4, 4)))
-        _curve(axes, both.sigmas, both.max_weight, WEIGHT, "o")
-        _curve(axes, both.sigmas, both.coverage, COVERAGE, "s")
-        _unit(axes, "probability")
-        _edm_axis(axes, roomy)
+        curve(axes, both.sigmas, both.max_weight, WEIGHT, "o")
+        curve(axes, both.sigmas, both.coverage, COVERAGE, "s")
+        unit(axes, "probability")
+        edm_axis(axes, roomy)
 
     seen = (
         "On these data there are none: the danger zone is empty."
@@ -119,7 +136,7 @@ def weight_and_coverage(result: Result) -> Drawing:
         draw,
         title="Posterior weight and coverage (the paper’s Figure 3)",
         caption="Look for noise levels at which the coverage is already high and the weight still "
-        f"is. {seen} {_band_note(result)}",
+        f"is. {seen} {band_note(result)}",
         legend=(
             Key("posterior weight W (Def. 4.1)", WEIGHT, "circle"),
             Key("coverage C (Def. 4.6)", COVERAGE, "square"),
@@ -143,20 +160,20 @@ def coverage_bounds(result: Result) -> Drawing:
     floor = 1e-6
     # Where the bounds agree, at 0 or near 1, there is nothing to see.
     turning = both.sigmas[(upper > floor) & (lower < 0.99 * upper)]
-    ends = (turning.min() / 2, turning.max() * 2) if len(turning) else _ends(result)
+    ends = (turning.min() / 2, turning.max() * 2) if len(turning) else sigma_ends(result)
 
     def draw(figure: Figure, roomy: bool) -> None:
         grid = (2, 1) if roomy else (1, 2)
         drawn = panels(figure, *grid, top=18, gap=44 if roomy else 52)
         for axes, logarithmic in zip(drawn, (False, True), strict=True):
             over_sigma(axes, *ends)
-            _unit(axes, "coverage")
+            unit(axes, "coverage")
             axes.set_title("log scale" if logarithmic else "linear scale")
             shown = np.maximum(lower, floor / 10)
             axes.fill_between(both.sigmas, shown, upper, color=MUTED, alpha=0.2, linewidth=0)
             axes.plot(both.sigmas, shown, color=MUTED, linestyle=(0, (5, 2)))
             axes.plot(both.sigmas, np.maximum(upper, floor / 10), color=MUTED)
-            _curve(axes, both.sigmas, both.coverage, COVERAGE, "s")
+            curve(axes, both.sigmas, both.coverage, COVERAGE, "s")
             if logarithmic:
                 axes.set_yscale("log")
                 axes.set_ylim(floor, 2)
@@ -171,7 +188,7 @@ def coverage_bounds(result: Result) -> Drawing:
         caption="Theorem 4.8 holds where the coverage stays inside the grey region; the log scale "
         "shows the small noise levels, where rare close pairs carry the upper bound and where, "
         "once no query is covered, only the upper end of the band is left to see. Both bounds are "
-        f"exact for these two sets: nothing is drawn. {_band_note(result)}",
+        f"exact for these two sets: nothing is drawn. {band_note(result)}",
         legend=(
             Key("upper bound, all pairs", MUTED, "line"),
             Key("lower bound, nearest neighbours", MUTED, "dash"),
@@ -188,11 +205,11 @@ def max_and_self_weight(result: Result) -> Drawing:
 
     def draw(figure: Figure, roomy: bool) -> None:
         (axes,) = panels(figure)
-        over_sigma(axes, *_ends(result))
+        over_sigma(axes, *sigma_ends(result))
         axes.axhline(1 / n, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
-        _curve(axes, both.sigmas, both.max_weight, WEIGHT, "o")
-        _curve(axes, both.sigmas, both.self_weight, SELF, "^")
-        _unit(axes, "mean posterior weight")
+        curve(axes, both.sigmas, both.max_weight, WEIGHT, "o")
+        curve(axes, both.sigmas, both.self_weight, SELF, "^")
+        unit(axes, "mean posterior weight")
 
     return drawing(
         "self",
@@ -200,78 +217,13 @@ def max_and_self_weight(result: Result) -> Drawing:
         title="Largest weight and weight on the noised image (the paper’s Figure 7)",
         caption="Where the two agree, the posterior picks the very image that was noised; where "
         "the largest weight is above, it picks another one. Both end at 1/N, where it knows "
-        f"nothing. {_band_note(result)}",
+        f"nothing. {band_note(result)}",
         legend=(
             Key("largest weight", WEIGHT, "circle"),
             Key("weight on the noised image", SELF, "triangle"),
             Key(f"1/N = {1 / n:.3g}", MUTED, "dot"),
         ),
     )
-
-
-def weight_thresholds(result: Result) -> Drawing:
-    """Theorem 4.2's two noise levels of every training image against the weight curve."""
-    study = result.study
-    w_low = low_weight(study.n)
-    below, above = certified_levels(study)
-    copies = study.n - len(below)
-    marks = [(np.percentile(above, (5, 50, 95)), w_low, "σ₊", 0.06)]
-    if len(below):
-        marks.append((np.percentile(below, (5, 50, 95)), study.w, "σ₋", -0.1))
-
-    def draw(figure: Figure, roomy: bool) -> None:
-        (axes,) = panels(figure)
-        over_sigma(axes, *_ends(result))
-        _unit(axes, "weight on the noised image")
-        for (left, median, right), w, name, offset in marks:
-            axes.axvspan(left, right, color=INK, alpha=0.07, linewidth=0)
-            axes.hlines(w, left, right, color=INK, linewidth=1.5)
-            axes.vlines((left, right), w - 0.025, w + 0.025, color=INK, linewidth=1.5)
-            axes.plot(median, w, "D", color=INK, markersize=5)
-            axes.text(median, w + offset, name, ha="center")
-        _curve(axes, study.curves.sigmas, study.curves.self_weight, SELF, "^")
-
-    left_out = (
-        f" {copies} of the {study.n} images have an exact copy: Theorem 4.2 certifies no noise "
-        "level below which their weight is high, and they are left out of σ₋."
-        if copies
-        else ""
-    )
-    return drawing(
-        "thresholds",
-        draw,
-        title="Theorem 4.2’s two noise levels on the weight curve",
-        caption=f"Up to σ₋ an image keeps at least the weight {study.w:g}, from σ₊ on it has at "
-        f"most {w_low:.3g}, each with probability {1 - study.delta:g}. Look for a curve that "
-        "passes above the left mark and below the right one; how far it keeps from them is what "
-        f"the bounds give away.{left_out} {_band_note(result)}",
-        legend=(
-            Key("weight on the noised image", SELF, "triangle"),
-            Key("σ₋ and σ₊ of the training images: median, 5% to 95%", INK, "bracket"),
-        ),
-    )
-
-
-def certified_levels(study: Study) -> tuple[Array, Array]:
-    """``sigma_minus`` of the training images without a copy, and ``sigma_plus`` of all of them."""
-    single = study.nearest[study.nearest > 0]
-    low = low_weight(study.n)
-    return (
-        sigma_minus(single, study.n, study.w, study.delta),
-        sigma_plus(study.farthest, study.n, low, study.delta),
-    )
-
-
-def _curve(axes: Axes, sigmas: Array, estimate: Estimate, colour: str, marker: str) -> None:
-    # A log axis cannot show 0: the band and the line leave the picture below instead.
-    mean, low, high = (np.maximum(v, 1e-12) for v in (estimate.mean, estimate.low, estimate.high))
-    axes.fill_between(sigmas, low, high, color=colour, alpha=0.25, linewidth=0)
-    axes.plot(sigmas, mean, marker=marker, color=colour)
-
-
-def _unit(axes: Axes, label: str) -> None:
-    axes.set_ylim(-0.02, 1.03)
-    axes.set_ylabel(label)
 
 
 def _uncertain(axes: Axes, end: Crossing, at: float) -> None:
@@ -284,35 +236,10 @@ def _uncertain(axes: Axes, end: Crossing, at: float) -> None:
         axes.plot([low, high], [at, at], "|-", color=INK, linewidth=1, markersize=6)
 
 
-def _edm_axis(axes: Axes, roomy: bool) -> None:
-    steps = edm_sigmas(18)
-    top = axes.secondary_xaxis("top")
-    top.set_xticks(steps, [str(i) if roomy or i % 3 == 0 else "" for i in range(len(steps))])
-    top.set_xticks([], minor=True)
-    top.set_xlabel("step of the 18-step EDM schedule")
-
-
 def _danger(result: Result) -> Regime:
     return next(regime for regime in result.regimes if regime.name == "danger")
-
-
-def _ends(result: Result) -> tuple[float, float]:
-    sigmas = result.study.curves.sigmas
-    return float(sigmas.min()) * 0.85, float(sigmas.max()) * 1.15
-
-
-def _curve_alpha(result: Result) -> float:
-    both = result.study.curves
-    return both.max_weight.alpha * len(both.sigmas)
 
 
 def _range(result: Result) -> str:
     low, high = result.data.value_range
     return f"{low:g} to {high:g}".replace("-", "−")
-
-
-def _band_note(result: Result) -> str:
-    return (
-        f"The shaded band of a curve holds at all {len(result.study.curves.sigmas)} noise levels "
-        f"together with probability at least {1 - _curve_alpha(result):.0%}."
-    )

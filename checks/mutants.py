@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from checks.study import Study
 from checks.verify import CHECKS
 from checks.wrong import MUTANTS, Mutant
@@ -69,7 +71,8 @@ def run(study: Study, alpha: float, mutants: Iterable[Mutant] = MUTANTS) -> Iter
     for mutant in mutants:
         started = time.perf_counter()
         killer = ""
-        with replaced(mutant.target, mutant.wrong):
+        # A wrong formula may well leave the numbers; the nan that it gives is a verdict too.
+        with replaced(mutant.target, mutant.wrong), np.errstate(all="ignore"):
             try:
                 for record in CHECKS[mutant.claim](study, alpha):
                     if record.verdict == "violated":

@@ -7,10 +7,21 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from latex2mathml.converter import convert
 from markupsafe import Markup
 
+from checks.bound_figures import weight_between_bounds
 from checks.figures import figures, regime_chart
 from checks.records import Record, Verdict
 from checks.verify import Result
-from checks.words import command, interval, number, regime_cells, sentence, tightest
+from checks.words import (
+    command,
+    found,
+    interval,
+    number,
+    regime_cells,
+    room,
+    sentence,
+    tightest,
+    zone_cells,
+)
 from theory.claims import CLAIMS, Claim
 
 
@@ -54,7 +65,7 @@ def to_html(result: Result) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters |= {"number": number, "interval": interval}
+    environment.filters |= {"number": number, "interval": interval, "room": room, "found": found}
     rows = [
         Row(
             claim,
@@ -68,11 +79,14 @@ def to_html(result: Result) -> str:
     return environment.get_template("report.html").render(
         result=result,
         rows=rows,
-        unchecked=[claim for claim in CLAIMS if claim not in result.claims],
+        unchecked=[claim.number for claim in CLAIMS if claim not in result.claims],
+        numbers={claim.id: claim.number for claim in CLAIMS},
         sentence=sentence(result),
         chart=regime_chart(result),
         figures=figures(result),
+        weight_bounds=weight_between_bounds(result),
         regime_cells=regime_cells,
+        zone_cells=zone_cells,
         command=command(result),
         spent=math.fsum(row.alpha for row in rows),
     )

@@ -75,20 +75,20 @@ def _part(claim: str, study: Study, w: float, indices: list[int], alpha: float) 
         yield _failures(claim, study, image, index, study.samples, each)
 
 
-def spread(values: NDArray[np.float64]) -> list[int]:
-    """Indices of up to ``POINTS`` values, from the smallest to the largest in even ranks."""
+def spread(values: NDArray[np.float64], count: int = POINTS) -> list[int]:
+    """Indices of up to ``count`` values, from the smallest to the largest in even ranks."""
     order = np.argsort(values, kind="stable")
-    ranks = np.linspace(0, len(order) - 1, min(POINTS, len(order))).round().astype(int)
+    ranks = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
     return [int(i) for i in order[ranks]]
 
 
-def isolated(study: Study) -> list[int]:
+def isolated(study: Study, count: int = POINTS) -> list[int]:
     """Training images without a copy, from the least to the most isolated in even ranks.
 
     At a duplicate ``d_min`` is 0 and the certified range is empty: there is nothing to check.
     """
     single = np.flatnonzero(study.nearest > 0)
-    return [int(single[k]) for k in spread(study.nearest[single])]
+    return [int(single[k]) for k in spread(study.nearest[single], count)]
 
 
 def _failures(

@@ -17,9 +17,19 @@ from numpy.typing import NDArray
 from checks.page import to_html
 from checks.records import Record
 from checks.verify import Result
-from checks.words import command, number, regime_cells, sentence, tightest
+from checks.words import (
+    command,
+    predicted,
+    regime_cells,
+    room,
+    sentence,
+    tightest,
+    zone_steps,
+)
+from checks.words import number as shown
 from empirical.intervals import Estimate
 from empirical.regimes import Regime
+from theory.regimes import Zone
 
 SCHEMA = "wildmiddle-report/1"
 
@@ -103,7 +113,12 @@ def to_json(result: Result) -> dict[str, Any]:
                 "value_range": list(data.value_range),
                 "centred": data.centred,
                 "intervals": [_regime(regime) for regime in result.regimes],
+                "predicted": {
+                    "certain": _zone(result.predicted.certain),
+                    "possible": _zone(result.predicted.possible),
+                },
             },
+            "sharper": [vars(row) for row in result.sharper],
             "curves": {
                 "sigmas": study.curves.sigmas.tolist(),
                 **{name: _estimate(getattr(study.curves, name)) for name in CURVES},
@@ -121,13 +136,13 @@ def to_markdown(result: Result) -> str:
         "",
         sentence(result),
         "",
-        "| number | claim | verdict | comparisons | tightest slack | visible violation there |",
-        "|---|---|---|---:|---:|---:|",
+        "| number | claim | verdict | comparisons | tightest comparison | visible violation there |",
+        "|---|---|---|---:|---|---:|",
     ]
     for claim in result.claims:
         records = result.of(claim)
         worst = tightest(records)
-        last = ("–", "–") if worst is None else (number(worst.slack), number(worst.visible))
+        last = ("–", "–") if worst is None else (" ".join(room(worst)), shown(worst.visible))
         cells = (claim.number, claim.title, result.verdict(claim), str(len(records)), *last)
         lines.append(f"| {' | '.join(cells)} |")
     lines += [
@@ -143,6 +158,8 @@ def to_markdown(result: Result) -> str:
         lines.append(f"| {' | '.join((regime.name, *regime_cells(regime)))} |")
     study = result.study
     lines += [
+        "",
+        predicted(result),
         "",
         f"Data: {result.data.name}, N = {study.n}, M = {len(study.test)}, d = {study.d}, "
         f"{result.data.sha256}. Seed {study.seed}, {study.samples} samples, device {study.device}.",
@@ -171,6 +188,17 @@ def _regime(regime: Regime) -> dict[str, Any]:
         "end": vars(regime.end),
         "edm_steps": regime.edm_steps,
         "ddpm_timesteps": regime.ddpm_timesteps,
+    }
+
+
+def _zone(zone: Zone) -> dict[str, Any]:
+    steps, timesteps = zone_steps(zone)
+    return {
+        "empty": zone.empty,
+        "start": zone.start,
+        "end": zone.end,
+        "edm_steps": steps,
+        "ddpm_timesteps": timesteps,
     }
 
 

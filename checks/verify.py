@@ -4,6 +4,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import metadata
 
 import numpy as np
@@ -20,12 +21,14 @@ from checks import (
     small_noise,
 )
 from checks.records import Record, Verdict, overall
+from checks.sharper import Sharper, comparisons
 from checks.study import Study
 from empirical import curves
 from empirical.data import DataSet
 from empirical.device import resolve_device
-from empirical.regimes import Regime, Thresholds, read_regimes
+from empirical.regimes import Regime, Thresholds, read_regimes, zone_of
 from theory.claims import CLAIMS, Claim, select
+from theory.regimes import PredictedZone
 from theory.schedules import edm_sigmas
 from theory.shells import radii
 
@@ -74,6 +77,23 @@ class Result:
         """The verdict on one claim, or on the whole run."""
         chosen = self.records if claim is None else self.of(claim)
         return overall([record.verdict for record in chosen])
+
+    @cached_property
+    def predicted(self) -> PredictedZone:
+        """The danger zone by distances alone, for the same thresholds."""
+        return zone_of(
+            self.study.train,
+            self.study.test,
+            c=self.study.c,
+            weight_high=self.thresholds.weight_high,
+            coverage_high=self.thresholds.coverage_high,
+            device=self.study.device,
+        )
+
+    @cached_property
+    def sharper(self) -> tuple[Sharper, ...]:
+        """The sharper forms beside the paper's on these data."""
+        return comparisons(self.study, self.predicted, self.thresholds)
 
 
 def verify(

@@ -4,9 +4,14 @@ import math
 import shlex
 from collections.abc import Sequence
 
+import numpy as np
+
 from checks.records import Record
+from checks.sharper import Sharper
 from checks.verify import Result
 from empirical.regimes import Crossing, Regime
+from theory.regimes import Zone
+from theory.schedules import ddpm_sigmas, edm_sigmas
 
 # A plain way to say each verdict of a claim in a sentence.
 _SEVERITY = {"violated": 0, "inconclusive": 1, "holds": 2}
@@ -27,6 +32,13 @@ def interval(record: Record) -> str:
     if record.n == 0:
         return f"{number(record.estimate)} (computed)"
     return f"{number(record.estimate)} [{number(record.low)}, {number(record.high)}]"
+
+
+def room(record: Record) -> tuple[str, str]:
+    """How far the estimate keeps from the bound: a ``slack``, or for an equality ``off by``."""
+    if record.relation == "==":
+        return "off by", number(-record.slack)
+    return "slack", number(record.slack)
 
 
 def tightest(records: Sequence[Record]) -> Record | None:
@@ -76,6 +88,45 @@ def regime_cells(regime: Regime) -> tuple[str, str, str, str]:
         return "empty", "empty", "none", "none"
     steps = _span(regime.edm_steps[:1] + regime.edm_steps[-1:])
     return _end(regime.start), _end(regime.end), steps, _span(regime.ddpm_timesteps)
+
+
+def zone_steps(zone: Zone) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Steps of the 18-step EDM schedule in a zone, and the first and last of its DDPM timesteps."""
+    edm, ddpm = (
+        tuple(int(i) for i in np.flatnonzero((table >= zone.start) & (table < zone.end)))
+        for table in (edm_sigmas(18), ddpm_sigmas())
+    )
+    return edm, ddpm[:1] + ddpm[-1:]
+
+
+def zone_cells(zone: Zone) -> tuple[str, str, str, str]:
+    """Both ends of a predicted zone, the EDM steps and the DDPM timesteps."""
+    if zone.empty:
+        return "empty", "empty", "none", "none"
+    steps, timesteps = zone_steps(zone)
+    return number(zone.start), number(zone.end), _span(steps[:1] + steps[-1:]), _span(timesteps)
+
+
+def predicted(result: Result) -> str:
+    """The zone that distances predict, in one sentence."""
+
+    def span(zone: Zone) -> str:
+        return "empty" if zone.empty else f"{number(zone.start)} to {number(zone.end)}"
+
+    zone = result.predicted
+    return (
+        "Danger zone predicted by the distances alone, without sampling or training: certain "
+        f"{span(zone.certain)}, possible {span(zone.possible)}."
+    )
+
+
+def found(row: Sharper) -> str:
+    """What was measured, with its interval, or is known exactly; a dash where nothing is."""
+    if row.found is None:
+        return "–"
+    if row.low is None or row.high is None:
+        return f"{number(row.found)} ({row.basis})"
+    return f"{_end(Crossing(row.found, row.low, row.high))} ({row.basis})"
 
 
 def command(result: Result) -> tuple[str, ...]:

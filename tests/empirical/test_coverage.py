@@ -102,7 +102,7 @@ def test_one_training_point_meets_both_bounds(sets, expect_rate) -> None:
     # Theorem 4.8 is an equality at N = 1.
     train, test = sets[0][:1], sets[1]
     pairs, n = coverage.distances(train, test), 20_000
-    sigmas = [0.4, 0.8, 1.5]
+    sigmas = np.median(pairs) * np.array([0.25, 0.35, 0.7])
     both = mean_overlap(pairs, sigmas, 8, 1.0)
     np.testing.assert_allclose(lower_bound(pairs[:, 0], sigmas, 8, 1.0), both, rtol=1e-7)
     counts = coverage.covered(train, test, sigmas, c=1.0, queries=n, seed=SEED).sum(axis=0)

@@ -1,0 +1,64 @@
+"""``pytest --claims``: the README's example in a project of its own, run as a user would."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+README = Path(__file__).parents[2] / "README.md"
+QUICK = ("--claims-samples", "1000", "--claims-c", "2", "-p", "no:cacheprovider", "-q")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    example = re.search(
+        r"<!-- example: conftest -->\n```python\n(.*?)```", README.read_text(), re.S
+    )
+    assert example
+    (tmp_path / "conftest.py").write_text(example[1])
+    (tmp_path / "test_own.py").write_text("def test_own():\n    pass\n")
+    return tmp_path
+
+
+def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", *QUICK, *arguments]
+    return subprocess.run(
+        command, cwd=project, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def test_without_the_option_nothing_is_added(project: Path) -> None:
+    done = run(project)
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+
+def test_claims_are_items_and_a_model_that_copies_below_the_zone_fails(project: Path) -> None:
+    done = run(project, "--claims=4.9,4.10", "--junitxml=found.xml")
+    assert done.returncode == 1, done.stdout + done.stderr
+    failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
+    assert len(failed) == 1
+    assert "octaves between the memorization peak and the zone" in failed[0]
+    assert "seed = 0" in done.stdout
+    cases = ElementTree.parse(project / "found.xml").getroot().iter("testcase")
+    names = {case.get("name"): case for case in cases}
+    touching = next(case for name, case in names.items() if name.startswith("4.9: midpoint"))
+    properties = {p.get("name"): p.get("value") for p in touching.iter("property")}
+    assert {"bound", "estimate", "slack", "n", "alpha", "seed"} <= set(properties)
+    assert float(properties["bound"]) == float(properties["estimate"])
+
+
+def test_k_selects_by_claim(project: Path) -> None:
+    done = run(project, "--claims=4.9,4.10", "-k", "4.10")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " deselected" in done.stdout
+    assert "failed" not in done.stdout
+
+
+def test_bad_use_is_one_line(project: Path) -> None:
+    done = run(project, "--claims=9.9")
+    assert done.returncode == 4
+    assert "claim '9.9' is unknown" in done.stderr + done.stdout
