@@ -13,7 +13,7 @@ from mpmath import mp
 from theory import coverage, shells
 from theory.claims import coverage as claims
 from theory.proofs import coverage as proofs
-from theory.proofs import noncentral
+from theory.proofs import noncentral, second_order
 from theory.proofs.shells import c, d, r, sigma
 
 
@@ -167,7 +167,7 @@ def moments(law):
 def test_every_small_space_of_three_events():
     # The numeric functions on the spaces of the proof step, against exact fractions.
     atoms = list(product((0, 1), repeat=3))
-    spaces = proofs.quarter_spaces()
+    spaces = second_order.quarter_spaces()
     assert len(set(spaces)) == 330
     assert all(sum(space) == 4 for space in spaces)
     for space in spaces:
@@ -274,9 +274,9 @@ A, B = sp.symbols("A B")
         (proofs.collapses_at, (2,)),
         (proofs.encloses, ("0.2", ("0.5",), 2)),
         (proofs.encloses, ("1", ("0.3", "-1.1", "0.35"), sp.Rational(1, 4))),
-        (proofs.covers_counts, (3,)),
-        (proofs.covers_counts, (1,)),
-        (proofs.enclosed, ((0, 1, 1, 0, 1, 0, 0, 1), 1)),
+        (second_order.covers_counts, (3,)),
+        (second_order.covers_counts, (1,)),
+        (second_order.enclosed, ((0, 1, 1, 0, 1, 0, 0, 1), 1)),
         (proofs.averages_over_y, (sp.Rational(1, 10),)),
         (proofs.factorises, ((1, 0, 0), 1)),
         (proofs.covers_with, (3 * proofs.q, 3)),

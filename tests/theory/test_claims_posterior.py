@@ -15,6 +15,7 @@ from scipy.stats import binom
 from theory import posterior
 from theory.claims import posterior as claims
 from theory.proofs import posterior as proofs
+from theory.proofs import sharper_posterior
 
 CASES = [
     (n, w, delta)
@@ -131,14 +132,14 @@ def test_claims_do_not_import_sympy():
         (proofs.is_only_root, {"value": 2 * proofs.plus_root, "side": -1}),
         (proofs.fails_with, {"threshold": proofs.plus_root, "probability": 2 * proofs.delta}),
         (proofs.fails_with, {"threshold": proofs.minus_root, "probability": proofs.delta}),
-        (proofs.truncated_is, {"closed_form": proofs.truncated_mean + 1}),
+        (sharper_posterior.truncated_is, {"closed_form": proofs.truncated_mean + 1}),
         (
             proofs.commutes,
             {"form": proofs.d**2, "mean": proofs.d_min / 2, "distances": (proofs.d_min, 0)},
         ),
-        (proofs.is_stationary, {"share": proofs.log_share / 2}),
-        (proofs.keeps_the_event, {"cap": 3}),
-        (proofs.leaves_below, {"surplus": 1}),
+        (sharper_posterior.is_stationary, {"share": sharper_posterior.log_share / 2}),
+        (sharper_posterior.keeps_the_event, {"cap": 3}),
+        (sharper_posterior.leaves_below, {"surplus": 1}),
     ],
 )
 def test_a_wrong_constant_fails(core, wrong):

@@ -1,7 +1,8 @@
 """The paper's proofs, step by step, each step checked by a machine.
 
 One subject a module; ``leading_term`` and ``remainder`` belong to large noise, ``alignment`` to
-flow matching, ``torus`` to locality and ``noncentral`` to coverage. Importing this package imports
+flow matching, ``torus`` to locality, ``noncentral`` and ``second_order`` to coverage, and
+``sharper_posterior`` to the posterior. Importing this package imports
 sympy and collects all steps.
 """
 
@@ -18,6 +19,8 @@ from theory.proofs import (
     regimes,
     remainder,
     schedules,
+    second_order,
+    sharper_posterior,
     shells,
     small_noise,
     torus,
@@ -39,6 +42,8 @@ __all__ = [
     "regimes",
     "remainder",
     "schedules",
+    "second_order",
+    "sharper_posterior",
     "shells",
     "small_noise",
     "torus",
