@@ -35,7 +35,7 @@ def weight_thresholds(result: Result) -> Drawing:
             axes.hlines(w, left, right, color=INK, linewidth=1.5)
             axes.vlines((left, right), w - 0.025, w + 0.025, color=INK, linewidth=1.5)
             axes.plot(median, w, "D", color=INK, markersize=5)
-            axes.text(median, w + offset, name, ha="center")
+            axes.text(median, w + offset, name, ha="center", clip_on=True)
         curve(axes, study.curves.sigmas, study.curves.self_weight, SELF, "^")
 
     left_out = (
@@ -80,15 +80,15 @@ def weight_between_bounds(result: Result) -> Drawing:
         curve(axes, both.sigmas, both.max_weight, WEIGHT, "o")
         for sigma, w, name, offset in marks:
             axes.plot(sigma, w, "D", color=INK, markersize=5)
-            axes.text(sigma, w + offset, name, ha="center")
+            axes.text(sigma, w + offset, name, ha="center", clip_on=True)
 
     return drawing(
         "weight-bounds",
         draw,
         title="Posterior weight between bounds from distances alone",
-        caption="W is the chance that a noised training image is decoded right. The union bound on "
-        "decoding errors keeps it above the dashed line, Fano’s inequality below the full one: both "
-        "take the distances between training images and nothing else. The diamonds are the means "
+        caption="W is the chance that a noised training image is decoded right. It lies above the "
+        "dashed line by the union bound on decoding errors and below the full one by Fano’s "
+        "inequality; both take the distances between training images alone. The diamonds are means "
         "of the paper’s two noise levels, which are about the weight on the noised image itself: "
         f"at least {study.w:g} up to σ₋, at most {low_weight(study.n):.3g} from σ₊ on. "
         f"{band_note(result)}",

@@ -115,7 +115,7 @@ def _schedule(study: Study, alpha: float) -> Iterator[Record]:
 def _one_training_point(study: Study, alpha: float) -> list[Record]:
     # N = 1: both bounds equal the coverage. Sigmas where the mean overlap passes each level.
     pairs = distances(study.train[:1], study.test, study.device)
-    turn = float(coverage.half_coverage_sigma(np.median(pairs), study.d, study.c))
+    turn = float(coverage.half_coverage_sigma(np.median(pairs) or 1.0, study.d, study.c))
     grid = turn * np.geomspace(0.05, 20, 400)
     overlap = coverage.lower_bound(pairs[:, 0], grid, study.d, study.c)
     sigmas = np.array([grid[np.argmax(overlap >= level)] for level in TIGHT_LEVELS])

@@ -43,10 +43,11 @@ def figures(result: Result) -> tuple[Drawing, ...]:
 
 
 def regime_chart(result: Result) -> Drawing:
-    """The four regimes and the predicted zone as bars over sigma, with the clocks of EDM and DDPM."""
+    """The regimes and the predicted zone as bars over sigma, with the clocks of EDM and DDPM."""
     colours = {"small": COVERAGE, "medium": MUTED, "danger": DANGER, "large": WEIGHT}
     low, high = sigma_ends(result)
     timesteps, predicted = ddpm_sigmas(), result.predicted
+    names = ["small", "medium", "danger", "predicted", "large"]
 
     def span(at: int, start: float, end: float) -> tuple[list[Pair], Pair]:
         left, right = max(start, low), min(end, high)
@@ -56,7 +57,8 @@ def regime_chart(result: Result) -> Drawing:
         (axes,) = panels(figure, left=44, top=32, bottom=66)
         over_sigma(axes, low, high)
         axes.grid(False)
-        for at, regime in enumerate(result.regimes):
+        for regime in result.regimes:
+            at = names.index(regime.name)
             if regime.empty:
                 axes.text(low * 1.2, at, "empty", va="center", style="italic")
                 continue
@@ -66,14 +68,13 @@ def regime_chart(result: Result) -> Drawing:
                 axes.broken_barh(*bar, facecolor="none", hatch="////", edgecolor=DANGER, lw=0)
             for end in (regime.start, regime.end):
                 _uncertain(axes, end, at)
-        last = len(result.regimes)
+        at = names.index("predicted")
         for zone, alpha in ((predicted.possible, 0.22), (predicted.certain, 0.75)):
             if not zone.empty:
-                bar = span(last, zone.start, zone.end)
+                bar = span(at, zone.start, zone.end)
                 axes.broken_barh(*bar, color=DANGER, alpha=alpha, linewidth=0)
         if predicted.possible.empty:
-            axes.text(low * 1.2, last, "empty", va="center", style="italic")
-        names = [*(regime.name for regime in result.regimes), "predicted"]
+            axes.text(low * 1.2, at, "empty", va="center", style="italic")
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.45, -0.55)
         axes.tick_params(axis="y", length=0)
@@ -92,12 +93,13 @@ def regime_chart(result: Result) -> Drawing:
         f"its threshold, at {1 - curve_alpha(result):.0%} confidence for a curve that is "
         "monotone there; where it leaves the picture, the schedule shows no end. DDPM timesteps "
         f"are those of a model that is trained on pixels in the same range, {_range(result)}. The "
-        "predicted zone is by the distances between the images alone: no sampling, no training. "
-        "All of the solid part is danger zone, and nothing outside of the light part.",
+        "predicted zone takes the distances between the images and nothing else: it needs no "
+        "sampling and no training. All of its certain part is danger zone, and nothing outside of "
+        "its possible part is.",
         legend=(
-            Key("measured, danger zone", DANGER, "hatch"),
-            Key("predicted for certain", DANGER, "solid"),
-            Key("predicted as possible", DANGER, "light"),
+            Key("danger zone, measured", DANGER, "hatch"),
+            Key("predicted, certain", DANGER, "solid"),
+            Key("predicted, possible", DANGER, "light"),
         ),
         wide=(7.6, 3.2),
         narrow=(3.7, 3.2),

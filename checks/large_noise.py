@@ -54,7 +54,8 @@ def theorem_4_11(study: Study, alpha: float) -> Iterator[Record]:
             sigma = relative * radius
             yield _remainder(f"{name}, y = sigma z", points, np.multiply(sigma, along), sigma)
         yield _limit(f"{name}, fixed y", points, fixed, SIGMAS[1] * radius)
-        yield _slope(f"{name}, y = sigma z", points, along, SIGMAS[1] * radius)
+        if np.linalg.norm(large_noise.leading_term(points, along)) > 1e-9 * radius:
+            yield _slope(f"{name}, y = sigma z", points, along, SIGMAS[1] * radius)
         yield _gaussian(name, points, centre + radius * along, radius)
 
 

@@ -51,7 +51,7 @@ def theorem_4_10(study: Study, alpha: float) -> Iterator[Record]:
     first_row = locality.cyclic_covariance(image_rows(study.images))
     eigenvalues = np.maximum(locality.circulant_eigenvalues(first_row), 0)
     rho = np.arange(1.0, len(first_row) // 2 + 1)
-    for relative in RELATIVE_SIGMAS:
+    for relative in RELATIVE_SIGMAS if len(rho) and eigenvalues.any() else ():
         sigma = relative * float(np.sqrt(eigenvalues.max()))
         measured = sensitivity(first_row, sigma)[1:]
         for name, bound in _bounds(eigenvalues, sigma, rho):

@@ -5,12 +5,20 @@ Imports nothing but argparse: ``--help`` must not wait for torch.
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 
-def parser() -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and leave with exit code 2."""
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def parser() -> Parser:
     """The parser of ``wildmiddle``; a parsed command has its name in ``command``."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="wildmiddle",
         description="Where along the noise schedule a diffusion model copies its training images: "
         "the theory of 'Two Calm Ends and the Wild Middle' checked on your data.",

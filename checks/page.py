@@ -79,7 +79,9 @@ def to_html(result: Result) -> str:
     return environment.get_template("report.html").render(
         result=result,
         rows=rows,
-        unchecked=[claim.number for claim in CLAIMS if claim not in result.claims],
+        unchecked=[
+            claim.id.replace("eq.", "Eq. ") for claim in CLAIMS if claim not in result.claims
+        ],
         numbers={claim.id: claim.number for claim in CLAIMS},
         sentence=sentence(result),
         chart=regime_chart(result),

@@ -13,6 +13,7 @@ known of the quantity is an interval that misses it with probability at most ``a
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import isnan
 from typing import Literal
 
 Relation = Literal["<=", ">=", "=="]
@@ -82,7 +83,7 @@ class Record(Comparison):
             refuted, agrees = below, not_below
         else:
             refuted, agrees = above or below, not_above and not_below
-        if refuted or self.estimate != self.estimate:  # nan refutes: a check must not pass on it
+        if refuted or isnan(self.estimate) or isnan(self.bound):  # a check must not pass on nan
             return "violated"
         return "holds" if agrees else "inconclusive"
 

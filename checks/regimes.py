@@ -34,9 +34,7 @@ RESOLUTION = 0.03
 TIGHT_SIGMAS = (1.0, 2.0, 4.0)
 """Noise levels of the two points at distance 3."""
 BELOW = (1.0, 0.5, 0.25)
-"""Where the empirical optimal denoiser must memorize, in units of the zone's certain start."""
-MEMORIZES = 0.5
-"""A denoiser memorizes at a noise level where most of its one-step outputs are copies."""
+"""Where the empirical optimal denoiser must copy, in units of the zone's certain start."""
 
 
 def section_4_2(study: Study, alpha: float) -> Iterator[Record]:
@@ -157,19 +155,22 @@ def _octaves(place: Crossing, sign: float, n: int, alpha: float) -> Estimate:
 def _copies_below(study: Study, zone: regimes.PredictedZone, alpha: float) -> list[Record]:
     denoiser = EmpiricalDenoiser(study.train, study.device)
     levels = [factor * zone.certain.start for factor in BELOW]
+    bounds = regimes.copying_lower(distances_to_others(study.train, study.device), levels)
     comparisons = [
         _comparison(
             study,
             f"sigma = {sigma:.3g}, at or below the zone",
-            "memorization rate of the empirical optimal denoiser",
-            MEMORIZES,
+            "copies of noised training images by the empirical optimal denoiser",
+            float(bound),
         )
-        for sigma in levels
+        for sigma, bound in zip(levels, bounds, strict=True)
     ]
 
     def draw(count: int, suffix: str, pending: Sequence[int]) -> list[int]:
+        stream = f"regimes/below{suffix}"
         return [
-            copied(denoiser, study, levels[k], count, f"regimes/below/{k}{suffix}") for k in pending
+            copied(denoiser, study.images, study, levels[k], count, f"{stream}/{k}")
+            for k in pending
         ]
 
     each = alpha / len(levels)
@@ -222,9 +223,9 @@ def model_peak(
     One-step outputs on noised held-out images at the 18 noise levels of EDM sampling, ``outputs``
     at each. The zone is the one that is possible by the distances; see :func:`peak`.
     """
-    sigmas = edm_sigmas(18)
+    sigmas, held_out = edm_sigmas(18), study.images_like(study.test)
     copies = [
-        copied(denoiser, study, sigma, outputs, f"regimes/model/{k}")
+        copied(denoiser, held_out, study, sigma, outputs, f"regimes/model/{k}")
         for k, sigma in enumerate(sigmas.tolist())
     ]
     zone = predicted_zone(study).possible
@@ -233,15 +234,17 @@ def model_peak(
     )
 
 
-def copied(denoiser: Denoiser, study: Study, sigma: float, count: int, stream: str) -> int:
-    """How many of ``count`` one-step outputs on noised held-out images are memorized.
+def copied(
+    denoiser: Denoiser, images: Array, study: Study, sigma: float, count: int, stream: str
+) -> int:
+    """How many of ``count`` one-step outputs on noised ``images`` are memorized.
 
     A copy by the paper's test, ``d_(1) < d_(2) / 3``. Source: Section 3, per-noise-level.
     """
-    test = torch.as_tensor(study.images_like(study.test))
+    pool = torch.as_tensor(images)
     total = 0
-    for block in blocks(study.seed, stream, count, study.d, len(test)):
-        clean = test[torch.as_tensor(block.indices)]
+    for block in blocks(study.seed, stream, count, study.d, len(pool)):
+        clean = pool[torch.as_tensor(block.indices)]
         noisy = clean + sigma * torch.as_tensor(block.noise).reshape(clean.shape)
         with torch.no_grad():
             output = denoiser(noisy, sigma)[: count - block.start]

@@ -34,7 +34,7 @@ def random_sets(study: Study, alpha: float) -> Iterator[Record]:
     """The two bounds and the exact identity ``C = E[1 - (1 - q(Y))^N]`` over fresh sets."""
     pool = np.concatenate([study.train, study.test])[:POOL]
     pairs = np.sqrt(squared_distances(torch.as_tensor(pool), torch.as_tensor(pool)).numpy())
-    turn = float(coverage.half_coverage_sigma(np.median(pairs), study.d, study.c))
+    turn = float(coverage.half_coverage_sigma(np.median(pairs) or 1.0, study.d, study.c))
     for level in LEVELS:
         # The bound rises with sigma; one digit of the level's place is enough.
         low, high = 0.1 * turn, 10 * turn

@@ -118,7 +118,9 @@ def to_json(result: Result) -> dict[str, Any]:
                     "possible": _zone(result.predicted.possible),
                 },
             },
-            "sharper": [vars(row) for row in result.sharper],
+            "sharper": [
+                {**vars(row), "truth": row.truth and row.truth._asdict()} for row in result.sharper
+            ],
             "curves": {
                 "sigmas": study.curves.sigmas.tolist(),
                 **{name: _estimate(getattr(study.curves, name)) for name in CURVES},
@@ -136,7 +138,7 @@ def to_markdown(result: Result) -> str:
         "",
         sentence(result),
         "",
-        "| number | claim | verdict | comparisons | tightest comparison | visible violation there |",
+        "| number | claim | verdict | comparisons | tightest one | visible violation there |",
         "|---|---|---|---:|---|---:|",
     ]
     for claim in result.claims:

@@ -6,7 +6,7 @@ distances predict is laid beside the one that was measured.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,13 @@ from empirical.intervals import Estimate
 from empirical.large_noise import deviation
 from empirical.neighbours import distances_to_others
 from empirical.noise import generator
-from empirical.regimes import Crossing, Thresholds, crossing
+from empirical.regimes import Thresholds, crossing
 from theory import flow_matching, large_noise, locality, posterior, regimes, shells
 from theory.coverage import mean_overlap
 from theory.schedules import sigma_to_flow_time
 
 Array = NDArray[np.float64]
+Side = Literal["larger", "smaller"]
 
 POINTS = 20
 """Training images that are averaged over, spread evenly over the ranks of their distance."""
@@ -36,40 +37,44 @@ FAR = 100.0
 """Noise level of the large-noise row, in units of the data's radius."""
 
 
-@dataclass(frozen=True, kw_only=True)
+class Truth(NamedTuple):
+    """What is known of a quantity besides its bounds."""
+
+    value: float
+    low: float
+    """Lower end of its interval, the value itself where nothing was drawn."""
+    high: float
+    basis: str
+    """``exact``, ``measured``, or what else the value is."""
+
+
+@dataclass(frozen=True)
 class Sharper:
     """One quantity by the paper's form and by ours, with the truth where it is known."""
 
     claim: str
     """Identifier of the claim in ``theory.claims``."""
     quantity: str
-    better: Literal["larger", "smaller"]
+    better: Side
     """Which of two values says more: a lower bound is better larger, an upper bound smaller."""
     paper: float | None
     """None where the paper states no number."""
     ours: float
-    found: float | None
-    """What was measured or is known exactly, None where nothing is."""
-    low: float | None = None
-    high: float | None = None
-    """Ends of the interval of a measured value, None where nothing was drawn."""
-    basis: str = "exact"
-    """``exact``, ``measured``, or what else ``found`` is; empty where it is None."""
+    truth: Truth | None
     gain: str
 
 
 def comparisons(
     study: Study, zone: regimes.PredictedZone, at: Thresholds | None = None
 ) -> tuple[Sharper, ...]:
-    """All rows for one study, in the paper's order; the same study always gives the same rows.
+    """All rows for one study; the same study always gives the same rows.
 
     ``zone`` is what distances predict for the thresholds ``at``. A row is left out where the data
     give it no instance: no image without a copy, flat data for the torus.
     """
     at = at or Thresholds()
     return (
-        *_dilution(study),
-        *_concentration(study),
+        *_noise_levels(study),
         *_posterior_weight(study, at),
         _shell(study),
         _coverage(study),
@@ -81,90 +86,45 @@ def comparisons(
     )
 
 
-def _dilution(study: Study) -> Iterator[Sharper]:
-    w, chosen = low_weight(study.n), spread(study.farthest, POINTS)
+def _noise_levels(study: Study) -> Iterator[Sharper]:
+    n, delta, seen = study.n, study.delta, "where the measured mean weight passes it"
+    low, chosen = low_weight(n), spread(study.farthest, POINTS)
     apart = _to_others(study, chosen)
-    paper = posterior.sigma_plus(apart.max(1), study.n, w, study.delta).mean()
-    ours = posterior.sigma_plus_from_distances(apart, w, study.delta).mean()
-    yield _noise_level(study, "4.2.1", "σ₊", "smaller", w, len(chosen), float(paper), float(ours))
-
-
-def _concentration(study: Study) -> Iterator[Sharper]:
-    chosen = _isolated(study)
-    if chosen:
+    paper = posterior.sigma_plus(apart.max(1), n, low, delta).mean()
+    ours = posterior.sigma_plus_from_distances(apart, low, delta).mean()
+    truth = _crossed(study, study.curves.self_weight, low, seen, rising=False)
+    name = f"σ₊, from which the weight is at most {low:.3g}, mean of {len(chosen)} images"
+    yield _row("4.2.1", name, "smaller", float(paper), float(ours), truth)
+    if chosen := _isolated(study):
         apart = _to_others(study, chosen)
-        paper = posterior.sigma_minus(apart.min(1), study.n, study.w, study.delta).mean()
-        ours = posterior.sigma_minus_from_distances(apart, study.w, study.delta).mean()
-        yield _noise_level(
-            study, "4.2.2", "σ₋", "larger", study.w, len(chosen), float(paper), float(ours)
-        )
-
-
-def _noise_level(
-    study: Study,
-    claim: str,
-    name: str,
-    better: Literal["larger", "smaller"],
-    w: float,
-    count: int,
-    paper: float,
-    ours: float,
-) -> Sharper:
-    seen = crossing(study.curves.sigmas, study.curves.self_weight, w, rising=False)
-    return Sharper(
-        claim=claim,
-        quantity=f"{name} at w = {w:.3g}, mean of {count} images",
-        better=better,
-        paper=paper,
-        ours=ours,
-        **_crossed(seen, "where the mean weight passes w"),
-        gain=_times(paper, ours),
-    )
+        paper = posterior.sigma_minus(apart.min(1), n, study.w, delta).mean()
+        ours = posterior.sigma_minus_from_distances(apart, study.w, delta).mean()
+        truth = _crossed(study, study.curves.self_weight, study.w, seen, rising=False)
+        name = f"σ₋, up to which the weight is at least {study.w:g}, mean of {len(chosen)} images"
+        yield _row("4.2.2", name, "larger", float(paper), float(ours), truth)
 
 
 def _posterior_weight(study: Study, at: Thresholds) -> Iterator[Sharper]:
-    curves, apart = study.curves, distances_to_others(study.train, study.device)
-    k = int(np.argmin(np.abs(curves.max_weight.mean - at.weight_high)))
-    sigma = float(curves.sigmas[k])
+    curve, apart = study.curves.max_weight, distances_to_others(study.train, study.device)
+    k = int(np.argmin(np.abs(curve.mean - at.weight_high)))
+    sigma = float(study.curves.sigmas[k])
     # Theorem 4.2: w_i >= w with probability 1 - delta at each image whose sigma_minus is not below.
-    certified = posterior.sigma_minus(study.nearest, study.n, study.w, study.delta)
-    paper = float((certified >= sigma).mean()) * study.w * (1 - study.delta)
-    low = float(regimes.weight_lower(apart, sigma)[0])
-    high = float(regimes.weight_upper(apart, sigma)[0])
-    name = f"posterior weight W at σ = {sigma:.3g}"
-    seen = _measured(curves.max_weight, k)
-    yield Sharper(
-        claim="4.1",
-        quantity=f"{name}, at least (decoding)",
-        better="larger",
-        paper=paper,
-        ours=low,
-        **seen,
-        gain=_times(paper, low),
+    share = float((_certified(study) >= sigma).mean())
+    paper = share * study.w * (1 - study.delta)
+    low, high = (
+        float(bound(apart, sigma)[0]) for bound in (regimes.weight_lower, regimes.weight_upper)
     )
-    yield Sharper(
-        claim="4.1",
-        quantity=f"{name}, at most (Fano)",
-        better="smaller",
-        paper=None,
-        ours=high,
-        **seen,
-        gain="a bound where the paper has none: part 1 is about one image’s weight",
-    )
+    name, truth = f"posterior weight W at σ = {sigma:.3g}", _measured(curve, k)
+    yield _row("4.1", f"{name}, by decoding errors", "larger", paper, low, truth)
+    gain = "the paper bounds the weight on one image, not the largest"
+    yield _row("4.1", f"{name}, by Fano’s inequality", "smaller", None, high, truth, gain)
 
 
 def _shell(study: Study) -> Sharper:
     paper = min(1.0, 1 - float(shells.shell_bound(study.c)))
     ours = float(shells.outside_probability(study.d, study.c))
-    return Sharper(
-        claim="4.5",
-        quantity=f"probability outside the shell, c = {study.c:g}",
-        better="smaller",
-        paper=paper,
-        ours=ours,
-        found=ours,
-        gain=f"{_times(paper, ours)}; nothing is left to gain",
-    )
+    name = f"probability outside the shell, c = {study.c:g}"
+    return _row("4.5", name, "smaller", paper, ours, _exactly(ours))
 
 
 def _coverage(study: Study) -> Sharper:
@@ -178,15 +138,8 @@ def _coverage(study: Study) -> Sharper:
     pairs = distances(study.train, study.test, study.device)
     sums = [study.n * mean_overlap(row, curves.sigmas[k], study.d, study.c)[0] for row in pairs]
     paper, ours = float(curves.coverage_upper.mean[k]), float(np.minimum(1, sums).mean())
-    return Sharper(
-        claim="4.8",
-        quantity=f"coverage at σ = {curves.sigmas[k]:.3g}, at most: capped image by image",
-        better="smaller",
-        paper=paper,
-        ours=ours,
-        **_measured(curves.coverage, k),
-        gain=_times(paper, ours),
-    )
+    name = f"coverage at σ = {curves.sigmas[k]:.3g}, union bound capped image by image"
+    return _row("4.8", name, "smaller", paper, ours, _measured(curves.coverage, k))
 
 
 def _cycle(study: Study) -> Iterator[Sharper]:
@@ -196,17 +149,12 @@ def _cycle(study: Study) -> Iterator[Sharper]:
     if width < 2 or top == 0:
         return
     sigma, rho = RELATIVE_SIGMA * float(np.sqrt(top)), max(1, width // 4)
-    paper = float(locality.harmonic_bound(eigenvalues, sigma, rho))
-    ours = float(locality.sensitivity_bound(eigenvalues, sigma, rho))
-    yield Sharper(
-        claim="4.10",
-        quantity=f"|J| on rows of {width} pixels, {rho} apart, σ = {sigma:.3g}: sine for its chord",
-        better="smaller",
-        paper=paper,
-        ours=ours,
-        found=float(locality.sensitivity(eigenvalues, sigma, rho)),
-        gain=_times(paper, ours),
+    paper, ours, exact = (
+        float(form(eigenvalues, sigma, rho))
+        for form in (locality.harmonic_bound, locality.sensitivity_bound, locality.sensitivity)
     )
+    name = f"|J| {rho} apart on rows of {width} pixels, σ = {sigma:.3g}, by the sine"
+    yield _row("4.10", name, "smaller", paper, ours, _exactly(exact))
 
 
 def _torus(study: Study) -> Iterator[Sharper]:
@@ -225,15 +173,9 @@ def _torus(study: Study) -> Iterator[Sharper]:
     )
     ours = float(locality.torus_sensitivity_bound(eigenvalues, sigma, down, across))
     kernel = np.abs(np.fft.ifft2(eigenvalues / (eigenvalues + sigma**2)).real)
-    yield Sharper(
-        claim="4.10",
-        quantity=f"|J| on whole images, {down} down and {across} across, σ = {sigma:.3g}: torus",
-        better="smaller",
-        paper=paper,
-        ours=ours,
-        found=float(max(kernel[down, across], kernel[down, -across])),
-        gain=_times(paper, ours),
-    )
+    exact = float(max(kernel[down, across], kernel[down, -across]))
+    name = f"|J| {down} down and {across} across on whole images, σ = {sigma:.3g}, on a torus"
+    yield _row("4.10", name, "smaller", paper, ours, _exactly(exact))
 
 
 def _large_noise(study: Study) -> Iterator[Sharper]:
@@ -247,101 +189,67 @@ def _large_noise(study: Study) -> Iterator[Sharper]:
     y: Array = sigma * z
     leading = float(np.linalg.norm(large_noise.leading_term(points, z))) / sigma**2
     ours = leading + float(large_noise.remainder_bound(points, y, sigma))
-    found = float(np.linalg.norm(deviation(points, y[None], sigma, "cpu")))
-    yield Sharper(
-        claim="4.11",
-        quantity=f"|m − mᴳ| at σ = {sigma:.3g}, {len(points)} images: leading term and remainder",
-        better="smaller",
-        paper=None,
-        ours=ours,
-        found=found,
-        gain=f"a number where the paper says O(σ⁻²); the leading term is {leading:.4g}",
-    )
+    exact = float(np.linalg.norm(deviation(points, y[None], sigma, "cpu")))
+    name = f"|m − mᴳ| of {len(points)} images at σ = {sigma:.4g}, leading term and remainder"
+    gain = f"a number where the paper says O(σ⁻²); the leading term is {leading:.4g}"
+    yield _row("4.11", name, "smaller", None, ours, _exactly(exact), gain)
 
 
 def _cosine(study: Study) -> Iterator[Sharper]:
     chosen = _isolated(study)
     nearest, norms = study.nearest[chosen], np.linalg.norm(study.train[chosen], axis=1)
-    sigma = posterior.sigma_minus(nearest, study.n, COSINE_W, COSINE_DELTA)
+    t = sigma_to_flow_time(posterior.sigma_minus(nearest, study.n, COSINE_W, COSINE_DELTA))
     bound = flow_matching.cosine_bound(
         norms,
         nearest,
         study.diameter,
         n=study.n,
         d=study.d,
-        t=sigma_to_flow_time(sigma),
+        t=t,
         w=COSINE_W,
         a=COSINE_A,
         b=COSINE_B,
     )
     stated = bound.cosine > -1
     if stated.any():
-        paper = float(bound.cosine[stated].mean())
-        ours = float(bound.sharp_cosine[stated].mean())
-        yield Sharper(
-            claim="A.2",
-            quantity=f"cos(u*, u) at σ₋ of w = {COSINE_W:g}, mean of {int(stated.sum())} images",
-            better="larger",
-            paper=paper,
-            ours=ours,
-            found=None,
-            basis="",
-            gain=f"what is lost to 1 is {_times(1 - paper, 1 - ours)}",
-        )
+        paper, ours = (float(c[stated].mean()) for c in (bound.cosine, bound.sharp_cosine))
+        name = f"cos(u*, u) at σ₋ of w = {COSINE_W:g}, mean of {int(stated.sum())} images"
+        gain = f"its distance from 1 is {_times(1 - paper, 1 - ours)}"
+        yield _row("A.2", name, "larger", paper, ours, None, gain)
 
 
 def _zone(study: Study, zone: regimes.PredictedZone, at: Thresholds) -> Iterator[Sharper]:
     curves = study.curves
-    start = crossing(curves.sigmas, curves.coverage, at.coverage_high, rising=True)
-    end = crossing(curves.sigmas, curves.max_weight, at.weight_high, rising=False)
-    reach, by_paper = zone.certain.end, _weight_high_below(study, at.weight_high)
-    rows: tuple[
-        tuple[str, Literal["larger", "smaller"], float | None, float, Crossing, str], ...
-    ] = (
-        (
-            "starts at the earliest",
-            "larger",
-            None,
-            zone.possible.start,
-            start,
-            "no sampling: by Theorem 4.8",
-        ),
-        (
-            "starts at the latest",
-            "smaller",
-            None,
-            zone.certain.start,
-            start,
-            "no sampling: by Theorem 4.8",
-        ),
-        ("ends at the earliest", "larger", by_paper, reach, end, _times(by_paper, reach)),
-        (
-            "ends at the latest",
-            "smaller",
-            None,
-            zone.possible.end,
-            end,
-            "no sampling: by Fano’s inequality",
-        ),
-    )
-    for name, better, paper, ours, seen, gain in rows:
-        yield Sharper(
-            claim="regimes",
-            quantity=f"σ at which the danger zone {name}",
-            better=better,
-            paper=paper,
-            ours=ours,
-            **_crossed(seen, "measured"),
-            gain=gain,
-        )
-
-
-def _weight_high_below(study: Study, level: float) -> float | None:
+    start = _crossed(study, curves.coverage, at.coverage_high, "measured", rising=True)
+    end = _crossed(study, curves.max_weight, at.weight_high, "measured", rising=False)
     # Theorem 4.2 gives W >= share w (1 - delta), of the images whose sigma_minus is not below.
-    certified = np.sort(posterior.sigma_minus(study.nearest, study.n, study.w, study.delta))[::-1]
-    reached = study.w * (1 - study.delta) * np.arange(1, study.n + 1) / study.n >= level
-    sigma = float(certified[np.argmax(reached)]) if reached.any() else 0.0
-    return sigma or None
+    shares = np.arange(1, study.n + 1) / study.n
+    enough = shares * study.w * (1 - study.delta) >= at.weight_high
+    paper = float(np.sort(_certified(study))[::-1][np.argmax(enough)]) if enough.any() else 0.0
+    name, gain = "σ at which the danger zone", "no sampling"
+    near, far = zone.possible.start, zone.certain.start
+    yield _row("regimes", f"{name} starts, by Theorem 4.8", "larger", None, near, start, gain)
+    yield _row("regimes", f"{name} starts, by Theorem 4.8", "smaller", None, far, start, gain)
+    decoded, fano = zone.certain.end, zone.possible.end
+    yield _row("regimes", f"{name} ends, by decoding errors", "larger", paper, decoded, end)
+    yield _row("regimes", f"{name} ends, by Fano’s inequality", "smaller", None, fano, end, gain)
+
+
+def _row(
+    claim: str,
+    quantity: str,
+    better: Side,
+    paper: float | None,
+    ours: float,
+    truth: Truth | None,
+    gain: str = "",
+) -> Sharper:
+    gain = gain or _times(paper or 0.0, ours)
+    return Sharper(claim, quantity, better, paper, ours, truth, gain)
+
+
+def _certified(study: Study) -> Array:
+    return posterior.sigma_minus(study.nearest, study.n, study.w, study.delta)
 
 
 def _isolated(study: Study) -> list[int]:
@@ -354,27 +262,24 @@ def _to_others(study: Study, chosen: list[int]) -> Array:
     return np.array([np.delete(row, i) for i, row in zip(chosen, rows, strict=True)])
 
 
-class _Found(TypedDict):
-    found: float | None
-    low: float | None
-    high: float | None
-    basis: str
+def _exactly(value: float) -> Truth:
+    return Truth(value, value, value, "exact")
 
 
-def _measured(curve: Estimate, k: int) -> _Found:
-    mean, low, high = (float(end[k]) for end in (curve.mean, curve.low, curve.high))
-    return {"found": mean, "low": low, "high": high, "basis": "measured"}
+def _measured(curve: Estimate, k: int) -> Truth:
+    return Truth(float(curve.mean[k]), float(curve.low[k]), float(curve.high[k]), "measured")
 
 
-def _crossed(seen: Crossing, basis: str) -> _Found:
-    if not np.isfinite(seen.sigma):
-        return {"found": None, "low": None, "high": None, "basis": ""}
-    return {"found": seen.sigma, "low": seen.low, "high": seen.high, "basis": basis}
+def _crossed(
+    study: Study, curve: Estimate, level: float, basis: str, *, rising: bool
+) -> Truth | None:
+    seen = crossing(study.curves.sigmas, curve, level, rising=rising)
+    return Truth(seen.sigma, seen.low, seen.high, basis) if np.isfinite(seen.sigma) else None
 
 
-def _times(paper: float | None, ours: float) -> str:
-    if not paper:
-        return "the paper certifies nothing here" if ours else "none here"
+def _times(paper: float, ours: float) -> str:
+    if paper == 0 or ours == 0:
+        return "none here" if ours == paper else "the paper certifies nothing here"
     ratio = ours / paper
     if abs(ratio - 1) < 5e-4:
         return "none here"

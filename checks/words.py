@@ -121,12 +121,11 @@ def predicted(result: Result) -> str:
 
 
 def found(row: Sharper) -> str:
-    """What was measured, with its interval, or is known exactly; a dash where nothing is."""
-    if row.found is None:
+    """The true value of a quantity with its interval, a dash where it is not known."""
+    if row.truth is None:
         return "–"
-    if row.low is None or row.high is None:
-        return f"{number(row.found)} ({row.basis})"
-    return f"{_end(Crossing(row.found, row.low, row.high))} ({row.basis})"
+    value, low, high, _ = row.truth
+    return number(value) if low == value == high else _end(Crossing(value, low, high))
 
 
 def command(result: Result) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from scipy.special import entr, logsumexp, ndtri
 
 from theory.coverage import lower_bound, mean_overlap, overlap_probability, upper_bound
 from theory.domain import require, require_distance, require_positive
-from theory.posterior import decoding_error
+from theory.posterior import below_probability, decoding_error
 from theory.shells import radii, shell_probability
 
 Array = NDArray[np.float64]
@@ -68,6 +68,25 @@ def _least_error(entropy: float, n: int) -> float:
     if surplus(most) <= 0:
         return most
     return float(brentq(surplus, 0.0, most, xtol=1e-15)) if entropy > 0 else 0.0
+
+
+def copying_lower(distances: ArrayLike, sigma: ArrayLike) -> Array:
+    """Lower bound on how often the empirical optimal denoiser copies a noised training point.
+
+    ``distances`` (N, N - 1), ``sigma`` (K,); returns (K,). The output m lies within ``(1 - w_i)
+    d_max`` of x_i, so at ``w_i > w = 1 - d_min / (4 d_max)`` it is nearer than ``d_min / 4`` to x_i
+    and farther than ``3 d_min / 4`` from all others: a copy by ``d_(1) < d_(2) / 3``. Hence it is at
+    least ``mean_i (1 - P(w_i < w))``, by :func:`theory.posterior.below_probability`; a duplicate adds 0.
+    Falls with sigma. Source: ours, for Section 3's per-noise-level memorization.
+    """
+    distances = np.asarray(distances, np.float64)
+    require_distance("distances", distances)
+    levels = np.atleast_1d(np.asarray(sigma, np.float64))
+    require_positive("sigma", levels)
+    single = distances[distances.min(1) > 0]
+    w = 1 - single.min(1) / (4 * single.max(1))
+    copies = [(1 - below_probability(single, level, w)).sum() for level in levels.tolist()]
+    return np.array(copies) / len(distances)
 
 
 def concentrated_below(
@@ -150,7 +169,7 @@ def danger_zone(
         require(0 < level < 1, name, level, "must lie strictly between 0 and 1")
     train, test = np.asarray(train_distances, np.float64), np.asarray(test_distances, np.float64)
     nearest, n = test.min(1), test.shape[1]
-    typical = float(np.median(train)) + float(np.median(nearest))
+    typical = float(np.median(train)) + float(np.median(nearest)) or 1.0  # all points equal
     edges = [
         _crossing(lambda s: lower_bound(nearest, s, d, c) - coverage_high, typical),
         _crossing(lambda s: weight_high - weight_lower(train, s), typical),

@@ -15,6 +15,14 @@ from checks.mutants import replaced
 from theory.claims import CLAIMS
 
 SEED = 20260315
+WITHOUT_TORCH = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+sys.meta_path.insert(0, Absent())
+"""
 QUICK = ("--samples", "200", "--c", "0.9", "--claims", "4.2.2,4.9,4.10", "--device", "cpu")
 
 
@@ -211,10 +219,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 
 def test_without_torch_verify_says_what_to_install() -> None:
     run = python(
-        "import sys\n"
-        "sys.modules['torch'] = None\n"
-        "from checks.cli import main\n"
-        "raise SystemExit(main(['verify']))\n"
+        WITHOUT_TORCH + "from checks.cli import main\nraise SystemExit(main(['verify']))\n"
     )
     assert run.returncode == 2
     assert run.stdout == ""
@@ -225,9 +230,7 @@ def test_without_torch_verify_says_what_to_install() -> None:
 
 def test_theory_needs_no_torch() -> None:
     run = python(
-        "import sys\n"
-        "sys.modules['torch'] = None\n"
-        "from checks.cli import main\n"
+        WITHOUT_TORCH + "from checks.cli import main\n"
         "raise SystemExit(main(['theory', '4.2.2', '--at', 'N=2', 'd_min=3', 'w=0.9', "
         "'delta=0.2']))\n"
     )

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from checks import report
+from checks.bound_figures import certified_levels, weight_between_bounds, weight_thresholds
 from checks.decay_figures import sensitivity_decay
-from checks.figures import certified_levels, weight_and_coverage, weight_thresholds
+from checks.figures import weight_and_coverage
 from checks.page import mathml
 from checks.records import Record
 from checks.verify import Result
-from checks.words import number, sentence
+from checks.words import found, number, room, sentence, zone_cells
 from empirical.regimes import Thresholds, read_regimes
 from theory.claims import CLAIMS
 
@@ -72,8 +73,49 @@ def test_page_shows_every_claim_before_the_rest_and_every_comparison(
     assert page.count('<table class="records">') == len(result.claims)
     assert text.count("coverage C_sigma") == len(result.records)
     for r in result.records:
-        assert number(r.slack) in text
+        assert room(r)[1] in text
     assert page.count('<div class="statement">') == len(result.claims)
+
+
+def test_page_says_how_far_an_equality_is_off_and_what_slack_an_inequality_has(
+    result: Result, page: str
+) -> None:
+    (equality,) = [r for r in result.records if r.relation == "=="]
+    (inequality,) = [r for r in result.records if r.claim == "4.11"]
+    off, slack = number(abs(equality.estimate - equality.bound)), number(inequality.slack)
+    assert f"<dt>off by</dt><dd>{off}</dd>" in page
+    assert f"<td>off by {off}</td>" in page
+    assert f"<dt>slack</dt><dd>{slack}</dd>" in page
+    assert f"<td>{slack}</td>" in page
+    assert number(equality.slack) not in page
+
+
+def test_page_names_what_is_not_compared_on_one_line(result: Result, page: str) -> None:
+    (line,) = [line for line in page.splitlines() if 'class="unchecked"' in line]
+    left_out = [claim for claim in CLAIMS if claim not in result.claims]
+    assert line.count(",") == len(left_out) - 1
+    assert "Eq. 1, " in line
+    assert not [claim.title for claim in left_out if claim.title in line]
+
+
+def test_page_shows_the_sharper_forms_after_the_regimes(result: Result, page: str) -> None:
+    section = page.split('<section id="sharper">')[1].split("</section>")[0]
+    assert page.index('<section id="regimes">') < page.index(section)
+    text = Page(section).text.replace("\u00a0", " ")
+    for row in result.sharper:
+        for word in (row.quantity, number(row.ours), found(row), row.gain):
+            assert word in text, row
+        assert row.paper is None or number(row.paper) in text
+    assert section.count('<th role="rowheader"') == len(result.sharper)
+    assert '<figure id="figure-weight-bounds">' in section
+
+
+def test_page_shows_the_predicted_zone_in_chart_and_table(result: Result, page: str) -> None:
+    section = page.split('<section id="regimes">')[1].split("</section>")[0]
+    for zone in result.predicted:
+        assert all(f"<td>{cell}</td>" in section for cell in zone_cells(zone))
+    for picture in pictures(page, "regimes"):
+        assert "predicted" in words_in(picture)
 
 
 @pytest.fixture
@@ -171,6 +213,7 @@ def words_in(picture: ElementTree.Element) -> set[str | None]:
         ("curves", {"probability", "0.2", "1.0", "0.01", "15"}),
         ("coverage", {"coverage", "0.2", "1.0", "0.001", "10⁻⁶"}),
         ("self", {"mean posterior weight", "0.2", "1.0", "0.01"}),
+        ("weight-bounds", {"posterior weight W", "σ₋", "σ₊", "0.2", "1.0", "0.01"}),
         ("thresholds", {"σ₋", "σ₊", "0.2", "1.0", "0.01"}),
         ("large-noise", {"slope −2", "10", "10⁵"}),
         ("sensitivity", {"1", "4", "0.1", "0.01"}),
@@ -231,6 +274,13 @@ def test_figure_of_theorem_4_2_counts_and_leaves_out_copies(result: Result, page
         drawn = weight_thresholds(replace(result, study=replace(result.study, train=images)))
         assert f" {copies} of the 60 images have an exact copy" in drawn.caption
         assert ("σ₋" in words_in(ElementTree.fromstring(drawn.wide))) == (copies < 60)
+
+
+def test_figure_of_the_weight_bounds_leaves_out_a_level_that_no_image_has(result: Result) -> None:
+    copies = np.ones_like(result.study.train)
+    drawn = weight_between_bounds(replace(result, study=replace(result.study, train=copies)))
+    assert "σ₋" not in words_in(ElementTree.fromstring(drawn.wide))
+    assert "σ₊" in words_in(ElementTree.fromstring(drawn.wide))
 
 
 def test_certified_levels_of_theorem_4_2_leave_out_copies(result: Result) -> None:

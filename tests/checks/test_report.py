@@ -15,7 +15,19 @@ from checks import report
 from checks.options import parser
 from checks.records import Record
 from checks.verify import Result
-from checks.words import command, number, regime_cells, sentence, tightest
+from checks.words import (
+    command,
+    number,
+    predicted,
+    regime_cells,
+    room,
+    sentence,
+    tightest,
+    zone_cells,
+    zone_steps,
+)
+from theory.regimes import Zone
+from theory.schedules import ddpm_sigmas, edm_sigmas
 
 Make = Callable[..., Record]
 
@@ -132,6 +144,18 @@ def test_json_tells_another_split_apart(result: Result) -> None:
     assert before["test"] == after["test"]
 
 
+def test_json_holds_the_predicted_zone_and_the_sharper_forms(result: Result, folder: Path) -> None:
+    written = strict_json((folder / "report.json").read_text(encoding="utf-8"))
+    for name, zone in result.predicted._asdict().items():
+        found = written["regimes"]["predicted"][name]
+        assert (found["start"], found["end"], found["empty"]) == (*zone, zone.empty)
+        assert (tuple(found["edm_steps"]), tuple(found["ddpm_timesteps"])) == zone_steps(zone)
+    assert len(written["sharper"]) == len(result.sharper) > 10
+    for found, row in zip(written["sharper"], result.sharper, strict=True):
+        assert (found["claim"], found["paper"], found["ours"]) == (row.claim, row.paper, row.ours)
+        assert (found["truth"] or {}).get("value") == (row.truth.value if row.truth else None)
+
+
 # Words
 
 
@@ -179,6 +203,25 @@ def test_tightest_is_the_least_slack_of_those_that_decide(record: Make) -> None:
     assert tightest([]) is None
 
 
+def test_room_is_a_slack_or_a_distance(record: Make) -> None:
+    assert room(record(bound=0.5, estimate=0.25)) == ("slack", "0.25")
+    assert room(record(bound=0.5, estimate=0.75)) == ("slack", "−0.25")
+    assert room(record(relation="==", bound=0.5, estimate=0.25)) == ("off by", "0.25")
+    assert room(record(relation="==", bound=0.5, estimate=0.5)) == ("off by", "0")
+
+
+def test_zone_in_words() -> None:
+    levels = edm_sigmas(18)
+    inside = Zone(float(levels[9]), float(levels[7]))
+    assert zone_cells(inside)[2] == "8–9"  # the upper end is no part of it
+    assert zone_steps(inside)[0] == (8, 9)
+    first, last = zone_steps(inside)[1]
+    assert ddpm_sigmas()[first - 1] < inside.start <= ddpm_sigmas()[first]
+    assert ddpm_sigmas()[last] < inside.end <= ddpm_sigmas()[last + 1]
+    assert zone_cells(Zone(2.0, 1.0)) == ("empty", "empty", "none", "none")
+    assert zone_cells(Zone(1e5, 1e6))[2:] == ("none", "none")
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -220,5 +263,8 @@ def test_markdown_states_verdict_claims_regimes_seed_and_versions(
     for regime in result.regimes:
         assert all(cell in rows[f"| {regime.name}"] for cell in regime_cells(regime))
     assert any("Seed 7" in line for line in lines)
+    assert predicted(result) in lines
+    for zone in result.predicted:
+        assert zone.empty or f"{number(zone.start)} to {number(zone.end)}" in predicted(result)
     assert lines[-1] == "Versions: python 3.11.7, wildmiddle 0.1.0."
     assert len(lines) < 60

@@ -53,13 +53,14 @@ def test_fields_survive_any_neighbour(reference_weights) -> None:
     rng = np.random.default_rng(SEED)
     points = rng.uniform(-1, 1, (4, 5))
     points[1] = points[0] + 1e-9 / np.sqrt(5)
-    apart, t = points - points[0], 1 / (1 + 4e-10)
+    apart, t = points - points[0], 1 - 4e-10
+    sigma = (1 - t) / t
     found = fields(points, 0, t, queries=20, seed=SEED)
     for q, z in enumerate(noise(20)):
-        w = reference_weights(4e-10 * z, apart, 4e-10)
-        assert found.self_weight[q] == pytest.approx(w[0], abs=1e-6)
-        assert found.denoiser_error[q] == pytest.approx(math.hypot(*(w @ apart)), rel=1e-5)
-    assert found.self_weight.min() < 0.5 < found.self_weight.max() < 1
+        w = reference_weights(sigma * z, apart, sigma)
+        assert found.self_weight[q] == pytest.approx(w[0], abs=1e-9)
+        assert found.denoiser_error[q] == pytest.approx(math.hypot(*(w @ apart)), rel=1e-9)
+    assert 0 < found.self_weight.min() < 0.9999
 
 
 def test_queries_do_not_depend_on_how_many_there_are(cloud) -> None:

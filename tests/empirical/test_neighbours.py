@@ -28,7 +28,7 @@ def sets() -> tuple[np.ndarray, np.ndarray]:
 def test_distances_and_rate_are_those_of_an_exhaustive_search(threshold) -> None:
     samples, train = sets()
     found = empirical.memorization(samples, train, threshold, alpha=0.01)
-    search = NearestNeighbors(n_neighbors=2, algorithm="brute").fit(train.reshape(80, 12))
+    search = NearestNeighbors(n_neighbors=2, algorithm="kd_tree").fit(train.reshape(80, 12))
     distances, indices = search.kneighbors(samples.reshape(1300, 12))
     np.testing.assert_allclose(found.ratio, distances[:, 0] / distances[:, 1], rtol=1e-9)
     np.testing.assert_array_equal(found.nearest, indices[:, 0])
@@ -44,7 +44,7 @@ def test_extreme_distances_are_those_of_an_exhaustive_search() -> None:
     samples, train = sets()
     points = np.concatenate([samples, train[:2], train[:2]])  # more than one block, two copies
     rows = points.reshape(len(points), 12)
-    search = NearestNeighbors(algorithm="brute").fit(rows)
+    search = NearestNeighbors(algorithm="kd_tree").fit(rows)
     distances, _ = search.kneighbors(n_neighbors=len(points) - 1)  # of every point, itself left out
     ends = extreme_distances(points)
     np.testing.assert_array_equal(ends[-4:, 0], 0)

