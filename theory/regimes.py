@@ -75,9 +75,9 @@ def copying_lower(distances: ArrayLike, sigma: ArrayLike) -> Array:
 
     ``distances`` (N, N - 1), ``sigma`` (K,); returns (K,). The output m lies within ``(1 - w_i)
     d_max`` of x_i, so at ``w_i > w = 1 - d_min / (4 d_max)`` it is nearer than ``d_min / 4`` to x_i
-    and farther than ``3 d_min / 4`` from all others: a copy by ``d_(1) < d_(2) / 3``. Hence it is at
-    least ``mean_i (1 - P(w_i < w))``, by :func:`theory.posterior.below_probability`; a duplicate adds 0.
-    Falls with sigma. Source: ours, for Section 3's per-noise-level memorization.
+    and farther than ``3 d_min / 4`` from all others: a copy by ``d_(1) < d_(2) / 3``. Hence it is
+    at least ``mean_i (1 - P(w_i < w))``, by :func:`theory.posterior.below_probability`; a duplicate
+    adds 0. Falls with sigma. Source: ours, for Section 3's per-noise-level memorization.
     """
     distances = np.asarray(distances, np.float64)
     require_distance("distances", distances)

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from checks import report
-from checks.bound_figures import certified_levels, weight_between_bounds, weight_thresholds
-from checks.decay_figures import sensitivity_decay
-from checks.figures import weight_and_coverage
-from checks.page import mathml
 from checks.records import Record
+from checks.report.bound_figures import certified_levels, weight_between_bounds, weight_thresholds
+from checks.report.decay_figures import sensitivity_decay
+from checks.report.figures import weight_and_coverage
+from checks.report.page import mathml
+from checks.report.words import found, number, room, sentence, zone_cells
 from checks.verify import Result
-from checks.words import found, number, room, sentence, zone_cells
 from empirical.regimes import Thresholds, read_regimes
 from theory.claims import CLAIMS
 
@@ -121,7 +121,7 @@ def test_page_shows_the_predicted_zone_in_chart_and_table(result: Result, page: 
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves the figures out of the page: they are slow and do not matter to the words."""
-    monkeypatch.setattr("checks.page.figures", lambda _: ())
+    monkeypatch.setattr("checks.report.page.figures", lambda _: ())
 
 
 @pytest.mark.usefixtures("no_figures")

@@ -14,8 +14,7 @@ import pytest
 from checks import report
 from checks.options import parser
 from checks.records import Record
-from checks.verify import Result
-from checks.words import (
+from checks.report.words import (
     command,
     number,
     predicted,
@@ -26,6 +25,7 @@ from checks.words import (
     zone_cells,
     zone_steps,
 )
+from checks.verify import Result
 from theory.regimes import Zone
 from theory.schedules import ddpm_sigmas, edm_sigmas
 
@@ -53,7 +53,7 @@ def test_writes_the_three_files_and_nothing_else(folder: Path) -> None:
 def test_same_run_gives_the_same_bytes_but_for_seconds(
     result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("checks.page.figures", lambda _: ())  # see test_page.py
+    monkeypatch.setattr("checks.report.page.figures", lambda _: ())  # see test_page.py
     slower = tuple(replace(r, seconds=r.seconds + 1) for r in result.records)
     report.write(result, tmp_path / "once")
     report.write(replace(result, records=slower, seconds=99.0), tmp_path / "again")
@@ -93,7 +93,7 @@ def closed(schema: dict) -> dict:
 
 
 def test_json_is_strict_and_fits_its_schema(result: Result, folder: Path) -> None:
-    text = (files("checks") / "templates" / "report.schema.json").read_text(encoding="utf-8")
+    text = (files("checks.report") / "templates" / "report.schema.json").read_text(encoding="utf-8")
     schema = closed(json.loads(text))
     jsonschema.Draft202012Validator.check_schema(schema)
     written = strict_json((folder / "report.json").read_text(encoding="utf-8"))

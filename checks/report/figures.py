@@ -5,10 +5,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from checks.axes import band_note, curve, curve_alpha, edm_axis, sigma_ends, unit
-from checks.bound_figures import weight_thresholds
-from checks.decay_figures import large_noise_order, sensitivity_decay
-from checks.svg import (
+from checks.report.axes import band_note, curve, curve_alpha, edm_axis, sigma_ends, unit
+from checks.report.bound_figures import weight_thresholds
+from checks.report.decay_figures import large_noise_order, sensitivity_decay
+from checks.report.svg import (
     COVERAGE,
     DANGER,
     INK,

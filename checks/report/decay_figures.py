@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from checks.large_noise import spanned
 from checks.locality import RELATIVE_SIGMAS, image_rows, sensitivity
-from checks.study import Study
-from checks.svg import (
+from checks.report.svg import (
     COVERAGE,
     INK,
     MUTED,
@@ -20,6 +19,7 @@ from checks.svg import (
     panels,
     plain_log,
 )
+from checks.study import Study
 from empirical.large_noise import deviation
 from empirical.noise import generator
 from theory import large_noise, locality

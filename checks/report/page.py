@@ -7,11 +7,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from latex2mathml.converter import convert
 from markupsafe import Markup
 
-from checks.bound_figures import weight_between_bounds
-from checks.figures import figures, regime_chart
 from checks.records import Record, Verdict
-from checks.verify import Result
-from checks.words import (
+from checks.report.bound_figures import weight_between_bounds
+from checks.report.figures import figures, regime_chart
+from checks.report.words import (
     command,
     found,
     interval,
@@ -22,6 +21,7 @@ from checks.words import (
     tightest,
     zone_cells,
 )
+from checks.verify import Result
 from theory.claims import CLAIMS, Claim
 
 
@@ -59,7 +59,7 @@ class Row:
 def to_html(result: Result) -> str:
     """The page as text; the same run gives the same bytes."""
     environment = Environment(
-        loader=PackageLoader("checks", "templates"),
+        loader=PackageLoader("checks.report", "templates"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -4,10 +4,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from checks.axes import band_note, curve, sigma_ends, unit
 from checks.posterior import low_weight
+from checks.report.axes import band_note, curve, sigma_ends, unit
+from checks.report.svg import INK, MUTED, SELF, WEIGHT, Drawing, Key, drawing, over_sigma, panels
 from checks.study import Study
-from checks.svg import INK, MUTED, SELF, WEIGHT, Drawing, Key, drawing, over_sigma, panels
 from checks.verify import Result
 from empirical.neighbours import distances_to_others
 from theory.posterior import sigma_minus, sigma_plus

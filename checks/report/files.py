@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from checks.page import to_html
 from checks.records import Record
-from checks.verify import Result
-from checks.words import (
+from checks.report.page import to_html
+from checks.report.words import (
     command,
     predicted,
     regime_cells,
@@ -26,7 +25,8 @@ from checks.words import (
     tightest,
     zone_steps,
 )
-from checks.words import number as shown
+from checks.report.words import number as shown
+from checks.verify import Result
 from empirical.intervals import Estimate
 from empirical.regimes import Regime
 from theory.regimes import Zone
