@@ -31,6 +31,7 @@ CLASSES = (
 _PIXELS = 3 * 32 * 32
 _RECORD = 1 + _PIXELS
 _BATCH = 10_000 * _RECORD
+_RENAME = "rename the file or folder if the change is yours"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +106,7 @@ def verify_md5(content: bytes | Path, expected: str, label: str, again: str) -> 
         found = _md5(content).hexdigest()
     if found != expected:
         raise DataError(
-            f"{label}: MD5 {found}, officially {expected}, so cut or changed; {again}, or give it "
-            "another name if the change is yours"
+            f"{label}: MD5 {found}, officially {expected}, so cut or changed; {again}, or {_RENAME}"
         )
 
 
@@ -139,7 +139,7 @@ def _read_batch(path: Path, version: Version) -> Part:
         if version.batch_size not in (None, len(content)):
             raise DataError(
                 f"{path}: {len(content)} bytes, officially {version.batch_size}, so cut or "
-                f"changed; {version.again}, or rename the folder if the change is yours"
+                f"changed; {version.again}, or {_RENAME}"
             )
         if path.name in version.batch_md5:
             verify_md5(content, version.batch_md5[path.name], str(path), version.again)

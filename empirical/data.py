@@ -3,15 +3,12 @@
 Every sigma is in units of the pixels: halving the range halves every sigma of the geometry. So
 the range, the centring and the measured standard deviation travel with the images.
 
-The split has a seed of its own, 0 unless told, apart from the seeds of Monte-Carlo runs. It is
-the order of the raw outputs of `numpy.random.Philox`, a stream that NumPy keeps fixed across
-versions. Train images are taken from the front of that order and test images from its back, so a
-smaller `train_size` gives a subset of a larger one and leaves the test images alone.
+What a source holds is read by the module of its kind, then chosen from (`empirical.source`),
+reduced (`empirical.resizing`) and split (`empirical.split`), in this order.
 """
 
 import hashlib
 import math
-import operator
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,21 +20,22 @@ from numpy.typing import NDArray
 from empirical.cifar import is_cifar, read_cifar
 from empirical.image_files import SUFFIXES, FolderOptions, read_folder
 from empirical.numpy_files import read_numpy
-from empirical.resizing import resize_array
+from empirical.resizing import reduce_images
 from empirical.source import (
     DataError,
     Part,
     Pixels,
     Source,
     check_pixels,
+    check_shape,
     find_classes,
     positions,
     reading,
 )
+from empirical.split import checked_integer, split, subset
 
 __all__ = ["DataError", "DataSet", "load"]
 
-_MOST = 1_000  # images of each part, unless told: the size of the paper's own geometry studies
 _SOURCES = (
     "'digits', a folder of images, an .npy or .npz file, cifar-10-binary.tar.gz or "
     "cifar-10-python.tar.gz"
@@ -122,9 +120,9 @@ def load(
     Raises `DataError`, a ValueError of one line, for every source or value that cannot be used.
     """
     value_range = _checked_range(value_range)
-    seed = _checked_integer("seed", seed, 0)
-    limit = None if limit is None else _checked_integer("limit", limit, 1)
-    size = None if size is None else _checked_integer("size", size, 1)
+    seed = checked_integer("seed", seed, 0)
+    limit = None if limit is None else checked_integer("limit", limit, 1)
+    size = None if size is None else checked_integer("size", size, 1)
     top = 255.0
     # The string only: a folder of that name is within reach as ./digits.
     if source == "digits":
@@ -140,16 +138,19 @@ def load(
         )
         whole = _read(source, options, labels=classes is not None)
         name = Path(source).resolve().name
+    parts = _parts(whole)
+    for part in parts:
+        check_shape(part.images, str(source))
     chosen = find_classes(whole, classes, str(source))
-    kept = [positions(part, whole.class_names, chosen, limit) for part in _parts(whole)]
-    pools = [part.images[at] for part, at in zip(_parts(whole), kept, strict=True)]
+    kept = [positions(part, whole.class_names, chosen, limit) for part in parts]
+    pools = [_taken(part.images, at) for part, at in zip(parts, kept, strict=True)]
     pools = _prepared(pools, str(source), value_range, grayscale, size)
     train, test = pools[0], pools[-1]
     if len(pools) == 1:
-        train_indices, test_indices = _split(len(train), train_size, test_size, seed)
+        train_indices, test_indices = split(len(train), train_size, test_size, seed)
     else:
-        train_indices = _subset("train_size", train_size, len(train), 2, [seed, 0])
-        test_indices = _subset("test_size", test_size, len(test), 1, [seed, 1])
+        train_indices = subset("train_size", train_size, len(train), 2, [seed, 0])
+        test_indices = subset("test_size", test_size, len(test), 1, [seed, 1])
     train = _scaled(train[train_indices], top, value_range)
     test = _scaled(test[test_indices], top, value_range)
     duplicates = _duplicates(train)
@@ -207,6 +208,10 @@ def _parts(source: Source) -> list[Part]:
     return [source.train] if source.test is None else [source.train, source.test]
 
 
+def _taken(images: Pixels, at: NDArray[np.int64]) -> Pixels:
+    return images if len(at) == len(images) else images[at]  # no copy where all are kept
+
+
 def _prepared(
     pools: list[Pixels],
     source: str,
@@ -216,12 +221,12 @@ def _prepared(
 ) -> list[Pixels]:
     if len(pools) == 1:
         check_pixels(pools[0], source, 3, "2 to train on and 1 to test on", value_range)
-        return [resize_array(pools[0], source, grayscale=grayscale, size=size)]
+        return [reduce_images(pools[0], source, grayscale=grayscale, size=size)]
     labels = (f"{source}, train", f"{source}, test")
     check_pixels(pools[0], labels[0], 2, "to train on", value_range)
     check_pixels(pools[1], labels[1], 1, "to test on", value_range)
     train, test = (
-        resize_array(pool, label, grayscale=grayscale, size=size)
+        reduce_images(pool, label, grayscale=grayscale, size=size)
         for pool, label in zip(pools, labels, strict=True)
     )
     if train.shape[1:] != test.shape[1:] or train.dtype != test.dtype:
@@ -240,46 +245,6 @@ def _checked_range(value_range: tuple[float, float]) -> tuple[float, float]:
     if not (lo < hi and math.isfinite(hi - lo)):
         raise DataError(f"range {value_range!r}: give two finite numbers, the lower one first")
     return lo, hi
-
-
-def _checked_integer(name: str, value: int, least: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if isinstance(value, bool) or number < least:
-        raise DataError(f"{name} {value!r}: give an integer of at least {least}")
-    return number
-
-
-def _order(count: int, seed: int | Sequence[int]) -> NDArray[np.int64]:
-    return np.argsort(np.random.Philox(seed).random_raw(count), kind="stable").astype(np.int64)
-
-
-def _split(
-    count: int, train_size: int | None, test_size: int | None, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    held_out = 1 if test_size is None else _size("test_size", test_size, 1, count - 2)
-    n_train = min(_MOST, max(2, count * 3 // 5), count - held_out)
-    if train_size is not None:
-        n_train = _size("train_size", train_size, 2, count - held_out)
-    n_test = min(_MOST, count - n_train) if test_size is None else held_out
-    order = _order(count, seed)
-    return order[:n_train], order[::-1][:n_test].copy()
-
-
-def _subset(
-    name: str, size: int | None, count: int, least: int, seed: Sequence[int]
-) -> NDArray[np.int64]:
-    size = min(_MOST, count) if size is None else _size(name, size, least, count)
-    return _order(count, seed)[:size]
-
-
-def _size(name: str, size: int, least: int, available: int) -> int:
-    size = _checked_integer(name, size, least)
-    if size > available:
-        raise DataError(f"{name} {size}: the source has {available} for it; ask for at most that")
-    return size
 
 
 def _scaled(images: Pixels, top: float, value_range: tuple[float, float]) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from empirical.resizing import resize_image
+from empirical.resizing import reduce_images
 from empirical.source import DataError, Part, Pixels, Source, reading
 
 # No gif: a palette of 256 colours, often animated, is rarely what a study means by an image.
@@ -102,8 +102,8 @@ def _read_images(paths: Sequence[Path], options: FolderOptions) -> Pixels:
             images[i] = image
         return len(task)
 
-    # Threads: Pillow decodes and resizes outside Python's lock. The results come in order, so the
-    # first broken file in the order of names is the one that is reported.
+    # Threads: Pillow decodes and NumPy sums outside Python's lock. The results come in order, so
+    # the first broken file in the order of names is the one that is reported.
     with ThreadPoolExecutor() as pool, _bar(len(paths), options) as advance:
         advance(1)
         for done in pool.map(read, range(1, len(paths), _TASK)):
@@ -135,9 +135,8 @@ def _read_image(path: Path, options: FolderOptions) -> NDArray[np.uint8]:
         frames = getattr(image, "n_frames", 1)
         if frames != 1:
             raise DataError(f"{path}: {frames} frames; save each image as a file of its own")
-        return np.asarray(
-            resize_image(image, str(path), grayscale=options.grayscale, size=options.size)
-        )
+        pixels = np.asarray(image)
+    return reduce_images(pixels[None], str(path), grayscale=options.grayscale, size=options.size)[0]
 
 
 def _size(image: Pixels) -> str:
@@ -146,7 +145,7 @@ def _size(image: Pixels) -> str:
 
 
 def _key(paths: Sequence[Path], options: FolderOptions) -> str:
-    import PIL  # its decoders and its rounding are part of the result
+    import PIL  # its decoders are part of the result
 
     digest = hashlib.sha256(
         f"1 Pillow {PIL.__version__} {options.grayscale} {options.size}\0".encode()

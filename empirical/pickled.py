@@ -72,6 +72,8 @@ class _RefusedError(Exception):
 def _run(data: bytes) -> Any:
     stack: list[Any] = []
     memo: dict[int, Any] = {}
+    argument: Any
+    position: Any  # never None for bytes
     for opcode, argument, position in pickletools.genops(data):
         name = opcode.name
         if name == "PROTO":

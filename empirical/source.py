@@ -121,15 +121,19 @@ def _check_labels(part: Part, label: str) -> None:
         )
 
 
-def check_pixels(
-    images: Pixels, label: str, least: int, use: str, value_range: tuple[float, float]
-) -> None:
-    """Refuse an array that is not at least `least` images of integers 0..255 or floats in range."""
+def check_shape(images: Pixels, label: str) -> None:
+    """Refuse an array that holds no images: one of fewer than two dimensions, or of no pixels."""
     if images.ndim < 2 or math.prod(images.shape[1:]) == 0:
         raise DataError(
             f"{label}: an array of shape {images.shape}; give one of shape (N, ...), N the number "
             "of images"
         )
+
+
+def check_pixels(
+    images: Pixels, label: str, least: int, use: str, value_range: tuple[float, float]
+) -> None:
+    """Refuse an array that is not at least `least` images of integers 0..255 or floats in range."""
     if images.dtype.kind not in "iuf":
         raise DataError(
             f"{label}: values of type {images.dtype}; save the images as uint8 0..255, or as "
