@@ -5,8 +5,10 @@ share. (Pillow's BOX filter takes them wholly or not at all: from 4 columns to 3
 Integers are summed exactly and rounded once, at the end, so every machine gives the same bytes.
 """
 
+from functools import cache
+from typing import Any
+
 import numpy as np
-from numpy.typing import NDArray
 
 from empirical.source import DataError, Pixels
 
@@ -42,28 +44,34 @@ def reduce_images(images: Pixels, label: str, *, grayscale: bool, size: int | No
 
 
 def _reduced(images: Pixels, luma: bool, size: int | None) -> Pixels:
-    whole = images.dtype.kind in "iu"
-    sums: Pixels = images.astype(np.int64 if whole else np.float64)
-    scale = 1
+    side, scale = min(images.shape[1:3]), 1
+    if size is not None:
+        height, width = images.shape[1:3]
+        top, left = (height - side) // 2, (width - side) // 2
+        images = images[:, top : top + side, left : left + side]
+    sums: Pixels = images.astype(np.float64)  # whole numbers below 2^53 stay exact
     if luma:
         red, green, blue = (part * sums[..., channel] for channel, part in enumerate(_LUMA))
         sums, scale = red + green + blue, sum(_LUMA)
-    if size is not None:
-        height, width = images.shape[1:3]
-        side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        sums = sums[:, top : top + side, left : left + side]
+    if size is not None and size != side:
         sums = _area_sums(_area_sums(sums, size, 1), size, 2)
         scale *= side**2
     means = sums / scale
-    return (np.rint(means) if whole else means).astype(images.dtype)
+    return (np.rint(means) if images.dtype.kind in "iu" else means).astype(images.dtype)
 
 
-def _area_sums(values: NDArray[np.generic], size: int, axis: int) -> Pixels:
-    """Sums over `size` equal stretches of an axis, times `size`, which makes them whole numbers."""
-    values = np.moveaxis(values, axis, -1)
-    whole, rest = np.divmod(np.arange(size + 1) * values.shape[-1], size)
-    padded = np.concatenate([values, np.zeros_like(values[..., :1])], axis=-1)
-    below = np.cumsum(padded, axis=-1) - padded  # of the old pixels before each
-    ends = below[..., whole] * size + padded[..., whole] * rest
-    return np.moveaxis(np.diff(ends, axis=-1), -1, axis)
+def _area_sums(values: Pixels, size: int, axis: int) -> Pixels:
+    """Sums over `size` equal stretches of an axis, times `size`, which makes the weights whole."""
+    front = np.moveaxis(values, axis, 0)
+    sums = _overlaps(len(front), size) @ front.reshape(len(front), -1)
+    return np.moveaxis(sums.reshape(size, *front.shape[1:]), 0, axis)
+
+
+@cache
+def _overlaps(side: int, size: int) -> Any:
+    # In units in which an old pixel is `size` long and a new one `side`. Sparse: it is nearly
+    # empty, and its product, unlike a dense one, starts no threads inside those of a folder.
+    from scipy.sparse import csr_array
+
+    new, old = np.arange(size)[:, None] * side, np.arange(side) * size
+    return csr_array(np.clip(np.minimum(new + side, old + size) - np.maximum(new, old), 0.0, None))
