@@ -393,6 +393,7 @@ def test_other_pickles_are_refused(body: bytes, fragment: str) -> None:
         (b"U\x01|NNN", b"U\x01<NNN"),
         (b"U\x01|NNN", b"U\x01|NN\x88"),
         (b"R(K\x01K\x03", b"R(K\x01K\x04"),  # one row more than there are bytes
+        (b"R(K\x01K\x03", b"R(K\x01K\x02"),
         (b"R(K\x01K\x03", b"R(K\x02K\x03"),
         (b"R(K\x01K\x03", b"R(K\x01\x88"),
         (b"U\x02u1", b"U\x02i1"),

@@ -172,6 +172,17 @@ def test_changes_are_seen(faces: Path, tmp_path: Path, monkeypatch: pytest.Monke
     assert len(opened) == count + 99
 
 
+def test_a_new_order_of_names_is_seen(tmp_path: Path) -> None:
+    for i in range(5):  # of one size in bytes and one time
+        path = tmp_path / f"{i}.bmp"
+        Image.fromarray(pixels(4, 4, seed=i)).save(path)
+        os.utime(path, ns=(0, 0))
+    cache = tmp_path.with_name("cache")
+    before = load(tmp_path, cache=cache).sha256
+    (tmp_path / "0.bmp").rename(tmp_path / "z.bmp")
+    assert load(tmp_path, cache=cache).sha256 == load(tmp_path).sha256 != before
+
+
 @pytest.fixture(scope="module")
 def cached(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     root = tmp_path_factory.mktemp("cached")

@@ -4,7 +4,7 @@ import hashlib
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -30,6 +30,10 @@ class Behaviour:
     status: int | None = None
     stop_after: int | None = None
     """Bytes of an answer after which the connection is closed."""
+    endless: bool = False
+    """Whether the answer goes on for 64 MB, or until nobody listens."""
+    sent: int = 0
+    """Megabytes of the endless answer."""
     shift: int = 0
     """How far the range that is sent starts from the one asked for."""
     asked: list[str | None] = field(default_factory=list)
@@ -43,6 +47,14 @@ def serving(behaviour: Behaviour) -> Iterator[Remote]:
             behaviour.asked.append(wanted)
             if behaviour.status is not None:
                 self.send_error(behaviour.status)
+                return
+            if behaviour.endless:
+                self.send_response(200)
+                self.end_headers()
+                with suppress(ConnectionError):
+                    while behaviour.sent < 64:
+                        self.wfile.write(bytes(1 << 20))
+                        behaviour.sent += 1
                 return
             start = 0
             if wanted is not None and behaviour.ranges:
@@ -166,8 +178,10 @@ def test_a_wrong_checksum_keeps_nothing(tmp_path: Path, start: int) -> None:
 
 
 def test_more_bytes_than_published_are_not_waited_for(tmp_path: Path) -> None:
-    with serving(Behaviour(content=CONTENT * 20)) as remote:
+    server = Behaviour(endless=True)
+    with serving(server) as remote:
         refused(remote, tmp_path, "more than the official 300000 bytes", "deleted")
+    assert server.sent < 64
     assert names(tmp_path) == []
 
 
