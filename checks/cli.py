@@ -1,4 +1,4 @@
-"""The command line: ``wildmiddle verify``, ``zone``, ``theory`` and ``mutants``.
+"""The command line: ``wildmiddle verify``, ``zone``, ``theory``, ``mutants`` and ``data``.
 
 Heavy imports wait until a command needs them, so that ``--help`` answers at once. Exit codes: 0
 all claims hold or are inconclusive, 1 some claim is violated, 2 bad use, in one line.
@@ -6,6 +6,7 @@ all claims hold or are inconclusive, 1 some claim is violated, 2 bad use, in one
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -21,7 +22,13 @@ OK, VIOLATED, BAD_USE = 0, 1, 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     options = parser().parse_args(arguments)
-    commands = {"verify": _verify, "zone": _zone, "theory": _theory, "mutants": _mutants}
+    commands = {
+        "verify": _verify,
+        "zone": _zone,
+        "theory": _theory,
+        "mutants": _mutants,
+        "data": _data,
+    }
     try:
         return commands[options.command](options)
     except ModuleNotFoundError as error:
@@ -33,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         return _complain(str(error))
     except KeyboardInterrupt:
-        return _complain("interrupted; nothing was written")
+        kept = "what has arrived is kept" if options.command == "data" else "nothing was written"
+        return _complain(f"interrupted; {kept}")
 
 
 def _complain(message: str) -> int:
@@ -137,6 +145,14 @@ def _mutants(options: argparse.Namespace) -> int:
     return VIOLATED if fates["survived"] else OK
 
 
+def _data(options: argparse.Namespace) -> int:
+    from empirical import download
+
+    path = download.download(download.CIFAR10, options.output, progress=True)
+    print(f"{path}: complete and verified; give --data {shlex.quote(str(path))}")
+    return OK
+
+
 def _load(options: argparse.Namespace) -> "DataSet":
     from empirical.data import load
 
@@ -146,6 +162,12 @@ def _load(options: argparse.Namespace) -> "DataSet":
         test_size=options.test_size,
         value_range=options.range,
         centre=options.centre,
+        classes=options.classes,
+        limit=options.limit,
+        grayscale=options.grayscale,
+        size=options.size,
+        cache=options.cache,
+        progress=not getattr(options, "quiet", False),
     )
 
 

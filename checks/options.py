@@ -75,6 +75,18 @@ def parser() -> Parser:
     )
     _add_claims(mutants)
     _add_sampling(mutants)
+
+    fetch = _command(
+        commands,
+        "data",
+        "download a data set and verify it",
+        "Download CIFAR-10's binary archive from its own page, going on with what has arrived "
+        "before, and verify its size and MD5 sum. The one command that needs a network.",
+    )
+    fetch.add_argument("name", choices=("cifar10",), help="the data set")
+    fetch.add_argument(
+        "--output", type=Path, default=Path(), metavar="FOLDER", help="where to put the archive"
+    )
     return top
 
 
@@ -94,8 +106,34 @@ def _add_data(command: argparse.ArgumentParser) -> None:
         "--data",
         default="digits",
         metavar="digits|PATH",
-        help="scikit-learn's digits, a folder of images, an .npy or .npz array, or CIFAR-10's "
-        "binary archive",
+        help="scikit-learn's digits, a folder of images, an .npy or .npz array, or CIFAR-10, "
+        "binary or for Python: archive, folder or one batch file",
+    )
+    data.add_argument(
+        "--classes",
+        metavar="automobile,cat",
+        help="these classes alone, by name or number: of CIFAR-10, the digits, or an .npz file "
+        "with labels, or with train_labels and test_labels",
+    )
+    data.add_argument(
+        "--limit",
+        type=int,
+        metavar="N",
+        help="the first N images in the order of the source, after --classes; of each part where "
+        "it sets test images apart. --train-size draws at random from what --limit leaves",
+    )
+    data.add_argument("--grayscale", action="store_true", help="luma of RGB images (ITU-R BT.601)")
+    data.add_argument(
+        "--size",
+        type=int,
+        metavar="S",
+        help="crop the central square and average it down to S x S pixels",
+    )
+    data.add_argument(
+        "--cache",
+        type=Path,
+        metavar="FOLDER",
+        help="keep a folder of images, once read, here as one array; nothing is kept without it",
     )
     data.add_argument("--train-size", type=int, metavar="N", help="number of training images")
     data.add_argument("--test-size", type=int, metavar="M", help="number of held-out images")

@@ -77,7 +77,7 @@ def zone_page(data: "DataSet", zone: "PredictedZone") -> str:
     """Where the danger zone lies: in sigma, in EDM steps of 18 and in DDPM timesteps."""
     low, high = data.value_range
     lines = [
-        f"{data.name}: N = {len(data.train)} training and M = {len(data.test)} held-out images, "
+        f"{data.title}: N = {len(data.train)} training and M = {len(data.test)} held-out images, "
         f"d = {data.dimension}",
         f"sigma for pixels in [{low:g}, {high:g}]" + (", centred" if data.centred else ""),
         "",

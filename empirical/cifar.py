@@ -1,114 +1,262 @@
-"""Read CIFAR-10 (Krizhevsky 2009) in its binary version: archive, folder or one batch file.
+"""Read CIFAR-10 (Krizhevsky 2009), binary or for Python: archive, folder or one batch file.
 
-A record is one label byte and 3,072 pixel bytes, the 32x32 red, green and blue planes in turn.
-The archive is read in memory and by expected names only; no path in it reaches the disk. The
-version for Python is a set of pickles, which run code when opened, and is refused.
+A binary record is one label byte and 3,072 pixel bytes, the 32x32 red, green and blue planes in
+turn. A batch for Python is a pickled dict of the same rows and a list of labels; it is read by
+`empirical.pickled`, which runs nothing. Archives are read in memory and by expected names only;
+no path in them reaches the disk.
+
+What bears an official name must be the official file: the archives and the batches for Python have
+published MD5 sums, a binary batch 10,000 records. Smaller sets pass under any other name.
 """
 
 import gzip
+import hashlib
 import posixpath
 import tarfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from empirical.image_files import DataError, Parts, Pixels, reading
+from empirical.pickled import read_pickle
+from empirical.source import DataError, Part, Pixels, Source, reading
 
-FOLDER = "cifar-10-batches-bin"
-TRAIN = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
-TEST = "test_batch.bin"
-_RECORD = 1 + 3 * 32 * 32
-_BATCH = 10_000 * _RECORD  # the size of a full batch: bounds what an archive can make us read
-_PICKLE_FOLDER = "cifar-10-batches-py"
-_AGAIN = "download cifar-10-binary.tar.gz again"
+CLASSES = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
+_PIXELS = 3 * 32 * 32
+_RECORD = 1 + _PIXELS
+_BATCH = 10_000 * _RECORD
+_RENAME = "rename the file or folder if the change is yours"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """One of the two published versions, and how a batch of it becomes images and labels."""
+
+    archive: str
+    md5: str
+    """Of the archive, as published on the page of the data set."""
+    folder: str
+    train: tuple[str, ...]
+    test: str
+    batch_md5: Mapping[str, str]
+    """Of single batches; empty where none are published."""
+    batch_size: int | None
+    """Bytes of a batch, where all have as many."""
+    most: int
+    """Bytes that no batch exceeds: bounds what an archive can make us read."""
+    decode: Callable[[bytes, str], Part]
+
+    @property
+    def batches(self) -> tuple[str, ...]:
+        """The names of all six batches."""
+        return (*self.train, self.test)
+
+    @property
+    def again(self) -> str:
+        """What to do about a broken file."""
+        return f"download {self.archive} again"
 
 
 def is_cifar(path: Path) -> bool:
     """Whether a path is for this module, by its name or by the files in the folder."""
     if path.is_dir():
-        return path.name == FOLDER or _is_pickled(path) or bool(_folder_batches(path))
-    return _is_pickled(path) or path.name.lower().endswith((".bin", ".tar.gz", ".tgz"))
+        return any(path.name == v.folder or _folder_batches(path, v) for v in VERSIONS)
+    return path.name in PYTHON.batches or path.name.lower().endswith((".bin", ".tar.gz", ".tgz"))
 
 
-def read_cifar(path: Path) -> Parts:
-    """Read CIFAR-10 images as uint8 arrays of shape (N, 32, 32, 3); labels are checked, not kept.
+def read_cifar(path: Path) -> Source:
+    """Read CIFAR-10: images uint8 (N, 32, 32, 3), labels (N,), the names of the classes.
 
-    The archive and the folder give the official split and must hold all six batches, of any
-    number of records; one batch file gives no split. Raises `DataError` naming the file for a
-    missing, cut or foreign batch, and for the version for Python.
+    The archive and the folder give the official split and must hold all six batches; one batch
+    file gives no split. Raises `DataError` naming the file for a missing, cut, changed or foreign
+    batch, and for a pickle that holds or asks for anything else.
     """
-    if _is_pickled(path):
-        raise _refusal(path)
     if path.is_dir():
-        batches = {name: file.read_bytes() for name, file in _folder_batches(path).items()}
-    elif path.suffix.lower() == ".bin":
-        return _records(path.read_bytes(), str(path)), None
+        version, batches = _read_folder(path)
+    elif path.suffix.lower() == ".bin" or path.name in PYTHON.batches:
+        version = BINARY if path.suffix.lower() == ".bin" else PYTHON
+        return Source(_read_batch(path, version), class_names=CLASSES)
     else:
-        batches = _archive_batches(path)
-    missing = [name for name in (*TRAIN, TEST) if name not in batches]
+        version, batches = _read_archive(path)
+    missing = [name for name in version.batches if name not in batches]
     if missing:
-        raise DataError(f"{path}: holds no {', '.join(missing)} of {FOLDER}; {_AGAIN}")
-    images = {name: _records(data, f"{path}: {name}") for name, data in batches.items()}
-    return np.concatenate([images[name] for name in TRAIN]), images[TEST]
+        raise DataError(
+            f"{path}: holds no {', '.join(missing)} of {version.folder}; {version.again}"
+        )
+    parts = [batches[name] for name in version.train]
+    train = Part(
+        np.concatenate([part.images for part in parts]),
+        np.concatenate([part.labels for part in parts if part.labels is not None]),
+    )
+    return Source(train, batches[version.test], CLASSES)
 
 
-def _folder_batches(folder: Path) -> dict[str, Path]:
-    return {name: folder / name for name in (*TRAIN, TEST) if (folder / name).is_file()}
+def verify_md5(content: bytes | Path, expected: str, label: str, again: str) -> None:
+    """Refuse a file, or the bytes of one, with another MD5 sum than the official one."""
+    if isinstance(content, Path):
+        with content.open("rb") as file:
+            found = hashlib.file_digest(file, _md5).hexdigest()
+    else:
+        found = _md5(content).hexdigest()
+    if found != expected:
+        raise DataError(
+            f"{label}: MD5 {found}, officially {expected}, so cut or changed; {again}, or {_RENAME}"
+        )
 
 
-def _archive_batches(path: Path) -> dict[str, bytes]:
-    expected = {f"{FOLDER}/{name}": name for name in (*TRAIN, TEST)}
-    batches = {}
+def _md5(content: bytes = b"") -> Any:
+    return hashlib.md5(content, usedforsecurity=False)
+
+
+def _again(path: Path) -> str:
+    for version in VERSIONS:
+        if path.name in (version.archive, version.folder):
+            return version.again
+    return BINARY.again
+
+
+def _folder_batches(folder: Path, version: Version) -> dict[str, Path]:
+    return {name: folder / name for name in version.batches if (folder / name).is_file()}
+
+
+def _read_folder(folder: Path) -> tuple[Version, dict[str, Part]]:
+    # Of the official name where it has one; else of the version of which there is more.
+    named = [version for version in VERSIONS if version.folder == folder.name]
+    version = max(named or VERSIONS, key=lambda v: len(_folder_batches(folder, v)))
+    batches = _folder_batches(folder, version)
+    return version, {name: _read_batch(path, version) for name, path in batches.items()}
+
+
+def _read_batch(path: Path, version: Version) -> Part:
+    content = path.read_bytes()
+    if path.resolve().parent.name == version.folder and path.name in version.batches:
+        if version.batch_size not in (None, len(content)):
+            raise DataError(
+                f"{path}: {len(content)} bytes, officially {version.batch_size}, so cut or "
+                f"changed; {version.again}, or {_RENAME}"
+            )
+        if path.name in version.batch_md5:
+            verify_md5(content, version.batch_md5[path.name], str(path), version.again)
+    return version.decode(content, str(path))
+
+
+def _read_archive(path: Path) -> tuple[Version, dict[str, Part]]:
+    for version in VERSIONS:
+        if path.name == version.archive:
+            verify_md5(path, version.md5, str(path), version.again)
+    contents = _archive_contents(path)
+    version = max(VERSIONS, key=lambda v: len(contents[v.folder]))
+    batches = contents[version.folder]
+    return version, {
+        name: version.decode(data, f"{path}: {name}") for name, data in batches.items()
+    }
+
+
+def _archive_contents(path: Path) -> dict[str, dict[str, bytes]]:
+    expected = {f"{v.folder}/{name}": (v, name) for v in VERSIONS for name in v.batches}
+    contents: dict[str, dict[str, bytes]] = {version.folder: {} for version in VERSIONS}
     with (
-        reading(path, _AGAIN),
+        reading(path, _again(path)),
         gzip.open(path) as stream,
         tarfile.open(fileobj=stream, mode="r|") as archive,
     ):
         for member in archive:
-            member_name = posixpath.normpath(member.name)
-            if member_name.split("/")[0] == _PICKLE_FOLDER:
-                raise _refusal(path)
-            name = expected.get(member_name)
-            if name is None or not member.isreg():
+            version, name = expected.get(posixpath.normpath(member.name), (None, ""))
+            if version is None or not member.isreg():
                 continue
-            if member.size > _BATCH:
+            if member.size > version.most:
                 raise DataError(
-                    f"{path}: {name} has {member.size} bytes, more than a batch; {_AGAIN}"
+                    f"{path}: {name} has {member.size} bytes, more than a batch; {version.again}"
                 )
             content = archive.extractfile(member)
             assert content is not None  # a regular file
-            batches[name] = content.read()
+            contents[version.folder][name] = content.read()
         # The checksum stands at the very end, behind the padding that tarfile leaves unread.
         while stream.read(1 << 20):
             pass
-    return batches
+    return contents
 
 
-def _records(data: bytes, label: str) -> Pixels:
+def _decode_binary(data: bytes, label: str) -> Part:
     if not data or len(data) % _RECORD:
         raise DataError(
             f"{label}: {len(data)} bytes, not a multiple of {_RECORD} (a label and 3072 pixels), "
-            f"so cut or not CIFAR-10 binary; {_AGAIN}"
+            f"so cut or not CIFAR-10 binary; {BINARY.again}"
         )
     records = np.frombuffer(data, dtype=np.uint8).reshape(-1, _RECORD)
-    wrong = np.flatnonzero(records[:, 0] > 9)
+    labels = records[:, 0].astype(np.int64)
+    _check_labels(labels, label, BINARY)
+    return Part(_images(records[:, 1:]), labels)
+
+
+def _decode_python(data: bytes, label: str) -> Part:
+    content = read_pickle(data, label, PYTHON.again)
+    rows, labels = content.get(b"data"), content.get(b"labels")
+    if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.shape[1] != _PIXELS:
+        shape = rows.shape if isinstance(rows, np.ndarray) else "none"
+        raise DataError(
+            f"{label}: no array of rows of 3072 bytes under 'data' (its shape: {shape}), so not "
+            f"CIFAR-10 for Python; {PYTHON.again}"
+        )
+    if type(labels) is not list or any(type(entry) is not int for entry in labels):
+        raise DataError(f"{label}: no list of integers under 'labels'; {PYTHON.again}")
+    if not labels or len(labels) != len(rows):
+        raise DataError(
+            f"{label}: {len(labels)} labels for {len(rows)} images, so changed; {PYTHON.again}"
+        )
+    numbers = np.array(labels, dtype=np.int64)
+    _check_labels(numbers, label, PYTHON)
+    return Part(_images(rows), numbers)
+
+
+def _images(rows: NDArray[np.uint8]) -> Pixels:
+    return rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+
+
+def _check_labels(labels: NDArray[np.int64], label: str, version: Version) -> None:
+    wrong = np.flatnonzero((labels < 0) | (labels > 9))
     if wrong.size:
         raise DataError(
-            f"{label}: label {records[wrong[0], 0]} in record {wrong[0]} is over 9, so not "
-            f"CIFAR-10 binary; {_AGAIN}"
+            f"{label}: label {labels[wrong[0]]} in record {wrong[0]} is not in 0..9, so not "
+            f"CIFAR-10; {version.again}"
         )
-    return records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
 
 
-def _is_pickled(path: Path) -> bool:
-    if path.is_dir():
-        return path.name == _PICKLE_FOLDER
-    batches = [posixpath.splitext(name)[0] for name in (*TRAIN, TEST)]
-    return path.name in batches or path.suffix.lower() in (".pkl", ".pickle")
+_NAMES = tuple(f"data_batch_{i}" for i in range(1, 6))
 
-
-def _refusal(path: Path) -> DataError:
-    return DataError(
-        f"{path}: a Python pickle, refused because opening it can run code; use the binary "
-        "version of CIFAR-10, cifar-10-binary.tar.gz, or save the images as .npz"
-    )
+BINARY = Version(
+    archive="cifar-10-binary.tar.gz",
+    md5="c32a1d4ab5d03f1284b67883e8d87530",
+    folder="cifar-10-batches-bin",
+    train=tuple(f"{name}.bin" for name in _NAMES),
+    test="test_batch.bin",
+    batch_md5={},
+    batch_size=_BATCH,
+    most=_BATCH,
+    decode=_decode_binary,
+)
+PYTHON = Version(
+    archive="cifar-10-python.tar.gz",
+    md5="c58f30108f718f92721af3b95e74349a",
+    folder="cifar-10-batches-py",
+    train=_NAMES,
+    test="test_batch",
+    batch_md5={
+        "data_batch_1": "c99cafc152244af753f735de768cd75f",
+        "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+        "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+        "data_batch_4": "634d18415352ddfa80567beed471001a",
+        "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+        "test_batch": "40351d587109b95175f43aff81a1287e",
+    },
+    batch_size=None,
+    most=_BATCH + 10_000 * 100,  # the names of the image files, some 30 bytes each
+    decode=_decode_python,
+)
+VERSIONS = (BINARY, PYTHON)

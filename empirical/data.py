@@ -3,15 +3,12 @@
 Every sigma is in units of the pixels: halving the range halves every sigma of the geometry. So
 the range, the centring and the measured standard deviation travel with the images.
 
-The split has a seed of its own, 0 unless told, apart from the seeds of Monte-Carlo runs. It is
-the order of the raw outputs of `numpy.random.Philox`, a stream that NumPy keeps fixed across
-versions. Train images are taken from the front of that order and test images from its back, so a
-smaller `train_size` gives a subset of a larger one and leaves the test images alone.
+What a source holds is read by the module of its kind, then chosen from (`empirical.source`),
+reduced (`empirical.resizing`) and split (`empirical.split`), in this order.
 """
 
 import hashlib
 import math
-import operator
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,21 +18,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from empirical.cifar import is_cifar, read_cifar
-from empirical.image_files import (
-    SUFFIXES,
+from empirical.image_files import SUFFIXES, FolderOptions, read_folder
+from empirical.numpy_files import read_numpy
+from empirical.resizing import reduce_images
+from empirical.source import (
     DataError,
-    Parts,
+    Part,
     Pixels,
-    read_folder,
-    read_numpy,
+    Source,
+    check_pixels,
+    check_shape,
+    find_classes,
+    positions,
     reading,
 )
+from empirical.split import checked_integer, split, subset
 
 __all__ = ["DataError", "DataSet", "load"]
 
-_MOST = 1_000  # images of each part, unless told: the size of the paper's own geometry studies
-_SLACK = 1e-6  # how far a float may lie outside the range: rounding, not another unit
-_SOURCES = "'digits', a folder of images, an .npy or .npz file, or cifar-10-binary.tar.gz"
+_SOURCES = (
+    "'digits', a folder of images, an .npy or .npz file, cifar-10-binary.tar.gz or "
+    "cifar-10-python.tar.gz"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +48,11 @@ class DataSet:
 
     `train` has shape (N, *shape), `test` (M, *shape), both float64. `value_range` is the range
     before centring. `train_indices` and `test_indices` count in the source, from 0 in each part
-    where the source itself sets test images apart. `sha256` is of the source's pixels, train
-    before test: of each part the little-endian dtype, the shape and the bytes. `sigma_data` is
-    the standard deviation over all pixels of `train`. `duplicates` is the number of training
-    images that have an exact copy in train.
+    where the source itself sets test images apart. `sha256` is of the pixels that the split draws
+    from, after `classes`, `limit`, `grayscale` and `size`, train before test: of each part the
+    little-endian dtype, the shape and the bytes. `sigma_data` is the standard deviation over all
+    pixels of `train`. `duplicates` is the number of training images that have an exact copy in
+    train.
     """
 
     name: str
@@ -60,11 +65,23 @@ class DataSet:
     sha256: str
     sigma_data: float
     duplicates: int
+    classes: tuple[str, ...] = ()
+    limit: int | None = None
+    grayscale: bool = False
+    size: int | None = None
 
     @property
     def dimension(self) -> int:
         """Number of values in an image: the paper's d."""
         return math.prod(self.train.shape[1:])
+
+    @property
+    def title(self) -> str:
+        """The name, with what was chosen of the source and done to it."""
+        first = f"first {self.limit}" if self.limit is not None else ""
+        gray = "grayscale" if self.grayscale else ""
+        size = f"{self.size}x{self.size}" if self.size is not None else ""
+        return ", ".join(filter(None, (self.name, " + ".join(self.classes), first, gray, size)))
 
 
 def load(
@@ -75,13 +92,25 @@ def load(
     value_range: tuple[float, float] = (-1.0, 1.0),
     centre: bool = False,
     seed: int = 0,
+    classes: str | Sequence[str | int] | None = None,
+    limit: int | None = None,
+    grayscale: bool = False,
+    size: int | None = None,
+    cache: str | Path | None = None,
+    progress: bool = False,
 ) -> DataSet:
     """Read a source of images into a `DataSet`.
 
     `source` is the string "digits" (scikit-learn's 1,797 images of 8x8) or a path: a folder of
     images, with or without subfolders train/ and test/; an .npy or .npz file; CIFAR-10 in the
-    binary version. Integers 0..255 are mapped to `value_range`; floats must lie in it already.
-    `centre` subtracts the training mean from both parts after scaling.
+    binary version or the one for Python. Integers 0..255 are mapped to `value_range`; floats must
+    lie in it already. `centre` subtracts the training mean from both parts after scaling.
+
+    `classes`, names or numbers, keeps these alone, where the source has labels. `limit` then keeps
+    the first images in the order of the source, of each part where it sets test images apart; the
+    split draws from these. `grayscale` takes the luma of ITU-R BT.601; `size` crops the central
+    square and averages it down to `size` x `size`. `cache` is a folder that keeps the images of
+    a folder as read; `progress` shows a bar meanwhile, on a terminal.
 
     Where the source sets test images apart, each part is a random subset of the source's, by
     default of at most 1,000 images. Otherwise both are drawn from the n images there are: by
@@ -91,24 +120,37 @@ def load(
     Raises `DataError`, a ValueError of one line, for every source or value that cannot be used.
     """
     value_range = _checked_range(value_range)
-    seed = _checked_integer("seed", seed, 0)
+    seed = checked_integer("seed", seed, 0)
+    limit = None if limit is None else checked_integer("limit", limit, 1)
+    size = None if size is None else checked_integer("size", size, 1)
     top = 255.0
     # The string only: a folder of that name is within reach as ./digits.
     if source == "digits":
         name, top = "digits", 16.0
-        parts: Parts = _digits(), None
+        whole = _digits()
     else:
-        parts = _read(source)
+        options = FolderOptions(
+            limit=limit,
+            grayscale=grayscale,
+            size=size,
+            cache=None if cache is None else Path(cache),
+            progress=progress,
+        )
+        whole = _read(source, options, labels=classes is not None)
         name = Path(source).resolve().name
-        _check(parts, str(source), value_range)
-    train, test = parts
-    digest = _sha256(train) if test is None else _sha256(train, test)
-    if test is None:
-        test = train
-        train_indices, test_indices = _split(len(train), train_size, test_size, seed)
+    parts = _parts(whole)
+    for part in parts:
+        check_shape(part.images, str(source))
+    chosen = find_classes(whole, classes, str(source))
+    kept = [positions(part, whole.class_names, chosen, limit) for part in parts]
+    pools = [_taken(part.images, at) for part, at in zip(parts, kept, strict=True)]
+    pools = _prepared(pools, str(source), value_range, grayscale, size)
+    train, test = pools[0], pools[-1]
+    if len(pools) == 1:
+        train_indices, test_indices = split(len(train), train_size, test_size, seed)
     else:
-        train_indices = _subset("train_size", train_size, len(train), 2, [seed, 0])
-        test_indices = _subset("test_size", test_size, len(test), 1, [seed, 1])
+        train_indices = subset("train_size", train_size, len(train), 2, [seed, 0])
+        test_indices = subset("test_size", test_size, len(test), 1, [seed, 1])
     train = _scaled(train[train_indices], top, value_range)
     test = _scaled(test[test_indices], top, value_range)
     duplicates = _duplicates(train)
@@ -121,21 +163,26 @@ def load(
         test=test,
         value_range=value_range,
         centred=centre,
-        train_indices=train_indices,
-        test_indices=test_indices,
-        sha256=digest,
+        train_indices=kept[0][train_indices],
+        test_indices=kept[-1][test_indices],
+        sha256=_sha256(*pools),
         sigma_data=float(train.std()),
         duplicates=duplicates,
+        classes=chosen,
+        limit=limit,
+        grayscale=grayscale,
+        size=size,
     )
 
 
-def _digits() -> Pixels:
+def _digits() -> Source:
     from sklearn.datasets import load_digits  # here, because it takes a second to import
 
-    return np.asarray(load_digits().images).astype(np.uint8)  # whole numbers 0..16
+    digits = load_digits()
+    return Source(Part(np.asarray(digits.images).astype(np.uint8), digits.target))  # 0..16
 
 
-def _read(source: str | Path) -> Parts:
+def _read(source: str | Path, options: FolderOptions, *, labels: bool) -> Source:
     path = Path(source)
     with reading(path, "give a file or folder that can be opened"):
         if not str(source) or not path.exists():
@@ -144,69 +191,50 @@ def _read(source: str | Path) -> Parts:
         if is_cifar(path):
             return read_cifar(path)
         if path.is_dir():
-            return read_folder(path)
+            return read_folder(path, options)
         if suffix in (".npy", ".npz"):
-            return read_numpy(path)
+            return read_numpy(path, labels=labels)
         if suffix in SUFFIXES:
             raise DataError(f"{path}: a single image; give the folder that holds the images")
+        if suffix in (".pkl", ".pickle"):
+            raise DataError(
+                f"{path}: a Python pickle, refused because opening it can run code; save the "
+                f"images as .npz, or give {_SOURCES}"
+            )
         raise DataError(f"{path}: not a kind of file that is read here; give {_SOURCES}")
 
 
-def _check(parts: Parts, source: str, value_range: tuple[float, float]) -> None:
-    train, test = parts
-    if test is None:
-        _check_pixels(train, source, 3, "2 to train on and 1 to test on", value_range)
-        return
-    _check_pixels(train, f"{source}, train", 2, "to train on", value_range)
-    _check_pixels(test, f"{source}, test", 1, "to test on", value_range)
+def _parts(source: Source) -> list[Part]:
+    return [source.train] if source.test is None else [source.train, source.test]
+
+
+def _taken(images: Pixels, at: NDArray[np.int64]) -> Pixels:
+    return images if len(at) == len(images) else images[at]  # no copy where all are kept
+
+
+def _prepared(
+    pools: list[Pixels],
+    source: str,
+    value_range: tuple[float, float],
+    grayscale: bool,
+    size: int | None,
+) -> list[Pixels]:
+    if len(pools) == 1:
+        check_pixels(pools[0], source, 3, "2 to train on and 1 to test on", value_range)
+        return [reduce_images(pools[0], source, grayscale=grayscale, size=size)]
+    labels = (f"{source}, train", f"{source}, test")
+    check_pixels(pools[0], labels[0], 2, "to train on", value_range)
+    check_pixels(pools[1], labels[1], 1, "to test on", value_range)
+    train, test = (
+        reduce_images(pool, label, grayscale=grayscale, size=size)
+        for pool, label in zip(pools, labels, strict=True)
+    )
     if train.shape[1:] != test.shape[1:] or train.dtype != test.dtype:
         raise DataError(
             f"{source}: train images are {train.shape[1:]} {train.dtype}, test images "
             f"{test.shape[1:]} {test.dtype}; bring them to one size and type"
         )
-
-
-def _check_pixels(
-    images: Pixels, label: str, least: int, use: str, value_range: tuple[float, float]
-) -> None:
-    if images.ndim < 2 or math.prod(images.shape[1:]) == 0:
-        raise DataError(
-            f"{label}: an array of shape {images.shape}; give one of shape (N, ...), N the number "
-            "of images"
-        )
-    if images.dtype.kind not in "iuf":
-        raise DataError(
-            f"{label}: values of type {images.dtype}; save the images as uint8 0..255, or as "
-            "floats in the range given with --range"
-        )
-    if len(images) < least:
-        raise DataError(f"{label}: {len(images)} images; give at least {least}, {use}")
-    if images.dtype.kind == "f":
-        _check_floats(images, label, value_range)
-        return
-    low, high = int(images.min()), int(images.max())
-    if low < 0 or high > 255:
-        raise DataError(
-            f"{label}: holds the integer {low if low < 0 else high}, outside 0..255; save the "
-            "images as uint8, or as floats in the range given with --range"
-        )
-
-
-def _check_floats(images: Pixels, label: str, value_range: tuple[float, float]) -> None:
-    wrong = ~np.isfinite(images)
-    if wrong.any():
-        first = int(np.flatnonzero(wrong.reshape(len(images), -1).any(axis=1))[0])
-        raise DataError(
-            f"{label}: {int(wrong.sum())} pixels are NaN or infinite, the first in image {first}; "
-            "remove or repair those images"
-        )
-    lo, hi = value_range
-    low, high = float(images.min()), float(images.max())
-    if low < lo - _SLACK or high > hi + _SLACK:
-        raise DataError(
-            f"{label}: floats from {low:.10g} to {high:.10g}, outside the range {lo:.10g} to "
-            f"{hi:.10g}; give the range of your pixels with --range"
-        )
+    return [train, test]
 
 
 def _checked_range(value_range: tuple[float, float]) -> tuple[float, float]:
@@ -217,46 +245,6 @@ def _checked_range(value_range: tuple[float, float]) -> tuple[float, float]:
     if not (lo < hi and math.isfinite(hi - lo)):
         raise DataError(f"range {value_range!r}: give two finite numbers, the lower one first")
     return lo, hi
-
-
-def _checked_integer(name: str, value: int, least: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if isinstance(value, bool) or number < least:
-        raise DataError(f"{name} {value!r}: give an integer of at least {least}")
-    return number
-
-
-def _order(count: int, seed: int | Sequence[int]) -> NDArray[np.int64]:
-    return np.argsort(np.random.Philox(seed).random_raw(count), kind="stable").astype(np.int64)
-
-
-def _split(
-    count: int, train_size: int | None, test_size: int | None, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    held_out = 1 if test_size is None else _size("test_size", test_size, 1, count - 2)
-    n_train = min(_MOST, max(2, count * 3 // 5), count - held_out)
-    if train_size is not None:
-        n_train = _size("train_size", train_size, 2, count - held_out)
-    n_test = min(_MOST, count - n_train) if test_size is None else held_out
-    order = _order(count, seed)
-    return order[:n_train], order[::-1][:n_test].copy()
-
-
-def _subset(
-    name: str, size: int | None, count: int, least: int, seed: Sequence[int]
-) -> NDArray[np.int64]:
-    size = min(_MOST, count) if size is None else _size(name, size, least, count)
-    return _order(count, seed)[:size]
-
-
-def _size(name: str, size: int, least: int, available: int) -> int:
-    size = _checked_integer(name, size, least)
-    if size > available:
-        raise DataError(f"{name} {size}: the source has {available} for it; ask for at most that")
-    return size
 
 
 def _scaled(images: Pixels, top: float, value_range: tuple[float, float]) -> NDArray[np.float64]:

@@ -1,62 +1,73 @@
-"""Read images from folders and NumPy files, as stored: no scaling, no split, nothing written.
+"""Read folders of images in parallel, reduced as they are read, and cache them as one array.
 
-Every reader gives `(train, test)`, arrays of shape (N, *shape) and (M, *shape); `test` is None
-where the source does not set test images apart. Nothing is ever unpickled.
+Nothing is written unless a cache folder is named. A cached array bears in its name a hash of the
+names, sizes and times of change of the image files and of the options, so that any change leads
+to another name; one that cannot be read, or does not hold what it should, is made again.
 """
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[Any]
-Parts = tuple[Pixels, Pixels | None]
+from empirical.resizing import reduce_images
+from empirical.source import DataError, Part, Pixels, Source, reading
 
 # No gif: a palette of 256 colours, often animated, is rarely what a study means by an image.
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 # Pillow is held to these decoders, whatever a file claims to be.
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+_TASK = 16  # images that a thread reads in turn: few enough for a lively progress bar
 
 
-class DataError(ValueError):
-    """A data source that cannot be used: one line that names the value and the remedy."""
+@dataclass(frozen=True, kw_only=True)
+class FolderOptions:
+    """How a folder is read: the first `limit` images of each part, in grayscale, `size` x `size`.
 
-    def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.splitlines()))
+    `cache` is the folder for cached arrays, `progress` asks for a bar where stderr is a terminal.
+    """
 
-
-@contextmanager
-def reading(path: Path, remedy: str) -> Iterator[None]:
-    """Turn whatever a decoder raises on a broken file into a `DataError` that names the file."""
-    try:
-        yield
-    except (DataError, ImportError):
-        raise
-    # On corrupt bytes the decoders raise OSError, EOFError, SyntaxError, struct.error, zlib.error
-    # and others, none of them promised: a list would miss some.
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}".rstrip(": ")
-        raise DataError(f"{path}: cannot be read ({reason}); {remedy}") from error
+    limit: int | None = None
+    grayscale: bool = False
+    size: int | None = None
+    cache: Path | None = None
+    progress: bool = False
 
 
-def read_folder(folder: Path) -> Parts:
+def read_folder(folder: Path, options: FolderOptions) -> Source:
     """Read a folder of images in the order of their names.
 
     Subfolders `train` and `test`, if both exist, are the two parts, and nothing else in the
     folder is read. Grayscale images give shape (N, H, W), RGB images (N, H, W, 3), uint8. Hidden
     files are skipped. Raises `DataError` for an empty folder, any other file or subfolder, an
-    unreadable image, and images that differ in size or mode.
+    unreadable image, images that differ in size or mode after `options`, and a cache folder that
+    cannot be written.
     """
     train, test = folder / "train", folder / "test"
     if not (train.is_dir() and test.is_dir()):
-        return _read_images(folder), None
-    return _read_images(train), _read_images(test)
+        return Source(_read_part(folder, options))
+    return Source(_read_part(train, options), _read_part(test, options))
 
 
-def _read_images(folder: Path) -> Pixels:
+def _read_part(folder: Path, options: FolderOptions) -> Part:
+    paths = _image_paths(folder)[: options.limit]
+    if options.cache is None:
+        return Part(_read_images(paths, options))
+    cached = options.cache / f"images-{_key(paths, options)}.npz"
+    images = _read_cached(cached, len(paths))
+    if images is None:
+        images = _read_images(paths, options)
+        _write_cached(cached, images)
+    return Part(images)
+
+
+def _image_paths(folder: Path) -> list[Path]:
     paths = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
     for path in paths:
         # Skipped in silence, these would change N, on which every bound depends.
@@ -71,21 +82,46 @@ def _read_images(folder: Path) -> Pixels:
             )
     if not paths:
         raise DataError(f"{folder}: no images; put {', '.join(SUFFIXES)} files into it")
-    first = _read_image(paths[0])
+    return paths
+
+
+def _read_images(paths: Sequence[Path], options: FolderOptions) -> Pixels:
+    first = _read_image(paths[0], options)
     images = np.empty((len(paths), *first.shape), dtype=np.uint8)
     images[0] = first
-    for i, path in enumerate(paths[1:], start=1):
-        image = _read_image(path)
-        if image.shape != first.shape:
-            raise DataError(
-                f"{path}: {_size(image)}, but {paths[0].name} is {_size(first)}; bring all images "
-                "to one size and mode"
-            )
-        images[i] = image
+
+    def read(start: int) -> int:
+        task = range(start, min(start + _TASK, len(paths)))
+        for i in task:
+            image = _read_image(paths[i], options)
+            if image.shape != first.shape:
+                raise DataError(
+                    f"{paths[i]}: {_size(image)}, but {paths[0].name} is {_size(first)}; bring all "
+                    "images to one size and mode, or let --size and --grayscale do it"
+                )
+            images[i] = image
+        return len(task)
+
+    # Threads: Pillow decodes and NumPy sums outside Python's lock. The results come in order, so
+    # the first broken file in the order of names is the one that is reported.
+    with ThreadPoolExecutor() as pool, _bar(len(paths), options) as advance:
+        advance(1)
+        for done in pool.map(read, range(1, len(paths), _TASK)):
+            advance(done)
     return images
 
 
-def _read_image(path: Path) -> NDArray[np.uint8]:
+@contextmanager
+def _bar(total: int, options: FolderOptions) -> Iterator[Callable[[int], object]]:
+    from tqdm import tqdm
+
+    # disable=None: shown on a terminal only.
+    off = None if options.progress else True
+    with tqdm(total=total, unit=" images", leave=False, disable=off) as bar:
+        yield bar.update
+
+
+def _read_image(path: Path, options: FolderOptions) -> NDArray[np.uint8]:
     from PIL import Image  # here, so that the other sources do without Pillow
 
     with (
@@ -99,7 +135,8 @@ def _read_image(path: Path) -> NDArray[np.uint8]:
         frames = getattr(image, "n_frames", 1)
         if frames != 1:
             raise DataError(f"{path}: {frames} frames; save each image as a file of its own")
-        return np.asarray(image)
+        pixels = np.asarray(image)
+    return reduce_images(pixels[None], str(path), grayscale=options.grayscale, size=options.size)[0]
 
 
 def _size(image: Pixels) -> str:
@@ -107,57 +144,39 @@ def _size(image: Pixels) -> str:
     return f"{width}x{height} {'RGB' if image.ndim == 3 else 'grayscale'}"
 
 
-def read_numpy(path: Path) -> Parts:
-    """Read an `.npy` array of images, or an `.npz` file of one or two such arrays.
+def _key(paths: Sequence[Path], options: FolderOptions) -> str:
+    import PIL  # its decoders are part of the result
 
-    Of an `.npz` file: the arrays `train` and `test`; else `images`; else the only array with two
-    or more dimensions. Other arrays, such as labels, are left alone. Raises `DataError` for
-    object arrays, a file that NumPy cannot read, and names that do not settle the choice.
-    """
-    remedy = "write it again with numpy.save or numpy.savez"
-    # Opened here, since numpy.load leaves the file open when an .npz file is broken.
-    with reading(path, remedy), path.open("rb") as file:
-        start = file.read(6)
-        file.seek(0)
-        # NumPy answers any other bytes with the advice to unpickle them: do not pass that on.
-        if start != b"\x93NUMPY" and not start.startswith(b"PK"):
-            raise DataError(f"{path}: not a NumPy file; {remedy}")
-        with _no_objects(path, "the array"):
-            loaded = np.load(file, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded, None
-        with loaded:
-            return _read_npz(path, loaded)
+    digest = hashlib.sha256(
+        f"1 Pillow {PIL.__version__} {options.grayscale} {options.size}\0".encode()
+    )
+    for path in paths:
+        with reading(path, "replace the file or move it out of the folder"):
+            entry = path.stat()
+        digest.update(os.fsencode(path.name) + f"\0{entry.st_size} {entry.st_mtime_ns}\0".encode())
+    return digest.hexdigest()
 
 
-def _read_npz(path: Path, archive: Mapping[str, Any]) -> Parts:
-    def array(name: str) -> Pixels:
-        with _no_objects(path, f"array '{name}'"):
-            return np.asarray(archive[name])
-
-    if "train" in archive and "test" in archive:
-        return array("train"), array("test")
-    if "images" in archive:
-        return array("images"), None
-    arrays = {name: array(name) for name in archive}
-    choice = [name for name in arrays if arrays[name].ndim >= 2]
-    if len(choice) != 1:
-        listed = ", ".join(f"{name} {arrays[name].shape}" for name in arrays) or "no arrays"
-        raise DataError(
-            f"{path}: {len(choice)} arrays could be the images, of {listed}; name two of them "
-            "train and test, or one images"
-        )
-    return arrays[choice[0]], None
-
-
-@contextmanager
-def _no_objects(path: Path, which: str) -> Iterator[None]:
+def _read_cached(path: Path, count: int) -> Pixels | None:
+    if not path.is_file():
+        return None
     try:
-        yield
-    except ValueError as error:
-        if "allow_pickle" not in str(error):
-            raise
-        raise DataError(
-            f"{path}: {which} holds Python objects, refused because loading them can run code; "
-            "save the images as one uint8 or float array"
-        ) from error
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            images = archive["images"]  # zip's CRC-32 is checked on the way
+    except Exception:  # no list of what zip and NumPy raise on broken bytes is complete
+        return None
+    fits = images.dtype == np.uint8 and images.ndim in (3, 4) and len(images) == count
+    return images if fits else None
+
+
+def _write_cached(path: Path, images: Pixels) -> None:
+    # A name of its own: two runs may fill one cache at the same time.
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    with reading(path.parent, "name a folder for --cache that can be written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as file:
+                np.savez(file, images=images)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)

@@ -72,6 +72,10 @@ def to_json(result: Result) -> dict[str, Any]:
             "versions": result.versions,
             "data": {
                 "name": data.name,
+                "classes": list(data.classes),
+                "limit": data.limit,
+                "grayscale": data.grayscale,
+                "size": data.size,
                 "train_size": study.n,
                 "test_size": len(study.test),
                 "dimension": study.d,
@@ -163,7 +167,7 @@ def to_markdown(result: Result) -> str:
         "",
         predicted(result),
         "",
-        f"Data: {result.data.name}, N = {study.n}, M = {len(study.test)}, d = {study.d}, "
+        f"Data: {result.data.title}, N = {study.n}, M = {len(study.test)}, d = {study.d}, "
         f"{result.data.sha256}. Seed {study.seed}, {study.samples} samples, device {study.device}.",
         "",
         f"Command: `{' '.join(command(result))}`",

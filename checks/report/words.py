@@ -56,7 +56,7 @@ def tightest(records: Sequence[Record]) -> Record | None:
 def sentence(result: Result) -> str:
     """The verdict on the run in plain words, with its error rate."""
     claims, records = result.claims, result.records
-    on = f"on {result.data.name} (N\u00a0=\u00a0{result.study.n}, d\u00a0=\u00a0{result.study.d})"
+    on = f"on {result.data.title} (N\u00a0=\u00a0{result.study.n}, d\u00a0=\u00a0{result.study.d})"
     total = _count(len(records), "comparison")
     kept = sum(result.verdict(claim) == "holds" for claim in claims)
     refuted = [claim.id for claim in claims if result.verdict(claim) == "violated"]
@@ -150,6 +150,14 @@ def command(result: Result) -> tuple[str, ...]:
         "--alpha": result.alpha,
         "--device": study.device,
     }
+    if data.classes:
+        options["--classes"] = ",".join(data.classes)
+    if data.limit is not None:
+        options["--limit"] = data.limit
+    if data.grayscale:
+        options["--grayscale"] = ""
+    if data.size is not None:
+        options["--size"] = data.size
     if data.centred:
         options["--centre"] = ""
     parts = (

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from checks.cli import main
 from checks.mutants import replaced
+from empirical.data import DataSet
 from theory.claims import CLAIMS
 
 SEED = 20260315
@@ -103,6 +106,68 @@ def test_the_summary_is_printed_and_duplicates_are_said(
     assert f"{duplicates} training images have an exact copy" in printed.err
 
 
+def test_choices_are_reported_and_repeated_by_the_command(
+    tmp_path: Path, capsys, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(SEED)
+    images = rng.integers(0, 256, (90, 8, 8, 3), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", images=images, labels=np.tile(["cat", "dog", "frog"], 30))
+    choice = ["--classes", "dog,cat", "--limit", "50", "--grayscale", "--size", "4"]
+    arguments = ["verify", "--data", "a.npz", *QUICK, *choice, "--train-size", "30"]
+    assert main([*arguments, "--output", "one"]) == 0
+    capsys.readouterr()
+    found = report(tmp_path / "one")
+    assert {
+        key: found["data"][key] for key in ("name", "classes", "limit", "grayscale", "size")
+    } == {
+        "name": "a.npz",
+        "classes": ["cat", "dog"],
+        "limit": 50,
+        "grayscale": True,
+        "size": 4,
+    }
+    assert (found["data"]["train_size"], found["data"]["image_shape"]) == (30, [4, 4])
+    summary = (tmp_path / "one" / "report.md").read_text(encoding="utf-8")
+    assert "a.npz, cat + dog, first 50, grayscale, 4x4" in summary
+    (command,) = [line for line in summary.splitlines() if line.startswith("Command: ")]
+    again = shlex.split(command.removeprefix("Command: ").strip("`"))
+    assert again[0] == "wildmiddle"
+
+    def stop(data: DataSet, **_: Any) -> None:
+        repeated.append(data)
+        raise ValueError("read")
+
+    repeated: list[DataSet] = []
+    with monkeypatch.context() as patched:
+        patched.setattr("checks.verify.verify", stop)
+        assert main(again[1:]) == 2
+    assert repeated[0].title == "a.npz, cat + dog, first 50, grayscale, 4x4"
+    assert (repeated[0].sha256, repeated[0].sigma_data) == (
+        found["data"]["sha256"],
+        found["data"]["sigma_data"],
+    )
+    assert main(["zone", "--data", "a.npz", "--c", "0.9", *choice]) == 0
+    assert "a.npz, cat + dog, first 50, grayscale, 4x4: N = 30" in capsys.readouterr().out
+
+
+def test_a_folder_is_cached_where_asked_and_only_there(tmp_path: Path, capsys) -> None:
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    for i in range(30):
+        image = np.random.default_rng([SEED, i]).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+        Image.fromarray(image).save(folder / f"{i}.png")
+    before = listing(tmp_path)
+    arguments = ["zone", "--data", str(folder), "--c", "0.9", "--size", "4"]
+    assert main(arguments) == 0
+    assert listing(tmp_path) == before
+    first = capsys.readouterr()
+    for _ in range(2):
+        assert main([*arguments, "--cache", str(tmp_path / "cache")]) == 0
+        assert capsys.readouterr() == first
+    assert len(listing(tmp_path)) == len(before) + 2
+
+
 def test_a_violated_claim_is_exit_code_1_and_quiet_prints_nothing(
     twice: Path, tmp_path: Path, capsys
 ) -> None:
@@ -149,6 +214,9 @@ def listing(folder: Path) -> list[tuple[str, bytes]]:
         (["--samples", "99"], ["samples = 99"]),
         (["--range=1,-1"], ["range (1.0, -1.0)"]),
         (["--train-size", "1000"], ["train_size 1000"]),
+        (["--classes", "cat"], ["good.npy", "no labels"]),
+        (["--limit", "2"], ["good.npy", "2 images"]),
+        (["--size", "5"], ["4x4", "too small for size 5"]),
         (["--claims", "4.2,9.9"], ["'9.9'", "unknown"]),
         (["--claims", "4.1"], ["4.1", "no check"]),
         (["--weight-low", "0.9"], ["weight_low = 0.9"]),
@@ -174,6 +242,9 @@ def test_bad_use_is_one_line_and_writes_nothing(bad: Path, capsys, arguments, fr
         (["verify", "--device", "abacus"], "'abacus'"),
         (["verify", "--nonsense"], "--nonsense"),
         (["refute"], "'refute'"),
+        (["verify", "--limit", "few"], "'few'"),
+        (["data"], "name"),
+        (["data", "celeba"], "'celeba'"),
         ([], "COMMAND"),
     ],
 )
@@ -200,7 +271,9 @@ def test_an_interrupt_leaves_nothing_behind(bad: Path, capsys, monkeypatch) -> N
     assert listing(bad) == before
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["verify", "--help"], ["theory", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["verify", "--help"], ["theory", "--help"], ["data", "--help"]]
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     heavy = ["torch", "sympy", "scipy", "matplotlib", "sklearn", "numpy"]
     run = python(

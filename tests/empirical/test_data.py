@@ -1,11 +1,8 @@
 """Reading, refusing, scaling and splitting of data sets, on files made on the fly."""
 
-import gzip
 import hashlib
-import io
 import os
 import pickle
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +16,6 @@ from sklearn.datasets import load_digits
 from empirical.data import DataError, DataSet, load
 
 SEED = 20260217
-BATCHES = [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
 
 
 def pixels(*shape: int, seed: int = SEED) -> np.ndarray:
@@ -50,34 +46,6 @@ def save_images(folder: Path, images: np.ndarray, suffix: str = ".png") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for i, image in enumerate(images):
         Image.fromarray(image).save(folder / f"{i:03d}{suffix}")
-    return folder
-
-
-def batch(images: np.ndarray, label: int = 3) -> bytes:
-    """CIFAR-10's binary records: a label, then the red, green and blue planes."""
-    return b"".join(bytes([label]) + image.transpose(2, 0, 1).tobytes() for image in images)
-
-
-def cifar_batches() -> dict[str, bytes]:
-    images = pixels(12, 32, 32, 3)
-    return {name: batch(images[2 * i : 2 * i + 2]) for i, name in enumerate(BATCHES)}
-
-
-def save_archive(
-    path: Path, batches: dict[str, bytes], folder: str = "cifar-10-batches-bin"
-) -> Path:
-    with tarfile.open(path, "w:gz") as archive:
-        for name, data in batches.items():
-            member = tarfile.TarInfo(f"{folder}/{name}")
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    return path
-
-
-def save_batches(folder: Path, batches: dict[str, bytes]) -> Path:
-    folder.mkdir()
-    for name, data in batches.items():
-        (folder / name).write_bytes(data)
     return folder
 
 
@@ -500,90 +468,6 @@ def test_unreadable_images(tmp_path: Path) -> None:
     refused(folder, str(broken), "cannot be read", "cannot identify image")
 
 
-# CIFAR-10
-
-
-def test_cifar_archive_folder_and_npz_agree(tmp_path: Path) -> None:
-    images, batches = pixels(12, 32, 32, 3), cifar_batches()
-    archive = save_archive(tmp_path / "cifar-10-binary.tar.gz", batches)
-    folder = save_batches(tmp_path / "cifar-10-batches-bin", batches)
-    renamed = save_batches(tmp_path / "renamed", batches)
-    npz = save_npz(tmp_path / "cifar.npz", train=images[:10], test=images[10:])
-    before = sorted(tmp_path.rglob("*"))
-    reference = load(npz)
-    for path in (archive, folder, renamed):
-        data = load(path)
-        assert (data.name, data.dimension) == (path.name, 3072)
-        np.testing.assert_array_equal(as_stored(data.train), images[data.train_indices])
-        np.testing.assert_array_equal(as_stored(data.test), images[10:][data.test_indices])
-        np.testing.assert_array_equal(data.train, reference.train)
-        assert data.sha256 == reference.sha256
-    assert sorted(tmp_path.rglob("*")) == before  # nothing was written
-
-
-def test_one_cifar_batch_is_split(tmp_path: Path) -> None:
-    images = pixels(7, 32, 32, 3)
-    path = tmp_path / "data_batch_1.bin"
-    path.write_bytes(batch(images))
-    np.testing.assert_array_equal(as_stored(all_images(load(path))), images)
-
-
-def test_cifar_archive_is_read_by_expected_names(tmp_path: Path) -> None:
-    batches = cifar_batches()
-    extra = {"../../evil.bin": b"x", "readme.html": b"<p>", "data_batch_6.bin": b"y"}
-    archive = save_archive(tmp_path / "a.tgz", batches | extra)
-    before = sorted(tmp_path.rglob("*"))
-    assert len(load(archive).train) == 10
-    assert sorted(tmp_path.rglob("*")) == before
-    elsewhere = save_archive(tmp_path / "b.tgz", batches, folder="../cifar-10-batches-bin")
-    refused(elsewhere, "b.tgz", "holds no data_batch_1.bin", "download")
-
-
-def test_broken_cifar_batches(tmp_path: Path) -> None:
-    batches = cifar_batches()
-    cases: list[tuple[str, bytes, list[str]]] = [
-        ("data_batch_3.bin", batches["data_batch_3.bin"][:-1], ["6145 bytes", "3073"]),
-        ("test_batch.bin", batch(pixels(2, 32, 32, 3), label=10), ["label 10", "record 0"]),
-        ("data_batch_2.bin", b"", ["0 bytes"]),
-    ]
-    for i, (name, content, fragments) in enumerate(cases):
-        wrong = batches | {name: content}
-        archive = save_archive(tmp_path / f"{i}.tar.gz", wrong)
-        folder = save_batches(tmp_path / f"{i}", wrong)
-        for path in (archive, folder, folder / name):
-            refused(path, str(path), name, *fragments, "cifar-10-binary.tar.gz")
-    del batches["data_batch_4.bin"]
-    for path in (
-        save_archive(tmp_path / "a.tar.gz", batches),
-        save_batches(tmp_path / "a", batches),
-    ):
-        refused(path, str(path), "holds no data_batch_4.bin", "download")
-    big = save_archive(tmp_path / "big.tgz", {"data_batch_1.bin": bytes(3073 * 10_001)})
-    refused(big, "data_batch_1.bin", "more than a batch")
-
-
-def test_broken_cifar_archives(tmp_path: Path) -> None:
-    path = save_archive(tmp_path / "a.tar.gz", cifar_batches())
-    whole = path.read_bytes()
-    for cut in (0, 1, 20, len(whole) // 2, len(whole) - 8, len(whole) - 1):
-        path.write_bytes(whole[:cut])
-        refused(path, "a.tar.gz", "cifar-10-binary.tar.gz")
-    path.write_bytes(whole[:-5] + bytes([whole[-5] ^ 1]) + whole[-4:])  # the checksum or length
-    refused(path, "a.tar.gz", "cannot be read", "download")
-    path.write_bytes(gzip.compress(gzip.decompress(whole)[:-20_000]))  # cut, then compressed
-    refused(path, "a.tar.gz", "cifar-10-binary.tar.gz")
-    path.write_bytes(b"<html>404</html>")
-    refused(path, "a.tar.gz", "cannot be read", "download")
-
-
-def test_cifar_for_python_is_refused(tmp_path: Path) -> None:
-    pickles = {f"data_batch_{i}": pickle.dumps({}) for i in range(1, 6)}
-    folder = save_batches(tmp_path / "cifar-10-batches-py", pickles)
-    archive = save_archive(tmp_path / "cifar-10-python.tar.gz", pickles, "cifar-10-batches-py")
-    for path in (folder, folder / "data_batch_1", archive):
-        refused(path, str(path), "pickle", "can run code", "binary version")
-
-
 # Paths, and files broken at random
 
 
@@ -603,7 +487,7 @@ def test_paths_that_lead_nowhere(tmp_path: Path) -> None:
     refused(tmp_path / "a.npy", "no images")
 
 
-KINDS = [".npy", ".npz", ".png", ".tar.gz"]
+KINDS = [".npy", ".npz", ".png"]
 
 
 @pytest.fixture(scope="module")
@@ -611,7 +495,6 @@ def whole_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("broken")
     save(folder / "a.npy", pixels(4, 3, 3))
     save_npz(folder / "a.npz", train=pixels(4, 3, 3), test=pixels(4, 3, 3))
-    save_archive(folder / "a.tar.gz", cifar_batches())
     save_images(folder / "images", pixels(3, 4, 4))
     files = {kind: folder / f"a{kind}" for kind in KINDS}
     files[".png"] = folder / "images" / "001.png"

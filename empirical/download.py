@@ -1,0 +1,150 @@
+"""Download one published file: resumed where it stopped, and verified before it gets its name.
+
+What has arrived stands in a file `.part` beside the target. It is renamed only when its size and
+its MD5 sum are the published ones. Nothing else in the project opens a connection.
+"""
+
+import hashlib
+import http.client
+import os
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from empirical.cifar import BINARY, verify_md5
+from empirical.source import DataError
+
+_BLOCK = 1 << 16
+_TIMEOUT = 30.0  # seconds without an answer
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A published file: where it is, how many bytes it has, and their MD5 sum."""
+
+    url: str
+    size: int
+    md5: str
+
+    @property
+    def name(self) -> str:
+        """The file's own name, the last part of its address."""
+        return self.url.rpartition("/")[2]
+
+
+CIFAR10 = Remote(
+    f"https://www.cs.toronto.edu/~kriz/{BINARY.archive}", size=170_052_171, md5=BINARY.md5
+)
+
+
+def download(remote: Remote, folder: Path, *, progress: bool = False) -> Path:
+    """Fetch a published file into a folder, made if missing, and return its path.
+
+    A file that is there already is verified, not fetched again; a `.part` is gone on with, from
+    its end where the server can do that and from the start where not. `progress` shows a bar on a
+    terminal. Raises `DataError` without a connection (what to put where), for a transfer that
+    stops (what has arrived is kept) and for a wrong size or MD5 sum (what has arrived is deleted).
+    """
+    target = folder / remote.name
+    if target.exists():
+        verify_md5(target, remote.md5, str(target), f"delete it and download {remote.name} again")
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    if _size(part) > remote.size:
+        part.unlink()
+    if _size(part) < remote.size:
+        _fetch(remote, part, target, progress)
+    if _size(part) < remote.size:
+        raise DataError(
+            f"{remote.url}: stopped after {_size(part)} of {remote.size} bytes, kept in {part}; "
+            "give the command again to go on"
+        )
+    found = _md5(part)
+    if _size(part) > remote.size or found != remote.md5:
+        why = f"MD5 {found}, officially {remote.md5}"
+        if _size(part) > remote.size:
+            why = f"more than the official {remote.size} bytes"
+        part.unlink()
+        raise DataError(f"{remote.url}: {why}; deleted what had arrived, give the command again")
+    os.replace(part, target)
+    return target
+
+
+def _fetch(remote: Remote, part: Path, target: Path, progress: bool) -> None:
+    start = _size(part)
+    try:
+        response = _open(remote, start)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if not (start and error.code == 416):  # a range that the server does not have
+            raise DataError(_elsewhere(remote, target, f"HTTP {error.code}")) from error
+        part.unlink()
+        _fetch(remote, part, target, progress)
+        return
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        raise DataError(_elsewhere(remote, target, str(reason))) from error
+    with response:
+        resumed = response.status == 206 and _range_start(response) == start
+        # Without the range in the answer it is the whole file, from its first byte.
+        with part.open("ab" if resumed else "wb") as file:
+            _copy(response, file, remote, start if resumed else 0, progress)
+
+
+def _open(remote: Remote, start: int) -> http.client.HTTPResponse:
+    request = urllib.request.Request(remote.url, headers={"User-Agent": "wildmiddle"})
+    if start:
+        request.add_header("Range", f"bytes={start}-")
+    response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=_TIMEOUT)
+    return response
+
+
+def _range_start(response: http.client.HTTPResponse) -> int | None:
+    # "bytes 100-199/200"
+    span = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
+    return int(span) if span.isdecimal() else None
+
+
+def _copy(
+    response: http.client.HTTPResponse, file: IO[bytes], remote: Remote, start: int, progress: bool
+) -> None:
+    from tqdm import tqdm
+
+    bar = tqdm(
+        initial=start,
+        total=remote.size,
+        unit="B",
+        unit_scale=True,
+        leave=False,
+        file=sys.stderr,
+        disable=None if progress else True,
+    )
+    arrived = start
+    with bar:
+        try:
+            while arrived <= remote.size and (block := response.read(_BLOCK)):
+                file.write(block)
+                arrived += len(block)
+                bar.update(len(block))
+        except (TimeoutError, ConnectionError, http.client.HTTPException):
+            return  # what has arrived is kept; the caller sees that it is not all
+
+
+def _elsewhere(remote: Remote, target: Path, reason: str) -> str:
+    return (
+        f"cannot download {remote.url} ({reason}); fetch it on another machine ({remote.size} "
+        f"bytes, MD5 {remote.md5}), put it at {target} and give --data {target}"
+    )
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
