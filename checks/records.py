@@ -13,7 +13,7 @@ known of the quantity is an interval that misses it with probability at most ``a
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from math import isnan
+from math import ceil, isnan
 from typing import Literal
 
 Relation = Literal["<=", ">=", "=="]
@@ -87,13 +87,24 @@ class Record(Comparison):
             return "violated"
         return "holds" if agrees else "inconclusive"
 
+    @property
+    def wanted(self) -> int | None:
+        """About how many draws would settle an inconclusive comparison, None for any other.
+
+        An interval as wide as twice the resolution does; its width falls with the root of n.
+        """
+        if self.verdict != "inconclusive" or not self.n or not self.resolution:
+            return None
+        return ceil(self.n * ((self.high - self.low) / (2 * self.resolution)) ** 2)
+
     def __str__(self) -> str:
         """Everything that a failure must say, in one line."""
+        more = f"; about {self.wanted} draws would settle it" if self.wanted else ""
         return (
             f"{self.claim}, {self.instance}: {self.verdict}: {self.quantity} {self.relation} "
             f"{self.bound:.6g}, found {self.estimate:.6g} in [{self.low:.6g}, {self.high:.6g}] "
             f"({self.method}, alpha = {self.alpha:.2g}, n = {self.n}, seed = {self.seed}, "
-            f"smallest visible violation {self.visible:.2g})"
+            f"smallest visible violation {self.visible:.2g}{more})"
         )
 
 

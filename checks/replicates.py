@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from checks.records import Comparison, Record, Relation
-from checks.statistics import from_bounded, settle
+from checks.statistics import from_bounded, from_estimate, settle
 from checks.study import Study
+from empirical.intervals import pair_mean
 from empirical.noise import blocks, generator
 from empirical.posterior import squared_distances
 from theory import coverage
@@ -30,6 +31,10 @@ LEVELS = (0.3, 0.7)
 """Expected coverages, roughly, at which the bounds are tried."""
 
 
+PER_LEVEL = 6
+"""Comparisons of each level: two bounds, the identity, two second-order bounds, one U-statistic."""
+
+
 def random_sets(study: Study, alpha: float) -> Iterator[Record]:
     """The two bounds and the exact identity ``C = E[1 - (1 - q(Y))^N]`` over fresh sets."""
     pool = np.concatenate([study.train, study.test])[:POOL]
@@ -41,7 +46,7 @@ def random_sets(study: Study, alpha: float) -> Iterator[Record]:
         while high / low > 1.05:
             sigma = float(np.sqrt(low * high))
             low, high = (low, sigma) if _lower(pairs, sigma, study) >= level else (sigma, high)
-        yield from _at(pool, pairs, high, study, alpha / (3 * len(LEVELS)))
+        yield from _at(pool, pairs, high, study, alpha / (PER_LEVEL * len(LEVELS)))
 
 
 def _lower(pairs: Array, sigma: float, study: Study) -> float:
@@ -77,19 +82,50 @@ def _at(pool: Array, pairs: Array, sigma: float, study: Study, alpha: float) -> 
         return [int(covered.sum())] * len(pending)
 
     yield from settle(draw, comparisons, most=study.samples, alpha=alpha, seed=study.seed)
-    # Given a noisy point, a fresh set covers it with probability 1 - (1 - q(Y))^N.
+    yield from _given_the_point(pool, sigma, study, alpha)
+    yield _pairs(pairs, sigma, study, alpha)
+
+
+def _given_the_point(pool: Array, sigma: float, study: Study, alpha: float) -> Iterator[Record]:
+    # Given a noisy point Y, a fresh set covers it with probability 1 - (1 - q(Y))^N, which the
+    # second-order bounds enclose, S1 = N q and S2 = N (N - 1)/2 q^2.
     covered, q = _queries(pool, sigma, study.samples, f"4.8/identity/{sigma}", study)
-    identity = Comparison(
-        claim="4.8",
-        instance=f"exact identity, random sets, sigma = {sigma:.4g}",
-        quantity="mean of covered - (1 - (1 - q(Y))^N)",
-        relation="==",
-        bound=0.0,
-        resolution=RESOLUTION,
-        parameters={"sigma": sigma, "c": study.c, "N": SET_SIZE, "d": study.d},
+    s1, s2 = SET_SIZE * q, SET_SIZE * (SET_SIZE - 1) / 2 * q**2
+    forms: tuple[tuple[str, Relation, Array], ...] = (
+        ("1 - (1 - q(Y))^N", "==", coverage.expected_coverage(q, SET_SIZE)),
+        ("the second-order upper bound", "<=", coverage.second_order_upper(s1, s2, SET_SIZE)),
+        ("Dawson and Sankoff's lower bound", ">=", coverage.dawson_sankoff_lower(s1, s2)),
     )
-    gap = covered - coverage.expected_coverage(q, SET_SIZE)
-    yield from_bounded(identity, gap, span=(-1.0, 1.0), alpha=alpha, seed=study.seed)
+    for name, relation, form in forms:
+        comparison = Comparison(
+            claim="4.8",
+            instance=f"{name} given the noisy point, random sets, sigma = {sigma:.4g}",
+            quantity="mean of covered less the form",
+            relation=relation,
+            bound=0.0,
+            resolution=RESOLUTION,
+            parameters={"sigma": sigma, "c": study.c, "N": SET_SIZE, "d": study.d},
+        )
+        gap = covered - form
+        yield from_bounded(comparison, gap, span=(-1.0, 1.0), alpha=alpha, seed=study.seed)
+
+
+def _pairs(pairs: Array, sigma: float, study: Study, alpha: float) -> Record:
+    # The mean over all pairs of two samples, as Theorem 4.8's upper bound takes it from data.
+    overlap = coverage.overlap_probability(pairs, sigma, study.d, study.c)
+    rng, m, draws = generator(study.seed, f"4.8/pairs/{sigma}"), len(pairs), study.samples
+    first, second = (np.bincount(rng.integers(m, size=draws), minlength=m) for _ in range(2))
+    comparison = Comparison(
+        claim="4.8",
+        instance=f"all pairs of two samples, sigma = {sigma:.4g}",
+        quantity="E p_sigma(|X - X'|), by a U-statistic",
+        relation="==",
+        bound=float(overlap.mean()),
+        resolution=RESOLUTION,
+        parameters={"sigma": sigma, "c": study.c, "d": study.d},
+    )
+    mean = min(1.0, float(first @ overlap @ second) / draws**2)
+    return from_estimate(comparison, pair_mean(mean, draws, alpha), study.seed)
 
 
 def _queries(

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betaln, xlog1py, xlogy
+from scipy.special import betaln, rel_entr, xlog1py, xlogy
 from scipy.stats import beta
 
 Array = NDArray[np.float64]
@@ -108,6 +108,33 @@ def bounded_mean(samples: ArrayLike, alpha: float) -> Estimate:
     shape = x.shape[1:]
     method = "betting (hedged capital)"
     return Estimate(mean.reshape(shape), low.reshape(shape), high.reshape(shape), n, alpha, method)
+
+
+def pair_mean(mean: float, draws: int, alpha: float) -> Estimate:
+    """Interval of ``E h(X, Y)`` from the mean of h over all pairs of two independent samples.
+
+    h lies in [0, 1]; ``draws`` is the size of the smaller sample. The pairs depend on each other,
+    but the mean over all of them is an average of means over ``draws`` independent pairs, so by
+    convexity its exponential moments, and with them Chernoff's bound ``P <= exp(-draws KL)``, are
+    no worse. Raises ValueError unless 0 <= mean <= 1, draws >= 1 and 0 < alpha < 1.
+    Source: Hoeffding 1963, Section 5, for two-sample U-statistics.
+    """
+    if draws < 1 or not 0 <= mean <= 1:
+        raise ValueError(f"mean = {mean} of draws = {draws}; need a mean in [0, 1], draws >= 1")
+    _check_alpha(alpha)
+    goal = np.log(2 / alpha) / draws
+
+    def end(outer: float) -> float:
+        # The farthest value that Chernoff's bound cannot refute, by bisection.
+        inner = mean
+        for _ in range(60):
+            middle = (inner + outer) / 2
+            divergence = rel_entr(mean, middle) + rel_entr(1 - mean, 1 - middle)
+            inner, outer = (middle, outer) if divergence <= goal else (inner, middle)
+        return outer
+
+    low, high = np.asarray(end(0.0)), np.asarray(end(1.0))
+    return Estimate(np.asarray(mean), low, high, draws, alpha, "Chernoff, U-statistic")
 
 
 def _check_counts(k: NDArray[Any], n: int) -> None:

@@ -178,7 +178,8 @@ def to_markdown(result: Result) -> str:
 
 
 def _record(record: Record) -> dict[str, Any]:
-    return {**vars(record), "slack": record.slack, "verdict": record.verdict}
+    found = {"slack": record.slack, "verdict": record.verdict, "wanted": record.wanted}
+    return {**vars(record), **found}
 
 
 def _estimate(estimate: Estimate) -> dict[str, Any]:

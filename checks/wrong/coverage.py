@@ -87,4 +87,16 @@ MUTANTS += (
     Mutant("4.8", "q^N for (1-q)^N", _IDENTITY, lambda f: lambda q, n: 1 - q**n),
     Mutant("4.8", "N q without overlaps", _IDENTITY, lambda f: lambda q, n: np.minimum(1, n * q)),
     Mutant("4.8", "N/2 in the exponent", _IDENTITY, lambda f: lambda q, n: f(q, max(n / 2, 1))),
+    Mutant(
+        "4.8",
+        "2 S2 for 2 S2/N",
+        "theory.coverage.second_order_upper",
+        lambda f: lambda s1, s2, n: np.clip(s1 - 2 * s2, 0, 1),
+    ),
+    Mutant(
+        "4.8",
+        "S1 alone as a lower bound",
+        "theory.coverage.dawson_sankoff_lower",
+        lambda f: lambda s1, s2: np.minimum(1, s1),
+    ),
 )

@@ -116,3 +116,11 @@ def test_overall_is_the_worst_verdict() -> None:
     assert overall(["holds", "holds"]) == "holds"
     assert overall(["holds", "inconclusive", "holds"]) == "inconclusive"
     assert overall(["inconclusive", "violated", "holds"]) == "violated"
+
+
+def test_an_inconclusive_record_says_what_would_settle_it() -> None:
+    open_ = record(relation="==", bound=0.5, estimate=0.5, low=0.4, high=0.6, resolution=0.05)
+    assert open_.verdict == "inconclusive"
+    assert open_.wanted == 4 * open_.n
+    assert f"about {open_.wanted} draws would settle it" in str(open_)
+    assert record(relation="==", bound=0.5, low=0.49, high=0.51, resolution=0.05).wanted is None

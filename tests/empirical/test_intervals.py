@@ -8,7 +8,7 @@ import pytest
 from scipy.special import xlogy
 from scipy.stats import binomtest, norm
 
-from empirical.intervals import anytime_proportion, bounded_mean, exact, proportion
+from empirical.intervals import anytime_proportion, bounded_mean, exact, pair_mean, proportion
 
 SEED = 20260301
 ALPHA = 0.05
@@ -207,3 +207,32 @@ def test_anytime_proportion_holds_at_all_looks_together(p, expect_rate) -> None:
     # What it is for: an interval made for one look misses far more often.
     once = looked_at(proportion, p)
     assert binomtest(once, REPLICATES, ALPHA, alternative="greater").pvalue < 1e-6
+
+
+def test_pair_mean_covers_a_mean_over_dependent_pairs() -> None:
+    # h = 1 where two uniforms are within 0.3: mean 0.51, and every row and column is shared.
+    rng = np.random.default_rng(SEED)
+    runs, alpha, truth = 2000, 0.05, 0.51
+    misses, widths = 0, []
+    for _ in range(runs):
+        gap = np.abs(rng.uniform(size=(40, 1)) - rng.uniform(size=30))
+        found = pair_mean(float((gap < 0.3).mean()), 30, alpha)
+        misses += not found.low <= truth <= found.high
+        widths.append(found.high - found.low)
+    p = binomtest(misses, runs, alpha, alternative="greater").pvalue
+    assert p > 1e-6, f"{misses} of {runs} miss, seed = {SEED}"
+    assert np.mean(widths) < 0.6
+
+
+def test_pair_mean_is_chernoffs_interval() -> None:
+    for mean, draws in ((0.0, 50), (0.2, 7), (1.0, 1000)):
+        found = pair_mean(mean, draws, 1e-3)
+        goal = np.log(2000) / draws
+        for end in (float(found.low), float(found.high)):
+            if end not in (0.0, 1.0):
+                parts = ((mean, end), (1 - mean, 1 - end))
+                divergence = sum(p * np.log(p / q) for p, q in parts if p)
+                assert divergence == pytest.approx(goal, rel=1e-9)
+    assert pair_mean(0.0, 50, 1e-3).low == 0
+    with pytest.raises(ValueError, match=r"mean = 1\.5"):
+        pair_mean(1.5, 50, 1e-3)
