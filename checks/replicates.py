@@ -16,7 +16,7 @@ from checks.statistics import from_bounded, from_estimate, settle
 from checks.study import Study
 from empirical.intervals import pair_mean
 from empirical.noise import blocks, generator
-from empirical.posterior import squared_distances
+from empirical.products import squared_distances
 from theory import coverage
 from theory.shells import radii
 

@@ -14,7 +14,7 @@ from checks.records import Comparison, Parameters, Record, Relation
 from checks.statistics import from_exact, settle
 from checks.study import Study
 from empirical.noise import generator
-from empirical.posterior import squared_distances
+from empirical.products import squared_distances
 from empirical.small_noise import shell_losses
 from theory import small_noise
 from theory.shells import inside, radii

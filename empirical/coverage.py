@@ -1,15 +1,53 @@
-"""Gaussian shell coverage of held-out points, by Monte Carlo (Definition 4.6)."""
+"""Gaussian shell coverage of held-out points, by Monte Carlo (Definition 4.6).
+
+A query ``x + sigma z`` lies in the shell of ``x_j`` where ``D_j + 2 sigma G_j``, with ``D_j = |x -
+x_j|^2`` and ``G_j = <z, x - x_j>``, lies between ``sigma^2 (r_in^2 - |z|^2)`` and ``sigma^2
+(r_out^2 - |z|^2)``. One of them that does covers the query, and none that is near enough to do so
+leaves it uncovered: most sigmas are settled by two extremes of D and G, the others by one minimum.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from empirical.device import as_rows, resolve_device
-from empirical.noise import BLOCK, blocks
-from empirical.posterior import squared_distances
+from empirical.device import as_rows, kept_rows, resolve_device, working_dtype
+from empirical.noise import BLOCK, Block, batches, blocks
+from empirical.products import (
+    DEFAULT_MEMORY,
+    centred,
+    direct,
+    distances_to_tile,
+    groups,
+    joined,
+    mean_of,
+    plan,
+    product,
+    product_dtype,
+    rounding,
+    squared_distances,
+    squared_norms,
+    tiles,
+)
+from empirical.threads import for_each
 from theory.shells import radii
 
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is asked: rows as given, sigmas (K,), the shell's squared radii, and what is known."""
+
+    points: torch.Tensor
+    held_out: torch.Tensor
+    origin: torch.Tensor
+    sigmas: torch.Tensor
+    inner: float
+    outer: float
+    covered: torch.Tensor
+    """(queries, K), filled tile by tile."""
 
 
 def covered(
@@ -22,37 +60,121 @@ def covered(
     seed: int = 0,
     device: str | torch.device = "auto",
     stream: str = "coverage",
+    memory: int = DEFAULT_MEMORY,
 ) -> NDArray[np.bool_]:
     """Which noised held-out points lie in the union of the training shells, at every sigma.
 
     ``train`` (N, ...), ``test`` (M, ...), ``sigmas`` (K,); returns (queries, K). A query
     noises a uniformly drawn held-out point; all sigmas share the noise. An exact union event over
-    all N shells, both ends included. Source: Def 4.6, whose coverage is the mean over queries.
+    all N shells, both ends included. ``memory`` bounds the buffers in bytes.
+
+    Precision: from d = 256 on the products are in float32. A distance that lies within the rounding
+    of an end of its shell, and could decide, is done again in float64 by direct differences, so
+    the events are those of float64, whatever the batch, the tiles and the threads.
+    Raises ValueError if ``memory`` is too small. Source: Def 4.6, whose coverage is the mean over
+    queries.
     """
     where = resolve_device(device)
-    points, held_out = as_rows(train, where), as_rows(test, where)
+    points, held_out = kept_rows(train, where), kept_rows(test, where)
     sigmas = np.atleast_1d(np.asarray(sigmas, np.float64))
     r_in, r_out = (float(r) for r in radii(points.shape[1], c))
-    whole = -(-queries // BLOCK) * BLOCK
-    result = np.empty((whole, len(sigmas)), dtype=np.bool_)
-    for start, i, noise in blocks(seed, stream, queries, points.shape[1], len(held_out)):
-        z = torch.as_tensor(noise).to(points)
-        x = held_out[torch.as_tensor(i).to(where)]
-        squared = squared_distances(x, points)
-        inner = (z * x).sum(1, keepdim=True) - z @ points.T
-        own = z.square().sum(1)
-        for k, sigma in enumerate(sigmas.tolist()):
-            # |x + sigma z - x_j|^2 - sigma^2 |z|^2, for which the shell's ends are
-            gap = torch.add(squared, inner, alpha=2 * sigma)
-            low, high = sigma**2 * (r_in**2 - own), sigma**2 * (r_out**2 - own)
-            closest = gap.amin(1)
-            inside = (closest >= low) & (closest <= high)
-            # Inside the hole of the closest shell a farther one may still cover: look at them all.
-            hole = torch.nonzero(closest < low).squeeze(1)
-            rest = gap[hole]
-            inside[hole] = ((rest >= low[hole, None]) & (rest <= high[hole, None])).any(1)
-            result[start : start + len(i), k] = inside.cpu().numpy()
-    return result[:queries]
+    work, dtype = working_dtype(where), product_dtype(points.shape[1], where)
+    n, d = points.shape
+    sizes = plan(memory, n, d, dtype)
+    task = _Task(
+        points,
+        held_out,
+        mean_of(points),
+        torch.as_tensor(sigmas).to(where, work),
+        r_in**2,
+        r_out**2,
+        torch.zeros(-(-queries // BLOCK) * BLOCK, len(sigmas), dtype=torch.bool, device=where),
+    )
+    single = np.float32 if dtype == torch.float32 else np.float64
+    drawn = blocks(seed, stream, queries, d, len(held_out), single)
+    for batch in batches(drawn, sizes.queries // BLOCK):
+        for ends in tiles(n, sizes.columns):
+            _add_tile(task, batch, ends, dtype)
+    return task.covered[:queries].cpu().numpy()
+
+
+def _add_tile(task: _Task, batch: list[Block], ends: tuple[int, int], dtype: torch.dtype) -> None:
+    drawn = np.concatenate([block.indices for block in batch])
+    unique, inverse = (
+        torch.as_tensor(a).to(task.points.device) for a in np.unique(drawn, return_inverse=True)
+    )
+    squared, _, dtype = distances_to_tile(
+        task.held_out, unique, task.points, ends, task.origin, dtype
+    )
+    tile = centred(task.points[slice(*ends)], task.origin, dtype)
+    longest = float(squared_norms(tile).max().sqrt())
+    first = batch[0].start
+
+    def add(group: list[Block]) -> None:
+        z, chosen, queries = joined(group, task.points.device, dtype)
+        which = inverse[queries.start - first : queries.stop - first]
+        x = centred(task.held_out[chosen], task.origin, dtype)
+        g = product(z, tile).neg_()
+        g += torch.linalg.vecdot(z, x)[:, None]
+        own = squared_norms(z)
+        reach = squared_norms(x).sqrt_() + longest
+        unit = rounding(x.shape[1], dtype)
+        errors = unit * reach.square(), unit * own.sqrt() * reach
+        settled = task.covered[queries]
+        _union(task, settled, squared[which], g, own, errors, z, chosen, ends[0])
+
+    for_each(add, groups(batch, max(tile.shape)), task.points.device)
+
+
+def _union(
+    task: _Task,
+    covered: torch.Tensor,
+    squared: torch.Tensor,
+    g: torch.Tensor,
+    own: torch.Tensor,
+    errors: tuple[torch.Tensor, torch.Tensor],
+    z: torch.Tensor,
+    chosen: torch.Tensor,
+    start: int,
+) -> None:
+    # Of one tile's points to R queries: squared and g (R, T); sets covered (R, K) where one covers.
+    s = task.sigmas
+    low = (task.inner - own)[:, None] * s.square()
+    high = (task.outer - own)[:, None] * s.square()
+    error = errors[0][:, None] + 2 * s * errors[1][:, None]
+    error += torch.finfo(g.dtype).eps * (2 * s * g.abs().amax(1)[:, None] + squared.amax(1)[:, None])
+    nearest, at = squared.min(1)
+    gap = nearest[:, None] + 2 * s * g.gather(1, at[:, None])
+    covered |= (gap >= low + error) & (gap <= high - error)
+    least = nearest[:, None] + 2 * s * g.amin(1)[:, None]
+    opened = ~covered & (least <= high + error)
+    buffer = torch.empty_like(g)
+    for k, count in enumerate(opened.sum(0).tolist()):
+        if count == 0:
+            continue
+        sigma = float(s[k])
+        if count > len(g) // 2:
+            torch.add(squared, g, alpha=2 * sigma, out=buffer)
+            closest = buffer.amin(1)
+        else:
+            row = opened[:, k].nonzero().squeeze(1)
+            closest = torch.full_like(own, torch.inf)
+            closest[row] = torch.add(squared[row], g[row], alpha=2 * sigma).amin(1).to(own.dtype)
+        sure = (closest >= low[:, k] + error[:, k]) & (closest <= high[:, k] - error[:, k])
+        covered[:, k] |= sure
+        # At an end of the closest shell, or in its hole, where a farther one may still cover.
+        row = (opened[:, k] & ~sure & (closest <= high[:, k] + error[:, k])).nonzero().squeeze(1)
+        if len(row):
+            gaps = torch.add(squared[row], g[row], alpha=2 * sigma)
+            below, above = (low[row, k] - gaps.T).T, (gaps.T - high[row, k]).T
+            outside = torch.maximum(below, above)
+            covered[row, k] |= (outside <= -error[row, k, None]).any(1)
+            doubt = (outside <= error[row, k, None]) & ~covered[row, k, None]
+            i, j = doubt.nonzero(as_tuple=True)
+            exact, inner = direct(task.held_out, chosen[row[i]], task.points, j + start, z[row[i]])
+            exact -= 2 * sigma * inner  # inner is <z, x_j - x>
+            inside = (exact >= low[row[i], k]) & (exact <= high[row[i], k])
+            covered[row[i[inside]], k] = True
 
 
 def distances(

@@ -39,6 +39,11 @@ def as_rows(points: ArrayLike | torch.Tensor, device: torch.device) -> torch.Ten
     A tensor is detached: no gradient flows to it. Raises ValueError for fewer than 2 axes, no
     point, or values that are not finite.
     """
+    return kept_rows(points, device).to(working_dtype(device))
+
+
+def kept_rows(points: ArrayLike | torch.Tensor, device: torch.device) -> torch.Tensor:
+    """As :func:`as_rows`, but float32 and float64 stay what they are: no copy of large sets."""
     if isinstance(points, torch.Tensor):
         array = points.detach()
     else:
@@ -46,7 +51,9 @@ def as_rows(points: ArrayLike | torch.Tensor, device: torch.device) -> torch.Ten
         array = torch.as_tensor(np.require(points, requirements=["C", "W"]))
     if array.ndim < 2 or len(array) == 0:
         raise ValueError(f"points of shape {tuple(array.shape)}; give (N, d) or (N, ...), N >= 1")
-    rows = array.reshape(len(array), -1).to(device=device, dtype=working_dtype(device))
-    if not torch.isfinite(rows).all():
+    work = working_dtype(device)
+    kept = array.dtype if array.dtype in (torch.float32, work) else work
+    rows = array.reshape(len(array), -1).to(device=device, dtype=kept)
+    if not all(bool(torch.isfinite(part).all()) for part in rows.split(1024)):
         raise ValueError("points hold NaN or infinite values; remove them first")
     return rows

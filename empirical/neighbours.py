@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from empirical.device import as_rows, resolve_device
 from empirical.intervals import proportion
-from empirical.posterior import squared_distances
+from empirical.products import squared_distances
 
 Array = NDArray[np.float64]
 

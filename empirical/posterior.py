@@ -1,25 +1,32 @@
 """Posterior weight of noised training points, by Monte Carlo (Definition 4.1, Equations 2 and 3).
 
 With ``y = x_i + sigma z``, ``|y - x_j|^2 - |y - x_i|^2 = D_j - 2 sigma G_j`` where
-``D_j = |x_i - x_j|^2`` and ``G_j = <z, x_j - x_i>``: two matrix products serve every sigma.
+``D_j = |x_i - x_j|^2`` and ``G_j = <z, x_j - x_i>``: two matrix products serve every sigma. So
+``log t_j = (-D_j / 2 + sigma G_j) / sigma^2``, and the weights are the ``t_j`` over their sum.
 """
-
-from collections.abc import Iterator
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from empirical.device import as_rows, resolve_device
-from empirical.noise import BLOCK, blocks
+from empirical import log_terms
+from empirical.device import kept_rows, resolve_device, working_dtype
+from empirical.noise import BLOCK, Block, batches, blocks
+from empirical.products import (
+    DEFAULT_MEMORY,
+    centred,
+    distances_to_tile,
+    groups,
+    joined,
+    mean_of,
+    plan,
+    product,
+    product_dtype,
+    tiles,
+)
+from empirical.threads import for_each
 
 Array = NDArray[np.float64]
-
-
-def squared_distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """``|a_i - b_j|^2`` of all pairs, (A, B), by one matrix product, never below 0."""
-    norms = a.square().sum(1)[:, None] + b.square().sum(1)[None, :]
-    return torch.addmm(norms, a, b.T, alpha=-2).clamp_(min=0)
 
 
 def posterior_mean(y: torch.Tensor, points: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
@@ -41,45 +48,100 @@ def weights(
     device: str | torch.device = "auto",
     index: int | None = None,
     stream: str = "weight",
+    memory: int = DEFAULT_MEMORY,
 ) -> tuple[Array, Array]:
     """Largest and own posterior weight of noised training points, ``(max, self)``.
 
     ``train`` (N, d) or (N, ...), ``sigmas`` (K,); each result is (queries, K) float64. A query
     noises a uniformly drawn training point, or always the one at ``index``. All sigmas share the
-    noise; queries are independent. Without ``index``, rounding in the squared distances puts about
-    ``1e-16 |x|^2 / sigma^2`` on the exponents. Source: Def 4.1, Eq. 9, Figure 7.
+    noise; queries are independent. ``memory`` bounds the buffers in bytes.
+
+    Precision, from d = 256 on: the products for ``D`` and ``G`` and the exponentials are in
+    float32. For the terms of a query that come to count first as sigma grows, and wherever ``D``
+    is not far above its rounding, as between near-duplicates, ``D`` and ``G`` are done again in
+    float64 by direct differences: weights are right to 1e-6. Below d = 256, and where near-
+    duplicates abound, all products are in float64. About the one point of ``index`` no digits
+    cancel, and nothing is done again. Raises ValueError if ``memory`` is too small.
+    Source: Def 4.1, Eq. 9, Figure 7.
     """
-    points = as_rows(train, resolve_device(device))
-    if index is not None:
-        # About the one point no digits cancel, however close its nearest neighbour.
-        points = points - points[index]
+    rows = kept_rows(train, resolve_device(device))
     sigmas = np.atleast_1d(np.asarray(sigmas, np.float64))
-    whole = -(-queries // BLOCK) * BLOCK
-    largest, own = np.empty((2, whole, len(sigmas)))
-    for start, i, noise in blocks(seed, stream, queries, points.shape[1], len(points)):
-        # One fixed point is one row, which broadcasts over the queries.
-        chosen = torch.as_tensor(i if index is None else [index]).to(points.device)
-        rows = slice(start, start + len(i))
-        for k, (top, total) in enumerate(_log_terms(points, chosen, noise, sigmas)):
-            largest[rows, k] = torch.exp(top - total).cpu().numpy()
-            own[rows, k] = torch.exp(-total).cpu().numpy()
+    order = np.argsort(-sigmas, kind="stable")
+    n, d = rows.shape
+    work = working_dtype(rows.device)
+    dtype = product_dtype(d, rows.device)
+    origin = mean_of(rows) if index is None else rows[index].to(work)
+    sizes = plan(memory, n, d, dtype)
+    terms = log_terms.start(sigmas[order], -(-queries // BLOCK) * BLOCK, rows.device)
+    drawn = blocks(seed, stream, queries, d, n, np.float32 if dtype == torch.float32 else np.float64)
+    for batch in batches(drawn, sizes.queries // BLOCK):
+        for ends in tiles(n, sizes.columns):
+            if index is None:
+                _add_tile(terms, rows, origin, batch, ends, dtype)
+            else:
+                _add_tile_about(terms, rows, origin, index, batch, ends, dtype)
+    largest, own = np.empty((2, len(terms.total), len(sigmas)))
+    total = terms.total.double().cpu().numpy()
+    largest[:, order] = terms.top.double().cpu().numpy() / total
+    own[:, order] = 1 / total
     return largest[:queries], own[:queries]
 
 
-def _log_terms(
-    points: torch.Tensor, chosen: torch.Tensor, noise: Array, sigmas: Array
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    # For each sigma: the largest log t_j and log sum_j t_j, where t_i = 1 for the noised point.
-    z = torch.as_tensor(noise).to(points)
-    x = points[chosen]
-    squared = squared_distances(x, points)
-    inner = z @ points.T - (z * x).sum(1, keepdim=True)
-    # The noised point's own terms are 0 exactly, not up to rounding.
-    squared.scatter_(1, chosen[:, None], 0)
-    inner.scatter_(1, chosen[:, None].expand(len(z), 1), 0)
-    squared.mul_(-0.5)
-    for sigma in sigmas.tolist():
-        log_t = torch.add(squared, inner, alpha=sigma)
-        top = log_t.amax(1)
-        rest = log_t.sub_(top[:, None]).div_(sigma**2).exp_().sum(1)
-        yield top / sigma**2, top / sigma**2 + rest.log()
+def _add_tile(
+    terms: log_terms.Terms,
+    rows: torch.Tensor,
+    origin: torch.Tensor,
+    batch: list[Block],
+    ends: tuple[int, int],
+    dtype: torch.dtype,
+) -> None:
+    # The terms of one tile of training points to the queries of one batch.
+    start, end = ends
+    drawn = np.concatenate([block.indices for block in batch])
+    unique, inverse = (
+        torch.as_tensor(a).to(rows.device) for a in np.unique(drawn, return_inverse=True)
+    )
+    half, close, dtype = distances_to_tile(rows, unique, rows, ends, origin, dtype, own=True)
+    half.mul_(-0.5)
+    tile = centred(rows[start:end], origin, dtype)
+    first = batch[0].start
+
+    def add(group: list[Block]) -> None:
+        z, chosen, queries = joined(group, rows.device, dtype)
+        which = inverse[queries.start - first : queries.stop - first]
+        a = half[which]
+        g = product(z, tile)
+        g -= torch.linalg.vecdot(z, centred(rows[chosen], origin, dtype))[:, None]
+        if close is not None:
+            pairs = close[which].nonzero(as_tuple=True)
+            log_terms.add_exactly(terms, queries, a, g, pairs, z, rows, chosen, start)
+        if dtype != origin.dtype:
+            pairs = log_terms.leaders(a, g, terms.first[queries])
+            log_terms.add_exactly(terms, queries, a, g, pairs, z, rows, chosen, start)
+        log_terms.add(terms, queries, a, g)
+
+    for_each(add, groups(batch, max(end - start, rows.shape[1])), rows.device)
+
+
+def _add_tile_about(
+    terms: log_terms.Terms,
+    rows: torch.Tensor,
+    origin: torch.Tensor,
+    index: int,
+    batch: list[Block],
+    ends: tuple[int, int],
+    dtype: torch.dtype,
+) -> None:
+    # The same for one noised point, from which everything is counted: one row for all queries.
+    start, end = ends
+    exact = centred(rows[start:end], origin, origin.dtype)
+    half = exact.square().sum(1).mul_(-0.5).to(dtype)
+    if start <= index < end:
+        half[index - start] = -torch.inf
+    tile = exact.to(dtype)
+
+    def add(group: list[Block]) -> None:
+        z, _, queries = joined(group, rows.device, dtype)
+        log_terms.add(terms, queries, half[None], product(z, tile))
+
+    for_each(add, groups(batch, max(end - start, rows.shape[1])), rows.device)

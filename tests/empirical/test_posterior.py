@@ -8,7 +8,8 @@ import torch
 from scipy.stats import kstest, norm
 
 from empirical.noise import blocks
-from empirical.posterior import posterior_mean, squared_distances, weights
+from empirical.posterior import posterior_mean, weights
+from empirical.products import squared_distances
 from theory.posterior import sigma_minus, sigma_plus
 
 SEED = 20260302

@@ -1,0 +1,153 @@
+"""The sum and the largest of ``t_j = exp((a_j + sigma g_j) / sigma^2)`` over many points and sigmas.
+
+In s = 1/sigma each exponent is the parabola ``a s^2 + g s`` with ``a = -D/2 <= 0``: it starts at 0
+and, once below a level -c, never comes back. So each term has one sigma at and under which it is
+below ``exp(-c)``, a root that costs one pass over all terms. Terms below ``exp(-40)`` are left out:
+against the noised point's own term, which is 1, even 1e6 of them lie below the rounding of float32
+and change no weight by more than 4e-12. The sigmas at which few terms are left are served from a
+list of these, and those at which none is left by the own term alone.
+
+No exponent is large: ``max_s (a s^2 + g s) = g^2 / (2 D)`` is half the square of a standard normal
+variable, ``g / sqrt(D)``; the terms are summed as they are.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from empirical.device import working_dtype
+from empirical.noise import BLOCK
+from empirical.products import direct
+
+LEADERS = 3
+_NEGLIGIBLE = 40.0
+_LEADS = 3.0
+_FEW = 1 / 16
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Running sums and maxima over the points seen so far; the noised point's own term, 1, is in.
+
+    ``levels`` (K,) are the sigmas, falling; ``top`` and ``total`` are (queries, K).
+    """
+
+    levels: tuple[float, ...]
+    top: torch.Tensor
+    total: torch.Tensor
+    first: torch.Tensor
+    """Smallest sigmas at which a term of the query leads, (queries, LEADERS)."""
+
+
+def start(levels: NDArray[np.float64], queries: int, device: torch.device) -> Terms:
+    """Sums with nothing in them but the own terms; ``levels`` (K,) falling."""
+    work = working_dtype(device)
+    top, total = torch.ones((2, queries, len(levels)), dtype=work, device=device)
+    first = torch.full((queries, LEADERS), torch.inf, dtype=torch.float32, device=device)
+    return Terms(tuple(levels.tolist()), top, total, first)
+
+
+def last_sigma(a: torch.Tensor, g: torch.Tensor, c: float) -> torch.Tensor:
+    """The sigma at which ``(a + sigma g) / sigma^2`` is -c; below it the exponent is lower still.
+
+    The root of ``c sigma^2 + g sigma + a``, which has one above 0 since ``a <= 0``.
+    """
+    # Of its two forms the one without cancellation, -2a / (g + root), is 0 / 0 at a duplicate; the
+    # rounding of this one is relative to |g| / c, and a sigma that is a little off costs nothing.
+    return torch.addcmul(a * (-4 * c), g, g).sqrt_().sub_(g).div_(2 * c)
+
+
+def leaders(
+    a: torch.Tensor, g: torch.Tensor, first: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows and columns of the terms that count at the smallest sigmas, ``LEADERS`` a query.
+
+    ``a`` and ``g`` (R, T). ``first`` (R, LEADERS) holds those of earlier tiles and is updated; a
+    term that is not among the first of all tiles so far is not returned.
+    """
+    count = min(LEADERS, g.shape[1])
+    sigma, column = last_sigma(a, g, _LEADS).topk(count, dim=1, largest=False)
+    row, place = (sigma < first[:, -1:]).nonzero(as_tuple=True)
+    first.copy_(torch.cat([first, sigma], dim=1).topk(LEADERS, dim=1, largest=False).values)
+    return row, column[row, place]
+
+
+def add_exactly(
+    terms: Terms,
+    queries: slice,
+    a: torch.Tensor,
+    g: torch.Tensor,
+    pairs: tuple[torch.Tensor, torch.Tensor],
+    z: torch.Tensor,
+    rows: torch.Tensor,
+    chosen: torch.Tensor,
+    start: int,
+) -> None:
+    """Move the terms at the ``pairs`` (i, j) out of a tile and add them in float64.
+
+    Their ``a`` and ``g`` are recomputed by direct differences; ``a[i, j]`` becomes minus infinity.
+    ``z`` (R, d) and ``chosen`` (R,) are the noise and the noised point of each query; column j is
+    the point ``rows[start + j]``.
+    """
+    a[pairs] = -torch.inf
+    work = terms.total.dtype
+    levels = torch.tensor(terms.levels, dtype=work, device=a.device)
+    scale = torch.tensor([_inverse_square(s, work) for s in terms.levels]).to(levels)
+    for i, j in zip(pairs[0].split(BLOCK), pairs[1].split(BLOCK), strict=True):
+        squared, inner = direct(rows, chosen[i], rows, j + start, z[i])
+        t = squared.mul_(-0.5)[:, None] + inner[:, None] * levels
+        t.mul_(scale).exp_()
+        terms.total[queries].index_add_(0, i, t)
+        where = i[:, None].expand_as(t)
+        terms.top[queries].scatter_reduce_(0, where, t, "amax")
+
+
+def add(terms: Terms, queries: slice, a: torch.Tensor, g: torch.Tensor) -> None:
+    """Add the terms of one tile: ``a`` (R, T) or (1, T), ``g`` (R, T) for the R ``queries``.
+
+    An ``a`` of minus infinity leaves a point out.
+    """
+    levels = terms.levels
+    sums = g.new_zeros(len(levels), len(g))
+    tops = torch.zeros_like(sums)
+    until = last_sigma(a, g, _NEGLIGIBLE)
+    dense = _first_sparse(levels, until)
+    buffer = torch.empty_like(g)
+    for k in range(dense):
+        torch.add(a, g, alpha=levels[k], out=buffer)
+        buffer.mul_(_inverse_square(levels[k], g.dtype)).exp_()
+        torch.sum(buffer, 1, out=sums[k])
+        torch.amax(buffer, 1, out=tops[k])
+    if dense < len(levels):
+        row, column = (until < levels[dense]).nonzero(as_tuple=True)
+        few = torch.stack([a.expand_as(g)[row, column], g[row, column], until[row, column]])
+        for k in range(dense, len(levels)):
+            left = few[2] < levels[k]
+            row, few = row[left], few[:, left]
+            if len(row) == 0:
+                break
+            t = torch.add(few[0], few[1], alpha=levels[k])
+            t.mul_(_inverse_square(levels[k], g.dtype)).exp_()
+            sums[k].index_add_(0, row, t)
+            tops[k].scatter_reduce_(0, row, t, "amax")
+    terms.total[queries] += sums.T
+    torch.maximum(terms.top[queries], tops.T.to(terms.top.dtype), out=terms.top[queries])
+
+
+def _first_sparse(levels: tuple[float, ...], until: torch.Tensor) -> int:
+    # Fewer terms are left at each smaller sigma: bisection for the first at which they are few.
+    low, high = 0, len(levels)
+    while low < high:
+        middle = (low + high) // 2
+        if int((until < levels[middle]).sum()) > _FEW * until.numel():
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def _inverse_square(sigma: float, dtype: torch.dtype) -> float:
+    return min(1 / sigma / sigma, torch.finfo(dtype).max) if sigma > 1e-150 else math.inf

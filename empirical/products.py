@@ -1,0 +1,207 @@
+"""The matrix products that every estimate shares, their precision, their rounding and their size.
+
+All of it rests on ``|x + sigma z - x_j|^2 = |x - x_j|^2 + 2 sigma <z, x - x_j> + sigma^2 |z|^2``:
+one product for the distances and one for the noise serve every sigma. Points are centred first,
+in float64, since the rounding of a product grows with the norms of its rows.
+
+In 256 dimensions and more the products are in float32, where they are nearly all of the work, and
+what their rounding could decide is done again in float64 by direct differences: the callers say
+what that is. In fewer dimensions the products cost little and are in float64. Products always have
+``BLOCK`` rows, whatever the batch, for the last bits depend on the shape.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from empirical.device import working_dtype
+from empirical.noise import BLOCK, Block
+from empirical.threads import for_each
+
+DEFAULT_MEMORY = 2**30
+"""Bytes that the buffers of one estimate may take, its arguments and results apart."""
+
+_SINGLE_FROM = 256
+_COLUMNS = 2048
+_ENTRIES = 2**18
+_PAIRS = 64
+_CLOSE = 1e4
+_MOST_CLOSE = 0.02
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is worked on at once; results do not depend on it but for rounding."""
+
+    columns: int
+    """Training points of one tile."""
+    queries: int
+    """Queries whose noise is held at once, a multiple of ``BLOCK``."""
+
+
+def plan(memory: int, points: int, dimension: int, dtype: torch.dtype) -> Sizes:
+    """Sizes whose buffers fit into ``memory`` bytes; ValueError where not even one block does.
+
+    A tile is held in float64, centred, and in ``dtype``; a query's noise in ``dtype``, with its
+    rows of the two products, its few buffers of that size, and one direct difference.
+    """
+    size = dtype.itemsize
+    columns = min(points, _COLUMNS, max(32, memory // 4 // (dimension * (16 + size))))
+    tile = columns * dimension * (16 + size)
+    block = BLOCK * (dimension * (4 + size + 24) + columns * (6 * size + 8))
+    each = dimension * (4 + size) + columns * size
+    left = memory - tile - block
+    if left < BLOCK * each:
+        need = tile + block + BLOCK * each
+        raise ValueError(f"memory = {memory} bytes; d = {dimension} needs at least {need}")
+    return Sizes(columns, BLOCK * (left // (BLOCK * each)))
+
+
+def product_dtype(dimension: int, device: torch.device) -> torch.dtype:
+    """Precision of the products; float64 too where torch may lower that of float32 (TF32)."""
+    work = working_dtype(device)
+    exact = torch.get_float32_matmul_precision() == "highest"
+    return torch.float32 if dimension >= _SINGLE_FROM and exact else work
+
+
+def rounding(dimension: int, dtype: torch.dtype) -> float:
+    """Bound on the error of a dot product of centred rows, in units of the product of their norms.
+
+    ``2 sqrt(d) u``, u the unit roundoff: the probabilistic bound of Higham and Mary 2019 with a
+    factor of 2. It counts d roundings of the whole sum; a product in vector registers keeps at
+    least 8 partial sums, each with fewer and smaller ones, so that what is seen stays 20 times
+    below. The rounding of the rows themselves is in it.
+    """
+    return float(dimension**0.5 * torch.finfo(dtype).eps)
+
+
+def mean_of(rows: torch.Tensor) -> torch.Tensor:
+    """Mean of the rows, (d,), summed part by part so that no copy is made."""
+    work = working_dtype(rows.device)
+    total = torch.zeros(rows.shape[1], dtype=work, device=rows.device)
+    for part in rows.split(1024):
+        total += part.to(work).sum(0)
+    return total / len(rows)
+
+
+def centred(rows: torch.Tensor, origin: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Rows about ``origin``: subtracted in the origin's precision, rounded to ``dtype`` last."""
+    return (rows.to(origin.dtype) - origin).to(dtype)
+
+
+def tiles(count: int, columns: int) -> Iterator[tuple[int, int]]:
+    """Ends of consecutive tiles."""
+    for start in range(0, count, columns):
+        yield start, min(start + columns, count)
+
+
+def groups(batch: Sequence[Block], width: int) -> Iterator[list[Block]]:
+    """Blocks of a batch that share one elementwise operation on ``width`` numbers a query."""
+    together = max(1, _ENTRIES // (BLOCK * width))
+    for first in range(0, len(batch), together):
+        yield list(batch[first : first + together])
+
+
+def joined(
+    group: Sequence[Block], device: torch.device, dtype: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor, slice]:
+    """Noise (R, d) of consecutive blocks, the points they noise (R,), the queries' numbers."""
+    parts = [torch.as_tensor(block.noise).to(device, dtype) for block in group]
+    z = parts[0] if len(parts) == 1 else torch.cat(parts)
+    chosen = torch.as_tensor(np.concatenate([block.indices for block in group])).to(device)
+    return z, chosen, slice(group[0].start, group[0].start + len(z))
+
+
+def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """``a @ b.T`` by products of ``BLOCK`` rows each, the last one padded."""
+    out = torch.empty(len(a), len(b), dtype=a.dtype, device=a.device)
+    for start, end in tiles(len(a), BLOCK):
+        part = a[start:end]
+        if end - start == BLOCK:
+            torch.mm(part, b.T, out=out[start:end])
+        else:
+            padded = torch.nn.functional.pad(part, (0, 0, 0, BLOCK - len(part)))
+            out[start:end] = (padded @ b.T)[: len(part)]
+    return out
+
+
+def squared_norms(rows: torch.Tensor) -> torch.Tensor:
+    """``|a_i|^2`` of rows in the device's working precision, (A,)."""
+    return rows.to(working_dtype(rows.device)).square().sum(1)
+
+
+def squared_distances(
+    a: torch.Tensor, b: torch.Tensor, norms: torch.Tensor | None = None
+) -> torch.Tensor:
+    """``|a_i - b_j|^2`` of all pairs of rows, (A, B), by one matrix product, never below 0.
+
+    ``norms`` are the :func:`squared_norms` of b, (B,), where they are known.
+    """
+    # Squares and sum in float64: beside them the product's own rounding is all there is.
+    out = product(a, b).to(working_dtype(a.device)).mul_(-2)
+    out += squared_norms(a)[:, None]
+    out += squared_norms(b) if norms is None else norms
+    return out.clamp_(min=0).to(a.dtype)
+
+
+def direct(
+    a: torch.Tensor, i: torch.Tensor, b: torch.Tensor, j: torch.Tensor, z: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """``|b_j - a_i|^2`` and ``<z, b_j - a_i>`` of pairs, (P,) each, by differences in float64.
+
+    ``a`` and ``b`` are rows as they were given, ``i`` and ``j`` (P,) indices into them, ``z``
+    (P, d); without it the second is 0.
+    """
+    work = working_dtype(a.device)
+    squared = torch.empty(len(i), dtype=work, device=a.device)
+    inner = torch.zeros_like(squared)
+    for start, end in tiles(len(i), _PAIRS):
+        gap = b[j[start:end]].to(work) - a[i[start:end]].to(work)
+        if z is not None:
+            torch.linalg.vecdot(gap, z[start:end].to(work), out=inner[start:end])
+        torch.linalg.vecdot(gap, gap, out=squared[start:end])
+    return squared, inner
+
+
+def distances_to_tile(
+    a: torch.Tensor,
+    chosen: torch.Tensor,
+    b: torch.Tensor,
+    ends: tuple[int, int],
+    origin: torch.Tensor,
+    dtype: torch.dtype,
+    *,
+    own: bool = False,
+) -> tuple[torch.Tensor, torch.Tensor | None, torch.dtype]:
+    """Squared distances of rows ``a[chosen]`` to rows ``b[start:end]``, (C, end - start).
+
+    Those below 1e4 times their rounding are done again by direct differences in float64. Returns
+    the squared distances, which of them were done again (None if none), and their precision, which
+    is float64 where they are more than a few. With ``own``, a and b are the same rows and the
+    distance of a row to itself is infinite.
+    """
+    start, end = ends
+    tile = centred(b[start:end], origin, dtype)
+    norms = squared_norms(tile)
+    scale = (4 * rounding(a.shape[1], dtype) * _CLOSE * norms.sqrt()).to(dtype)
+    squared = torch.empty(len(chosen), end - start, dtype=dtype, device=a.device)
+    close = torch.empty(squared.shape, dtype=torch.bool, device=a.device)
+
+    def fill(part: tuple[int, int]) -> None:
+        rows = slice(*part)
+        x = centred(a[chosen[rows]], origin, dtype)
+        squared[rows] = squared_distances(x, tile, norms)
+        torch.lt(squared[rows], torch.linalg.vector_norm(x, dim=1)[:, None] * scale, out=close[rows])
+
+    for_each(fill, tiles(len(chosen), BLOCK), a.device)
+    if own:
+        row = torch.nonzero((chosen >= start) & (chosen < end)).squeeze(1)
+        squared[row, chosen[row] - start] = torch.inf
+        close[row, chosen[row] - start] = False
+    i, j = close.nonzero(as_tuple=True)
+    if dtype != origin.dtype and len(i) > _MOST_CLOSE * close.numel():
+        return distances_to_tile(a, chosen, b, ends, origin, origin.dtype, own=own)
+    squared[i, j] = direct(a, chosen[i], b, j + start, None)[0].to(dtype)
+    return squared, close if len(i) else None, dtype
