@@ -81,6 +81,7 @@ def _verify(options: argparse.Namespace) -> int:
         seed=options.seed,
         samples=options.samples,
         device=options.device,
+        memory=options.memory,
         thresholds=thresholds,
         progress=_progress(options.quiet),
     )

@@ -148,6 +148,7 @@ def _one_training_point(study: Study, alpha: float) -> list[Record]:
             queries=count,
             seed=study.seed,
             device=study.device,
+            memory=study.memory,
             stream=f"4.8/one{suffix}",
         )
         return inside.sum(0)

@@ -36,6 +36,7 @@ def parser() -> Parser:
     _add_levels(verify)
     _add_sampling(verify)
     _add_device(verify)
+    _add_memory(verify)
     _add_output(verify)
 
     zone = _command(
@@ -203,6 +204,16 @@ def _add_device(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_memory(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--memory",
+        type=_bytes,
+        default="1GB",
+        metavar="SIZE",
+        help="most that the buffers of one estimate may take, such as 500MB or 2GB",
+    )
+
+
 def _add_output(command: argparse.ArgumentParser) -> None:
     output = command.add_argument_group("output")
     output.add_argument(
@@ -220,3 +231,14 @@ def _value_range(text: str) -> tuple[float, float]:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no pair of numbers such as -1,1") from None
     return low, high
+
+
+def _bytes(text: str) -> int:
+    units = {"MB": 2**20, "GB": 2**30}
+    try:
+        size = int(float(text[:-2]) * units[text[-2:].upper()])
+    except (KeyError, ValueError, OverflowError):
+        size = 0
+    if size <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 500MB or 2GB")
+    return size

@@ -129,6 +129,7 @@ def _failures(
             queries=count,
             seed=study.seed,
             device=study.device,
+            memory=study.memory,
             index=index,
             stream=f"{claim}/{name}/{w}/{delta}{suffix}",
         )

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from empirical.neighbours import extreme_distances
+from empirical.products import DEFAULT_MEMORY
 from empirical.two_curves import Curves
 
 Array = NDArray[np.float64]
@@ -34,6 +35,8 @@ class Study:
     samples: int
     """Most draws of a comparison on the data; the cheap two-point ones may take ten times that."""
     device: str
+    memory: int = DEFAULT_MEMORY
+    """Bytes that the buffers of one estimate may take."""
 
     @property
     def n(self) -> int:
@@ -51,7 +54,7 @@ class Study:
 
     @cached_property
     def _extremes(self) -> Array:
-        return extreme_distances(self.train, self.device)
+        return extreme_distances(self.train, self.device, self.memory)
 
     @property
     def nearest(self) -> Array:

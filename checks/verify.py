@@ -26,6 +26,7 @@ from checks.study import Study
 from empirical import curves
 from empirical.data import DataSet
 from empirical.device import resolve_device
+from empirical.products import DEFAULT_MEMORY
 from empirical.regimes import Regime, Thresholds, read_regimes, zone_of
 from theory.claims import CLAIMS, Claim, select
 from theory.regimes import PredictedZone
@@ -107,13 +108,14 @@ def verify(
     seed: int = 0,
     samples: int = 20_000,
     device: str = "auto",
+    memory: int = DEFAULT_MEMORY,
     thresholds: Thresholds | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Result:
     """Check the claims named in ``wanted`` (all by default) on a data set.
 
     ``alpha`` is the probability that a run over true claims reports any ``violated``; ``samples``
-    the draws of one comparison. ``progress`` is called with a line, the steps done and their
+    the draws of one comparison, ``memory`` the bytes for the buffers of one estimate. ``progress`` is called with a line, the steps done and their
     number. Raises ValueError for constants outside their domain.
     """
     started = time.perf_counter()
@@ -123,7 +125,15 @@ def verify(
     note = progress or (lambda line, done, total: None)
     note("posterior weight and coverage", 0, len(chosen) + 1)
     study = prepare(
-        data.train, data.test, c=c, w=w, delta=delta, seed=seed, samples=samples, device=device
+        data.train,
+        data.test,
+        c=c,
+        w=w,
+        delta=delta,
+        seed=seed,
+        samples=samples,
+        device=device,
+        memory=memory,
     )
     records: list[Record] = []
     for done, claim in enumerate(chosen, start=1):
@@ -154,11 +164,12 @@ def prepare(
     seed: int = 0,
     samples: int = 20_000,
     device: str = "auto",
+    memory: int = DEFAULT_MEMORY,
 ) -> Study:
     """Measure the two curves of two sets of images and put together what the checks look at.
 
-    ``train`` (N, ...) and ``test`` (M, ...), in the units of sigma. Raises ValueError
-    for constants outside their domain.
+    ``train`` (N, ...) and ``test`` (M, ...), in the units of sigma; ``memory`` in bytes. Raises
+    ValueError for constants outside their domain.
     """
     images, n = np.asarray(train, np.float64), len(train)
     if not 1 / n < w < 1:
@@ -180,8 +191,9 @@ def prepare(
         seed=seed,
         device=resolved,
         alpha=CURVE_ALPHA,
+        memory=memory,
     )
-    return Study(images, train, test, both, c, w, delta, seed, samples, resolved)
+    return Study(images, train, test, both, c, w, delta, seed, samples, resolved, memory)
 
 
 def checked_claims(wanted: str | None = None) -> tuple[Claim, ...]:

@@ -80,7 +80,7 @@ def covered(
     r_in, r_out = (float(r) for r in radii(points.shape[1], c))
     work, dtype = working_dtype(where), product_dtype(points.shape[1], where)
     n, d = points.shape
-    sizes = plan(memory, n, d, dtype)
+    sizes = plan(memory, n, d)
     task = _Task(
         points,
         held_out,
@@ -94,17 +94,19 @@ def covered(
     drawn = blocks(seed, stream, queries, d, len(held_out), single)
     for batch in batches(drawn, sizes.queries // BLOCK):
         for ends in tiles(n, sizes.columns):
-            _add_tile(task, batch, ends, dtype)
+            _add_tile(task, batch, ends, dtype, sizes.threads)
     return task.covered[:queries].cpu().numpy()
 
 
-def _add_tile(task: _Task, batch: list[Block], ends: tuple[int, int], dtype: torch.dtype) -> None:
+def _add_tile(
+    task: _Task, batch: list[Block], ends: tuple[int, int], dtype: torch.dtype, threads: int
+) -> None:
     drawn = np.concatenate([block.indices for block in batch])
     unique, inverse = (
         torch.as_tensor(a).to(task.points.device) for a in np.unique(drawn, return_inverse=True)
     )
     squared, _, dtype = distances_to_tile(
-        task.held_out, unique, task.points, ends, task.origin, dtype
+        task.held_out, unique, task.points, ends, task.origin, dtype, threads
     )
     tile = centred(task.points[slice(*ends)], task.origin, dtype)
     longest = float(squared_norms(tile).max().sqrt())
@@ -123,7 +125,7 @@ def _add_tile(task: _Task, batch: list[Block], ends: tuple[int, int], dtype: tor
         settled = task.covered[queries]
         _union(task, settled, squared[which], g, own, errors, z, chosen, ends[0])
 
-    for_each(add, groups(batch, max(tile.shape)), task.points.device)
+    for_each(add, groups(batch, max(tile.shape)), task.points.device, threads)
 
 
 def _union(
@@ -142,7 +144,9 @@ def _union(
     low = (task.inner - own)[:, None] * s.square()
     high = (task.outer - own)[:, None] * s.square()
     error = errors[0][:, None] + 2 * s * errors[1][:, None]
-    error += torch.finfo(g.dtype).eps * (2 * s * g.abs().amax(1)[:, None] + squared.amax(1)[:, None])
+    error += torch.finfo(g.dtype).eps * (
+        2 * s * g.abs().amax(1)[:, None] + squared.amax(1)[:, None]
+    )
     nearest, at = squared.min(1)
     gap = nearest[:, None] + 2 * s * g.gather(1, at[:, None])
     covered |= (gap >= low + error) & (gap <= high - error)
@@ -170,11 +174,12 @@ def _union(
             outside = torch.maximum(below, above)
             covered[row, k] |= (outside <= -error[row, k, None]).any(1)
             doubt = (outside <= error[row, k, None]) & ~covered[row, k, None]
-            i, j = doubt.nonzero(as_tuple=True)
-            exact, inner = direct(task.held_out, chosen[row[i]], task.points, j + start, z[row[i]])
-            exact -= 2 * sigma * inner  # inner is <z, x_j - x>
-            inside = (exact >= low[row[i], k]) & (exact <= high[row[i], k])
-            covered[row[i[inside]], k] = True
+            for pairs in doubt.nonzero().split(BLOCK):
+                i, j = row[pairs[:, 0]], pairs[:, 1]
+                exact, inner = direct(task.held_out, chosen[i], task.points, j + start, z[i])
+                exact -= 2 * sigma * inner  # inner is <z, x_j - x>
+                inside = (exact >= low[i, k]) & (exact <= high[i, k])
+                covered[i[inside], k] = True
 
 
 def distances(

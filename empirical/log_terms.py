@@ -1,4 +1,4 @@
-"""The sum and the largest of ``t_j = exp((a_j + sigma g_j) / sigma^2)`` over many points and sigmas.
+"""Sum and maximum of ``t_j = exp((a_j + sigma g_j) / sigma^2)`` over many points and sigmas.
 
 In s = 1/sigma each exponent is the parabola ``a s^2 + g s`` with ``a = -D/2 <= 0``: it starts at 0
 and, once below a level -c, never comes back. So each term has one sigma at and under which it is
@@ -12,6 +12,7 @@ variable, ``g / sqrt(D)``; the terms are summed as they are.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,7 @@ from empirical.device import working_dtype
 from empirical.noise import BLOCK
 from empirical.products import direct
 
-LEADERS = 3
+LEADERS = 4
 _NEGLIGIBLE = 40.0
 _LEADS = 3.0
 _FEW = 1 / 16
@@ -60,9 +61,7 @@ def last_sigma(a: torch.Tensor, g: torch.Tensor, c: float) -> torch.Tensor:
     return torch.addcmul(a * (-4 * c), g, g).sqrt_().sub_(g).div_(2 * c)
 
 
-def leaders(
-    a: torch.Tensor, g: torch.Tensor, first: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+def leaders(a: torch.Tensor, g: torch.Tensor, first: torch.Tensor) -> Sequence[torch.Tensor]:
     """Rows and columns of the terms that count at the smallest sigmas, ``LEADERS`` a query.
 
     ``a`` and ``g`` (R, T). ``first`` (R, LEADERS) holds those of earlier tiles and is updated; a
@@ -80,7 +79,7 @@ def add_exactly(
     queries: slice,
     a: torch.Tensor,
     g: torch.Tensor,
-    pairs: tuple[torch.Tensor, torch.Tensor],
+    pairs: Sequence[torch.Tensor],
     z: torch.Tensor,
     rows: torch.Tensor,
     chosen: torch.Tensor,
@@ -92,7 +91,7 @@ def add_exactly(
     ``z`` (R, d) and ``chosen`` (R,) are the noise and the noised point of each query; column j is
     the point ``rows[start + j]``.
     """
-    a[pairs] = -torch.inf
+    a[pairs[0], pairs[1]] = -torch.inf
     work = terms.total.dtype
     levels = torch.tensor(terms.levels, dtype=work, device=a.device)
     scale = torch.tensor([_inverse_square(s, work) for s in terms.levels]).to(levels)

@@ -1,18 +1,41 @@
-"""Nearest-neighbour distances, and memorization: samples much nearer to one image than others."""
+"""Nearest-neighbour distances, and memorization: samples much nearer to one image than others.
 
+Products find the candidates, in float32 from d = 256 on; the distances that are returned are direct
+differences in float64. Where the rounding of the products leaves open whether another point is
+nearer, the search is done again with products in float64.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from empirical.device import as_rows, resolve_device
+from empirical.device import kept_rows, resolve_device, working_dtype
 from empirical.intervals import proportion
-from empirical.products import squared_distances
+from empirical.noise import BLOCK
+from empirical.products import (
+    DEFAULT_MEMORY,
+    centred,
+    direct,
+    mean_of,
+    plan,
+    product_dtype,
+    rounding,
+    squared_distances,
+    squared_norms,
+    tiles,
+    too_close,
+)
+from empirical.threads import for_each
 
 Array = NDArray[np.float64]
 
-_BLOCK = 1024
+Visit = Callable[[torch.Tensor], None]
+
+_KEPT = 4
+"""Nearest by the products that are kept of each tile; their distances are then taken directly."""
 
 
 @dataclass(frozen=True)
@@ -28,27 +51,132 @@ class Memorization:
     """Index of each sample's nearest training image, (S,)."""
 
 
+def nearest_two(
+    queries: torch.Tensor,
+    points: torch.Tensor,
+    *,
+    memory: int = DEFAULT_MEMORY,
+    visit: Visit | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Distances (Q, 2) and indices (Q, 2) of the nearest and the second nearest of the points.
+
+    ``queries`` (Q, d) and ``points`` (N, d) on one device; with N = 1 the results are (Q, 1). Of
+    equal distances the lower index comes first. ``visit`` is called with every block of squared
+    distances, (rows, columns), by several threads. ``memory`` bounds the buffers in bytes.
+    """
+    dtype = product_dtype(points.shape[1], points.device)
+    origin = mean_of(points)
+    distance, index, doubt = _search(queries, points, origin, dtype, memory, visit)
+    if dtype != origin.dtype and len(doubt):
+        again = _search(queries[doubt], points, origin, origin.dtype, memory, None)
+        distance[doubt], index[doubt] = again[:2]
+    return distance, index
+
+
+def _search(
+    queries: torch.Tensor,
+    points: torch.Tensor,
+    origin: torch.Tensor,
+    dtype: torch.dtype,
+    memory: int,
+    visit: Visit | None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    device, n, d = points.device, len(points), points.shape[1]
+    kept = min(_KEPT, n)
+    best = torch.full((len(queries), kept), torch.inf, dtype=dtype, device=device)
+    index = torch.zeros(best.shape, dtype=torch.int64, device=device)
+    longest = 0.0
+    sizes = plan(memory, n, d)
+    for start, end in tiles(n, sizes.columns):
+        tile = centred(points[start:end], origin, dtype)
+        norms = squared_norms(tile)
+        longest = max(longest, float(norms.max().sqrt()))
+
+        def update(
+            ends: tuple[int, int],
+            tile: torch.Tensor = tile,
+            norms: torch.Tensor = norms,
+            start: int = start,
+        ) -> None:
+            rows = slice(*ends)
+            squared = squared_distances(centred(queries[rows], origin, dtype), tile, norms)
+            if visit is not None:
+                # Near pairs carry what is summed at small sigma: they are not left to rounding.
+                reach = squared_norms(centred(queries[rows], origin, origin.dtype)).sqrt_()
+                near = squared < too_close(d, dtype) * reach[:, None] * norms.sqrt()
+                for i, j in (pair.unbind(1) for pair in near.nonzero().split(BLOCK)):
+                    exact, _ = direct(queries, i + rows.start, points, j + start, None)
+                    squared[i, j] = exact.to(dtype)
+                visit(squared)
+            found = squared.topk(min(kept, squared.shape[1]), dim=1, largest=False)
+            values = torch.cat([best[rows], found.values], dim=1)
+            both = torch.cat([index[rows], found.indices + start], dim=1)
+            best[rows], at = values.topk(kept, dim=1, largest=False)
+            index[rows] = both.gather(1, at)
+
+        for_each(update, tiles(len(queries), BLOCK), device, sizes.threads)
+    exact = torch.empty(best.shape, dtype=origin.dtype, device=device)
+
+    def measure(ends: tuple[int, int]) -> None:
+        # By index first: a stable sort then puts the lower one of equals first.
+        rows = slice(*ends)
+        index[rows] = index[rows].sort(1).values
+        i = torch.arange(*ends, device=device).repeat_interleave(kept)
+        squared, _ = direct(queries, i, points, index[rows].flatten(), None)
+        exact[rows], at = squared.view(-1, kept).sort(dim=1, stable=True)
+        index[rows] = index[rows].gather(1, at)
+
+    for_each(measure, tiles(len(queries), BLOCK), device, sizes.threads)
+    reach = torch.cat([squared_norms(x - origin).sqrt() for x in queries.split(BLOCK)]) + longest
+    error = rounding(d, dtype) * reach.square()
+    second = exact[:, :2].amax(1)
+    # What was not kept is at least as far as the last that was, but for rounding.
+    doubt = torch.nonzero((best.amax(1) - error <= second) & (kept < n)).squeeze(1)
+    return exact[:, :2].sqrt(), index[:, :2], doubt
+
+
 def extreme_distances(
-    train: ArrayLike | torch.Tensor, device: str | torch.device = "auto"
+    train: ArrayLike | torch.Tensor,
+    device: str | torch.device = "auto",
+    memory: int = DEFAULT_MEMORY,
 ) -> Array:
     """Distance of every training point to its nearest and its farthest other one, (N, 2).
 
     ``train`` (N, ...), N >= 2; raises ValueError below. A duplicate's nearest distance is 0
-    exactly. These are d_min(i) and d_max(i) of Theorem 4.2.
+    exactly. These are d_min(i) and d_max(i) of Theorem 4.2. ``memory`` bounds the buffers in bytes.
     """
-    points = as_rows(train, resolve_device(device))
+    points = kept_rows(train, resolve_device(device))
     if len(points) < 2:
         raise ValueError(f"train holds N = {len(points)} image; distances need at least 2")
-    ends = []
-    for start, rows in zip(range(0, len(points), _BLOCK), points.split(_BLOCK), strict=True):
-        squared = squared_distances(rows, points)
-        farthest = points[squared.argmax(1)]
-        squared[torch.arange(len(rows)), start + torch.arange(len(rows))] = torch.inf
-        closest = points[squared.argmin(1)]
-        # The two that matter once more, by direct differences.
-        pair = [torch.linalg.vector_norm(rows - other, dim=1) for other in (closest, farthest)]
-        ends.append(torch.stack(pair, dim=1))
-    return torch.cat(ends).double().cpu().numpy()
+    n, work, origin = len(points), working_dtype(points.device), mean_of(points)
+    ends = torch.empty(n, 2, dtype=work, device=points.device)
+    ends[:, 0], ends[:, 1] = torch.inf, 0.0
+    sizes = plan(memory, n, points.shape[1])
+    for start, end in tiles(n, sizes.columns):
+        tile = centred(points[start:end], origin, work)
+        norms = squared_norms(tile)
+
+        def update(
+            part: tuple[int, int],
+            tile: torch.Tensor = tile,
+            norms: torch.Tensor = norms,
+            start: int = start,
+        ) -> None:
+            own = torch.arange(*part, device=points.device)
+            rows = slice(*part)
+            squared = squared_distances(centred(points[rows], origin, work), tile, norms)
+            farthest = squared.argmax(1)
+            here = torch.nonzero((own >= start) & (own < start + len(tile))).squeeze(1)
+            squared[here, own[here] - start] = torch.inf
+            # The two that matter once more, by direct differences.
+            near, _ = direct(points, own, points, squared.argmin(1) + start, None)
+            far, _ = direct(points, own, points, farthest + start, None)
+            near[squared.amin(1).isinf()] = torch.inf  # a tile of nothing but the point itself
+            torch.minimum(ends[rows, 0], near.sqrt(), out=ends[rows, 0])
+            torch.maximum(ends[rows, 1], far.sqrt(), out=ends[rows, 1])
+
+        for_each(update, tiles(n, BLOCK), points.device, sizes.threads)
+    return ends.double().cpu().numpy()
 
 
 def distances_to_others(
@@ -56,14 +184,23 @@ def distances_to_others(
 ) -> Array:
     """Distances from every training point to all others, (N, N - 1) float64.
 
-    ``train`` (N, ...), N >= 2; raises ValueError below. Memory for N^2 numbers.
+    ``train`` (N, ...), N >= 2; raises ValueError below. The result holds N^2 numbers; it is filled
+    block by block.
     """
-    points = as_rows(train, resolve_device(device))
-    if len(points) < 2:
-        raise ValueError(f"train holds N = {len(points)} image; distances need at least 2")
-    square = squared_distances(points, points).sqrt_()
-    rest = square[~torch.eye(len(points), dtype=torch.bool, device=points.device)]
-    return rest.reshape(len(points), -1).double().cpu().numpy()
+    points = kept_rows(train, resolve_device(device))
+    n = len(points)
+    if n < 2:
+        raise ValueError(f"train holds N = {n} image; distances need at least 2")
+    result = np.empty((n, n - 1))
+    origin = mean_of(points)
+    centre = centred(points, origin, origin.dtype)
+    norms = squared_norms(centre)
+    for start, end in tiles(n, BLOCK):
+        square = squared_distances(centre[start:end], centre, norms).sqrt_()
+        keep = torch.ones_like(square, dtype=torch.bool)
+        keep[torch.arange(end - start), torch.arange(start, end)] = False
+        result[start:end] = square[keep].view(end - start, n - 1).double().cpu().numpy()
+    return result
 
 
 def memorization(
@@ -73,15 +210,17 @@ def memorization(
     *,
     alpha: float = 0.05,
     device: str | torch.device = "auto",
+    memory: int = DEFAULT_MEMORY,
 ) -> Memorization:
     """Share of samples with ``d_(1) < threshold * d_(2)``, nearest against second nearest.
 
     ``samples`` (S, ...), ``train`` (N, ...), N >= 2. The Clopper-Pearson interval is for the rate
     of the sampler that drew the samples independently. Raises ValueError for N < 2, shapes that
-    differ or a threshold outside (0, 1]. Source: Section 3, after Yoon et al. 2023.
+    differ or a threshold outside (0, 1]. ``memory`` bounds the buffers in bytes. Of equally near
+    images the lower index is given. Source: Section 3, after Yoon et al. 2023.
     """
     where = resolve_device(device)
-    queries, points = as_rows(samples, where), as_rows(train, where)
+    queries, points = kept_rows(samples, where), kept_rows(train, where)
     if len(points) < 2:
         raise ValueError(f"train holds N = {len(points)} image; a second nearest needs at least 2")
     if queries.shape[1] != points.shape[1]:
@@ -90,23 +229,14 @@ def memorization(
         )
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold = {threshold} must lie in (0, 1]")
-    ratios, neighbours = [], []
-    for block in queries.split(_BLOCK):
-        pair = squared_distances(block, points).topk(2, dim=1, largest=False).indices
-        # The two that matter once more, by direct differences: a copy has distance 0 exactly.
-        first, second = (
-            torch.linalg.vector_norm(block - points[pair[:, k]], dim=1) for k in (0, 1)
-        )
-        swapped = second < first
-        ratio = torch.minimum(first, second) / torch.maximum(first, second)
-        ratios.append(torch.nan_to_num(ratio, nan=1.0).double().cpu().numpy())
-        neighbours.append(torch.where(swapped, pair[:, 1], pair[:, 0]).cpu().numpy())
-    all_ratios = np.concatenate(ratios)
+    distance, index = nearest_two(queries, points, memory=memory)
+    ratio = torch.nan_to_num(distance[:, 0] / distance[:, 1], nan=1.0)  # 0 / 0: two copies
+    all_ratios = ratio.double().cpu().numpy()
     interval = proportion(int((all_ratios < threshold).sum()), len(all_ratios), alpha)
     return Memorization(
         rate=float(interval.mean),
         low=float(interval.low),
         high=float(interval.high),
         ratio=all_ratios,
-        nearest=np.concatenate(neighbours),
+        nearest=index[:, 0].cpu().numpy(),
     )

@@ -5,6 +5,8 @@ With ``y = x_i + sigma z``, ``|y - x_j|^2 - |y - x_i|^2 = D_j - 2 sigma G_j`` wh
 ``log t_j = (-D_j / 2 + sigma G_j) / sigma^2``, and the weights are the ``t_j`` over their sum.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
@@ -71,15 +73,16 @@ def weights(
     work = working_dtype(rows.device)
     dtype = product_dtype(d, rows.device)
     origin = mean_of(rows) if index is None else rows[index].to(work)
-    sizes = plan(memory, n, d, dtype)
+    sizes = plan(memory, n, d)
     terms = log_terms.start(sigmas[order], -(-queries // BLOCK) * BLOCK, rows.device)
-    drawn = blocks(seed, stream, queries, d, n, np.float32 if dtype == torch.float32 else np.float64)
+    single = np.float32 if dtype == torch.float32 else np.float64
+    drawn = blocks(seed, stream, queries, d, n, single)
     for batch in batches(drawn, sizes.queries // BLOCK):
         for ends in tiles(n, sizes.columns):
             if index is None:
-                _add_tile(terms, rows, origin, batch, ends, dtype)
+                _add_tile(terms, rows, origin, batch, ends, dtype, sizes.threads)
             else:
-                _add_tile_about(terms, rows, origin, index, batch, ends, dtype)
+                _add_tile_about(terms, rows, origin, index, batch, ends, dtype, sizes.threads)
     largest, own = np.empty((2, len(terms.total), len(sigmas)))
     total = terms.total.double().cpu().numpy()
     largest[:, order] = terms.top.double().cpu().numpy() / total
@@ -94,6 +97,7 @@ def _add_tile(
     batch: list[Block],
     ends: tuple[int, int],
     dtype: torch.dtype,
+    threads: int,
 ) -> None:
     # The terms of one tile of training points to the queries of one batch.
     start, end = ends
@@ -101,7 +105,9 @@ def _add_tile(
     unique, inverse = (
         torch.as_tensor(a).to(rows.device) for a in np.unique(drawn, return_inverse=True)
     )
-    half, close, dtype = distances_to_tile(rows, unique, rows, ends, origin, dtype, own=True)
+    half, close, dtype = distances_to_tile(
+        rows, unique, rows, ends, origin, dtype, threads, own=True
+    )
     half.mul_(-0.5)
     tile = centred(rows[start:end], origin, dtype)
     first = batch[0].start
@@ -111,16 +117,17 @@ def _add_tile(
         which = inverse[queries.start - first : queries.stop - first]
         a = half[which]
         g = product(z, tile)
-        g -= torch.linalg.vecdot(z, centred(rows[chosen], origin, dtype))[:, None]
+        x = tile[chosen] if len(tile) == len(rows) else centred(rows[chosen], origin, dtype)
+        g -= torch.linalg.vecdot(z, x)[:, None]
         if close is not None:
-            pairs = close[which].nonzero(as_tuple=True)
+            pairs: Sequence[torch.Tensor] = close[which].nonzero(as_tuple=True)
             log_terms.add_exactly(terms, queries, a, g, pairs, z, rows, chosen, start)
         if dtype != origin.dtype:
             pairs = log_terms.leaders(a, g, terms.first[queries])
             log_terms.add_exactly(terms, queries, a, g, pairs, z, rows, chosen, start)
         log_terms.add(terms, queries, a, g)
 
-    for_each(add, groups(batch, max(end - start, rows.shape[1])), rows.device)
+    for_each(add, groups(batch, max(end - start, rows.shape[1])), rows.device, threads)
 
 
 def _add_tile_about(
@@ -131,6 +138,7 @@ def _add_tile_about(
     batch: list[Block],
     ends: tuple[int, int],
     dtype: torch.dtype,
+    threads: int,
 ) -> None:
     # The same for one noised point, from which everything is counted: one row for all queries.
     start, end = ends
@@ -144,4 +152,4 @@ def _add_tile_about(
         z, _, queries = joined(group, rows.device, dtype)
         log_terms.add(terms, queries, half[None], product(z, tile))
 
-    for_each(add, groups(batch, max(end - start, rows.shape[1])), rows.device)
+    for_each(add, groups(batch, max(end - start, rows.shape[1])), rows.device, threads)

@@ -39,24 +39,26 @@ class Sizes:
     """Training points of one tile."""
     queries: int
     """Queries whose noise is held at once, a multiple of ``BLOCK``."""
+    threads: int
+    """Blocks that are worked on at the same time."""
 
 
-def plan(memory: int, points: int, dimension: int, dtype: torch.dtype) -> Sizes:
+def plan(memory: int, points: int, dimension: int) -> Sizes:
     """Sizes whose buffers fit into ``memory`` bytes; ValueError where not even one block does.
 
-    A tile is held in float64, centred, and in ``dtype``; a query's noise in ``dtype``, with its
-    rows of the two products, its few buffers of that size, and one direct difference.
+    Counted as if all were in float64: a tile with its copies, a query's noise and distances with
+    what marks the close ones, and for each thread one block's rows, terms and buffers.
     """
-    size = dtype.itemsize
-    columns = min(points, _COLUMNS, max(32, memory // 4 // (dimension * (16 + size))))
-    tile = columns * dimension * (16 + size)
-    block = BLOCK * (dimension * (4 + size + 24) + columns * (6 * size + 8))
-    each = dimension * (4 + size) + columns * size
-    left = memory - tile - block
-    if left < BLOCK * each:
-        need = tile + block + BLOCK * each
+    columns = min(points, _COLUMNS, max(32, memory // 8 // (24 * dimension)))
+    tile = 24 * dimension * columns
+    block = BLOCK * (36 * dimension + 56 * columns)
+    query = 8 * dimension + 33 * columns
+    threads = max(1, min(torch.get_num_threads(), (memory // 2 - tile) // block))
+    left = memory - tile - threads * block
+    if left < BLOCK * query:
+        need = tile + block + BLOCK * query
         raise ValueError(f"memory = {memory} bytes; d = {dimension} needs at least {need}")
-    return Sizes(columns, BLOCK * (left // (BLOCK * each)))
+    return Sizes(columns, left // (BLOCK * query) * BLOCK, threads)
 
 
 def product_dtype(dimension: int, device: torch.device) -> torch.dtype:
@@ -75,6 +77,14 @@ def rounding(dimension: int, dtype: torch.dtype) -> float:
     below. The rounding of the rows themselves is in it.
     """
     return float(dimension**0.5 * torch.finfo(dtype).eps)
+
+
+def too_close(dimension: int, dtype: torch.dtype) -> float:
+    """Squared distances below this, in units of the product of the norms, are not to be trusted.
+
+    That is 1e4 times their rounding: above, at least four digits hold, and six or more as a rule.
+    """
+    return 4 * _CLOSE * rounding(dimension, dtype)
 
 
 def mean_of(rows: torch.Tensor) -> torch.Tensor:
@@ -132,6 +142,11 @@ def squared_norms(rows: torch.Tensor) -> torch.Tensor:
     return rows.to(working_dtype(rows.device)).square().sum(1)
 
 
+def largest_norm(rows: torch.Tensor, origin: torch.Tensor) -> float:
+    """Largest distance of a row from ``origin``."""
+    return max(float(squared_norms(part - origin).max()) for part in rows.split(BLOCK)) ** 0.5
+
+
 def squared_distances(
     a: torch.Tensor, b: torch.Tensor, norms: torch.Tensor | None = None
 ) -> torch.Tensor:
@@ -172,6 +187,7 @@ def distances_to_tile(
     ends: tuple[int, int],
     origin: torch.Tensor,
     dtype: torch.dtype,
+    threads: int,
     *,
     own: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor | None, torch.dtype]:
@@ -185,7 +201,7 @@ def distances_to_tile(
     start, end = ends
     tile = centred(b[start:end], origin, dtype)
     norms = squared_norms(tile)
-    scale = (4 * rounding(a.shape[1], dtype) * _CLOSE * norms.sqrt()).to(dtype)
+    scale = (too_close(a.shape[1], dtype) * norms.sqrt()).to(dtype)
     squared = torch.empty(len(chosen), end - start, dtype=dtype, device=a.device)
     close = torch.empty(squared.shape, dtype=torch.bool, device=a.device)
 
@@ -193,15 +209,17 @@ def distances_to_tile(
         rows = slice(*part)
         x = centred(a[chosen[rows]], origin, dtype)
         squared[rows] = squared_distances(x, tile, norms)
-        torch.lt(squared[rows], torch.linalg.vector_norm(x, dim=1)[:, None] * scale, out=close[rows])
+        torch.lt(
+            squared[rows], torch.linalg.vector_norm(x, dim=1)[:, None] * scale, out=close[rows]
+        )
 
-    for_each(fill, tiles(len(chosen), BLOCK), a.device)
+    for_each(fill, tiles(len(chosen), BLOCK), a.device, threads)
     if own:
         row = torch.nonzero((chosen >= start) & (chosen < end)).squeeze(1)
         squared[row, chosen[row] - start] = torch.inf
         close[row, chosen[row] - start] = False
     i, j = close.nonzero(as_tuple=True)
     if dtype != origin.dtype and len(i) > _MOST_CLOSE * close.numel():
-        return distances_to_tile(a, chosen, b, ends, origin, origin.dtype, own=own)
+        return distances_to_tile(a, chosen, b, ends, origin, origin.dtype, threads, own=own)
     squared[i, j] = direct(a, chosen[i], b, j + start, None)[0].to(dtype)
     return squared, close if len(i) else None, dtype

@@ -13,8 +13,10 @@ import torch
 T = TypeVar("T")
 
 
-def for_each(work: Callable[[T], None], items: Iterable[T], device: torch.device) -> None:
-    """Call ``work`` on every item, on as many threads as torch has; in turn on a GPU.
+def for_each(
+    work: Callable[[T], None], items: Iterable[T], device: torch.device, threads: int
+) -> None:
+    """Call ``work`` on every item, on a number of threads; in turn on a GPU.
 
     The calls must not write to the same place. An error of one is raised.
     """
@@ -22,11 +24,11 @@ def for_each(work: Callable[[T], None], items: Iterable[T], device: torch.device
         for item in items:
             work(item)
         return
-    threads = torch.get_num_threads()
+    before = torch.get_num_threads()
     try:
         with ThreadPoolExecutor(threads, "block", torch.set_num_threads, (1,)) as pool:
             for _ in pool.map(work, items):
                 pass
     finally:
         # The setting is a thread's own, but new threads take over the last one made anywhere.
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)

@@ -1,5 +1,6 @@
 """The two curves that place the danger zone, with what surrounds them (Figures 3, 6 and 7)."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,9 +8,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from empirical import coverage, posterior
-from empirical.device import as_rows, resolve_device
+from empirical.device import kept_rows, resolve_device
 from empirical.intervals import Estimate, bounded_mean, exact, proportion
-from theory.coverage import lower_bound, mean_overlap, upper_bound
+from empirical.neighbours import nearest_two
+from empirical.overlap import PairSums
+from empirical.products import DEFAULT_MEMORY, largest_norm, mean_of
+from theory.coverage import lower_bound, upper_bound
 from theory.domain import require, require_positive
 
 Array = NDArray[np.float64]
@@ -56,18 +60,20 @@ def curves(
     seed: int = 0,
     device: str | torch.device = "auto",
     alpha: float = 0.05,
+    memory: int = DEFAULT_MEMORY,
 ) -> Curves:
     """Estimate the posterior weight and the shell coverage over a schedule of noise levels.
 
     ``train`` (N, d) or (N, ...), ``test`` (M, ...) in the same units as ``sigmas`` (K,). ``alpha``
     is the chance that any interval of one curve misses. The held-out points stand for the law p:
-    the coverage and its bounds are those of the uniform law on them, given both sets. Raises
+    the coverage and its bounds are those of the uniform law on them, given both sets. ``memory``
+    bounds the buffers in bytes, the arguments and the result apart. Raises
     ValueError for fewer than 2 training points, shapes that differ, values that are not finite,
     no sigma or sigma <= 0, alpha outside (0, 1), or c outside (0, d/4]. Source: Def 4.1, Def 4.6,
     Theorem 4.8, E.2, E.3.
     """
     where = resolve_device(device)
-    points, held_out = as_rows(train, where), as_rows(test, where)
+    points, held_out = kept_rows(train, where), kept_rows(test, where)
     if len(points) < 2:
         raise ValueError(f"train holds N = {len(points)} point; the weight needs at least 2")
     if points.shape[1] != held_out.shape[1]:
@@ -81,19 +87,31 @@ def curves(
     require(0 < alpha < 1, "alpha", alpha, "must lie strictly between 0 and 1")
     d, each = points.shape[1], alpha / len(sigmas)
 
-    pairs = coverage.distances(points, held_out, where)
-    nearest = pairs.min(axis=1)
+    origin = mean_of(points)
+    pairs = PairSums(sigmas, largest_norm(points, origin) + largest_norm(held_out, origin))
+    distance, _ = nearest_two(held_out, points, memory=memory, visit=pairs.add)
+    nearest = distance[:, 0].double().cpu().numpy()
+    overlap = pairs.mean_overlap(d, c)
     largest, own = posterior.weights(
-        points, sigmas, queries=weight_queries, seed=seed, device=where
+        points, sigmas, queries=weight_queries, seed=seed, device=where, memory=memory
     )
     covered = coverage.covered(
-        points, held_out, sigmas, c=c, queries=coverage_queries, seed=seed, device=where
+        points,
+        held_out,
+        sigmas,
+        c=c,
+        queries=coverage_queries,
+        seed=seed,
+        device=where,
+        memory=memory,
     )
-    overlap = mean_overlap(pairs, sigmas, d, c)
+    with ThreadPoolExecutor(2) as pool:
+        draws = (np.minimum(largest, 1), np.minimum(own, 1))
+        max_weight, self_weight = pool.map(lambda weight: bounded_mean(weight, each), draws)
     return Curves(
         sigmas=sigmas,
-        max_weight=bounded_mean(np.minimum(largest, 1), each),
-        self_weight=bounded_mean(np.minimum(own, 1), each),
+        max_weight=max_weight,
+        self_weight=self_weight,
         coverage=proportion(covered.sum(0), coverage_queries, each),
         coverage_lower=exact(lower_bound(nearest, sigmas, d, c)),
         coverage_upper=exact(upper_bound(overlap, len(points))),

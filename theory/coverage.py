@@ -168,26 +168,38 @@ def half_coverage_sigma(nearest: ArrayLike, d: ArrayLike, c: ArrayLike = 5.0) ->
     return nearest / np.sqrt(2 * np.sqrt(c * d) + 2 * c)
 
 
-def mean_overlap(distances: ArrayLike, sigma: ArrayLike, d: int, c: float = 5.0) -> Array:
+def mean_overlap(
+    distances: ArrayLike,
+    sigma: ArrayLike,
+    d: int,
+    c: float = 5.0,
+    weights: ArrayLike | None = None,
+) -> Array:
     """Mean of ``p_sigma`` over all given distances, for many pairs and several sigmas.
 
-    ``distances`` of any shape, ``sigma`` (K,); returns (K,). All pairs, no sampling: at small sigma
+    ``distances`` of any shape, ``sigma`` (K,), ``weights`` of the distances' shape where they do
+    not count alike; returns (K,). All pairs, no sampling: at small sigma
     a few close pairs carry the whole mean. ``p_sigma(r)`` depends on r/sigma alone, so one table of
     the exact law serves all; its cubic is right to 1e-8 of each value, and pairs whose overlap is
     below 1e-60 count as 0. Raises as :func:`overlap_probability`. Source: Theorem 4.8, right: the
     two-sample U-statistic of ``p_sigma``.
     """
-    pairs = np.sort(np.asarray(distances, np.float64), axis=None)
+    pairs = np.ravel(np.asarray(distances, np.float64))
+    each = np.ones(1) if weights is None else np.ravel(np.asarray(weights, np.float64))
+    order = np.argsort(pairs) if weights is not None else None
+    pairs, each = (np.sort(pairs), each) if order is None else (pairs[order], each[order])
+    total = len(pairs) if order is None else each.sum()
     require_distance("distance", pairs)
     levels = np.atleast_1d(np.asarray(sigma, np.float64))
     require_positive("sigma", levels)
     table, reach = _overlap_table(d, c)
     means = []
     for level in levels.tolist():
-        near = pairs[: np.searchsorted(pairs, reach * level)]
-        means.append(np.exp(table(near / level)).sum() / len(pairs))
+        count = np.searchsorted(pairs, reach * level)
+        p = np.exp(table(pairs[:count] / level))
+        means.append((p.sum() if order is None else p @ each[:count]) / total)
     # Rounding may lift a mean of probabilities above 1 by a few units in the last place.
-    return np.minimum(1, np.array(means))
+    return np.clip(means, 0, 1)
 
 
 @lru_cache(maxsize=8)

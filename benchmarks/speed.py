@@ -1,0 +1,139 @@
+"""Time of the estimates beside one bare float32 matrix product: ``python benchmarks/speed.py``.
+
+Each case runs in a process of its own: bare product and estimate in turns, the first turn not
+counted, medians of the others. The ratio is all that the machine does not decide. The bare product
+has the shapes (weight + coverage queries, d) x (d, N), or (samples, d) x (d, N). The images are
+synthetic, float32, with the falling spectrum of photographs. Writes the table to
+``benchmarks/README.md``; ``--print`` leaves the file alone.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import empirical
+from theory.schedules import edm_sigmas
+
+TABLE = Path(__file__).parent / "README.md"
+START, END = "<!-- speed.py -->", "<!-- end of speed.py -->"
+
+
+def images(seed: int, n: int) -> np.ndarray:
+    """``n`` float32 images of 32 x 32 x 3: a spectrum that falls as 1/f, in about [-1, 1]."""
+    rng = np.random.default_rng([seed, 32])
+    f = np.hypot(np.fft.fftfreq(32)[:, None], np.fft.rfftfreq(32)[None])
+    f[0, 0] = f[0, 1]
+    result = np.empty((n, 3072), np.float32)
+    for start in range(0, n, 1000):
+        m = min(1000, n - start)
+        white = rng.standard_normal((m, 32, 32, 1)) + 0.3 * rng.standard_normal((m, 32, 32, 3))
+        photo = np.fft.irfft2(np.fft.rfft2(white, axes=(1, 2)) / f[..., None], (32, 32), (1, 2))
+        result[start : start + m] = (0.08 * photo).reshape(m, -1)
+    return result
+
+
+def curves(n: int, m: int, steps: int, queries: int, turns: int) -> dict[str, float]:
+    """The two curves; ``queries`` for the weight and twice as many for the coverage."""
+    train, test = images(1, n), images(2, m)
+    levels = edm_sigmas(steps)
+    noise = torch.randn(3 * queries, 3072)
+    rows = torch.as_tensor(train)
+
+    def estimate() -> None:
+        empirical.curves(
+            train, test, levels, weight_queries=queries, coverage_queries=2 * queries, device="cpu"
+        )
+
+    return compare(lambda: noise @ rows.T, estimate, turns)
+
+
+def memorization(n: int, samples: int, turns: int) -> dict[str, float]:
+    """Two nearest neighbours; the first 100 samples against scikit-learn's brute force."""
+    from sklearn.neighbors import NearestNeighbors
+
+    train, drawn = images(1, n), images(3, samples)
+    drawn[::2] = train[:: n // samples][: len(drawn[::2])] + 0.3 * drawn[::2]
+    a, b = torch.as_tensor(drawn), torch.as_tensor(train)
+    found = empirical.memorization(drawn, train, device="cpu")
+    result = compare(
+        lambda: a @ b.T, lambda: empirical.memorization(drawn, train, device="cpu"), turns
+    )
+    search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(train)
+    nearest = search.kneighbors(drawn[:100], return_distance=False)[:, 0]
+    return result | {"different": int((nearest != found.nearest[:100]).sum())}
+
+
+def compare(bare: Callable[[], object], estimate: Callable[[], object], turns: int) -> dict:
+    """Median seconds of both, run in turns, their ratio, and the peak memory in bytes."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(turns + 1):
+        for run, seconds in zip((bare, estimate), times, strict=True):
+            started = time.perf_counter()
+            run()
+            seconds.append(time.perf_counter() - started)
+    ratios = [b / a for a, b in zip(times[0][1:], times[1][1:], strict=True)]
+    return {
+        "bare": statistics.median(times[0][1:]),
+        "estimate": statistics.median(times[1][1:]),
+        "ratio": statistics.median(ratios),
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+
+
+CASES: dict[str, tuple[str, Callable[[], dict[str, float]]]] = {
+    "small10": ("curves, N = M = 1,000, 10 sigmas", lambda: curves(1000, 1000, 10, 4000, 3)),
+    "small": ("curves, N = M = 1,000, 40 sigmas", lambda: curves(1000, 1000, 40, 4000, 3)),
+    "large": (
+        "curves, N = 50,000, 40 sigmas, a tenth of M = 2,000 and of the queries",
+        lambda: curves(50_000, 200, 40, 400, 1),
+    ),
+    "memorization": (
+        "memorization, N = 50,000, 2,000 of 10,000 samples",
+        lambda: memorization(50_000, 2000, 1),
+    ),
+}
+
+
+def main() -> None:
+    """Run the cases, each in its own process, and write one table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--print", action="store_true", dest="only_print")
+    parser.add_argument("--one", choices=CASES, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(CASES[options.one][1]()))
+        return
+    lines = [
+        "| case | bare product | estimate | ratio | peak memory |",
+        "|---|---|---|---|---|",
+    ]
+    for name in options.cases:
+        command = [sys.executable, __file__, "--one", name]
+        found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+        text = CASES[name][0]
+        if "different" in found:
+            text += f"; {found['different']} of 100 indices differ from scikit-learn's"
+        lines.append(
+            f"| {text} | {found['bare']:.2f} s | {found['estimate']:.2f} s | "
+            f"{found['ratio']:.2f} | {found['peak'] / 2**30:.2f} GB |"
+        )
+        print(lines[-1], flush=True)
+    if options.only_print:
+        return
+    page = TABLE.read_text() if TABLE.exists() else f"# Benchmarks\n\n{START}\n{END}\n"
+    before, rest = page.split(START)
+    TABLE.write_text(before + START + "\n" + "\n".join(lines) + "\n" + END + rest.split(END)[1])
+
+
+if __name__ == "__main__":
+    main()

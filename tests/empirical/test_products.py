@@ -1,0 +1,151 @@
+"""The float32 path: exact where it decides, whatever the batch, the memory and the threads."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.neighbors import NearestNeighbors
+
+import empirical
+from empirical import products
+from empirical.coverage import covered
+from empirical.neighbours import extreme_distances
+from empirical.noise import blocks
+from empirical.posterior import weights
+from theory.coverage import mean_overlap, overlap_probability
+
+SEED = 20260311
+D = 300
+SIGMAS = np.array([0.002, 0.01, 0.1, 0.4, 0.6, 0.8, 1.0, 1.5, 2.5, 5.0, 20.0, 80.0])
+LITTLE = 9_000_000
+
+
+@pytest.fixture(scope="module")
+def sets() -> tuple[np.ndarray, np.ndarray]:
+    """150 and 40 points far from the origin: pairs at 1e-4, copies, held-out points on top."""
+    rng = np.random.default_rng(SEED)
+    scale = np.arange(1, D + 1) ** -0.3
+    train, test = (5 + rng.standard_normal((n, D)) * scale for n in (150, 40))
+    directions = rng.standard_normal((20, D))
+    directions /= np.linalg.norm(directions, axis=1)[:, None]
+    train[130:150] = train[:20] + 1e-4 * directions
+    train[20:23] = train[23]
+    test[:10] = train[40:50] + 0.02 * directions[:10]
+    test[10] = train[60]
+    return train, test
+
+
+def noise(stream: str, queries: int, population: int) -> tuple[np.ndarray, np.ndarray]:
+    parts = list(blocks(SEED, stream, queries, D, population))
+    indices = np.concatenate([part.indices for part in parts])[:queries]
+    return indices, np.concatenate([part.noise for part in parts])[:queries]
+
+
+@pytest.mark.parametrize("memory", [products.DEFAULT_MEMORY, LITTLE])
+def test_weights_are_those_of_direct_differences(sets, memory) -> None:
+    train, _ = sets
+    largest, own = weights(train, SIGMAS, queries=300, seed=SEED, memory=memory)
+    for q, (i, z) in enumerate(zip(*noise("weight", 300, 150), strict=True)):
+        apart = train - train[i]
+        a, g = np.square(apart).sum(1) / 2, apart @ z
+        t = np.exp((g[:, None] * SIGMAS - a[:, None]) / SIGMAS**2)
+        np.testing.assert_allclose(largest[q], t.max(0) / t.sum(0), rtol=0, atol=1e-6)
+        np.testing.assert_allclose(own[q], t[i] / t.sum(0), rtol=0, atol=1e-6)
+        if i < 20 or i >= 130:  # a pair that shares its weight; the products alone see one point
+            assert own[q, 0] < 0.7
+            np.testing.assert_allclose(own[q, :3], (t[i] / t.sum(0))[:3], rtol=0, atol=1e-9)
+
+
+def test_coverage_is_that_of_direct_differences(sets) -> None:
+    train, test = sets
+    index, z = noise("coverage", 600, 40)
+    found = covered(train, test, SIGMAS, queries=600, seed=SEED)
+    width = 2 * np.sqrt(5.0 * D)
+    gap = test[index][:, None] - train[None]
+    for k, sigma in enumerate(SIGMAS):
+        squared = np.square(gap / sigma + z[:, None]).sum(2)
+        inside = (squared >= D - width) & (squared <= D + width + 10)
+        np.testing.assert_array_equal(found[:, k], inside.any(1))
+    assert 0.2 < found[:, 0].mean() + found[:, 4].mean() < 1.8
+
+
+def test_counts_do_not_depend_on_memory_threads_or_precision(sets, monkeypatch) -> None:
+    train, test = sets
+    expected = covered(train, test, SIGMAS, queries=900, seed=SEED)
+    weight = weights(train, SIGMAS, queries=900, seed=SEED)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        again = weights(train, SIGMAS, queries=900, seed=SEED)
+        one = covered(train, test, SIGMAS, queries=900, seed=SEED)
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_array_equal(one, expected)
+    for a, b in zip(again, weight, strict=True):
+        np.testing.assert_array_equal(a, b)
+    few = covered(train, test, SIGMAS, queries=900, seed=SEED, memory=LITTLE)
+    np.testing.assert_array_equal(few, expected)
+    monkeypatch.setattr(products, "_COLUMNS", 37)
+    np.testing.assert_array_equal(covered(train, test, SIGMAS, queries=900, seed=SEED), expected)
+    tiled = weights(train, SIGMAS, queries=900, seed=SEED)
+    monkeypatch.setattr(products, "_SINGLE_FROM", 10**9)
+    np.testing.assert_array_equal(covered(train, test, SIGMAS, queries=900, seed=SEED), expected)
+    double = weights(train, SIGMAS, queries=900, seed=SEED)
+    for a, b, c in zip(tiled, weight, double, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(a, c, rtol=0, atol=1e-6)
+
+
+def test_rounding_stays_far_below_its_bound() -> None:
+    rng = np.random.default_rng(SEED)
+    for d in (256, 3072):
+        a, b = (torch.as_tensor(rng.standard_normal((n, d)) + 1.0) for n in (256, 400))
+        error = (products.product(a.float(), b.float()).double() - a @ b.T).abs()
+        bound = products.rounding(d, torch.float32) * torch.outer(a.norm(dim=1), b.norm(dim=1))
+        assert (error < bound / 4).all(), (error / bound).max()
+        assert (error > bound / 1e6).any()
+
+
+def test_nearest_and_ties_are_those_of_an_exhaustive_search(sets, monkeypatch) -> None:
+    train, test = sets
+    monkeypatch.setattr(products, "_COLUMNS", 37)
+    samples = np.concatenate([test, train[125:] + 3e-5])
+    search = NearestNeighbors(n_neighbors=2, algorithm="brute").fit(train - 5)
+    distances, _ = search.kneighbors(samples - 5)
+    direct = np.linalg.norm(samples[:, None] - train[None], axis=2)
+    found = empirical.memorization(samples, train)
+    np.testing.assert_array_equal(found.nearest, direct.argmin(1))
+    ordered = np.sort(direct, axis=1)
+    np.testing.assert_allclose(found.ratio, ordered[:, 0] / ordered[:, 1], rtol=1e-9)
+    np.testing.assert_allclose(distances[:40], ordered[:40, :2], rtol=1e-5, atol=1e-5)
+    ends = extreme_distances(train)
+    between = np.linalg.norm(train[:, None] - train[None], axis=2)
+    np.testing.assert_allclose(ends[:, 1], between.max(1), rtol=1e-12)
+    np.fill_diagonal(between, np.inf)
+    np.testing.assert_allclose(ends[:, 0], between.min(1), rtol=1e-12)
+
+
+def test_many_copies_are_searched_again_in_float64(sets) -> None:
+    train, _ = sets
+    crowd = np.concatenate([np.repeat(train[:1], 9, axis=0) + 1e-7 * np.arange(9)[:, None], train])
+    found = empirical.memorization(crowd[:9] + 2e-8, crowd)
+    np.testing.assert_array_equal(found.nearest, np.arange(9))
+
+
+def test_curves_hardly_depend_on_memory(sets) -> None:
+    options = {"weight_queries": 300, "coverage_queries": 300, "seed": SEED}
+    whole = empirical.curves(*sets, SIGMAS, **options)
+    parts = empirical.curves(*sets, SIGMAS, memory=LITTLE, **options)
+    np.testing.assert_array_equal(whole.covered_draws, parts.covered_draws)
+    np.testing.assert_array_equal(whole.nearest, parts.nearest)
+    np.testing.assert_allclose(whole.mean_overlap, parts.mean_overlap, rtol=1e-3, atol=1e-55)
+    pairs = np.linalg.norm(sets[1][:, None] - sets[0][None], axis=2)
+    np.testing.assert_allclose(whole.nearest, pairs.min(1), rtol=1e-12)
+    exact = mean_overlap(pairs, SIGMAS, D)
+    direct = overlap_probability(pairs[:, :, None], SIGMAS, D).mean(axis=(0, 1))
+    np.testing.assert_allclose(exact, direct, rtol=1e-7, atol=1e-55)
+    np.testing.assert_allclose(whole.mean_overlap, exact, rtol=1e-4, atol=1e-55)
+
+
+def test_too_little_memory_is_named_with_what_is_needed(sets) -> None:
+    with pytest.raises(ValueError, match=r"memory = 1000 bytes; d = 300 needs at least \d+"):
+        covered(*sets, SIGMAS, queries=10, memory=1000)
