@@ -115,8 +115,9 @@ def verify(
     """Check the claims named in ``wanted`` (all by default) on a data set.
 
     ``alpha`` is the probability that a run over true claims reports any ``violated``; ``samples``
-    the draws of one comparison, ``memory`` the bytes for the buffers of one estimate. ``progress`` is called with a line, the steps done and their
-    number. Raises ValueError for constants outside their domain.
+    the draws of one comparison, ``memory`` the bytes for the buffers of one estimate. ``progress``
+    is called with a line, the steps done and their number. Raises ValueError for constants outside
+    their domain.
     """
     started = time.perf_counter()
     chosen = checked_claims(wanted)
