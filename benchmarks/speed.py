@@ -1,10 +1,10 @@
 """Time of the estimates beside one bare float32 matrix product: ``python benchmarks/speed.py``.
 
 Each case runs in a process of its own: bare product and estimate in turns, medians of all turns
-but the first; the large cases have one turn alone. The ratio is all that the machine does not decide. The bare product
-has the shapes (weight + coverage queries, d) x (d, N), or (samples, d) x (d, N). The images are
-synthetic, float32, with the falling spectrum of photographs. Writes the table to
-``benchmarks/README.md``; ``--print`` leaves the file alone.
+but the first; the large cases have one turn alone. The ratio is all that the machine does not
+decide. The bare product has the shapes (weight + coverage queries, d) x (d, N), or (samples, d) x
+(d, N). The images are synthetic, float32, with the falling spectrum of photographs. Writes the
+table to ``benchmarks/README.md``; ``--print`` leaves the file alone.
 """
 
 import argparse
