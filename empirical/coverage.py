@@ -16,10 +16,10 @@ from empirical.device import as_rows, kept_rows, resolve_device, working_dtype
 from empirical.noise import BLOCK, Block, batches, blocks
 from empirical.products import (
     DEFAULT_MEMORY,
-    centred,
     direct,
     distances_to_tile,
     groups,
+    inner_with,
     joined,
     mean_of,
     plan,
@@ -105,27 +105,22 @@ def _add_tile(
     unique, inverse = (
         torch.as_tensor(a).to(task.points.device) for a in np.unique(drawn, return_inverse=True)
     )
-    squared, _, dtype = distances_to_tile(
-        task.held_out, unique, task.points, ends, task.origin, dtype, threads
-    )
-    tile = centred(task.points[slice(*ends)], task.origin, dtype)
-    longest = float(squared_norms(tile).max().sqrt())
+    tile = distances_to_tile(task.held_out, unique, task.points, ends, task.origin, dtype, threads)
+    dtype = tile.squared.dtype
+    unit = rounding(task.points.shape[1], dtype)
     first = batch[0].start
 
     def add(group: list[Block]) -> None:
         z, chosen, queries = joined(group, task.points.device, dtype)
         which = inverse[queries.start - first : queries.stop - first]
-        x = centred(task.held_out[chosen], task.origin, dtype)
-        g = product(z, tile).neg_()
-        g += torch.linalg.vecdot(z, x)[:, None]
-        own = squared_norms(z)
-        reach = squared_norms(x).sqrt_() + longest
-        unit = rounding(x.shape[1], dtype)
+        squared = tile.squared.index_select(0, which)
+        g = product(z, tile.points).neg_()
+        g += inner_with(z, task.held_out, chosen, task.origin)[:, None]
+        own, reach = squared_norms(z), tile.reach[which]
         errors = unit * reach.square(), unit * own.sqrt() * reach
-        settled = task.covered[queries]
-        _union(task, settled, squared[which], g, own, errors, z, chosen, ends[0])
+        _union(task, task.covered[queries], squared, g, own, errors, z, chosen, ends[0])
 
-    for_each(add, groups(batch, max(tile.shape)), task.points.device, threads)
+    for_each(add, groups(batch, max(tile.points.shape)), task.points.device, threads)
 
 
 def _union(
@@ -176,7 +171,7 @@ def _union(
             doubt = (outside <= error[row, k, None]) & ~covered[row, k, None]
             for pairs in doubt.nonzero().split(BLOCK):
                 i, j = row[pairs[:, 0]], pairs[:, 1]
-                exact, inner = direct(task.held_out, chosen[i], task.points, j + start, z[i])
+                exact, inner = direct(task.held_out, chosen[i], task.points, j + start, z, i)
                 exact -= 2 * sigma * inner  # inner is <z, x_j - x>
                 inside = (exact >= low[i, k]) & (exact <= high[i, k])
                 covered[i[inside], k] = True

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize.elementwise import find_root
 from scipy.special import betaln, rel_entr, xlog1py, xlogy
 from scipy.stats import beta
 
@@ -160,11 +161,18 @@ def _bets(x: Array, alpha: float) -> Array:
 
 def _lower_end(x: Array, bets: Array, goal: float, truncation: float = 0.75) -> Array:
     # The smallest mean that the gambler on X > m cannot refute; the capital falls as m rises.
-    low, high = np.zeros(x.shape[1]), np.ones(x.shape[1])
-    for _ in range(40):  # to 1e-12
-        m = (low + high) / 2
-        share = np.minimum(bets, truncation / np.maximum(m, 1e-300))
-        wealth = np.cumsum(np.log1p(share * (x - m)), axis=0).max(axis=0)
-        refuted = wealth >= goal
-        low, high = np.where(refuted, m, low), np.where(refuted, high, m)
+    rows, bets = np.ascontiguousarray(x.T), np.ascontiguousarray(bets.T)
+
+    def excess(m: Array, which: NDArray[np.int64]) -> Array:
+        least = np.maximum(m, 1e-300)[:, None]
+        gain = rows[which] - m[:, None]
+        gain *= np.minimum(bets[which], truncation / least)
+        np.log1p(gain, out=gain)
+        return np.cumsum(gain, axis=1, out=gain).max(axis=1) - goal
+
+    low, which = np.zeros(len(rows)), np.arange(len(rows))
+    which = which[excess(low, which) > 0]  # elsewhere not even 0 is refuted
+    if len(which):
+        root = find_root(excess, (0.0, 1.0), args=(which,), tolerances={"xatol": 1e-9, "xrtol": 0})
+        low[which] = root.bracket[0]  # the end at which the mean is refuted
     return low

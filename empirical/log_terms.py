@@ -96,7 +96,7 @@ def add_exactly(
     levels = torch.tensor(terms.levels, dtype=work, device=a.device)
     scale = torch.tensor([_inverse_square(s, work) for s in terms.levels]).to(levels)
     for i, j in zip(pairs[0].split(BLOCK), pairs[1].split(BLOCK), strict=True):
-        squared, inner = direct(rows, chosen[i], rows, j + start, z[i])
+        squared, inner = direct(rows, chosen[i], rows, j + start, z, i)
         t = squared.mul_(-0.5)[:, None] + inner[:, None] * levels
         t.mul_(scale).exp_()
         terms.total[queries].index_add_(0, i, t)

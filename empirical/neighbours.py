@@ -67,8 +67,9 @@ def nearest_two(
     dtype = product_dtype(points.shape[1], points.device)
     origin = mean_of(points)
     distance, index, doubt = _search(queries, points, origin, dtype, memory, visit)
-    if dtype != origin.dtype and len(doubt):
-        again = _search(queries[doubt], points, origin, origin.dtype, memory, None)
+    work = working_dtype(points.device)
+    if dtype != work and len(doubt):
+        again = _search(queries[doubt], points, origin, work, memory, None)
         distance[doubt], index[doubt] = again[:2]
     return distance, index
 
@@ -99,13 +100,13 @@ def _search(
             start: int = start,
         ) -> None:
             rows = slice(*ends)
-            squared = squared_distances(centred(queries[rows], origin, dtype), tile, norms)
+            squared = squared_distances(centred(queries[rows], origin, dtype), tile, b_norms=norms)
             if visit is not None:
                 # Near pairs carry what is summed at small sigma: they are not left to rounding.
-                reach = squared_norms(centred(queries[rows], origin, origin.dtype)).sqrt_()
+                reach = squared_norms(centred(queries[rows], origin, dtype)).sqrt_()
                 near = squared < too_close(d, dtype) * reach[:, None] * norms.sqrt()
                 for i, j in (pair.unbind(1) for pair in near.nonzero().split(BLOCK)):
-                    exact, _ = direct(queries, i + rows.start, points, j + start, None)
+                    exact, _ = direct(queries, i + rows.start, points, j + start)
                     squared[i, j] = exact.to(dtype)
                 visit(squared)
             found = squared.topk(min(kept, squared.shape[1]), dim=1, largest=False)
@@ -115,14 +116,14 @@ def _search(
             index[rows] = both.gather(1, at)
 
         for_each(update, tiles(len(queries), BLOCK), device, sizes.threads)
-    exact = torch.empty(best.shape, dtype=origin.dtype, device=device)
+    exact = torch.empty(best.shape, dtype=working_dtype(device), device=device)
 
     def measure(ends: tuple[int, int]) -> None:
         # By index first: a stable sort then puts the lower one of equals first.
         rows = slice(*ends)
         index[rows] = index[rows].sort(1).values
         i = torch.arange(*ends, device=device).repeat_interleave(kept)
-        squared, _ = direct(queries, i, points, index[rows].flatten(), None)
+        squared, _ = direct(queries, i, points, index[rows].flatten())
         exact[rows], at = squared.view(-1, kept).sort(dim=1, stable=True)
         index[rows] = index[rows].gather(1, at)
 
@@ -164,13 +165,13 @@ def extreme_distances(
         ) -> None:
             own = torch.arange(*part, device=points.device)
             rows = slice(*part)
-            squared = squared_distances(centred(points[rows], origin, work), tile, norms)
+            squared = squared_distances(centred(points[rows], origin, work), tile, b_norms=norms)
             farthest = squared.argmax(1)
             here = torch.nonzero((own >= start) & (own < start + len(tile))).squeeze(1)
             squared[here, own[here] - start] = torch.inf
             # The two that matter once more, by direct differences.
-            near, _ = direct(points, own, points, squared.argmin(1) + start, None)
-            far, _ = direct(points, own, points, farthest + start, None)
+            near, _ = direct(points, own, points, squared.argmin(1) + start)
+            far, _ = direct(points, own, points, farthest + start)
             near[squared.amin(1).isinf()] = torch.inf  # a tile of nothing but the point itself
             torch.minimum(ends[rows, 0], near.sqrt(), out=ends[rows, 0])
             torch.maximum(ends[rows, 1], far.sqrt(), out=ends[rows, 1])
@@ -193,10 +194,10 @@ def distances_to_others(
         raise ValueError(f"train holds N = {n} image; distances need at least 2")
     result = np.empty((n, n - 1))
     origin = mean_of(points)
-    centre = centred(points, origin, origin.dtype)
+    centre = centred(points, origin, working_dtype(points.device))
     norms = squared_norms(centre)
     for start, end in tiles(n, BLOCK):
-        square = squared_distances(centre[start:end], centre, norms).sqrt_()
+        square = squared_distances(centre[start:end], centre, norms[start:end], norms).sqrt_()
         keep = torch.ones_like(square, dtype=torch.bool)
         keep[torch.arange(end - start), torch.arange(start, end)] = False
         result[start:end] = square[keep].view(end - start, n - 1).double().cpu().numpy()

@@ -12,18 +12,20 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from empirical import log_terms
-from empirical.device import kept_rows, resolve_device, working_dtype
+from empirical.device import kept_rows, resolve_device
 from empirical.noise import BLOCK, Block, batches, blocks
 from empirical.products import (
     DEFAULT_MEMORY,
     centred,
     distances_to_tile,
     groups,
+    inner_with,
     joined,
     mean_of,
     plan,
     product,
     product_dtype,
+    squared_norms,
     tiles,
 )
 from empirical.threads import for_each
@@ -70,9 +72,8 @@ def weights(
     sigmas = np.atleast_1d(np.asarray(sigmas, np.float64))
     order = np.argsort(-sigmas, kind="stable")
     n, d = rows.shape
-    work = working_dtype(rows.device)
     dtype = product_dtype(d, rows.device)
-    origin = mean_of(rows) if index is None else rows[index].to(work)
+    origin = mean_of(rows) if index is None else rows[index]
     sizes = plan(memory, n, d)
     terms = log_terms.start(sigmas[order], -(-queries // BLOCK) * BLOCK, rows.device)
     single = np.float32 if dtype == torch.float32 else np.float64
@@ -105,24 +106,20 @@ def _add_tile(
     unique, inverse = (
         torch.as_tensor(a).to(rows.device) for a in np.unique(drawn, return_inverse=True)
     )
-    half, close, dtype = distances_to_tile(
-        rows, unique, rows, ends, origin, dtype, threads, own=True
-    )
-    half.mul_(-0.5)
-    tile = centred(rows[start:end], origin, dtype)
+    tile = distances_to_tile(rows, unique, rows, ends, origin, dtype, threads, own=True)
+    half, dtype = tile.squared.mul_(-0.5), tile.squared.dtype
     first = batch[0].start
 
     def add(group: list[Block]) -> None:
         z, chosen, queries = joined(group, rows.device, dtype)
         which = inverse[queries.start - first : queries.stop - first]
-        a = half[which]
-        g = product(z, tile)
-        x = tile[chosen] if len(tile) == len(rows) else centred(rows[chosen], origin, dtype)
-        g -= torch.linalg.vecdot(z, x)[:, None]
-        if close is not None:
-            pairs: Sequence[torch.Tensor] = close[which].nonzero(as_tuple=True)
+        a = half.index_select(0, which)
+        g = product(z, tile.points)
+        g -= inner_with(z, rows, chosen, origin)[:, None]
+        if tile.close is not None:
+            pairs: Sequence[torch.Tensor] = tile.close[which].nonzero(as_tuple=True)
             log_terms.add_exactly(terms, queries, a, g, pairs, z, rows, chosen, start)
-        if dtype != origin.dtype:
+        if dtype != terms.total.dtype:
             pairs = log_terms.leaders(a, g, terms.first[queries])
             log_terms.add_exactly(terms, queries, a, g, pairs, z, rows, chosen, start)
         log_terms.add(terms, queries, a, g)
@@ -142,8 +139,8 @@ def _add_tile_about(
 ) -> None:
     # The same for one noised point, from which everything is counted: one row for all queries.
     start, end = ends
-    exact = centred(rows[start:end], origin, origin.dtype)
-    half = exact.square().sum(1).mul_(-0.5).to(dtype)
+    exact = centred(rows[start:end], origin, terms.total.dtype)
+    half = squared_norms(exact).mul_(-0.5).to(dtype)
     if start <= index < end:
         half[index - start] = -torch.inf
     tile = exact.to(dtype)

@@ -12,6 +12,7 @@ what that is. In fewer dimensions the products cost little and are in float64. P
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -88,17 +89,19 @@ def too_close(dimension: int, dtype: torch.dtype) -> float:
 
 
 def mean_of(rows: torch.Tensor) -> torch.Tensor:
-    """Mean of the rows, (d,), summed part by part so that no copy is made."""
+    """Mean of the rows, (d,), in their own precision but rounded to float32: an origin.
+
+    Any would do that is near; the same in every precision, it makes results the same too.
+    """
     work = working_dtype(rows.device)
-    total = torch.zeros(rows.shape[1], dtype=work, device=rows.device)
-    for part in rows.split(1024):
-        total += part.to(work).sum(0)
-    return total / len(rows)
+    total = torch.stack([part.sum(0, dtype=work) for part in rows.split(1024)]).sum(0)
+    return (total / len(rows)).float().to(rows.dtype)
 
 
 def centred(rows: torch.Tensor, origin: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Rows about ``origin``: subtracted in the origin's precision, rounded to ``dtype`` last."""
-    return (rows.to(origin.dtype) - origin).to(dtype)
+    """Rows about ``origin`` in ``dtype``, rounded once."""
+    wide = torch.promote_types(rows.dtype, dtype)
+    return (rows.to(wide) - origin.to(wide)).to(dtype)
 
 
 def tiles(count: int, columns: int) -> Iterator[tuple[int, int]]:
@@ -139,45 +142,70 @@ def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 def squared_norms(rows: torch.Tensor) -> torch.Tensor:
     """``|a_i|^2`` of rows in the device's working precision, (A,)."""
-    return rows.to(working_dtype(rows.device)).square().sum(1)
+    wide = (part.to(working_dtype(rows.device)) for part in rows.split(_PAIRS))
+    return torch.cat([torch.linalg.vecdot(part, part) for part in wide])
 
 
 def largest_norm(rows: torch.Tensor, origin: torch.Tensor) -> float:
     """Largest distance of a row from ``origin``."""
-    return max(float(squared_norms(part - origin).max()) for part in rows.split(BLOCK)) ** 0.5
+    ends = [squared_norms(part - origin).max() for part in rows.split(BLOCK)]
+    return float(torch.stack(ends).max().sqrt())
 
 
 def squared_distances(
-    a: torch.Tensor, b: torch.Tensor, norms: torch.Tensor | None = None
+    a: torch.Tensor,
+    b: torch.Tensor,
+    a_norms: torch.Tensor | None = None,
+    b_norms: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """``|a_i - b_j|^2`` of all pairs of rows, (A, B), by one matrix product, never below 0.
 
-    ``norms`` are the :func:`squared_norms` of b, (B,), where they are known.
+    The norms are the :func:`squared_norms` of the rows, where they are known.
     """
     # Squares and sum in float64: beside them the product's own rounding is all there is.
-    out = product(a, b).to(working_dtype(a.device)).mul_(-2)
-    out += squared_norms(a)[:, None]
-    out += squared_norms(b) if norms is None else norms
+    out = product(a, b).to(working_dtype(a.device))
+    first = squared_norms(a) if a_norms is None else a_norms
+    torch.add(first[:, None], out, alpha=-2, out=out)
+    out += squared_norms(b) if b_norms is None else b_norms
     return out.clamp_(min=0).to(a.dtype)
 
 
 def direct(
-    a: torch.Tensor, i: torch.Tensor, b: torch.Tensor, j: torch.Tensor, z: torch.Tensor | None
+    a: torch.Tensor,
+    i: torch.Tensor,
+    b: torch.Tensor,
+    j: torch.Tensor,
+    z: torch.Tensor | None = None,
+    q: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """``|b_j - a_i|^2`` and ``<z, b_j - a_i>`` of pairs, (P,) each, by differences in float64.
+    """``|b_j - a_i|^2`` and ``<z_q, b_j - a_i>`` of pairs, (P,) each, by differences in float64.
 
-    ``a`` and ``b`` are rows as they were given, ``i`` and ``j`` (P,) indices into them, ``z``
-    (P, d); without it the second is 0.
+    ``a``, ``b`` and ``z`` are rows as they were given, ``i``, ``j`` and ``q`` (P,) indices into
+    them; without ``z`` the second result is 0.
     """
     work = working_dtype(a.device)
     squared = torch.empty(len(i), dtype=work, device=a.device)
     inner = torch.zeros_like(squared)
     for start, end in tiles(len(i), _PAIRS):
-        gap = b[j[start:end]].to(work) - a[i[start:end]].to(work)
-        if z is not None:
-            torch.linalg.vecdot(gap, z[start:end].to(work), out=inner[start:end])
+        gap = b.index_select(0, j[start:end]).to(work) - a.index_select(0, i[start:end]).to(work)
+        if z is not None and q is not None:
+            noise = z.index_select(0, q[start:end]).to(work)
+            torch.linalg.vecdot(gap, noise, out=inner[start:end])
         torch.linalg.vecdot(gap, gap, out=squared[start:end])
     return squared, inner
+
+
+class Tile(NamedTuple):
+    """Squared distances of C rows to the T points of a tile, and what goes with them."""
+
+    squared: torch.Tensor
+    """(C, T), in the precision of the products; infinite from a row to itself."""
+    close: torch.Tensor | None
+    """(C, T): which of them were done again in float64; None where none was."""
+    points: torch.Tensor
+    """The tile's points about the origin, (T, d), in the precision of the products."""
+    reach: torch.Tensor
+    """Norm of each row and the largest of the points' added up, (C,)."""
 
 
 def distances_to_tile(
@@ -190,28 +218,38 @@ def distances_to_tile(
     threads: int,
     *,
     own: bool = False,
-) -> tuple[torch.Tensor, torch.Tensor | None, torch.dtype]:
-    """Squared distances of rows ``a[chosen]`` to rows ``b[start:end]``, (C, end - start).
+) -> Tile:
+    """Distances of rows ``a[chosen]`` to rows ``b[start:end]``, by products in ``dtype``.
 
-    Those below 1e4 times their rounding are done again by direct differences in float64. Returns
-    the squared distances, which of them were done again (None if none), and their precision, which
-    is float64 where they are more than a few. With ``own``, a and b are the same rows and the
-    distance of a row to itself is infinite.
+    Those below 1e4 times their rounding are done again by direct differences in float64; where
+    they are more than a few, all products are in float64, and so is the result. With ``own``, a
+    and b are the same rows.
     """
     start, end = ends
-    tile = centred(b[start:end], origin, dtype)
-    norms = squared_norms(tile)
+    work = working_dtype(a.device)
+    points = torch.empty(end - start, a.shape[1], dtype=dtype, device=a.device)
+    norms = torch.empty(end - start, dtype=work, device=a.device)
+
+    def centre(part: tuple[int, int]) -> None:
+        rows = slice(*part)
+        points[rows] = centred(b[start:end][rows], origin, dtype)
+        norms[rows] = squared_norms(points[rows])
+
+    for_each(centre, tiles(end - start, BLOCK), a.device, threads)
     scale = (too_close(a.shape[1], dtype) * norms.sqrt()).to(dtype)
+    longest = norms.max().sqrt()
     squared = torch.empty(len(chosen), end - start, dtype=dtype, device=a.device)
     close = torch.empty(squared.shape, dtype=torch.bool, device=a.device)
+    reach = torch.empty(len(chosen), dtype=work, device=a.device)
 
     def fill(part: tuple[int, int]) -> None:
         rows = slice(*part)
-        x = centred(a[chosen[rows]], origin, dtype)
-        squared[rows] = squared_distances(x, tile, norms)
-        torch.lt(
-            squared[rows], torch.linalg.vector_norm(x, dim=1)[:, None] * scale, out=close[rows]
-        )
+        x = centred(a.index_select(0, chosen[rows]), origin, dtype)
+        own_norms = squared_norms(x)
+        squared[rows] = squared_distances(x, points, own_norms, norms)
+        size = own_norms.sqrt()
+        reach[rows] = size + longest
+        torch.lt(squared[rows], size.to(dtype)[:, None] * scale, out=close[rows])
 
     for_each(fill, tiles(len(chosen), BLOCK), a.device, threads)
     if own:
@@ -219,7 +257,20 @@ def distances_to_tile(
         squared[row, chosen[row] - start] = torch.inf
         close[row, chosen[row] - start] = False
     i, j = close.nonzero(as_tuple=True)
-    if dtype != origin.dtype and len(i) > _MOST_CLOSE * close.numel():
-        return distances_to_tile(a, chosen, b, ends, origin, origin.dtype, threads, own=own)
-    squared[i, j] = direct(a, chosen[i], b, j + start, None)[0].to(dtype)
-    return squared, close if len(i) else None, dtype
+    if dtype != work and len(i) > _MOST_CLOSE * close.numel():
+        return distances_to_tile(a, chosen, b, ends, origin, work, threads, own=own)
+    squared[i, j] = direct(a, chosen[i], b, j + start)[0].to(dtype)
+    return Tile(squared, close if len(i) else None, points, reach)
+
+
+def inner_with(
+    z: torch.Tensor, rows: torch.Tensor, chosen: torch.Tensor, origin: torch.Tensor
+) -> torch.Tensor:
+    """``<z, x>`` of each query with its chosen row about the origin, (R,), in z's precision."""
+    parts = [
+        torch.linalg.vecdot(
+            z[start:end], centred(rows.index_select(0, chosen[start:end]), origin, z.dtype)
+        )
+        for start, end in tiles(len(z), _PAIRS)
+    ]
+    return torch.cat(parts)

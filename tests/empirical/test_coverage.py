@@ -1,5 +1,7 @@
 """Coverage counts against brute force on the same noise, and the bounds of Theorem 4.8."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -50,7 +52,7 @@ def hit(monkeypatch, train, noise, c: float, sigma: float = 1.0) -> list[bool]:
     """Whether each given noise, added to the origin, is covered."""
     found = []
     for z in np.asarray(noise, np.float64):
-        block = Block(0, np.zeros(1, np.int64), z[None])
+        block = Block(0, np.zeros(1, np.int64), partial(np.asarray, z[None]))
         monkeypatch.setattr(coverage, "blocks", lambda *_, block=block: iter([block]))
         origin = np.zeros((1, len(z)))
         found.append(bool(coverage.covered(train, origin, sigma, c=c, queries=1)[0, 0]))
