@@ -6,48 +6,31 @@ x_j|^2`` and ``G_j = <z, x - x_j>``, lies between ``sigma^2 (r_in^2 - |z|^2)`` a
 leaves it uncovered: most sigmas are settled by two extremes of D and G, the others by one minimum.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
 from empirical.device import as_rows, kept_rows, resolve_device, working_dtype
-from empirical.noise import BLOCK, Block, batches, blocks
+from empirical.noise import BLOCK, blocks, indices
 from empirical.products import (
     DEFAULT_MEMORY,
     direct,
-    distances_to_tile,
-    groups,
+    distances_to,
     inner_with,
-    joined,
     mean_of,
-    plan,
-    product,
-    product_dtype,
     rounding,
     squared_distances,
     squared_norms,
-    tiles,
 )
-from empirical.threads import for_each
+from empirical.sweep import Add, Part, Tile, sweep, whole
 from theory.shells import radii
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class _Task:
-    """What is asked: rows as given, sigmas (K,), the shell's squared radii, and what is known."""
-
-    points: torch.Tensor
-    held_out: torch.Tensor
-    origin: torch.Tensor
-    sigmas: torch.Tensor
-    inner: float
-    outer: float
-    covered: torch.Tensor
-    """(queries, K), filled tile by tile."""
 
 
 def covered(
@@ -76,76 +59,128 @@ def covered(
     """
     where = resolve_device(device)
     points, held_out = kept_rows(train, where), kept_rows(test, where)
-    sigmas = np.atleast_1d(np.asarray(sigmas, np.float64))
+    origin = mean_of(points)
+    chosen = indices(seed, stream, queries, len(held_out))
+    part, result = coverage_part(points, held_out, sigmas, queries, origin, chosen, c)
+    drawn = blocks(seed, stream, queries, points.shape[1], dtype=np.float32)
+    sweep(points, origin, drawn, [part], memory)
+    return result()
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is asked, and what is known so far."""
+
+    points: torch.Tensor
+    held_out: torch.Tensor
+    origin: torch.Tensor
+    chosen: NDArray[np.int64]
+    sigmas: torch.Tensor
+    inner: float
+    outer: float
+    """Squared radii of the shell at sigma = 1."""
+    covered: torch.Tensor
+    """(queries, K), filled tile by tile."""
+
+
+class Pairs(NamedTuple):
+    """R queries and the T points of a tile: D and G of all pairs (R, T), and what D shows (R,)."""
+
+    squared: torch.Tensor
+    g: torch.Tensor
+    nearest: torch.Tensor
+    at: torch.Tensor
+    farthest: torch.Tensor
+
+
+def coverage_part(
+    points: torch.Tensor,
+    held_out: torch.Tensor,
+    sigmas: ArrayLike,
+    queries: int,
+    origin: torch.Tensor,
+    chosen: NDArray[np.int64],
+    c: float,
+) -> tuple[Part, Callable[[], NDArray[np.bool_]]]:
+    """The coverage as part of a sweep over ``points``, and a function for its value at its end.
+
+    Each query noises its own row of ``held_out``: ``chosen`` (queries in whole blocks).
+    """
+    where = points.device
+    levels = torch.as_tensor(np.atleast_1d(np.asarray(sigmas, np.float64)))
     r_in, r_out = (float(r) for r in radii(points.shape[1], c))
-    work, dtype = working_dtype(where), product_dtype(points.shape[1], where)
-    n, d = points.shape
-    sizes = plan(memory, n, d)
     task = _Task(
         points,
         held_out,
-        mean_of(points),
-        torch.as_tensor(sigmas).to(where, work),
+        origin,
+        chosen,
+        levels.to(where, working_dtype(where)),
         r_in**2,
         r_out**2,
-        torch.zeros(-(-queries // BLOCK) * BLOCK, len(sigmas), dtype=torch.bool, device=where),
+        torch.zeros(whole(queries), len(levels), dtype=torch.bool, device=where),
     )
-    single = np.float32 if dtype == torch.float32 else np.float64
-    drawn = blocks(seed, stream, queries, d, len(held_out), single)
-    for batch in batches(drawn, sizes.queries // BLOCK):
-        for ends in tiles(n, sizes.columns):
-            _add_tile(task, batch, ends, dtype, sizes.threads)
-    return task.covered[:queries].cpu().numpy()
+    return Part(queries, partial(_prepare, task)), lambda: task.covered[:queries].cpu().numpy()
 
 
-def _add_tile(
-    task: _Task, batch: list[Block], ends: tuple[int, int], dtype: torch.dtype, threads: int
-) -> None:
-    drawn = np.concatenate([block.indices for block in batch])
+def _prepare(task: _Task, queries: slice, tile: Tile) -> Add | None:
+    where = task.points.device
     unique, inverse = (
-        torch.as_tensor(a).to(task.points.device) for a in np.unique(drawn, return_inverse=True)
+        torch.as_tensor(a).to(where) for a in np.unique(task.chosen[queries], return_inverse=True)
     )
-    tile = distances_to_tile(task.held_out, unique, task.points, ends, task.origin, dtype, threads)
-    dtype = tile.squared.dtype
-    unit = rounding(task.points.shape[1], dtype)
-    first = batch[0].start
+    found = distances_to(
+        task.held_out,
+        unique,
+        task.points,
+        tile.start,
+        tile.points,
+        tile.norms,
+        task.origin,
+        tile.threads,
+    )
+    if found is None:
+        return None
+    unit = rounding(task.points.shape[1], found.squared.dtype)
+    nearest, farthest = found.squared.min(1), found.squared.amax(1)
+    first = queries.start
 
-    def add(group: list[Block]) -> None:
-        z, chosen, queries = joined(group, task.points.device, dtype)
+    def add(queries: slice, z: torch.Tensor, inner: torch.Tensor) -> None:
         which = inverse[queries.start - first : queries.stop - first]
-        squared = tile.squared.index_select(0, which)
-        g = product(z, tile.points).neg_()
-        g += inner_with(z, task.held_out, chosen, task.origin)[:, None]
-        own, reach = squared_norms(z), tile.reach[which]
+        point = unique[which]
+        pairs = Pairs(
+            found.squared.index_select(0, which),
+            inner_with(z, task.held_out, point, task.origin)[:, None] - inner,
+            nearest.values[which],
+            nearest.indices[which],
+            farthest[which],
+        )
+        own, reach = squared_norms(z), found.reach[which]
         errors = unit * reach.square(), unit * own.sqrt() * reach
-        _union(task, task.covered[queries], squared, g, own, errors, z, chosen, ends[0])
+        _union(task, task.covered[queries], pairs, own, errors, z, point, tile.start)
 
-    for_each(add, groups(batch, max(tile.points.shape)), task.points.device, threads)
+    return add
 
 
 def _union(
     task: _Task,
     covered: torch.Tensor,
-    squared: torch.Tensor,
-    g: torch.Tensor,
+    pairs: Pairs,
     own: torch.Tensor,
     errors: tuple[torch.Tensor, torch.Tensor],
     z: torch.Tensor,
     chosen: torch.Tensor,
     start: int,
 ) -> None:
-    # Of one tile's points to R queries: squared and g (R, T); sets covered (R, K) where one covers.
-    s = task.sigmas
+    # Sets covered (R, K) where a point of the tile covers one of the R queries.
+    squared, g, s = pairs.squared, pairs.g, task.sigmas
     low = (task.inner - own)[:, None] * s.square()
     high = (task.outer - own)[:, None] * s.square()
     error = errors[0][:, None] + 2 * s * errors[1][:, None]
-    error += torch.finfo(g.dtype).eps * (
-        2 * s * g.abs().amax(1)[:, None] + squared.amax(1)[:, None]
-    )
-    nearest, at = squared.min(1)
-    gap = nearest[:, None] + 2 * s * g.gather(1, at[:, None])
+    lowest, highest = g.aminmax(dim=1)
+    largest = torch.maximum(lowest.abs(), highest.abs())
+    error += torch.finfo(g.dtype).eps * (2 * s * largest[:, None] + pairs.farthest[:, None])
+    gap = pairs.nearest[:, None] + 2 * s * g.gather(1, pairs.at[:, None])
     covered |= (gap >= low + error) & (gap <= high - error)
-    least = nearest[:, None] + 2 * s * g.amin(1)[:, None]
+    least = pairs.nearest[:, None] + 2 * s * lowest[:, None]
     opened = ~covered & (least <= high + error)
     buffer = torch.empty_like(g)
     for k, count in enumerate(opened.sum(0).tolist()):
@@ -169,8 +204,8 @@ def _union(
             outside = torch.maximum(below, above)
             covered[row, k] |= (outside <= -error[row, k, None]).any(1)
             doubt = (outside <= error[row, k, None]) & ~covered[row, k, None]
-            for pairs in doubt.nonzero().split(BLOCK):
-                i, j = row[pairs[:, 0]], pairs[:, 1]
+            for at in doubt.nonzero().split(BLOCK):
+                i, j = row[at[:, 0]], at[:, 1]
                 exact, inner = direct(task.held_out, chosen[i], task.points, j + start, z, i)
                 exact -= 2 * sigma * inner  # inner is <z, x_j - x>
                 inside = (exact >= low[i, k]) & (exact <= high[i, k])

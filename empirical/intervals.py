@@ -99,6 +99,10 @@ def bounded_mean(samples: ArrayLike, alpha: float) -> Estimate:
         raise ValueError(f"{n} samples in [{x.min(initial=0)}, {x.max(initial=0)}]; need [0, 1]")
     _check_alpha(alpha)
     flat = x.reshape(n, -1)
+    # Columns that hold one value, such as a weight of 1 in every draw, are done once for each.
+    kind = np.where((flat == flat[0]).all(0), flat[0], 2.0 + np.arange(flat.shape[1]))
+    _, first, column = np.unique(kind, return_index=True, return_inverse=True)
+    flat, column = flat[:, first], column.reshape(x.shape[1:])
     bets = _bets(flat, alpha)
     goal = np.log(2 / alpha)
     low = _lower_end(flat, bets, goal)
@@ -106,9 +110,8 @@ def bounded_mean(samples: ArrayLike, alpha: float) -> Estimate:
     mean = flat.mean(axis=0)
     # Where the capital never reaches the goal the end is 0 or 1; the mean stays inside.
     low, high = np.minimum(low, mean), np.maximum(high, mean)
-    shape = x.shape[1:]
     method = "betting (hedged capital)"
-    return Estimate(mean.reshape(shape), low.reshape(shape), high.reshape(shape), n, alpha, method)
+    return Estimate(mean[column], low[column], high[column], n, alpha, method)
 
 
 def pair_mean(mean: float, draws: int, alpha: float) -> Estimate:

@@ -100,11 +100,13 @@ def _search(
             start: int = start,
         ) -> None:
             rows = slice(*ends)
-            squared = squared_distances(centred(queries[rows], origin, dtype), tile, b_norms=norms)
+            x = centred(queries[rows], origin, dtype)
+            own = squared_norms(x)
+            squared = squared_distances(x, tile, own, norms)
             if visit is not None:
                 # Near pairs carry what is summed at small sigma: they are not left to rounding.
-                reach = squared_norms(centred(queries[rows], origin, dtype)).sqrt_()
-                near = squared < too_close(d, dtype) * reach[:, None] * norms.sqrt()
+                scale = (too_close(d, dtype) * norms.sqrt()).to(dtype)
+                near = squared < own.sqrt().to(dtype)[:, None] * scale
                 for i, j in (pair.unbind(1) for pair in near.nonzero().split(BLOCK)):
                     exact, _ = direct(queries, i + rows.start, points, j + start)
                     squared[i, j] = exact.to(dtype)

@@ -1,8 +1,13 @@
 """Reproducible noise: every query's draw is fixed by the seed, the stream's name and its number.
 
-Queries come in blocks of a fixed size, each from Philox generators of its own. The block size is
-part of the definition, not a tuning knob: however many queries are asked for, and however the
-blocks are spread over threads and processes or reordered, query k sees the same draw.
+Queries come in blocks of a fixed size, each from generators of its own. The block size is part of
+the definition, not a tuning knob: however many queries are asked for, and however the blocks are
+spread over threads and processes or reordered, query k sees the same draw.
+
+The noise is torch's float32 normals on the CPU, whatever the device: numpy's cost three times as
+much, a sixth of the time of the curves. Their generator is seeded with 32 bits, so the seeds of
+the blocks of a stream are consecutive: no two are the same. The normals end at 5.8, where the law
+has 1e-8 left.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +18,7 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
+import torch
 from numpy.typing import DTypeLike, NDArray
 
 BLOCK = 256
@@ -38,6 +44,16 @@ def generator(seed: int, stream: str, block: int = 0) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(sequence))
 
 
+def indices(seed: int, stream: str, n: int, population: int) -> NDArray[np.int64]:
+    """Uniform indices below ``population`` for ``n`` queries, in whole blocks of ``BLOCK``."""
+    return np.concatenate(
+        [
+            generator(seed, f"{stream}/point", number).integers(population, size=BLOCK)
+            for number in range(-(-n // BLOCK))
+        ]
+    )
+
+
 def blocks(
     seed: int,
     stream: str,
@@ -53,15 +69,15 @@ def blocks(
     results: the last bits of a matrix product depend on its number of rows, so a cut block would
     change them.
     """
+    first = generator(seed, stream).integers(2**32)
 
     def draw(number: int) -> NDArray[Any]:
-        # float32 numbers in either type, so that both see the same draws.
-        rng = generator(seed, stream, number)
-        return rng.standard_normal((BLOCK, dimension), np.float32).astype(dtype, copy=False)
+        source = torch.Generator().manual_seed(int(first + number) % 2**32)
+        return torch.randn(BLOCK, dimension, generator=source).numpy().astype(dtype, copy=False)
 
     for number, start in enumerate(range(0, n, BLOCK)):
-        indices = generator(seed, f"{stream}/point", number).integers(population, size=BLOCK)
-        yield Block(start, indices, partial(draw, number))
+        point = generator(seed, f"{stream}/point", number).integers(population, size=BLOCK)
+        yield Block(start, point, partial(draw, number))
 
 
 def batches(drawn: Iterable[Block], size: int) -> Iterator[list[Block]]:

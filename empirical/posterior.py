@@ -5,7 +5,8 @@ With ``y = x_i + sigma z``, ``|y - x_j|^2 - |y - x_i|^2 = D_j - 2 sigma G_j`` wh
 ``log t_j = (-D_j / 2 + sigma G_j) / sigma^2``, and the weights are the ``t_j`` over their sum.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,22 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from empirical import log_terms
 from empirical.device import kept_rows, resolve_device
-from empirical.noise import BLOCK, Block, batches, blocks
-from empirical.products import (
-    DEFAULT_MEMORY,
-    centred,
-    distances_to_tile,
-    groups,
-    inner_with,
-    joined,
-    mean_of,
-    plan,
-    product,
-    product_dtype,
-    squared_norms,
-    tiles,
-)
-from empirical.threads import for_each
+from empirical.noise import blocks, indices
+from empirical.products import DEFAULT_MEMORY, distances_to, inner_with, mean_of
+from empirical.sweep import Add, Part, Tile, sweep, whole
 
 Array = NDArray[np.float64]
 
@@ -69,84 +57,93 @@ def weights(
     Source: Def 4.1, Eq. 9, Figure 7.
     """
     rows = kept_rows(train, resolve_device(device))
+    origin = mean_of(rows) if index is None else rows[index]
+    chosen = indices(seed, stream, queries, len(rows)) if index is None else index
+    part, result = weight_part(rows, sigmas, queries, origin, chosen)
+    drawn = blocks(seed, stream, queries, rows.shape[1], dtype=np.float32)
+    sweep(rows, origin, drawn, [part], memory)
+    return result()
+
+
+def weight_part(
+    rows: torch.Tensor,
+    sigmas: ArrayLike,
+    queries: int,
+    origin: torch.Tensor,
+    chosen: NDArray[np.int64] | int,
+) -> tuple[Part, Callable[[], tuple[Array, Array]]]:
+    """The weights as part of a sweep over ``rows``, and a function for their value at its end.
+
+    Each query noises its own row of ``chosen`` (queries in whole blocks), or all the one row.
+    """
     sigmas = np.atleast_1d(np.asarray(sigmas, np.float64))
     order = np.argsort(-sigmas, kind="stable")
-    n, d = rows.shape
-    dtype = product_dtype(d, rows.device)
-    origin = mean_of(rows) if index is None else rows[index]
-    sizes = plan(memory, n, d)
-    terms = log_terms.start(sigmas[order], -(-queries // BLOCK) * BLOCK, rows.device)
-    single = np.float32 if dtype == torch.float32 else np.float64
-    drawn = blocks(seed, stream, queries, d, n, single)
-    for batch in batches(drawn, sizes.queries // BLOCK):
-        for ends in tiles(n, sizes.columns):
-            if index is None:
-                _add_tile(terms, rows, origin, batch, ends, dtype, sizes.threads)
-            else:
-                _add_tile_about(terms, rows, origin, index, batch, ends, dtype, sizes.threads)
-    largest, own = np.empty((2, len(terms.total), len(sigmas)))
-    total = terms.total.double().cpu().numpy()
-    largest[:, order] = terms.top.double().cpu().numpy() / total
-    own[:, order] = 1 / total
-    return largest[:queries], own[:queries]
+    terms = log_terms.start(sigmas[order], whole(queries), rows.device)
+    prepare = _from_one if isinstance(chosen, int) else _from_each
+
+    def result() -> tuple[Array, Array]:
+        largest, own = np.empty((2, len(terms.total), len(sigmas)))
+        total = terms.total.double().cpu().numpy()
+        largest[:, order] = terms.top.double().cpu().numpy() / total
+        own[:, order] = 1 / total
+        return largest[:queries], own[:queries]
+
+    return Part(queries, partial(prepare, terms, rows, origin, chosen)), result
 
 
-def _add_tile(
+def _from_each(
     terms: log_terms.Terms,
     rows: torch.Tensor,
     origin: torch.Tensor,
-    batch: list[Block],
-    ends: tuple[int, int],
-    dtype: torch.dtype,
-    threads: int,
-) -> None:
-    # The terms of one tile of training points to the queries of one batch.
-    start, end = ends
-    drawn = np.concatenate([block.indices for block in batch])
+    chosen: NDArray[np.int64],
+    queries: slice,
+    tile: Tile,
+) -> Add | None:
+    where = rows.device
     unique, inverse = (
-        torch.as_tensor(a).to(rows.device) for a in np.unique(drawn, return_inverse=True)
+        torch.as_tensor(a).to(where) for a in np.unique(chosen[queries], return_inverse=True)
     )
-    tile = distances_to_tile(rows, unique, rows, ends, origin, dtype, threads, own=True)
-    half, dtype = tile.squared.mul_(-0.5), tile.squared.dtype
-    first = batch[0].start
+    found = distances_to(
+        rows, unique, rows, tile.start, tile.points, tile.norms, origin, tile.threads
+    )
+    if found is None:
+        return None
+    half = found.squared.mul_(-0.5)
+    # The noised point's own term is 1 from the start.
+    row = torch.nonzero((unique >= tile.start) & (unique < tile.start + half.shape[1])).squeeze(1)
+    half[row, unique[row] - tile.start] = -torch.inf
+    first = queries.start
 
-    def add(group: list[Block]) -> None:
-        z, chosen, queries = joined(group, rows.device, dtype)
+    def add(queries: slice, z: torch.Tensor, inner: torch.Tensor) -> None:
         which = inverse[queries.start - first : queries.stop - first]
+        point = unique[which]
         a = half.index_select(0, which)
-        g = product(z, tile.points)
-        g -= inner_with(z, rows, chosen, origin)[:, None]
-        if tile.close is not None:
-            pairs: Sequence[torch.Tensor] = tile.close[which].nonzero(as_tuple=True)
-            log_terms.add_exactly(terms, queries, a, g, pairs, z, rows, chosen, start)
-        if dtype != terms.total.dtype:
-            pairs = log_terms.leaders(a, g, terms.first[queries])
-            log_terms.add_exactly(terms, queries, a, g, pairs, z, rows, chosen, start)
+        g = inner - inner_with(z, rows, point, origin)[:, None]
+        if found.close is not None:
+            near: Sequence[torch.Tensor] = found.close[which].nonzero(as_tuple=True)
+            log_terms.add_exactly(terms, queries, a, g, near, z, rows, point, tile.start)
+        if a.dtype != terms.total.dtype:
+            lead = log_terms.leaders(a, g, terms.first[queries])
+            log_terms.add_exactly(terms, queries, a, g, lead, z, rows, point, tile.start)
         log_terms.add(terms, queries, a, g)
 
-    for_each(add, groups(batch, max(end - start, rows.shape[1])), rows.device, threads)
+    return add
 
 
-def _add_tile_about(
+def _from_one(
     terms: log_terms.Terms,
     rows: torch.Tensor,
     origin: torch.Tensor,
-    index: int,
-    batch: list[Block],
-    ends: tuple[int, int],
-    dtype: torch.dtype,
-    threads: int,
-) -> None:
-    # The same for one noised point, from which everything is counted: one row for all queries.
-    start, end = ends
-    exact = centred(rows[start:end], origin, terms.total.dtype)
-    half = squared_norms(exact).mul_(-0.5).to(dtype)
-    if start <= index < end:
-        half[index - start] = -torch.inf
-    tile = exact.to(dtype)
+    chosen: int,
+    queries: slice,
+    tile: Tile,
+) -> Add:
+    # Everything is counted from the one noised point: one row of distances for all queries.
+    half = tile.norms.mul(-0.5).to(tile.points.dtype)
+    if tile.start <= chosen < tile.start + len(half):
+        half[chosen - tile.start] = -torch.inf
 
-    def add(group: list[Block]) -> None:
-        z, _, queries = joined(group, rows.device, dtype)
-        log_terms.add(terms, queries, half[None], product(z, tile))
+    def add(queries: slice, z: torch.Tensor, inner: torch.Tensor) -> None:
+        log_terms.add(terms, queries, half[None], inner)
 
-    for_each(add, groups(batch, max(end - start, rows.shape[1])), rows.device, threads)
+    return add

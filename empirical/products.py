@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from empirical.device import working_dtype
@@ -117,14 +116,10 @@ def groups(batch: Sequence[Block], width: int) -> Iterator[list[Block]]:
         yield list(batch[first : first + together])
 
 
-def joined(
-    group: Sequence[Block], device: torch.device, dtype: torch.dtype
-) -> tuple[torch.Tensor, torch.Tensor, slice]:
-    """Noise (R, d) of consecutive blocks, the points they noise (R,), the queries' numbers."""
-    parts = [torch.as_tensor(block.noise).to(device, dtype) for block in group]
-    z = parts[0] if len(parts) == 1 else torch.cat(parts)
-    chosen = torch.as_tensor(np.concatenate([block.indices for block in group])).to(device)
-    return z, chosen, slice(group[0].start, group[0].start + len(z))
+def joined(group: Sequence[Block], like: torch.Tensor) -> torch.Tensor:
+    """Noise (R, d) of consecutive blocks, in the precision and on the device of ``like``."""
+    parts = [torch.as_tensor(block.noise).to(like) for block in group]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -195,72 +190,59 @@ def direct(
     return squared, inner
 
 
-class Tile(NamedTuple):
-    """Squared distances of C rows to the T points of a tile, and what goes with them."""
+class Distances(NamedTuple):
+    """Squared distances of C rows to T points, and what is known of their precision."""
 
     squared: torch.Tensor
-    """(C, T), in the precision of the products; infinite from a row to itself."""
+    """(C, T), in the precision of the points."""
     close: torch.Tensor | None
     """(C, T): which of them were done again in float64; None where none was."""
-    points: torch.Tensor
-    """The tile's points about the origin, (T, d), in the precision of the products."""
     reach: torch.Tensor
     """Norm of each row and the largest of the points' added up, (C,)."""
 
 
-def distances_to_tile(
+def distances_to(
     a: torch.Tensor,
     chosen: torch.Tensor,
     b: torch.Tensor,
-    ends: tuple[int, int],
+    start: int,
+    points: torch.Tensor,
+    norms: torch.Tensor,
     origin: torch.Tensor,
-    dtype: torch.dtype,
     threads: int,
-    *,
-    own: bool = False,
-) -> Tile:
-    """Distances of rows ``a[chosen]`` to rows ``b[start:end]``, by products in ``dtype``.
+) -> Distances | None:
+    """Distances of rows ``a[chosen]`` to ``points`` (T, d), the rows of b from ``start`` on.
 
-    Those below 1e4 times their rounding are done again by direct differences in float64; where
-    they are more than a few, all products are in float64, and so is the result. With ``own``, a
-    and b are the same rows.
+    The points are about the origin, with their squared ``norms``. Distances below 1e4 times their
+    rounding are done again by direct differences in float64; where those are more than a few, None
+    is returned, and float64 should be used for all. In float64 none counts as too close but those
+    of equal rows.
     """
-    start, end = ends
-    work = working_dtype(a.device)
-    points = torch.empty(end - start, a.shape[1], dtype=dtype, device=a.device)
-    norms = torch.empty(end - start, dtype=work, device=a.device)
-
-    def centre(part: tuple[int, int]) -> None:
-        rows = slice(*part)
-        points[rows] = centred(b[start:end][rows], origin, dtype)
-        norms[rows] = squared_norms(points[rows])
-
-    for_each(centre, tiles(end - start, BLOCK), a.device, threads)
+    dtype, work = points.dtype, working_dtype(a.device)
     scale = (too_close(a.shape[1], dtype) * norms.sqrt()).to(dtype)
     longest = norms.max().sqrt()
-    squared = torch.empty(len(chosen), end - start, dtype=dtype, device=a.device)
+    squared = torch.empty(len(chosen), len(points), dtype=dtype, device=a.device)
     close = torch.empty(squared.shape, dtype=torch.bool, device=a.device)
     reach = torch.empty(len(chosen), dtype=work, device=a.device)
 
     def fill(part: tuple[int, int]) -> None:
         rows = slice(*part)
         x = centred(a.index_select(0, chosen[rows]), origin, dtype)
-        own_norms = squared_norms(x)
-        squared[rows] = squared_distances(x, points, own_norms, norms)
-        size = own_norms.sqrt()
+        own = squared_norms(x)
+        squared[rows] = squared_distances(x, points, own, norms)
+        size = own.sqrt()
         reach[rows] = size + longest
         torch.lt(squared[rows], size.to(dtype)[:, None] * scale, out=close[rows])
 
     for_each(fill, tiles(len(chosen), BLOCK), a.device, threads)
-    if own:
-        row = torch.nonzero((chosen >= start) & (chosen < end)).squeeze(1)
-        squared[row, chosen[row] - start] = torch.inf
+    if a is b:  # a row is no neighbour of its own
+        row = torch.nonzero((chosen >= start) & (chosen < start + len(points))).squeeze(1)
         close[row, chosen[row] - start] = False
     i, j = close.nonzero(as_tuple=True)
     if dtype != work and len(i) > _MOST_CLOSE * close.numel():
-        return distances_to_tile(a, chosen, b, ends, origin, work, threads, own=own)
+        return None
     squared[i, j] = direct(a, chosen[i], b, j + start)[0].to(dtype)
-    return Tile(squared, close if len(i) else None, points, reach)
+    return Distances(squared, close if len(i) else None, reach)
 
 
 def inner_with(

@@ -11,8 +11,10 @@ from empirical import coverage, posterior
 from empirical.device import kept_rows, resolve_device
 from empirical.intervals import Estimate, bounded_mean, exact, proportion
 from empirical.neighbours import nearest_two
+from empirical.noise import blocks, indices
 from empirical.overlap import PairSums
 from empirical.products import DEFAULT_MEMORY, largest_norm, mean_of
+from empirical.sweep import sweep
 from theory.coverage import mean_overlap, upper_bound
 from theory.domain import require, require_positive
 
@@ -65,12 +67,12 @@ def curves(
     """Estimate the posterior weight and the shell coverage over a schedule of noise levels.
 
     ``train`` (N, d) or (N, ...), ``test`` (M, ...) in the same units as ``sigmas`` (K,). ``alpha``
-    is the chance that any interval of one curve misses. The held-out points stand for the law p:
-    the coverage and its bounds are those of the uniform law on them, given both sets. ``memory``
-    bounds the buffers in bytes, the arguments and the result apart. Raises
-    ValueError for fewer than 2 training points, shapes that differ, values that are not finite,
-    no sigma or sigma <= 0, alpha outside (0, 1), or c outside (0, d/4]. Source: Def 4.1, Def 4.6,
-    Theorem 4.8, E.2, E.3.
+    is the chance that any interval of one curve misses; the curves share their noise. The held-out
+    points stand for the law p: the coverage and its bounds are those of the uniform law on them,
+    given both sets. ``memory`` bounds the buffers in bytes, the arguments and the result apart.
+    Raises ValueError for fewer than 2 training points, shapes that differ, values that are not
+    finite, no sigma or sigma <= 0, alpha outside (0, 1), or c outside (0, d/4]. Source: Def 4.1,
+    Def 4.6, Theorem 4.8, E.2, E.3.
     """
     where = resolve_device(device)
     points, held_out = kept_rows(train, where), kept_rows(test, where)
@@ -85,29 +87,32 @@ def curves(
         raise ValueError(f"sigmas of shape {sigmas.shape}; give (K,), at least one noise level")
     require_positive("sigma", sigmas)
     require(0 < alpha < 1, "alpha", alpha, "must lie strictly between 0 and 1")
-    d, each = points.shape[1], alpha / len(sigmas)
+    (n, d), each = points.shape, alpha / len(sigmas)
 
     origin = mean_of(points)
     pairs = PairSums(sigmas, largest_norm(points, origin) + largest_norm(held_out, origin))
     distance, _ = nearest_two(held_out, points, memory=memory, visit=pairs.add)
     nearest = distance[:, 0].double().cpu().numpy()
     overlap = pairs.mean_overlap(d, c)
-    largest, own = posterior.weights(
-        points, sigmas, queries=weight_queries, seed=seed, device=where, memory=memory
+    weight, weights = posterior.weight_part(
+        points, sigmas, weight_queries, origin, indices(seed, "weight", weight_queries, n)
     )
-    covered = coverage.covered(
+    cover, cover_draws = coverage.coverage_part(
         points,
         held_out,
         sigmas,
-        c=c,
-        queries=coverage_queries,
-        seed=seed,
-        device=where,
-        memory=memory,
+        coverage_queries,
+        origin,
+        indices(seed, "coverage", coverage_queries, len(held_out)),
+        c,
     )
+    # The two curves share the noise of their queries: one product serves both.
+    drawn = blocks(seed, "curves", max(weight_queries, coverage_queries), d, dtype=np.float32)
+    sweep(points, origin, drawn, [weight, cover], memory)
+    (largest, own), covered = weights(), cover_draws()
+    largest, own = np.minimum(largest, 1), np.minimum(own, 1)
     with ThreadPoolExecutor(2) as pool:
-        draws = (np.minimum(largest, 1), np.minimum(own, 1))
-        max_weight, self_weight = pool.map(lambda weight: bounded_mean(weight, each), draws)
+        max_weight, self_weight = pool.map(lambda draws: bounded_mean(draws, each), (largest, own))
     return Curves(
         sigmas=sigmas,
         max_weight=max_weight,
@@ -117,6 +122,6 @@ def curves(
         coverage_upper=exact(upper_bound(overlap, len(points))),
         nearest=nearest,
         mean_overlap=overlap,
-        max_weight_draws=np.minimum(largest, 1),
+        max_weight_draws=largest,
         covered_draws=covered,
     )

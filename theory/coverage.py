@@ -173,22 +173,20 @@ def mean_overlap(
     sigma: ArrayLike,
     d: int,
     c: float = 5.0,
-    weights: ArrayLike | None = None,
+    weights: ArrayLike = 1.0,
 ) -> Array:
     """Mean of ``p_sigma`` over all given distances, for many pairs and several sigmas.
 
     ``distances`` of any shape, ``sigma`` (K,), ``weights`` of the distances' shape where they do
-    not count alike; returns (K,). All pairs, no sampling: at small sigma
-    a few close pairs carry the whole mean. ``p_sigma(r)`` depends on r/sigma alone, so one table of
+    not count alike; returns (K,). All pairs, no sampling: at small sigma a few close pairs carry
+    the whole mean. ``p_sigma(r)`` depends on r/sigma alone, so one table of
     the exact law serves all; its cubic is right to 1e-8 of each value, and pairs whose overlap is
     below 1e-60 count as 0. Raises as :func:`overlap_probability`. Source: Theorem 4.8, right: the
     two-sample U-statistic of ``p_sigma``.
     """
-    pairs = np.ravel(np.asarray(distances, np.float64))
-    each = np.ones(1) if weights is None else np.ravel(np.asarray(weights, np.float64))
-    order = np.argsort(pairs) if weights is not None else None
-    pairs, each = (np.sort(pairs), each) if order is None else (pairs[order], each[order])
-    total = len(pairs) if order is None else each.sum()
+    pairs, each = (np.ravel(a) for a in np.broadcast_arrays(distances, np.asarray(weights, float)))
+    order = np.argsort(pairs)
+    pairs, each = pairs[order].astype(np.float64), each[order]
     require_distance("distance", pairs)
     levels = np.atleast_1d(np.asarray(sigma, np.float64))
     require_positive("sigma", levels)
@@ -196,8 +194,7 @@ def mean_overlap(
     means = []
     for level in levels.tolist():
         count = np.searchsorted(pairs, reach * level)
-        p = np.exp(table(pairs[:count] / level))
-        means.append((p.sum() if order is None else p @ each[:count]) / total)
+        means.append(np.exp(table(pairs[:count] / level)) @ each[:count] / each.sum())
     # Rounding may lift a mean of probabilities above 1 by a few units in the last place.
     return np.clip(means, 0, 1)
 

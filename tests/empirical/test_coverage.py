@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from empirical import coverage
-from empirical.noise import Block, blocks
+from empirical.noise import BLOCK, Block, blocks
 from theory.coverage import lower_bound, mean_overlap, overlap_probability, upper_bound
 
 SEED = 20260303
@@ -52,8 +52,8 @@ def hit(monkeypatch, train, noise, c: float, sigma: float = 1.0) -> list[bool]:
     """Whether each given noise, added to the origin, is covered."""
     found = []
     for z in np.asarray(noise, np.float64):
-        block = Block(0, np.zeros(1, np.int64), partial(np.asarray, z[None]))
-        monkeypatch.setattr(coverage, "blocks", lambda *_, block=block: iter([block]))
+        block = Block(0, np.zeros(BLOCK, np.int64), partial(np.resize, z, (BLOCK, len(z))))
+        monkeypatch.setattr(coverage, "blocks", lambda *_, block=block, **__: iter([block]))
         origin = np.zeros((1, len(z)))
         found.append(bool(coverage.covered(train, origin, sigma, c=c, queries=1)[0, 0]))
     return found

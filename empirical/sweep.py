@@ -1,0 +1,116 @@
+"""One pass over noise and training points, shared by all that is estimated from both.
+
+The noise z of a query serves whatever is asked of it: ``<z, x_j>`` with the training points x_j is
+one matrix product, for the posterior weight, for the coverage, and for every sigma. Batches of
+queries whose noise fits into memory go by, and past each the training points tile by tile.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from empirical.device import working_dtype
+from empirical.noise import BLOCK, Block, batches
+from empirical.products import (
+    centred,
+    groups,
+    joined,
+    plan,
+    product,
+    product_dtype,
+    squared_norms,
+    tiles,
+)
+from empirical.threads import for_each
+
+
+class Tile(NamedTuple):
+    """Some training points about the origin, (T, d), with their squared norms (T,)."""
+
+    start: int
+    points: torch.Tensor
+    norms: torch.Tensor
+    threads: int
+
+
+Add = Callable[[slice, torch.Tensor, torch.Tensor], None]
+"""Takes the queries' numbers, their noise z (R, d) and ``<z, x_j>`` (R, T)."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One estimate: how many queries it wants, and what it does with a tile.
+
+    ``prepare(queries, tile)`` is called once for each batch and tile and returns what is to be
+    called with each group of the batch's queries, by several threads; or None where float32 will
+    not do for this tile, which then comes again in float64.
+    """
+
+    queries: int
+    prepare: Callable[[slice, Tile], Add | None]
+
+
+def whole(queries: int) -> int:
+    """Number of queries in the blocks that ``queries`` queries take."""
+    return -(-queries // BLOCK) * BLOCK
+
+
+def sweep(
+    rows: torch.Tensor,
+    origin: torch.Tensor,
+    drawn: Iterable[Block],
+    parts: Sequence[Part],
+    memory: int,
+) -> None:
+    """Pass the noise of the ``drawn`` blocks and the training ``rows`` (N, d) by all ``parts``.
+
+    ``memory`` bounds the buffers in bytes; raises ValueError where it is too small.
+    """
+    sizes = plan(memory, *rows.shape)
+    best = product_dtype(rows.shape[1], rows.device)
+    for batch in batches(drawn, sizes.queries // BLOCK):
+        for start, end in tiles(len(rows), sizes.columns):
+            for dtype in (best, working_dtype(rows.device)):
+                tile = _tile(rows[start:end], start, origin, dtype, sizes.threads)
+                if _pass(batch, tile, parts):
+                    break
+
+
+def _pass(batch: Sequence[Block], tile: Tile, parts: Sequence[Part]) -> bool:
+    first, last = batch[0].start, batch[-1].start + BLOCK
+    ready: list[tuple[int, Add]] = []
+    for part in parts:
+        if first < whole(part.queries):
+            add = part.prepare(slice(first, min(last, whole(part.queries))), tile)
+            if add is None:
+                return False
+            ready.append((whole(part.queries), add))
+
+    def work(group: list[Block]) -> None:
+        z, start = joined(group, tile.points), group[0].start
+        inner = product(z, tile.points)
+        for end, add in ready:
+            queries = slice(start, min(start + len(z), end))
+            count = queries.stop - queries.start
+            if count > 0:
+                add(queries, z[:count], inner[:count])
+
+    for_each(work, groups(batch, max(tile.points.shape)), tile.points.device, tile.threads)
+    return True
+
+
+def _tile(
+    rows: torch.Tensor, start: int, origin: torch.Tensor, dtype: torch.dtype, threads: int
+) -> Tile:
+    points = torch.empty(rows.shape, dtype=dtype, device=rows.device)
+    norms = torch.empty(len(rows), dtype=working_dtype(rows.device), device=rows.device)
+
+    def fill(ends: tuple[int, int]) -> None:
+        part = slice(*ends)
+        points[part] = centred(rows[part], origin, dtype)
+        norms[part] = squared_norms(points[part])
+
+    for_each(fill, tiles(len(rows), BLOCK), rows.device, threads)
+    return Tile(start, points, norms, threads)
