@@ -59,6 +59,7 @@ def _verify(options: argparse.Namespace) -> int:
         select(options.claims)
     from checks import report
     from checks.verify import verify
+    from empirical import ranks
     from empirical.regimes import Thresholds
 
     thresholds = Thresholds(
@@ -71,20 +72,24 @@ def _verify(options: argparse.Namespace) -> int:
             "Theorem 4.2 certifies no noise level for them",
             file=sys.stderr,
         )
-    result = verify(
-        data,
-        wanted=options.claims,
-        c=options.c,
-        w=options.w,
-        delta=options.delta,
-        alpha=options.alpha,
-        seed=options.seed,
-        samples=options.samples,
-        device=options.device,
-        memory=options.memory,
-        thresholds=thresholds,
-        progress=_progress(options.quiet),
-    )
+    with ranks.joined(options.device):
+        first = ranks.rank() == 0
+        result = verify(
+            data,
+            wanted=options.claims,
+            c=options.c,
+            w=options.w,
+            delta=options.delta,
+            alpha=options.alpha,
+            seed=options.seed,
+            samples=options.samples,
+            device=options.device,
+            memory=options.memory,
+            thresholds=thresholds,
+            progress=_progress(options.quiet or not first),
+        )
+    if not first:
+        return OK
     report.write(result, options.output)
     if options.json:
         print(json.dumps(report.to_json(result), indent=1, allow_nan=False))

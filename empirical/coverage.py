@@ -27,6 +27,7 @@ from empirical.products import (
     squared_distances,
     squared_norms,
 )
+from empirical.ranks import summed
 from empirical.sweep import Add, Part, Tile, sweep, whole
 from theory.shells import radii
 
@@ -63,8 +64,7 @@ def covered(
     chosen = indices(seed, stream, queries, len(held_out))
     part, result = coverage_part(points, held_out, sigmas, queries, origin, chosen, c)
     drawn = blocks(seed, stream, queries, points.shape[1], dtype=np.float32)
-    sweep(points, origin, drawn, [part], memory)
-    return result()
+    return result(sweep(points, origin, drawn, [part], memory))
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ def coverage_part(
     origin: torch.Tensor,
     chosen: NDArray[np.int64],
     c: float,
-) -> tuple[Part, Callable[[], NDArray[np.bool_]]]:
-    """The coverage as part of a sweep over ``points``, and a function for its value at its end.
+) -> tuple[Part, Callable[[slice], NDArray[np.bool_]]]:
+    """The coverage as part of a sweep over ``points``, and its value, given the sweep's result.
 
     Each query noises its own row of ``held_out``: ``chosen`` (queries in whole blocks).
     """
@@ -119,7 +119,11 @@ def coverage_part(
         r_out**2,
         torch.zeros(whole(queries), len(levels), dtype=torch.bool, device=where),
     )
-    return Part(queries, partial(_prepare, task)), lambda: task.covered[:queries].cpu().numpy()
+
+    def result(done: slice) -> NDArray[np.bool_]:
+        return summed(task.covered, done)[:queries].cpu().numpy()
+
+    return Part(queries, partial(_prepare, task)), result
 
 
 def _prepare(task: _Task, queries: slice, tile: Tile) -> Add | None:

@@ -16,6 +16,7 @@ from empirical import log_terms
 from empirical.device import kept_rows, resolve_device
 from empirical.noise import blocks, indices
 from empirical.products import DEFAULT_MEMORY, distances_to, inner_with, mean_of
+from empirical.ranks import summed
 from empirical.sweep import Add, Part, Tile, sweep, whole
 
 Array = NDArray[np.float64]
@@ -61,8 +62,7 @@ def weights(
     chosen = indices(seed, stream, queries, len(rows)) if index is None else index
     part, result = weight_part(rows, sigmas, queries, origin, chosen)
     drawn = blocks(seed, stream, queries, rows.shape[1], dtype=np.float32)
-    sweep(rows, origin, drawn, [part], memory)
-    return result()
+    return result(sweep(rows, origin, drawn, [part], memory))
 
 
 def weight_part(
@@ -71,8 +71,8 @@ def weight_part(
     queries: int,
     origin: torch.Tensor,
     chosen: NDArray[np.int64] | int,
-) -> tuple[Part, Callable[[], tuple[Array, Array]]]:
-    """The weights as part of a sweep over ``rows``, and a function for their value at its end.
+) -> tuple[Part, Callable[[slice], tuple[Array, Array]]]:
+    """The weights as part of a sweep over ``rows``, and their value, given the sweep's result.
 
     Each query noises its own row of ``chosen`` (queries in whole blocks), or all the one row.
     """
@@ -81,10 +81,10 @@ def weight_part(
     terms = log_terms.start(sigmas[order], whole(queries), rows.device)
     prepare = _from_one if isinstance(chosen, int) else _from_each
 
-    def result() -> tuple[Array, Array]:
+    def result(done: slice) -> tuple[Array, Array]:
         largest, own = np.empty((2, len(terms.total), len(sigmas)))
-        total = terms.total.double().cpu().numpy()
-        largest[:, order] = terms.top.double().cpu().numpy() / total
+        top, total = (summed(a, done).double().cpu().numpy() for a in (terms.top, terms.total))
+        largest[:, order] = top / total
         own[:, order] = 1 / total
         return largest[:queries], own[:queries]
 

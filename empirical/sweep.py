@@ -23,6 +23,7 @@ from empirical.products import (
     squared_norms,
     tiles,
 )
+from empirical.ranks import share
 from empirical.threads import for_each
 
 
@@ -63,19 +64,23 @@ def sweep(
     drawn: Iterable[Block],
     parts: Sequence[Part],
     memory: int,
-) -> None:
+) -> slice:
     """Pass the noise of the ``drawn`` blocks and the training ``rows`` (N, d) by all ``parts``.
 
-    ``memory`` bounds the buffers in bytes; raises ValueError where it is too small.
+    Returns the queries that were done: all, or the share of this process where there are several
+    (:mod:`empirical.ranks`). ``memory`` bounds the buffers in bytes; raises ValueError where it is
+    too small.
     """
     sizes = plan(memory, *rows.shape)
     best = product_dtype(rows.shape[1], rows.device)
-    for batch in batches(drawn, sizes.queries // BLOCK):
+    own = share(list(drawn))
+    for batch in batches(own, sizes.queries // BLOCK):
         for start, end in tiles(len(rows), sizes.columns):
             for dtype in (best, working_dtype(rows.device)):
                 tile = _tile(rows[start:end], start, origin, dtype, sizes.threads)
                 if _pass(batch, tile, parts):
                     break
+    return slice(own[0].start, own[-1].start + BLOCK) if own else slice(0, 0)
 
 
 def _pass(batch: Sequence[Block], tile: Tile, parts: Sequence[Part]) -> bool:

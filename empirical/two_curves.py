@@ -108,8 +108,8 @@ def curves(
     )
     # The two curves share the noise of their queries: one product serves both.
     drawn = blocks(seed, "curves", max(weight_queries, coverage_queries), d, dtype=np.float32)
-    sweep(points, origin, drawn, [weight, cover], memory)
-    (largest, own), covered = weights(), cover_draws()
+    done = sweep(points, origin, drawn, [weight, cover], memory)
+    (largest, own), covered = weights(done), cover_draws(done)
     largest, own = np.minimum(largest, 1), np.minimum(own, 1)
     with ThreadPoolExecutor(2) as pool:
         max_weight, self_weight = pool.map(lambda draws: bounded_mean(draws, each), (largest, own))

@@ -78,9 +78,14 @@ def large_noise_order(study: Study) -> Drawing:
     )
 
 
-def sensitivity_decay(study: Study) -> Drawing:
-    """Sensitivity between pixels by distance against Theorem 4.10's two bounds."""
+def sensitivity_decay(study: Study) -> Drawing | None:
+    """Sensitivity between pixels by distance against Theorem 4.10's two bounds.
+
+    None where the images' rows have a single pixel, and so no distances.
+    """
     first_row = locality.cyclic_covariance(image_rows(study.images))
+    if len(first_row) < 2:
+        return None
     eigenvalues = np.maximum(locality.circulant_eigenvalues(first_row), 0)
     rho = np.arange(1, len(first_row) // 2 + 1)
     sigmas = [relative * float(np.sqrt(eigenvalues.max())) for relative in RELATIVE_SIGMAS]

@@ -32,7 +32,7 @@ Pair = tuple[float, float]
 
 def figures(result: Result) -> tuple[Drawing, ...]:
     """The figures of the section that bears their name, in the report's order."""
-    return (
+    drawings = (
         weight_and_coverage(result),
         coverage_bounds(result),
         max_and_self_weight(result),
@@ -40,6 +40,7 @@ def figures(result: Result) -> tuple[Drawing, ...]:
         large_noise_order(result.study),
         sensitivity_decay(result.study),
     )
+    return tuple(drawing for drawing in drawings if drawing is not None)
 
 
 def regime_chart(result: Result) -> Drawing:
