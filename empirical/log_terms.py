@@ -23,7 +23,7 @@ from empirical.device import working_dtype
 from empirical.noise import BLOCK
 from empirical.products import direct
 
-LEADERS = 4
+LEADERS = 6
 _NEGLIGIBLE = 40.0
 _LEADS = 3.0
 _FEW = 1 / 16
