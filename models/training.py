@@ -1,0 +1,319 @@
+"""Training: one loop for every objective, on one device or several, resumable bit for bit."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from empirical.data import DataSet
+from empirical.device import resolve_device
+from empirical.noise import generator
+from models import checkpoints
+from models.batches import draw_batch
+from models.checkpoints import Checkpoint
+from models.objectives import (
+    ddpm_levels,
+    ddpm_loss,
+    edm_levels,
+    edm_loss,
+    flow_levels,
+    flow_loss,
+)
+from models.parameterizations import DDPMDenoiser, NetworkDenoiser
+from models.run_log import open_log
+from models.settings import Training
+from models.training_set import TrainingSet, prepare
+
+__all__ = ["Training", "ema_decay", "learning_rate", "train"]
+
+FLUSH = 10
+"""Steps between looks at the losses: each look waits for the device, and for other processes."""
+
+
+def train(
+    images: ArrayLike,
+    training: Training,
+    folder: str | Path,
+    *,
+    labels: ArrayLike | None = None,
+    data: DataSet | None = None,
+    device: str = "auto",
+    progress: bool = False,
+    stop_after: int | None = None,
+) -> NetworkDenoiser:
+    """Train a denoiser into ``folder``, from its newest checkpoint on where it has one.
+
+    ``images`` is (N, H, W), (N, H, W, C) or (N, C, H, W); ``labels`` (N,), integers from 0, makes
+    the denoiser conditional. ``data`` is the set that the images come from, to be described in the
+    checkpoints. ``stop_after`` ends at that step, to be gone on from later. Writes checkpoints and
+    ``log.csv`` (step, loss, learning rate) and returns the averaged denoiser of the last step, in
+    evaluation mode. Ctrl-C or SIGTERM saves, then raises KeyboardInterrupt.
+
+    Under ``accelerate launch`` or ``torchrun`` the processes share each batch. On the CPU, with as
+    many threads and processes, a resumed run equals an uninterrupted one bit for bit.
+
+    Raises ValueError for images that cannot be used, a batch size that the processes do not divide,
+    and a folder that holds another run.
+    """
+    folder = Path(folder)
+    accelerator = _accelerator(training, device)
+    if training.batch_size % accelerator.num_processes:
+        raise ValueError(
+            f"batch_size = {training.batch_size} for {accelerator.num_processes} processes; "
+            f"give a multiple"
+        )
+    prepared = prepare(images, labels, training)
+    run = checkpoints.describe(prepared, training, data)
+    target = training.steps if stop_after is None else min(training.steps, stop_after)
+    accelerator.wait_for_everyone()  # all see the same checkpoints
+    start = max(checkpoints.steps(folder), default=0)
+    if start:
+        checkpoints.require_same_run(folder, checkpoints.read(folder, start), run)
+    if start < target:
+        _train(accelerator, prepared, run, folder, start, target, progress)
+        accelerator.wait_for_everyone()
+    return checkpoints.load(folder, target, device=accelerator.device)
+
+
+@dataclass
+class _State:
+    """What a step changes: the weights, the optimizer's moments, the averaged weights."""
+
+    denoiser: NetworkDenoiser
+    model: nn.Module
+    optimizer: torch.optim.Adam
+    names: list[str]
+    weights: list[Tensor]
+    averages: list[Tensor]
+
+
+def _train(
+    accelerator: Accelerator,
+    prepared: TrainingSet,
+    run: Checkpoint,
+    folder: Path,
+    start: int,
+    target: int,
+    progress: bool,
+) -> None:
+    training = run.training
+    main = accelerator.is_main_process
+    state = _new_state(accelerator, run)
+    if start:
+        _restore(state, folder, start)
+    step_once = _stepper(accelerator, prepared, training, run.sigma_data, state)
+
+    def save(step: int) -> None:
+        if main:
+            checkpoints.save(folder, replace(run, step=step), _tensors(state))
+            checkpoints.drop_unscheduled(folder, step, training.checkpoint_every)
+
+    losses: list[Tensor] = []
+    bar = tqdm(
+        desc=folder.name,
+        total=training.steps,
+        initial=start,
+        unit=" steps",
+        disable=not (progress and main),
+    )
+    with bar, open_log(folder, start, main) as log, _stop_signals() as stop:
+        for step in range(start, target):
+            losses.append(step_once(step))
+            done = step + 1
+            save_now = done % training.checkpoint_every == 0 or done == target
+            if done % FLUSH == 0 or save_now or (stop and accelerator.num_processes == 1):
+                # One exchange serves the losses and the question whether any process was stopped.
+                mine = torch.stack([*losses, losses[-1].new_tensor(float(bool(stop)))])
+                *means, stopped = accelerator.reduce(mine, "mean").tolist()
+                first = done - len(means)
+                log(
+                    (first + i + 1, m, learning_rate(training, first + i))
+                    for i, m in enumerate(means)
+                )
+                bar.update(len(means))
+                bar.set_postfix(loss=f"{np.mean(means):.4f}", refresh=False)
+                losses.clear()
+                if save_now or stopped:
+                    save(done)
+                if stopped and done < target:
+                    raise KeyboardInterrupt(
+                        f"stopped after step {done} of {training.steps} and saved in {folder}; "
+                        f"the same call goes on from there"
+                    )
+
+
+def _stepper(
+    accelerator: Accelerator,
+    prepared: TrainingSet,
+    training: Training,
+    sigma_data: float,
+    state: _State,
+) -> Callable[[int], Tensor]:
+    """A function that takes one step, by its number from 0, and returns its loss."""
+    device, rank = accelerator.device, accelerator.process_index
+    images = torch.from_numpy(prepared.images).to(device)
+    labels = None if prepared.labels is None else torch.from_numpy(prepared.labels).to(device)
+    draw_levels, loss_of = _objective(training, state.denoiser, sigma_data)
+
+    def step_once(step: int) -> Tensor:
+        if training.network.dropout:
+            rng = generator(training.seed, f"dropout of process {rank}", step)
+            torch.manual_seed(int(rng.integers(2**63)))
+        shape = tuple(images.shape[1:])
+        batch = draw_batch(
+            training.seed, step, training.batch_size, len(images), shape, draw_levels
+        ).share(rank, accelerator.num_processes)
+        indices = torch.from_numpy(batch.indices).to(device)
+        clean = images[indices]
+        if training.flips:
+            mirrored = torch.from_numpy(batch.mirrored).to(device)
+            clean = torch.where(mirrored[:, None, None, None], clean.flip(-1), clean)
+        loss = loss_of(
+            state.model,
+            clean,
+            torch.from_numpy(batch.levels).to(device),
+            torch.from_numpy(batch.noise).to(device),
+            labels=None if labels is None else labels[indices],
+        )
+        state.optimizer.zero_grad()
+        accelerator.backward(loss)
+        for group in state.optimizer.param_groups:
+            group["lr"] = learning_rate(training, step)
+        state.optimizer.step()
+        if state.averages:
+            torch._foreach_lerp_(state.averages, state.weights, 1 - ema_decay(training, step))
+        return loss.detach()
+
+    return step_once
+
+
+def learning_rate(training: Training, step: int) -> float:
+    """The learning rate of a step, counted from 0."""
+    rate = training.learning_rate * min(1.0, (step + 1) / max(training.warmup, 1))
+    if training.decay == "linear":
+        return rate * (1 - step / training.steps)
+    if training.decay == "cosine":
+        return rate * float(1 + np.cos(np.pi * step / training.steps)) / 2
+    return rate
+
+
+def ema_decay(training: Training, step: int) -> float:
+    """What the averaged weights keep of themselves in a step, counted from 0.
+
+    The half-life is ``training.ema`` steps, at most a twentieth of the steps so far. Source: Karras
+    et al. 2022, training code (``ema_rampup_ratio`` 0.05).
+    """
+    half_life = min(training.ema, (step + 1) / 20)
+    return float(0.5 ** (1 / half_life))
+
+
+def _objective(
+    training: Training, denoiser: NetworkDenoiser, sigma_data: float
+) -> tuple[Callable[[np.random.Generator, int], NDArray[Any]], Callable[..., Tensor]]:
+    """How this objective draws levels, and its loss."""
+    if training.objective == "edm":
+        mean, std = training.log_sigma_mean, training.log_sigma_std
+        draw = partial(edm_levels, gaps=training.gap, mean=mean, std=std)
+        return draw, partial(edm_loss, sigma_data=sigma_data)
+    if training.objective == "ddpm":
+        assert isinstance(denoiser, DDPMDenoiser)
+        ddpm_draw = partial(ddpm_levels, gaps=training.gap, timesteps=training.timesteps)
+        return ddpm_draw, partial(ddpm_loss, sigmas=denoiser.sigmas)
+    return partial(flow_levels, gaps=training.gap), flow_loss
+
+
+def _accelerator(training: Training, device: str) -> Accelerator:
+    """The processes and the device; ``device`` "auto" leaves the choice to accelerate."""
+    wanted = None if device == "auto" else resolve_device(device)
+    accelerator = Accelerator(
+        cpu=wanted is not None and wanted.type == "cpu",
+        mixed_precision=training.mixed_precision,
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+    )
+    found = accelerator.device
+    if wanted is not None and (
+        wanted.type != found.type or wanted.index not in (None, found.index)
+    ):
+        raise ValueError(
+            f"device = {device}, but accelerate uses {found}; choose a GPU by CUDA_VISIBLE_DEVICES"
+        )
+    return accelerator
+
+
+def _new_state(accelerator: Accelerator, run: Checkpoint) -> _State:
+    training = run.training
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(generator(training.seed, "initial weights").integers(2**63)))
+        denoiser = checkpoints.denoiser_for(run)
+    denoiser = denoiser.to(accelerator.device).train()
+    names, parameters = zip(*denoiser.network.named_parameters(), strict=True)
+    weights = [parameter.detach() for parameter in parameters]  # the same memory
+    return _State(
+        denoiser=denoiser,
+        model=accelerator.prepare_model(denoiser),
+        optimizer=torch.optim.Adam(parameters, lr=training.learning_rate, fused=True),
+        names=list(names),
+        weights=weights,
+        averages=[w.clone() for w in weights] if training.ema else [],
+    )
+
+
+def _tensors(state: _State) -> dict[str, dict[str, Tensor]]:
+    moments = state.optimizer.state_dict()["state"]
+    return {
+        "weights": dict(zip(state.names, state.weights, strict=True)),
+        "ema": dict(zip(state.names, state.averages or state.weights, strict=True)),
+        "optimizer": {
+            f"{name}.{key}": value
+            for i, name in enumerate(state.names)
+            for key, value in moments[i].items()
+        },
+    }
+
+
+def _restore(state: _State, folder: Path, step: int) -> None:
+    parts = {part: checkpoints.read_tensors(folder, step, part) for part in checkpoints.PARTS}
+    for name, weight in zip(state.names, state.weights, strict=True):
+        weight.copy_(parts["weights"][name])
+    for name, average in zip(state.names, state.averages, strict=False):
+        average.copy_(parts["ema"][name])
+    moments: dict[int, dict[str, Any]] = {
+        i: {key: parts["optimizer"][f"{name}.{key}"] for key in ("step", "exp_avg", "exp_avg_sq")}
+        for i, name in enumerate(state.names)
+    }
+    groups = state.optimizer.state_dict()["param_groups"]
+    state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+
+
+@contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """A list that Ctrl-C or SIGTERM fills; a second one acts as it does without this."""
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received  # only the main thread may handle signals
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, frame: object) -> None:
+        received.append(number)
+        signal.signal(number, before[number])
+
+    try:
+        for number in before:
+            signal.signal(number, note)
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
