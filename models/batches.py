@@ -27,7 +27,8 @@ class Batch(NamedTuple):
     def share(self, rank: int, processes: int) -> "Batch":
         """The part of one process of several."""
         size = len(self.indices) // processes
-        return Batch(*(values[rank * size : (rank + 1) * size] for values in self))
+        own = slice(rank * size, (rank + 1) * size)
+        return Batch(self.indices[own], self.mirrored[own], self.levels[own], self.noise[own])
 
 
 def draw_batch(

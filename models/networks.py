@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from diffusers import UNet2DModel
 
-_MOST_CHANNELS = 4  # a shape's axis of at most this many values is its channels
+_CHANNELS = (1, 3)  # an axis of so many values is that of the channels
 
 
 @dataclass(frozen=True)
@@ -71,19 +71,18 @@ PAPER = Network(
 
 
 def channels_first(image_shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Channels, height and width of images of shape (H, W), (H, W, C) or (C, H, W), C <= 4.
+    """Channels, height and width of images of shape (H, W), (H, W, C) or (C, H, W), C 1 or 3.
 
     Raises ValueError for any other shape.
     """
     if len(image_shape) == 2:
         return (1, *image_shape)
-    if len(image_shape) == 3 and image_shape[2] <= _MOST_CHANNELS:
+    if len(image_shape) == 3 and image_shape[2] in _CHANNELS:
         return (image_shape[2], image_shape[0], image_shape[1])
-    if len(image_shape) == 3 and image_shape[0] <= _MOST_CHANNELS:
+    if len(image_shape) == 3 and image_shape[0] in _CHANNELS:
         return image_shape
     raise ValueError(
-        f"images of shape {image_shape}; give (H, W), (H, W, C) or (C, H, W) with at most "
-        f"{_MOST_CHANNELS} channels"
+        f"images of shape {image_shape}; give (H, W), (H, W, C) or (C, H, W), C 1 or 3"
     )
 
 

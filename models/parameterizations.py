@@ -53,7 +53,7 @@ class NetworkDenoiser(nn.Module):
 
     def predict(self, x: Tensor, time: Tensor, labels: Tensor | None) -> Tensor:
         """The network's own output, in the precision of ``x``."""
-        kind = self.network.conv_in.weight.dtype  # type: ignore[union-attr]
+        kind = self.network.get_parameter("conv_in.weight").dtype
         (output,) = self.network(
             x.to(kind), time.flatten().to(kind), class_labels=labels, return_dict=False
         )
@@ -141,7 +141,8 @@ class DDPMDenoiser(NetworkDenoiser):
 class FlowDenoiser(NetworkDenoiser):
     """Velocity-prediction: ``x_t + (1 - t) v(x_t, t)`` with ``x_t = t x``.
 
-    ``t = 1/(1 + sigma)``; the velocity's target is ``x_0 - z``, so t = 1 is the data. Source: Section A.2, Eq. 20 and 23.
+    ``t = 1/(1 + sigma)``, and the velocity's target is ``x_0 - z``, so t = 1 is the data. Source:
+    Section A.2, Eq. 20 and 23.
     """
 
     def denoise(self, x: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:

@@ -81,5 +81,8 @@ _LEVELS = {"edm": "sigma", "ddpm": "the timestep", "flow": "sigma"}
 
 def training_from(values: Mapping[str, Any]) -> Training:
     """The settings that ``dataclasses.asdict`` and JSON made ``values`` of."""
-    network = {k: tuple(v) if isinstance(v, list) else v for k, v in values["network"].items()}
+    network: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in values["network"].items()
+    }
     return Training(**{**values, "network": Network(**network)})
