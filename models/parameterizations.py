@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from models.denoisers import per_image
-from models.networks import channels_first
 from theory.schedules import ddpm_sigmas
 
 FLOW_CLOCK = 1000.0
@@ -61,15 +60,18 @@ class NetworkDenoiser(nn.Module):
 
     def _channels_first(self, x: Tensor) -> tuple[Tensor, tuple[int, ...] | None]:
         config: Any = self.network.config
-        expected = (config.in_channels, *config.sample_size)
+        channels, (height, width) = config.in_channels, config.sample_size
         shape = tuple(x.shape[1:])
-        if shape == expected:
+        if shape == (channels, height, width):
             return x, None
-        if len(shape) not in (2, 3) or channels_first(shape) != expected:
-            raise ValueError(f"images of shape {shape}; the network was built for {expected}")
-        if len(shape) == 2:
+        if shape == (height, width) and channels == 1:
             return x[:, None], None
-        return x.permute(0, 3, 1, 2), (0, 2, 3, 1)
+        if shape == (height, width, channels):
+            return x.permute(0, 3, 1, 2), (0, 2, 3, 1)
+        raise ValueError(
+            f"images of shape {shape}; the network was built for {channels} channels of "
+            f"{height}x{width}"
+        )
 
     def _labels(self, labels: Tensor | int | None, x: Tensor) -> Tensor | None:
         config: Any = self.network.config
