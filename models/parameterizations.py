@@ -117,9 +117,6 @@ class DDPMDenoiser(NetworkDenoiser):
     al. 2020, whose ``x_t`` is ``x / sqrt(1 + sigma^2)``.
     """
 
-    sigmas: Tensor
-    _midpoints: Tensor
-
     def __init__(
         self,
         network: nn.Module,
@@ -131,11 +128,13 @@ class DDPMDenoiser(NetworkDenoiser):
         super().__init__(network, label)
         table = torch.from_numpy(ddpm_sigmas(timesteps, beta_start, beta_end))
         middle = (table[1:].log() + table[:-1].log()) / 2  # as theory.schedules.ddpm_timestep
-        self.register_buffer("sigmas", table.float(), persistent=False)
-        self.register_buffer("_midpoints", middle.float(), persistent=False)
+        # No buffers: several processes would send them round in every step.
+        self.sigmas = table.float()
+        self._midpoints = middle.float()
 
     def denoise(self, x: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
         """Estimate for ``x`` (B, C, H, W) at ``sigma`` (B, 1, 1, 1)."""
+        self._midpoints = self._midpoints.to(x.device)
         timestep = torch.bucketize(sigma.log().float(), self._midpoints)
         return x - sigma * self.predict(x / (1 + sigma**2).sqrt(), timestep, labels)
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -165,7 +164,7 @@ def _stepper(
     device, rank = accelerator.device, accelerator.process_index
     images = torch.from_numpy(prepared.images).to(device)
     labels = None if prepared.labels is None else torch.from_numpy(prepared.labels).to(device)
-    draw_levels, loss_of = _objective(training, state.denoiser, sigma_data)
+    draw_levels, loss_of = _objective(training, state.denoiser, sigma_data, device)
 
     def step_once(step: int) -> Tensor:
         if training.network.dropout:
@@ -220,7 +219,7 @@ def ema_decay(training: Training, step: int) -> float:
 
 
 def _objective(
-    training: Training, denoiser: NetworkDenoiser, sigma_data: float
+    training: Training, denoiser: NetworkDenoiser, sigma_data: float, device: torch.device
 ) -> tuple[Callable[[np.random.Generator, int], NDArray[Any]], Callable[..., Tensor]]:
     """How this objective draws levels, and its loss."""
     if training.objective == "edm":
@@ -230,7 +229,7 @@ def _objective(
     if training.objective == "ddpm":
         assert isinstance(denoiser, DDPMDenoiser)
         ddpm_draw = partial(ddpm_levels, gaps=training.gap, timesteps=training.timesteps)
-        return ddpm_draw, partial(ddpm_loss, sigmas=denoiser.sigmas)
+        return ddpm_draw, partial(ddpm_loss, sigmas=denoiser.sigmas.to(device))
     return partial(flow_levels, gaps=training.gap), flow_loss
 
 
@@ -240,7 +239,6 @@ def _accelerator(training: Training, device: str) -> Accelerator:
     accelerator = Accelerator(
         cpu=wanted is not None and wanted.type == "cpu",
         mixed_precision=training.mixed_precision,
-        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
     )
     found = accelerator.device
     if wanted is not None and (
@@ -258,11 +256,13 @@ def _new_state(accelerator: Accelerator, run: Checkpoint) -> _State:
         torch.manual_seed(int(generator(training.seed, "initial weights").integers(2**63)))
         denoiser = checkpoints.denoiser_for(run)
     denoiser = denoiser.to(accelerator.device).train()
+    model = accelerator.prepare_model(denoiser)
     names, parameters = zip(*denoiser.network.named_parameters(), strict=True)
-    weights = [parameter.detach() for parameter in parameters]  # the same memory
+    # Views of the weights, so after preparing: with several processes that moves them.
+    weights = [parameter.detach() for parameter in parameters]
     return _State(
         denoiser=denoiser,
-        model=accelerator.prepare_model(denoiser),
+        model=model,
         optimizer=torch.optim.Adam(parameters, lr=training.learning_rate, fused=True),
         names=list(names),
         weights=weights,

@@ -37,7 +37,7 @@ def tiny():
     pytest.importorskip("diffusers", reason="needs the extra train")
     from models.networks import Network
 
-    return Network(widths=(8, 8), attention=(False, True), head_dim=8, groups=4)
+    return Network(widths=(8,), attention=(False,), groups=4)
 
 
 @pytest.fixture(scope="session")
