@@ -186,9 +186,10 @@ def load(
     such checkpoint.
     """
     checkpoint = read(folder, step)
-    denoiser = denoiser_for(checkpoint)
+    with torch.device("meta"):  # no first weights, which would be drawn in vain
+        denoiser = denoiser_for(checkpoint)
     weights = read_tensors(folder, checkpoint.step, "ema" if ema else "weights")
-    denoiser.network.load_state_dict(weights)
+    denoiser.network.load_state_dict(weights, assign=True)
     return denoiser.requires_grad_(False).eval().to(resolve_device(device))
 
 

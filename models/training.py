@@ -81,7 +81,10 @@ def train(
     if start:
         checkpoints.require_same_run(folder, checkpoints.read(folder, start), run)
     if start < target:
-        _train(accelerator, prepared, run, folder, start, target, progress)
+        # First weights and dropout draw from torch's generators: the caller's stay as they are.
+        on_gpu = [accelerator.device] if accelerator.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=on_gpu):
+            _train(accelerator, prepared, run, folder, start, target, progress)
         accelerator.wait_for_everyone()
     return checkpoints.load(folder, target, device=accelerator.device)
 
@@ -252,10 +255,8 @@ def _accelerator(training: Training, device: str) -> Accelerator:
 
 def _new_state(accelerator: Accelerator, run: Checkpoint) -> _State:
     training = run.training
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(generator(training.seed, "initial weights").integers(2**63)))
-        denoiser = checkpoints.denoiser_for(run)
-    denoiser = denoiser.to(accelerator.device).train()
+    torch.manual_seed(int(generator(training.seed, "initial weights").integers(2**63)))
+    denoiser = checkpoints.denoiser_for(run).to(accelerator.device).train()
     model = accelerator.prepare_model(denoiser)
     names, parameters = zip(*denoiser.network.named_parameters(), strict=True)
     # Views of the weights, so after preparing: with several processes that moves them.
