@@ -213,6 +213,8 @@ def _whole(path: Path) -> bool:
 
 
 def _sync(path: Path) -> None:
+    if os.name != "posix":  # elsewhere a folder cannot be opened
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

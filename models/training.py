@@ -147,9 +147,15 @@ def _train(
                 bar.update(len(means))
                 bar.set_postfix(loss=f"{np.mean(means):.4f}", refresh=False)
                 losses.clear()
+                if not np.isfinite(means).all():
+                    raise ValueError(
+                        f"the loss is not finite at step {done}; what was saved before stays in "
+                        f"{folder}: train into another folder with a lower learning_rate or more "
+                        f"warmup"
+                    )
                 if save_now or stopped:
                     save(done)
-                if stopped and done < target:
+                if stopped:
                     raise KeyboardInterrupt(
                         f"stopped after step {done} of {training.steps} and saved in {folder}; "
                         f"the same call goes on from there"
@@ -165,8 +171,15 @@ def _stepper(
 ) -> Callable[[int], Tensor]:
     """A function that takes one step, by its number from 0, and returns its loss."""
     device, rank = accelerator.device, accelerator.process_index
-    images = torch.from_numpy(prepared.images).to(device)
-    labels = None if prepared.labels is None else torch.from_numpy(prepared.labels).to(device)
+
+    def on_device(values: NDArray[Any]) -> Tensor:
+        tensor = torch.from_numpy(values)
+        # From pinned memory, so that the copy does not wait for what the GPU still computes.
+        return tensor.pin_memory().to(device, non_blocking=True) if on_gpu else tensor.to(device)
+
+    on_gpu = device.type == "cuda"
+    images = on_device(prepared.images)
+    labels = None if prepared.labels is None else on_device(prepared.labels)
     draw_levels, loss_of = _objective(training, state.denoiser, sigma_data, device)
 
     def step_once(step: int) -> Tensor:
@@ -177,16 +190,17 @@ def _stepper(
         batch = draw_batch(
             training.seed, step, training.batch_size, len(images), shape, draw_levels
         ).share(rank, accelerator.num_processes)
-        indices = torch.from_numpy(batch.indices).to(device)
+        indices = on_device(batch.indices)
         clean = images[indices]
         if training.flips:
-            mirrored = torch.from_numpy(batch.mirrored).to(device)
-            clean = torch.where(mirrored[:, None, None, None], clean.flip(-1), clean)
+            clean = torch.where(
+                on_device(batch.mirrored)[:, None, None, None], clean.flip(-1), clean
+            )
         loss = loss_of(
             state.model,
             clean,
-            torch.from_numpy(batch.levels).to(device),
-            torch.from_numpy(batch.noise).to(device),
+            on_device(batch.levels),
+            on_device(batch.noise),
             labels=None if labels is None else labels[indices],
         )
         state.optimizer.zero_grad()

@@ -177,6 +177,36 @@ def test_a_signal_saves_and_says_how_to_go_on(
     require_same(whole, tmp_path, 20)
 
 
+def test_a_loss_that_is_not_finite_stops_before_it_is_saved(images, settings, tmp_path) -> None:
+    settings = replace(settings, learning_rate=1e30, warmup=1)
+    with pytest.raises(ValueError, match="loss is not finite at step 10"):
+        train(images, settings, tmp_path)
+    assert checkpoints.steps(tmp_path) == []
+
+
+def test_mixed_precision_trains_and_resumes(images, settings, tmp_path, monkeypatch) -> None:
+    from accelerate.state import AcceleratorState
+
+    # One process has one precision: forget the one of the other tests for as long as this one.
+    monkeypatch.setattr(AcceleratorState, "_shared_state", {})
+    settings = replace(settings, mixed_precision="bf16", steps=6)
+    train(images, settings, tmp_path / "whole")
+    train(images, settings, tmp_path / "parts", stop_after=3)
+    denoiser = train(images, settings, tmp_path / "parts")
+    require_same(tmp_path / "whole", tmp_path / "parts", 6)
+    weights = checkpoints.read_tensors(tmp_path / "parts", 6, "weights")
+    assert {w.dtype for w in weights.values()} == {torch.float32}
+    assert denoiser(torch.as_tensor(images), 0.5).dtype == torch.float64
+    monkeypatch.setattr(AcceleratorState, "_shared_state", {})
+    train(images, replace(settings, mixed_precision="no"), tmp_path / "single")
+    losses = [
+        np.array([float(row[1]) for row in log_of(tmp_path / name)[1:]])
+        for name in ("whole", "single")
+    ]
+    np.testing.assert_allclose(*losses, rtol=0.05)
+    assert (losses[0] != losses[1]).all()  # it was in half precision
+
+
 def test_training_runs_outside_the_main_thread(images, settings, tmp_path) -> None:
     thread = threading.Thread(target=train, args=(images, settings, tmp_path))
     thread.start()
