@@ -4,7 +4,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from empirical.data import DataSet
@@ -34,8 +34,9 @@ from models.parameterizations import DDPMDenoiser, NetworkDenoiser
 from models.run_log import open_log
 from models.settings import Training
 from models.training_set import TrainingSet, prepare
+from models.training_state import State, average, ema_decay, new_state, restore, tensors
 
-__all__ = ["Training", "ema_decay", "learning_rate", "train"]
+__all__ = ["Training", "learning_rate", "train"]
 
 FLUSH = 10
 """Steps between looks at the losses: each look waits for the device, and for other processes."""
@@ -89,18 +90,6 @@ def train(
     return checkpoints.load(folder, target, device=accelerator.device)
 
 
-@dataclass
-class _State:
-    """What a step changes: the weights, the optimizer's moments, the averaged weights."""
-
-    denoiser: NetworkDenoiser
-    model: nn.Module
-    optimizer: torch.optim.Adam
-    names: list[str]
-    weights: list[Tensor]
-    averages: list[Tensor]
-
-
 def _train(
     accelerator: Accelerator,
     prepared: TrainingSet,
@@ -112,14 +101,14 @@ def _train(
 ) -> None:
     training = run.training
     main = accelerator.is_main_process
-    state = _new_state(accelerator, run)
+    state = new_state(accelerator, run)
     if start:
-        _restore(state, folder, start)
+        restore(state, folder, start)
     step_once = _stepper(accelerator, prepared, training, run.sigma_data, state)
 
     def save(step: int) -> None:
         if main:
-            checkpoints.save(folder, replace(run, step=step), _tensors(state))
+            checkpoints.save(folder, replace(run, step=step), tensors(state))
             checkpoints.drop_unscheduled(folder, step, training.checkpoint_every)
 
     losses: list[Tensor] = []
@@ -167,7 +156,7 @@ def _stepper(
     prepared: TrainingSet,
     training: Training,
     sigma_data: float,
-    state: _State,
+    state: State,
 ) -> Callable[[int], Tensor]:
     """A function that takes one step, by its number from 0, and returns its loss."""
     device, rank = accelerator.device, accelerator.process_index
@@ -208,8 +197,7 @@ def _stepper(
         for group in state.optimizer.param_groups:
             group["lr"] = learning_rate(training, step)
         state.optimizer.step()
-        if state.averages:
-            torch._foreach_lerp_(state.averages, state.weights, 1 - ema_decay(training, step))
+        average(state, ema_decay(training, step))
         return loss.detach()
 
     return step_once
@@ -223,16 +211,6 @@ def learning_rate(training: Training, step: int) -> float:
     if training.decay == "cosine":
         return rate * float(1 + np.cos(np.pi * step / training.steps)) / 2
     return rate
-
-
-def ema_decay(training: Training, step: int) -> float:
-    """What the averaged weights keep of themselves in a step, counted from 0.
-
-    The half-life is ``training.ema`` steps, at most a twentieth of the steps so far. Source: Karras
-    et al. 2022, training code (``ema_rampup_ratio`` 0.05).
-    """
-    half_life = min(training.ema, (step + 1) / 20)
-    return float(0.5 ** (1 / half_life))
 
 
 def _objective(
@@ -265,51 +243,6 @@ def _accelerator(training: Training, device: str) -> Accelerator:
             f"device = {device}, but accelerate uses {found}; choose a GPU by CUDA_VISIBLE_DEVICES"
         )
     return accelerator
-
-
-def _new_state(accelerator: Accelerator, run: Checkpoint) -> _State:
-    training = run.training
-    torch.manual_seed(int(generator(training.seed, "initial weights").integers(2**63)))
-    denoiser = checkpoints.denoiser_for(run).to(accelerator.device).train()
-    model = accelerator.prepare_model(denoiser)
-    names, parameters = zip(*denoiser.network.named_parameters(), strict=True)
-    # Views of the weights, so after preparing: with several processes that moves them.
-    weights = [parameter.detach() for parameter in parameters]
-    return _State(
-        denoiser=denoiser,
-        model=model,
-        optimizer=torch.optim.Adam(parameters, lr=training.learning_rate, fused=True),
-        names=list(names),
-        weights=weights,
-        averages=[w.clone() for w in weights] if training.ema else [],
-    )
-
-
-def _tensors(state: _State) -> dict[str, dict[str, Tensor]]:
-    moments = state.optimizer.state_dict()["state"]
-    return {
-        "weights": dict(zip(state.names, state.weights, strict=True)),
-        "ema": dict(zip(state.names, state.averages or state.weights, strict=True)),
-        "optimizer": {
-            f"{name}.{key}": value
-            for i, name in enumerate(state.names)
-            for key, value in moments[i].items()
-        },
-    }
-
-
-def _restore(state: _State, folder: Path, step: int) -> None:
-    parts = {part: checkpoints.read_tensors(folder, step, part) for part in checkpoints.PARTS}
-    for name, weight in zip(state.names, state.weights, strict=True):
-        weight.copy_(parts["weights"][name])
-    for name, average in zip(state.names, state.averages, strict=False):
-        average.copy_(parts["ema"][name])
-    moments: dict[int, dict[str, Any]] = {
-        i: {key: parts["optimizer"][f"{name}.{key}"] for key in ("step", "exp_avg", "exp_avg_sq")}
-        for i, name in enumerate(state.names)
-    }
-    groups = state.optimizer.state_dict()["param_groups"]
-    state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
 
 @contextmanager
