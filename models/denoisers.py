@@ -1,5 +1,7 @@
 """The seam of the project: every denoiser is a callable ``denoiser(x, sigma) -> x_hat``."""
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -68,3 +70,38 @@ class GaussianDenoiser:
         y = _rows(x, self.mean) - self.mean
         gain = self.eigenvalues / (self.eigenvalues + per_image(sigma, y)[:, None] ** 2)
         return (self.mean + (y @ self.basis * gain) @ self.basis.T).reshape(x.shape).to(x)
+
+
+class Piecewise:
+    """Several denoisers, each for an interval of sigma: a swap is just this.
+
+    ``denoisers[k]`` answers where ``edges[k - 1] <= sigma < edges[k]``, the first below all edges
+    and the last from the last edge on; each image by its own sigma. Raises ValueError unless the
+    edges are positive, rise, and are one fewer than the denoisers.
+    """
+
+    def __init__(self, edges: Sequence[float], denoisers: Sequence[Denoiser]) -> None:
+        if len(edges) != len(denoisers) - 1:
+            raise ValueError(
+                f"{len(edges)} edges for {len(denoisers)} denoisers; give one fewer than denoisers"
+            )
+        if not all(a < b for a, b in pairwise([0.0, *edges])):
+            raise ValueError(f"edges {list(edges)} must be above 0 and rise")
+        self.edges = tuple(map(float, edges))
+        self.denoisers = tuple(denoisers)
+
+    def __call__(self, x: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:
+        """Estimate the clean images behind ``x`` (B, ...) at noise ``sigma``."""
+        per_image(sigma, x)  # refuses what no denoiser takes
+        exact = sigma.dtype if isinstance(sigma, torch.Tensor) else torch.float64
+        levels = torch.as_tensor(sigma, dtype=exact).reshape(-1)
+        # Edges in the precision of sigma: a sigma that is an edge, rounded, still is that edge.
+        edges = torch.tensor(self.edges, dtype=levels.dtype, device=levels.device)
+        pieces = torch.bucketize(levels, edges, right=True)
+        if (pieces == pieces[0]).all():
+            return self.denoisers[int(pieces[0])](x, sigma)
+        result = torch.empty_like(x)
+        for k in pieces.unique().tolist():
+            rows = pieces == k
+            result[rows] = self.denoisers[k](x[rows], levels[rows])
+        return result

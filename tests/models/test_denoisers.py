@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from models import EmpiricalDenoiser, GaussianDenoiser
+from models import EmpiricalDenoiser, GaussianDenoiser, Piecewise
 from theory.large_noise import gaussian_denoiser
 
 SEED = 20260312
@@ -158,3 +158,68 @@ def test_images_of_another_size_are_refused(train, make, d) -> None:
 def test_what_is_no_training_set_is_refused(points) -> None:
     with pytest.raises(ValueError, match="points"):
         EmpiricalDenoiser(points)
+
+
+def scaled(factor):
+    """A denoiser that multiplies, and remembers what it was asked."""
+
+    def denoiser(x, sigma):
+        denoiser.calls.append((len(x), sigma))
+        return factor * x
+
+    denoiser.calls = []
+    return denoiser
+
+
+@pytest.mark.parametrize(
+    ("sigma", "factor"),
+    [(0.01, 1), (0.14, 10), (1.0, 10), (1.1, 100), (80.0, 100), (math.inf, 100)],
+)
+@pytest.mark.parametrize("form", [float, np.float64, torch.tensor])
+def test_piecewise_picks_by_sigma(sigma, factor, form) -> None:
+    # torch.tensor(0.14) is in single precision, above 0.14 and yet the edge itself.
+    parts = [scaled(1), scaled(10), scaled(100)]
+    x = torch.ones(4, 2)
+    assert (Piecewise([0.14, 1.1], parts)(x, form(sigma)) == factor).all()
+    assert [call for part in parts for call in part.calls] == [(4, form(sigma))]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_piecewise_picks_for_each_image(dtype) -> None:
+    parts = [scaled(1), scaled(10), scaled(100)]
+    sigma = torch.tensor([0.1, 0.14, 5.0, 1.0999, 1.1, 0.1399], dtype=dtype)
+    x = torch.arange(1.0, 13).reshape(6, 2)
+    found = Piecewise([0.14, 1.1], parts)(x, sigma)
+    expected = torch.tensor([1.0, 10, 100, 10, 100, 1])[:, None] * x
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    for part, rows in zip(parts, ([0, 5], [1, 3], [2, 4]), strict=True):
+        ((count, levels),) = part.calls
+        assert count == 2
+        torch.testing.assert_close(levels, sigma[rows], rtol=0, atol=0)
+
+
+def test_piecewise_of_one_denoiser_is_that_denoiser(train) -> None:
+    x = torch.as_tensor(noisy(train, np.full(4, 0.3)))
+    denoiser = EmpiricalDenoiser(train)
+    torch.testing.assert_close(Piecewise([], [denoiser])(x, 0.3), denoiser(x, 0.3), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("edges", "count", "message"),
+    [
+        ([1.0], 1, "1 edges for 1 denoisers"),
+        ([], 0, "0 edges for 0 denoisers"),
+        ([1.0, 1.0], 3, "must be above 0 and rise"),
+        ([2.0, 1.0], 3, "must be above 0 and rise"),
+        ([0.0], 2, "must be above 0 and rise"),
+        ([math.nan], 2, "must be above 0 and rise"),
+    ],
+)
+def test_piecewise_refuses_edges_that_are_none(edges, count, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        Piecewise(edges, [scaled(1)] * count)
+
+
+def test_piecewise_refuses_bad_sigma() -> None:
+    with pytest.raises(ValueError, match="2 entries for 3 images"):
+        Piecewise([1.0], [scaled(1), scaled(2)])(torch.zeros(3, 2), torch.ones(2))

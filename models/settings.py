@@ -1,0 +1,88 @@
+"""The settings of a training run, in one value that a checkpoint can hold."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, get_args
+
+from models.gaps import Gaps, merged, require_some_left
+from models.networks import LAPTOP, Network
+from models.objectives import ddpm_share, edm_share, flow_share
+
+Objective = Literal["edm", "ddpm", "flow"]
+Decay = Literal["none", "linear", "cosine"]
+Precision = Literal["no", "bf16"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a denoiser is trained.
+
+    ``batch_size`` is that of all processes together. The learning rate rises over the first
+    ``warmup`` steps; ``decay`` brings it down to 0 at the last. ``ema`` is the half-life, in steps,
+    of the averaged weights, at most a twentieth of the steps so far (Karras et al. 2022); 0 keeps
+    the last weights. ``gap`` holds intervals ``low <= level < high`` left out of training, sigmas
+    for "edm" and "flow", timesteps for "ddpm". ``flips`` mirrors each image with probability 1/2.
+    ``dummy`` adds as many images of noise as there are images, as a class of their own (Yoon et
+    al. 2023). Raises ValueError for values that cannot be used, among them a gap that leaves
+    nothing.
+    """
+
+    network: Network = LAPTOP
+    objective: Objective = "edm"
+    steps: int = 6000
+    batch_size: int = 96
+    learning_rate: float = 1e-3
+    warmup: int = 100
+    decay: Decay = "none"
+    ema: float = 200.0
+    gap: Gaps = ()
+    flips: bool = False
+    dummy: bool = False
+    seed: int = 0
+    checkpoint_every: int = 1000
+    mixed_precision: Precision = "no"
+    log_sigma_mean: float = -1.2
+    log_sigma_std: float = 1.2
+    timesteps: int = 1000
+    beta_start: float = 1e-4
+    beta_end: float = 0.02
+
+    def __post_init__(self) -> None:
+        for name, kind in _CHOICES.items():
+            if getattr(self, name) not in get_args(kind):
+                raise ValueError(
+                    f"{name} = {getattr(self, name)!r}; give one of {', '.join(get_args(kind))}"
+                )
+        for name in ("steps", "batch_size", "checkpoint_every", "timesteps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)} must be at least 1")
+        for name in ("learning_rate", "log_sigma_std"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} = {getattr(self, name)} must be above 0")
+        for name in ("warmup", "ema", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} = {getattr(self, name)} must not be below 0")
+        object.__setattr__(self, "gap", merged(self.gap))
+        require_some_left(self.gap, self.share(), _LEVELS[self.objective])
+
+    def share(self) -> Callable[[float, float], float]:
+        """The probability of an interval of levels under this objective, before the gap."""
+        if self.objective == "edm":
+            return partial(edm_share, mean=self.log_sigma_mean, std=self.log_sigma_std)
+        if self.objective == "ddpm":
+            return partial(ddpm_share, timesteps=self.timesteps)
+        return flow_share
+
+
+_CHOICES = {"objective": Objective, "decay": Decay, "mixed_precision": Precision}
+_LEVELS = {"edm": "sigma", "ddpm": "the timestep", "flow": "sigma"}
+
+
+def training_from(values: Mapping[str, Any]) -> Training:
+    """The settings that ``dataclasses.asdict`` and JSON made ``values`` of."""
+    network: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in values["network"].items()
+    }
+    return Training(**{**values, "network": Network(**network)})

@@ -1,0 +1,267 @@
+"""Training: one loop for every objective, on one device or several, resumable bit for bit."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from empirical.data import DataSet
+from empirical.device import resolve_device
+from empirical.noise import generator
+from models import checkpoints
+from models.batches import draw_batch
+from models.checkpoints import Checkpoint
+from models.objectives import (
+    ddpm_levels,
+    ddpm_loss,
+    edm_levels,
+    edm_loss,
+    flow_levels,
+    flow_loss,
+)
+from models.parameterizations import DDPMDenoiser, NetworkDenoiser
+from models.run_log import open_log
+from models.settings import Training
+from models.training_set import TrainingSet, prepare
+from models.training_state import State, average, ema_decay, new_state, restore, tensors
+
+__all__ = ["Training", "learning_rate", "train"]
+
+FLUSH = 10
+"""Steps between looks at the losses: each look waits for the device, and for other processes."""
+
+
+def train(
+    images: ArrayLike,
+    training: Training,
+    folder: str | Path,
+    *,
+    labels: ArrayLike | None = None,
+    data: DataSet | None = None,
+    device: str = "auto",
+    progress: bool = False,
+    stop_after: int | None = None,
+) -> NetworkDenoiser:
+    """Train a denoiser into ``folder``, from its newest checkpoint on where it has one.
+
+    ``images`` is (N, H, W), (N, H, W, C) or (N, C, H, W); ``labels`` (N,), integers from 0, makes
+    the denoiser conditional. ``data`` is the set that the images come from, to be described in the
+    checkpoints. ``stop_after`` ends at that step, to be gone on from later. Writes checkpoints and
+    ``log.csv`` (step, loss, learning rate) and returns the averaged denoiser of the last step, in
+    evaluation mode. Ctrl-C or SIGTERM saves, then raises KeyboardInterrupt.
+
+    Under ``accelerate launch`` or ``torchrun`` the processes share each batch. On the CPU, with as
+    many threads and processes, a resumed run equals an uninterrupted one bit for bit.
+
+    Raises ValueError for images that cannot be used, a batch size that the processes do not divide,
+    and a folder that holds another run.
+    """
+    folder = Path(folder)
+    accelerator = _accelerator(training, device)
+    if training.batch_size % accelerator.num_processes:
+        raise ValueError(
+            f"batch_size = {training.batch_size} for {accelerator.num_processes} processes; "
+            f"give a multiple"
+        )
+    prepared = prepare(images, labels, training)
+    run = checkpoints.describe(prepared, training, data)
+    target = training.steps if stop_after is None else min(training.steps, stop_after)
+    accelerator.wait_for_everyone()  # all see the same checkpoints
+    start = max(checkpoints.steps(folder), default=0)
+    if start:
+        checkpoints.require_same_run(folder, checkpoints.read(folder, start), run)
+    if start < target:
+        # First weights and dropout draw from torch's generators: the caller's stay as they are.
+        on_gpu = [accelerator.device] if accelerator.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=on_gpu):
+            _train(accelerator, prepared, run, folder, start, target, progress)
+        accelerator.wait_for_everyone()
+    return checkpoints.load(folder, target, device=accelerator.device)
+
+
+def _train(
+    accelerator: Accelerator,
+    prepared: TrainingSet,
+    run: Checkpoint,
+    folder: Path,
+    start: int,
+    target: int,
+    progress: bool,
+) -> None:
+    training = run.training
+    main = accelerator.is_main_process
+    state = new_state(accelerator, run)
+    if start:
+        restore(state, folder, start)
+    step_once = _stepper(accelerator, prepared, training, run.sigma_data, state)
+
+    def save(step: int) -> None:
+        if main:
+            checkpoints.save(folder, replace(run, step=step), tensors(state))
+            checkpoints.drop_unscheduled(folder, step, training.checkpoint_every)
+
+    losses: list[Tensor] = []
+    bar = tqdm(
+        desc=folder.name,
+        total=training.steps,
+        initial=start,
+        unit=" steps",
+        disable=not (progress and main),
+    )
+    with bar, open_log(folder, start, main) as log, _stop_signals() as stop:
+        for step in range(start, target):
+            losses.append(step_once(step))
+            done = step + 1
+            save_now = done % training.checkpoint_every == 0 or done == target
+            if done % FLUSH == 0 or save_now or (stop and accelerator.num_processes == 1):
+                # One exchange serves the losses and the question whether any process was stopped.
+                mine = torch.stack([*losses, losses[-1].new_tensor(float(bool(stop)))])
+                *means, stopped = accelerator.reduce(mine, "mean").tolist()
+                first = done - len(means)
+                log(
+                    (first + i + 1, m, learning_rate(training, first + i))
+                    for i, m in enumerate(means)
+                )
+                bar.update(len(means))
+                bar.set_postfix(loss=f"{np.mean(means):.4f}", refresh=False)
+                losses.clear()
+                if not np.isfinite(means).all():
+                    raise ValueError(
+                        f"the loss is not finite at step {done}; what was saved before stays in "
+                        f"{folder}: train into another folder with a lower learning_rate or more "
+                        f"warmup"
+                    )
+                if save_now or stopped:
+                    save(done)
+                if stopped:
+                    raise KeyboardInterrupt(
+                        f"stopped after step {done} of {training.steps} and saved in {folder}; "
+                        f"the same call goes on from there"
+                    )
+
+
+def _stepper(
+    accelerator: Accelerator,
+    prepared: TrainingSet,
+    training: Training,
+    sigma_data: float,
+    state: State,
+) -> Callable[[int], Tensor]:
+    """A function that takes one step, by its number from 0, and returns its loss."""
+    device, rank = accelerator.device, accelerator.process_index
+
+    def on_device(values: NDArray[Any]) -> Tensor:
+        tensor = torch.from_numpy(values)
+        # From pinned memory, so that the copy does not wait for what the GPU still computes.
+        return tensor.pin_memory().to(device, non_blocking=True) if on_gpu else tensor.to(device)
+
+    on_gpu = device.type == "cuda"
+    images = on_device(prepared.images)
+    labels = None if prepared.labels is None else on_device(prepared.labels)
+    draw_levels, loss_of = _objective(training, state.denoiser, sigma_data, device)
+
+    def step_once(step: int) -> Tensor:
+        if training.network.dropout:
+            rng = generator(training.seed, f"dropout of process {rank}", step)
+            torch.manual_seed(int(rng.integers(2**63)))
+        shape = tuple(images.shape[1:])
+        batch = draw_batch(
+            training.seed, step, training.batch_size, len(images), shape, draw_levels
+        ).share(rank, accelerator.num_processes)
+        indices = on_device(batch.indices)
+        clean = images[indices]
+        if training.flips:
+            clean = torch.where(
+                on_device(batch.mirrored)[:, None, None, None], clean.flip(-1), clean
+            )
+        loss = loss_of(
+            state.model,
+            clean,
+            on_device(batch.levels),
+            on_device(batch.noise),
+            labels=None if labels is None else labels[indices],
+        )
+        state.optimizer.zero_grad()
+        accelerator.backward(loss)
+        for group in state.optimizer.param_groups:
+            group["lr"] = learning_rate(training, step)
+        state.optimizer.step()
+        average(state, ema_decay(training, step))
+        return loss.detach()
+
+    return step_once
+
+
+def learning_rate(training: Training, step: int) -> float:
+    """The learning rate of a step, counted from 0."""
+    rate = training.learning_rate * min(1.0, (step + 1) / max(training.warmup, 1))
+    if training.decay == "linear":
+        return rate * (1 - step / training.steps)
+    if training.decay == "cosine":
+        return rate * float(1 + np.cos(np.pi * step / training.steps)) / 2
+    return rate
+
+
+def _objective(
+    training: Training, denoiser: NetworkDenoiser, sigma_data: float, device: torch.device
+) -> tuple[Callable[[np.random.Generator, int], NDArray[Any]], Callable[..., Tensor]]:
+    """How this objective draws levels, and its loss."""
+    if training.objective == "edm":
+        mean, std = training.log_sigma_mean, training.log_sigma_std
+        draw = partial(edm_levels, gaps=training.gap, mean=mean, std=std)
+        return draw, partial(edm_loss, sigma_data=sigma_data)
+    if training.objective == "ddpm":
+        assert isinstance(denoiser, DDPMDenoiser)
+        ddpm_draw = partial(ddpm_levels, gaps=training.gap, timesteps=training.timesteps)
+        return ddpm_draw, partial(ddpm_loss, sigmas=denoiser.sigmas.to(device))
+    return partial(flow_levels, gaps=training.gap), flow_loss
+
+
+def _accelerator(training: Training, device: str) -> Accelerator:
+    """The processes and the device; ``device`` "auto" leaves the choice to accelerate."""
+    wanted = None if device == "auto" else resolve_device(device)
+    accelerator = Accelerator(
+        cpu=wanted is not None and wanted.type == "cpu",
+        mixed_precision=training.mixed_precision,
+    )
+    found = accelerator.device
+    if wanted is not None and (
+        wanted.type != found.type or wanted.index not in (None, found.index)
+    ):
+        raise ValueError(
+            f"device = {device}, but accelerate uses {found}; choose a GPU by CUDA_VISIBLE_DEVICES"
+        )
+    return accelerator
+
+
+@contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """A list that Ctrl-C or SIGTERM fills; a second one acts as it does without this."""
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received  # only the main thread may handle signals
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, frame: object) -> None:
+        received.append(number)
+        signal.signal(number, before[signal.Signals(number)])
+
+    try:
+        for number in before:
+            signal.signal(number, note)
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
