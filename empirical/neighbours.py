@@ -26,6 +26,8 @@ class Memorization:
     """``d_(1) / d_(2)`` of each sample, (S,); 1 where both are 0."""
     nearest: NDArray[np.int64]
     """Index of each sample's nearest training image, (S,)."""
+    distances: Array
+    """``d_(1)`` and ``d_(2)`` of each sample, (S, 2)."""
 
 
 def extreme_distances(
@@ -90,7 +92,7 @@ def memorization(
         )
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold = {threshold} must lie in (0, 1]")
-    ratios, neighbours = [], []
+    ratios, neighbours, distances = [], [], []
     for block in queries.split(_BLOCK):
         pair = squared_distances(block, points).topk(2, dim=1, largest=False).indices
         # The two that matter once more, by direct differences: a copy has distance 0 exactly.
@@ -98,7 +100,9 @@ def memorization(
             torch.linalg.vector_norm(block - points[pair[:, k]], dim=1) for k in (0, 1)
         )
         swapped = second < first
-        ratio = torch.minimum(first, second) / torch.maximum(first, second)
+        ordered = torch.stack([torch.minimum(first, second), torch.maximum(first, second)], dim=1)
+        ratio = ordered[:, 0] / ordered[:, 1]
+        distances.append(ordered.double().cpu().numpy())
         ratios.append(torch.nan_to_num(ratio, nan=1.0).double().cpu().numpy())
         neighbours.append(torch.where(swapped, pair[:, 1], pair[:, 0]).cpu().numpy())
     all_ratios = np.concatenate(ratios)
@@ -109,4 +113,5 @@ def memorization(
         high=float(interval.high),
         ratio=all_ratios,
         nearest=np.concatenate(neighbours),
+        distances=np.concatenate(distances),
     )

@@ -49,7 +49,7 @@ def memorization_by_level(
     """
     counts = [
         copied(denoiser, images, train, sigma, count, seed, stream=f"{stream}/{k}", device=device)
-        for k, sigma in enumerate(_levels(sigmas))
+        for k, sigma in enumerate(noise_levels(sigmas))
     ]
     return np.array(counts, np.int64)
 
@@ -72,7 +72,7 @@ def copied(
     Source: Section 3.
     """
     total = 0
-    for clean, noise, kept in _queries(images, count, seed, stream):
+    for clean, noise, kept in queries(images, count, seed, stream):
         with torch.no_grad():
             output = denoiser(clean + sigma * noise, sigma)[:kept]
         total += int((memorization(output, train, device=device).ratio < 1 / 3).sum())
@@ -98,14 +98,14 @@ def denoising_error(
     ValueError for count < 2, images beyond the range or outputs that are not finite.
     Source: Eq. 5.
     """
-    pixels = _pool(images)
+    pixels = as_pool(images)
     low, high = float(pixels.min()), float(pixels.max())
     if value_range and not value_range[0] <= low <= high <= value_range[1]:
         raise ValueError(f"value_range = {value_range}, but the pixels span [{low:g}, {high:g}]")
     return _mean_square(
         lambda clean, noise, sigma: (denoiser(clean + sigma * noise, sigma), clean),
-        _queries(pixels, count, seed, stream),
-        _levels(sigmas),
+        queries(pixels, count, seed, stream),
+        noise_levels(sigmas),
         count,
         value_range,
         alpha,
@@ -143,25 +143,36 @@ def gap_between(
         noisy = clean + sigma * noise
         return denoiser(noisy, sigma), reference(noisy, sigma)
 
-    drawn = _queries(images, count, seed, stream)
-    return _mean_square(outputs, drawn, _levels(sigmas), count, value_range, alpha)
+    drawn = queries(images, count, seed, stream)
+    return _mean_square(outputs, drawn, noise_levels(sigmas), count, value_range, alpha)
 
 
-def _queries(
+def queries(
     images: Images, count: int, seed: int, stream: str
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, int]]:
-    # Blocks of clean images and noise, whole ones, and how many of each block count.
-    pool = _pool(images)
+    """Yield ``count`` queries in whole blocks: clean images, noise, and how many of them count.
+
+    Images are drawn uniformly with replacement; both come in the shape, precision and device of
+    ``images``.
+    """
+    pool = as_pool(images)
     for block in blocks(seed, stream, count, pool[0].numel(), len(pool)):
         clean = pool[torch.as_tensor(block.indices).to(pool.device)]
-        yield clean, torch.as_tensor(block.noise).to(pool).reshape(clean.shape), count - block.start
+        noise = torch.as_tensor(block.noise).to(pool).reshape(clean.shape)
+        yield clean, noise, min(len(clean), count - block.start)
 
 
-def _pool(images: Images) -> torch.Tensor:
+def as_pool(images: Images) -> torch.Tensor:
+    """Images to draw from as a tensor without gradient."""
     if isinstance(images, torch.Tensor):
         return images.detach()
     # torch warns of arrays that are read-only.
     return torch.as_tensor(np.require(images, requirements=["C", "W"]))
+
+
+def noise_levels(sigmas: ArrayLike) -> list[float]:
+    """One sigma or several as a list of numbers."""
+    return np.atleast_1d(np.asarray(sigmas, np.float64)).tolist()
 
 
 def _mean_square(
@@ -203,7 +214,3 @@ def _student(draws: Array, alpha: float) -> Estimate:
     half = student.isf(alpha / 2, n - 1) * draws.std(0, ddof=1) / np.sqrt(n)
     low = np.maximum(mean - half, 0)
     return Estimate(mean, low, mean + half, n, alpha, "Student, for many queries only")
-
-
-def _levels(sigmas: ArrayLike) -> list[float]:
-    return np.atleast_1d(np.asarray(sigmas, np.float64)).tolist()
