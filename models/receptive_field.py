@@ -97,6 +97,8 @@ def receptive_field(
         for k, sigma in enumerate(levels):
             rows = jacobian_rows(denoiser, clean + sigma * noise, sigma, outputs)[:kept]
             energy = np.square(_numpy(rows)).sum(1)
+            if not np.isfinite(energy).all():
+                raise ValueError("the denoiser's derivatives hold NaN or infinite values")
             by_ring = [np.where(ring == r, energy, 0).sum((1, 2)) for r in range(reach)]
             within = np.cumsum(by_ring, axis=0).T
             whole = within[:, -1:]
@@ -105,8 +107,6 @@ def receptive_field(
                 within, whole, out=np.ones_like(within), where=whole > 0
             )
         start += kept
-    if not np.isfinite(shares).all():
-        raise ValueError("the denoiser's derivatives hold NaN or infinite values")
     return bounded_mean(shares, alpha)
 
 
