@@ -114,7 +114,7 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 class TestClassifier:
     def test_learns_and_says_so(self, digits) -> None:
         state = torch.random.get_rng_state()
-        first = train_classifier(*digits, data_name="digits", steps=150, seed=SEED)
+        first = train_classifier(*digits, data_name="digits", steps=50, seed=SEED)
         assert torch.equal(torch.random.get_rng_state(), state)
         assert "classifier of 10 classes trained here on 480 images of digits" in first.name
         accuracy = float(first.name.split("accuracy ")[1].rstrip("%)"))
@@ -122,22 +122,23 @@ class TestClassifier:
         assert accuracy > 80
         features = first.network(torch.as_tensor(digits[0][:7]).float())
         assert features.shape == (7, 64)
-        again = train_classifier(*digits, data_name="digits", steps=150, seed=SEED)
+        again = train_classifier(*digits, data_name="digits", steps=50, seed=SEED)
         for one, other in zip(first.network.parameters(), again.network.parameters(), strict=True):
             assert torch.equal(one, other)
             assert not one.requires_grad
 
-    def test_tells_digits_from_noisy_ones(self, digits) -> None:
+    def test_distance_grows_with_noise(self, digits) -> None:
         pytest.importorskip("torchmetrics")
         images, _ = digits
-        extractor = train_classifier(*digits, data_name="digits", steps=60, seed=SEED)
-        noise = np.random.default_rng(SEED).standard_normal(images[300:].shape)
+        extractor = train_classifier(*digits, data_name="digits", steps=40, seed=SEED)
+        noise = np.random.default_rng(SEED).standard_normal(images.shape)
         distances = [
-            frechet_distance(images[300:] + s * noise, images[:300], extractor,
+            frechet_distance(images + s * noise, images, extractor,
                              reference_name="digits").value
             for s in (0.0, 0.3, 1.0)
         ]  # fmt: skip
-        assert distances[0] < distances[1] < distances[2]
+        assert abs(distances[0]) < 1e-9
+        assert 0.01 < distances[1] < distances[2]
 
     @pytest.mark.parametrize(("n", "classes"), [(9, 2), (20, 1)])
     def test_too_little_to_learn_from_is_refused(self, n, classes) -> None:
