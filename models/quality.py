@@ -48,14 +48,16 @@ def frechet_distance(
     """Fréchet distance between the normal laws fitted to the features of two sets of images.
 
     ``samples`` and ``reference`` (n, C, H, W) in the range of the data. The moments and the
-    distance are float64. Needs torchmetrics. Raises ValueError for fewer than 2 images in a set or
-    features that are not finite. Source: Heusel et al. 2017.
+    distance are float64. Needs torchmetrics. Raises ValueError for fewer than 2 images, images of
+    another shape or features that are not finite. Source: Heusel et al. 2017.
     """
     from torchmetrics.image.fid import FrechetInceptionDistance
 
     fake, real = as_pool(samples), as_pool(reference)
     if min(len(fake), len(real)) < 2:
         raise ValueError(f"{len(fake)} samples, {len(real)} of {reference_name}; give at least 2")
+    if real.ndim != 4:
+        raise ValueError(f"images of shape {tuple(real.shape)}; bring them to (n, C, H, W)")
     with torch.no_grad():
         # Made on the CPU, where torchmetrics tries the network out, and moved from there.
         network = extractor.network.cpu().eval()

@@ -152,5 +152,5 @@ def _numpy(rows: torch.Tensor) -> Array:
 def _checked(images: Images) -> torch.Tensor:
     pool = as_pool(images)
     if pool.ndim != 4:
-        raise ValueError(f"images of shape {tuple(pool.shape)}; a field needs (M, C, H, W)")
+        raise ValueError(f"images of shape {tuple(pool.shape)}; bring them to (M, C, H, W)")
     return pool

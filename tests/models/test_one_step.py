@@ -153,12 +153,13 @@ class TestGap:
         ).mean
         assert np.log2(found[0] / found[1]) == pytest.approx(4, abs=0.1)
 
-    def test_clamps_both(self) -> None:
+    @pytest.mark.parametrize("swapped", [False, True])
+    def test_clamps_both(self, swapped) -> None:
+        pair = [lambda y, _: 0 * y, lambda y, _: -1.5 + 0 * y]
         found = gap_between(
-            lambda y, _: 5 + 0 * y, lambda y, _: -5 + 0 * y, np.zeros((2, 3)), 1.0, 20,
-            value_range=(-1, 1),
-        )  # fmt: skip
-        assert found.mean == pytest.approx(12)
+            *pair[:: -1 if swapped else 1], np.zeros((2, 3)), 1.0, 20, value_range=(-1, 1)
+        )
+        assert found.mean == pytest.approx(3)
 
 
 def test_student_interval_covers_as_often_as_it_says(expect_rate) -> None:

@@ -104,6 +104,10 @@ class TestFrechetDistance:
             frechet_distance(np.zeros((1, 1, 2, 2)), np.zeros((5, 1, 2, 2)), flat,
                              reference_name="x")  # fmt: skip
 
+    def test_images_of_another_shape_are_named(self, flat) -> None:
+        with pytest.raises(ValueError, match="bring them to"):
+            frechet_distance(np.zeros((5, 2, 2)), np.zeros((5, 2, 2)), flat, reference_name="x")
+
 
 @pytest.fixture(scope="module")
 def digits() -> tuple[np.ndarray, np.ndarray]:

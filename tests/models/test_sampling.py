@@ -13,10 +13,51 @@ from empirical.neighbours import memorization
 from empirical.noise import generator
 from models import EmpiricalDenoiser, GaussianDenoiser
 from models.sampling import ddim, default_sigmas, gather, heun, sample, start
-from theory.schedules import ddpm_sigmas, edm_sigmas
+from theory.schedules import ddpm_sigmas, ddpm_timestep, edm_sigmas
 
 SEED = 20260401
 METHODS = ("euler", "heun", "ddpm", "ddim")
+
+
+BETAS = {"timesteps": 40, "beta_start": 1e-3, "beta_end": 0.4}
+"""A short DDPM schedule that reaches as far as the long one does."""
+
+
+class Epsilon(torch.nn.Module):
+    """A UNet2DModel that predicts the noise, as a denoiser: ``x - sigma eps``."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network, self.table = network, ddpm_sigmas(**BETAS)
+
+    def forward(self, x, sigma):
+        t = int(ddpm_timestep(sigma, self.table))
+        return x - sigma * self.network(x / (1 + sigma**2) ** 0.5, t).sample
+
+
+@pytest.fixture(scope="module")
+def unet():
+    """A network with random weights, in evaluation mode; 8 x 8, one channel."""
+    diffusers = pytest.importorskip("diffusers", reason="needs the extra train")
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        network = diffusers.UNet2DModel(
+            sample_size=8,
+            in_channels=1,
+            out_channels=1,
+            layers_per_block=1,
+            block_out_channels=(16, 32),
+            down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+            up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+            attention_head_dim=8,
+            norm_num_groups=8,
+        )
+    return network.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def epsilon(unet) -> Epsilon:
+    return Epsilon(unet)
 
 
 def nothing(x, sigma):
@@ -128,8 +169,8 @@ def test_each_step_draws_noise_of_its_own() -> None:
     assert correlation < 6 / 4000**0.5, f"{correlation}, seed {SEED}"
 
 
-def test_a_share_of_the_samples_with_a_network_is_the_same_bit_for_bit(epsilon, betas) -> None:
-    run = {"method": "ddpm", "seed": SEED, "sigmas": ddpm_sigmas(**betas)[::-20]}
+def test_a_share_of_the_samples_with_a_network_is_the_same_bit_for_bit(epsilon) -> None:
+    run = {"method": "ddpm", "seed": SEED, "sigmas": ddpm_sigmas(**BETAS)[::-20]}
     whole = sample(epsilon, (1, 8, 8), range(40), **run)
     share = list(range(40))[1::2]
     assert torch.equal(sample(epsilon, (1, 8, 8), share, **run), whole[share])
@@ -195,13 +236,13 @@ class TestAgainstDiffusers:
         agree(found, x)
 
     @pytest.mark.parametrize("clip", [False, True])
-    def test_ddpm_is_ddpm_scheduler(self, epsilon, betas, clip, monkeypatch) -> None:
+    def test_ddpm_is_ddpm_scheduler(self, epsilon, clip, monkeypatch) -> None:
         import diffusers.schedulers.scheduling_ddpm as theirs
 
         scheduler = theirs.DDPMScheduler(
-            betas["timesteps"], betas["beta_start"], betas["beta_end"], clip_sample=clip
+            BETAS["timesteps"], BETAS["beta_start"], BETAS["beta_end"], clip_sample=clip
         )
-        sigmas = ddpm_sigmas(**betas)[::-1]
+        sigmas = ddpm_sigmas(**BETAS)[::-1]
         noise = streams(range(3))
         x = sigmas[0] * next(noise)
         monkeypatch.setattr(theirs, "randn_tensor", lambda *_, **__: next(noise))
@@ -214,14 +255,14 @@ class TestAgainstDiffusers:
 
     @pytest.mark.parametrize("eta", [0.0, 0.4, 1.0])
     @pytest.mark.parametrize("clip", [False, True])
-    def test_ddim_is_ddim_scheduler(self, epsilon, betas, eta, clip) -> None:
+    def test_ddim_is_ddim_scheduler(self, epsilon, eta, clip) -> None:
         from diffusers import DDIMScheduler
 
         scheduler = DDIMScheduler(
-            betas["timesteps"], betas["beta_start"], betas["beta_end"], clip_sample=clip
+            BETAS["timesteps"], BETAS["beta_start"], BETAS["beta_end"], clip_sample=clip
         )
         scheduler.set_timesteps(8)
-        sigmas = ddpm_sigmas(**betas)[::5][::-1]
+        sigmas = ddpm_sigmas(**BETAS)[::5][::-1]
         found = sample(clipped(epsilon, clip), (1, 8, 8), range(3), method="ddim", eta=eta,
                        sigmas=sigmas, seed=SEED)  # fmt: skip
         noise = streams(range(3))
