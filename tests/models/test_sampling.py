@@ -3,11 +3,13 @@
 import io
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tqdm import tqdm
 
 from empirical.neighbours import memorization
 from empirical.noise import generator
@@ -297,12 +299,28 @@ def test_a_bar_on_a_terminal_counts_the_calls(monkeypatch) -> None:
         def isatty(self) -> bool:
             return True
 
+    # Every call is shown, not ten a second.
+    monkeypatch.setattr("tqdm.tqdm", partial(tqdm, mininterval=0))
     for progress in (True, False):
         screen = Terminal()
         monkeypatch.setattr(sys, "stderr", screen)
         sample(nothing, (2,), range(5), sigmas=[2.0, 1.0], batch_size=3, progress=progress)
         # Two batches of 3 calls each: Heun's last step takes one.
-        assert ("/6 [" in screen.getvalue()) == progress
+        for count in range(1, 7):
+            assert (f"{count}/6 [" in screen.getvalue()) == progress
+
+
+def test_the_denoiser_gets_batches_of_one_size() -> None:
+    # A network's last bits depend on how many images it is given.
+    seen = []
+
+    def denoiser(x, sigma):
+        seen.append(tuple(x.shape))
+        return torch.zeros_like(x)
+
+    for method in METHODS:
+        sample(denoiser, (2, 1), range(7), sigmas=[2.0, 1.0], batch_size=4, method=method)
+    assert set(seen) == {(4, 2, 1)}
 
 
 def test_no_samples_are_no_samples() -> None:
