@@ -10,7 +10,6 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.special import entr
 
@@ -19,11 +18,11 @@ from checks.records import Comparison, Record, Relation
 from checks.statistics import from_bounded, from_estimate, settle
 from checks.study import Study
 from empirical.intervals import Estimate, bounded_mean, proportion
-from empirical.neighbours import distances_to_others, memorization
-from empirical.noise import blocks
+from empirical.neighbours import distances_to_others
 from empirical.posterior import weights
 from empirical.regimes import Crossing, Thresholds, crossing, zone_of
 from models import Denoiser, EmpiricalDenoiser
+from models.one_step import copied, memorization_by_level
 from theory import regimes
 from theory.schedules import edm_sigmas
 from theory.shells import outside_probability
@@ -169,7 +168,16 @@ def _copies_below(study: Study, zone: regimes.PredictedZone, alpha: float) -> li
     def draw(count: int, suffix: str, pending: Sequence[int]) -> list[int]:
         stream = f"regimes/below{suffix}"
         return [
-            copied(denoiser, study.images, study, levels[k], count, f"{stream}/{k}")
+            copied(
+                denoiser,
+                study.images,
+                study.train,
+                levels[k],
+                count,
+                study.seed,
+                stream=f"{stream}/{k}",
+                device=study.device,
+            )
             for k in pending
         ]
 
@@ -223,33 +231,19 @@ def model_peak(
     One-step outputs on noised held-out images at the 18 noise levels of EDM sampling, ``outputs``
     at each. The zone is the one that is possible by the distances; see :func:`peak`.
     """
-    sigmas, held_out = edm_sigmas(18), study.images_like(study.test)
-    copies = [
-        copied(denoiser, held_out, study, sigma, outputs, f"regimes/model/{k}")
-        for k, sigma in enumerate(sigmas.tolist())
-    ]
-    zone = predicted_zone(study).possible
-    return peak(
-        sigmas, np.array(copies), outputs, zone, alpha=alpha, seed=study.seed, octaves=octaves
+    sigmas = edm_sigmas(18)
+    copies = memorization_by_level(
+        denoiser,
+        study.images_like(study.test),
+        study.train,
+        sigmas,
+        outputs,
+        study.seed,
+        stream="regimes/model",
+        device=study.device,
     )
-
-
-def copied(
-    denoiser: Denoiser, images: Array, study: Study, sigma: float, count: int, stream: str
-) -> int:
-    """How many of ``count`` one-step outputs on noised ``images`` are memorized.
-
-    A copy by the paper's test, ``d_(1) < d_(2) / 3``. Source: Section 3, per-noise-level.
-    """
-    pool = torch.as_tensor(images)
-    total = 0
-    for block in blocks(study.seed, stream, count, study.d, len(pool)):
-        clean = pool[torch.as_tensor(block.indices)]
-        noisy = clean + sigma * torch.as_tensor(block.noise).reshape(clean.shape)
-        with torch.no_grad():
-            output = denoiser(noisy, sigma)[: count - block.start]
-        total += int((memorization(output, study.train, device=study.device).ratio < 1 / 3).sum())
-    return total
+    zone = predicted_zone(study).possible
+    return peak(sigmas, copies, outputs, zone, alpha=alpha, seed=study.seed, octaves=octaves)
 
 
 def _comparison(

@@ -49,6 +49,8 @@ class Memorization:
     """``d_(1) / d_(2)`` of each sample, (S,); 1 where both are 0."""
     nearest: NDArray[np.int64]
     """Index of each sample's nearest training image, (S,)."""
+    distances: Array
+    """``d_(1)`` and ``d_(2)`` of each sample, (S, 2)."""
 
 
 def nearest_two(
@@ -242,4 +244,5 @@ def memorization(
         high=float(interval.high),
         ratio=all_ratios,
         nearest=index[:, 0].cpu().numpy(),
+        distances=distance.double().cpu().numpy(),
     )

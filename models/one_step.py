@@ -1,0 +1,216 @@
+"""What a denoiser does at one noise level: copies, errors, and how far it is from another one.
+
+Every query noises a uniformly drawn image of a set; queries are independent given the set, so the
+intervals are for the law of the noise and of an image drawn from that set. The denoiser is called
+on blocks of fixed size, on the device and in the precision of the images: give a network float32.
+
+A squared error has no bound, and then no interval holds at every sample size. Two are on offer.
+With ``value_range`` the outputs are clamped to the pixels' range, which bounds the error: the
+interval is exact, for the clamped denoiser. Its error is no larger on images within the range, and
+the same if the outputs lie there, as those of the empirical optimal denoiser do. Without it the
+interval is Student's, right only in the limit of many queries, and its ``method`` says so.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import t as student
+
+from empirical.intervals import Estimate, bounded_mean
+from empirical.neighbours import memorization
+from empirical.noise import blocks
+from models.denoisers import Denoiser
+
+Array = NDArray[np.float64]
+Images = ArrayLike | torch.Tensor
+
+STREAM = "one step"
+"""Name of the queries' noise stream."""
+
+
+def memorization_by_level(
+    denoiser: Denoiser,
+    images: Images,
+    train: Images,
+    sigmas: ArrayLike,
+    count: int,
+    seed: int = 0,
+    *,
+    stream: str = STREAM,
+    device: str | torch.device = "auto",
+) -> NDArray[np.int64]:
+    """How many of ``count`` one-step outputs are memorized at each noise level, (K,).
+
+    Held-out ``images`` (M, ...) are noised, each level with noise of its own, against ``train``
+    (N, ...). The counts are binomial: :func:`empirical.intervals.proportion` gives the intervals.
+    Raises as :func:`copied`. Source: Section 3, per-noise-level memorization; Figure 2.
+    """
+    counts = [
+        copied(denoiser, images, train, sigma, count, seed, stream=f"{stream}/{k}", device=device)
+        for k, sigma in enumerate(noise_levels(sigmas))
+    ]
+    return np.array(counts, np.int64)
+
+
+def copied(
+    denoiser: Denoiser,
+    images: Images,
+    train: Images,
+    sigma: float,
+    count: int,
+    seed: int = 0,
+    *,
+    stream: str = STREAM,
+    device: str | torch.device = "auto",
+) -> int:
+    """How many of ``count`` one-step outputs on noised ``images`` are memorized.
+
+    A copy by the paper's test, ``d_(1) < d_(2) / 3``; ``device`` is where the distances are
+    computed. Raises ValueError for N < 2, shapes that differ or outputs that are not finite.
+    Source: Section 3.
+    """
+    total = 0
+    for clean, noise, kept in queries(images, count, seed, stream):
+        with torch.no_grad():
+            output = denoiser(clean + sigma * noise, sigma)[:kept]
+        total += int((memorization(output, train, device=device).ratio < 1 / 3).sum())
+    return total
+
+
+def denoising_error(
+    denoiser: Denoiser,
+    images: Images,
+    sigmas: ArrayLike,
+    count: int,
+    seed: int = 0,
+    *,
+    value_range: tuple[float, float] | None = None,
+    alpha: float = 0.05,
+    stream: str = STREAM,
+) -> Estimate:
+    """Mean squared error ``E |D(x + sigma z) - x|^2``, summed over pixels, at each sigma, (K,).
+
+    The train or the test error as ``images`` (M, ...) are one set or the other. All levels share
+    the ``count`` queries. Each interval misses with probability ``alpha``; what ``value_range``,
+    the lowest and highest pixel, has to do with it is said at the top of the module. Raises
+    ValueError for count < 2, images beyond the range or outputs that are not finite.
+    Source: Eq. 5.
+    """
+    pixels = as_pool(images)
+    low, high = float(pixels.min()), float(pixels.max())
+    if value_range and not value_range[0] <= low <= high <= value_range[1]:
+        raise ValueError(f"value_range = {value_range}, but the pixels span [{low:g}, {high:g}]")
+    return _mean_square(
+        lambda clean, noise, sigma: (denoiser(clean + sigma * noise, sigma), clean),
+        queries(pixels, count, seed, stream),
+        noise_levels(sigmas),
+        count,
+        value_range,
+        alpha,
+    )
+
+
+def gap_between(
+    denoiser: Denoiser,
+    reference: Denoiser,
+    images: Images,
+    sigmas: ArrayLike,
+    count: int,
+    seed: int = 0,
+    *,
+    on_shell: bool = False,
+    value_range: tuple[float, float] | None = None,
+    alpha: float = 0.05,
+    stream: str = STREAM,
+) -> Estimate:
+    """Mean squared distance ``E |D(y) - R(y)|^2`` between two denoisers at each sigma, (K,).
+
+    ``y = x + sigma z`` around the train or the test ``images`` (M, ...). With ``on_shell`` z is
+    uniform on the sphere of radius sqrt(d) instead: y lies on the Gaussian shell of x, as in
+    Theorem 4.9. R is the empirical optimal denoiser (Eq. 2), the Gaussian one (Eq. 7) or another
+    network; with ``value_range`` both are clamped. All else as in :func:`denoising_error`.
+    """
+
+    def outputs(
+        clean: torch.Tensor, noise: torch.Tensor, sigma: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if on_shell:
+            length = torch.linalg.vector_norm(noise.flatten(1), dim=1)
+            scale = noise[0].numel() ** 0.5 / length
+            noise = noise * scale.reshape(-1, *[1] * (noise.ndim - 1))
+        noisy = clean + sigma * noise
+        return denoiser(noisy, sigma), reference(noisy, sigma)
+
+    drawn = queries(images, count, seed, stream)
+    return _mean_square(outputs, drawn, noise_levels(sigmas), count, value_range, alpha)
+
+
+def queries(
+    images: Images, count: int, seed: int, stream: str
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, int]]:
+    """Yield ``count`` queries in whole blocks: clean images, noise, and how many of them count.
+
+    Images are drawn uniformly with replacement; both come in the shape, precision and device of
+    ``images``.
+    """
+    pool = as_pool(images)
+    for block in blocks(seed, stream, count, pool[0].numel(), len(pool)):
+        clean = pool[torch.as_tensor(block.indices).to(pool.device)]
+        noise = torch.as_tensor(block.noise).to(pool).reshape(clean.shape)
+        yield clean, noise, min(len(clean), count - block.start)
+
+
+def as_pool(images: Images) -> torch.Tensor:
+    """Images to draw from as a tensor without gradient."""
+    if isinstance(images, torch.Tensor):
+        return images.detach()
+    # torch warns of arrays that are read-only.
+    return torch.as_tensor(np.require(images, requirements=["C", "W"]))
+
+
+def noise_levels(sigmas: ArrayLike) -> list[float]:
+    """One sigma or several as a list of numbers."""
+    return np.atleast_1d(np.asarray(sigmas, np.float64)).tolist()
+
+
+def _mean_square(
+    outputs: Callable[[torch.Tensor, torch.Tensor, float], tuple[torch.Tensor, torch.Tensor]],
+    drawn: Iterator[tuple[torch.Tensor, torch.Tensor, int]],
+    sigmas: list[float],
+    count: int,
+    value_range: tuple[float, float] | None,
+    alpha: float,
+) -> Estimate:
+    if count < 2:
+        raise ValueError(f"count = {count} must be at least 2: one query shows no spread")
+    rows: list[Array] = []
+    dimension = 0
+    for clean, noise, kept in drawn:
+        dimension = clean[0].numel()
+        columns = []
+        for sigma in sigmas:
+            with torch.no_grad():
+                pair = outputs(clean, noise, sigma)
+            a, b = pair if value_range is None else [one.clamp(*value_range) for one in pair]
+            columns.append((a - b)[:kept].flatten(1).square().sum(1).cpu().double().numpy())
+        rows.append(np.stack(columns, axis=1))
+    squares = np.concatenate(rows)
+    if not np.isfinite(squares).all():
+        raise ValueError("the denoiser's outputs hold NaN or infinite values")
+    if value_range is None:
+        return _student(squares, alpha)
+    top = dimension * (value_range[1] - value_range[0]) ** 2
+    # Rounding may lift the largest possible square past its bound by a unit or so.
+    share = bounded_mean(np.minimum(squares / top, 1), alpha)
+    method = f"{share.method}, outputs clamped to [{value_range[0]:g}, {value_range[1]:g}]"
+    return Estimate(top * share.mean, top * share.low, top * share.high, count, alpha, method)
+
+
+def _student(draws: Array, alpha: float) -> Estimate:
+    n = len(draws)
+    mean = draws.mean(0)
+    half = student.isf(alpha / 2, n - 1) * draws.std(0, ddof=1) / np.sqrt(n)
+    low = np.maximum(mean - half, 0)
+    return Estimate(mean, low, mean + half, n, alpha, "Student, for many queries only")

@@ -1,0 +1,118 @@
+"""Fréchet distance between samples and a reference set, in the features of a named extractor.
+
+It is called FID only with the Inception network it is named after, whose weights the user has to
+bring. Otherwise the features are of a small classifier trained here, and every result says so, with
+n and the reference set: such numbers compare with nothing but each other. The distance is biased
+upwards at small n, so compare equal n only. Features are gathered by torchmetrics.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from empirical.device import resolve_device
+from models.extractors import Extractor
+from models.one_step import Images, as_pool
+
+
+@dataclass(frozen=True)
+class FrechetDistance:
+    """A distance with all that it depends on; as text it is one line."""
+
+    value: float
+    extractor: str
+    """Name of the network that the features are of."""
+    n: int
+    """Number of samples."""
+    reference: str
+    """Name of the reference set."""
+    reference_n: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.value:.4g} in the features of {self.extractor}, n = {self.n} samples against "
+            f"{self.reference_n} of {self.reference}"
+        )
+
+
+def frechet_distance(
+    samples: Images,
+    reference: Images,
+    extractor: Extractor,
+    *,
+    reference_name: str,
+    batch_size: int = 256,
+    device: str | torch.device = "auto",
+) -> FrechetDistance:
+    """Fréchet distance between the normal laws fitted to the features of two sets of images.
+
+    ``samples`` and ``reference`` (n, C, H, W) in the range of the data. The moments and the
+    distance are float64. Needs torchmetrics. Raises ValueError for fewer than 2 images, images of
+    another shape or features that are not finite. Source: Heusel et al. 2017.
+    """
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    fake, real = as_pool(samples), as_pool(reference)
+    if min(len(fake), len(real)) < 2:
+        raise ValueError(f"{len(fake)} samples, {len(real)} of {reference_name}; give at least 2")
+    if real.ndim != 4:
+        raise ValueError(f"images of shape {tuple(real.shape)}; bring them to (n, C, H, W)")
+    with torch.no_grad():
+        # Made on the CPU, where torchmetrics tries the network out, and moved from there.
+        network = extractor.network.cpu().eval()
+        channels, height, width = real.shape[1:]
+        metric = FrechetInceptionDistance(
+            feature=network, normalize=True, input_img_size=(channels, height, width)
+        ).to(resolve_device(device))
+        for images, is_real in ((fake, False), (real, True)):
+            for batch in images.split(batch_size):
+                metric.update(batch.to(metric.device, torch.float32), real=is_real)
+    value = distance_of_normals(*_moments(metric, "fake"), *_moments(metric, "real"))
+    return FrechetDistance(value, extractor.name, len(fake), reference_name, len(real))
+
+
+def distance_of_normals(
+    mean: torch.Tensor,
+    covariance: torch.Tensor,
+    other_mean: torch.Tensor,
+    other_covariance: torch.Tensor,
+) -> float:
+    """Squared Wasserstein-2 distance ``|m - m'|^2 + tr(S + S' - 2 (S S')^1/2)`` of normal laws.
+
+    Means (d,), covariances (d, d), in float64. The trace of the root is the sum of the singular
+    values of ``S^1/2 S'^1/2`` with symmetric roots: ``S S'`` is not symmetric, and rounding makes
+    its eigenvalues complex. Raises ValueError for covariances that are not symmetric or have a
+    negative eigenvalue, beyond rounding, or values that are not finite.
+    Source: Dowson and Landau 1982.
+    """
+    root, other = _root(covariance), _root(other_covariance)
+    fidelity = torch.linalg.svdvals(root @ other).sum()
+    apart = (mean - other_mean).double().square().sum()
+    traces = covariance.double().trace() + other_covariance.double().trace()
+    return float((apart + traces - 2 * fidelity).clamp(min=0))
+
+
+def _root(covariance: torch.Tensor) -> torch.Tensor:
+    matrix = covariance.double()
+    if not torch.isfinite(matrix).all():
+        raise ValueError("the features hold NaN or infinite values")
+    skew, size = float((matrix - matrix.T).abs().max()), float(matrix.abs().max())
+    if skew > 1e-10 * size:
+        raise ValueError(f"covariance differs from its transpose by {skew:.3g}; must be symmetric")
+    values, vectors = torch.linalg.eigh(matrix)
+    # What is below is rounding: 0, or its root would be a thousand times larger than it is.
+    noise = len(values) * torch.finfo(torch.float64).eps * values.abs().max()
+    if float(values.min()) < -1e-8 * size:
+        raise ValueError(
+            f"covariance has the eigenvalue {float(values.min()):.3g}; none is below 0"
+        )
+    return (vectors * torch.where(values > noise, values, 0).sqrt()) @ vectors.T
+
+
+def _moments(metric: Any, kind: str) -> tuple[torch.Tensor, torch.Tensor]:
+    n = getattr(metric, f"{kind}_features_num_samples")
+    mean = getattr(metric, f"{kind}_features_sum") / n
+    products = getattr(metric, f"{kind}_features_cov_sum")
+    covariance = (products - n * torch.outer(mean, mean)) / (n - 1)
+    return mean, (covariance + covariance.T) / 2

@@ -1,0 +1,58 @@
+"""Trajectory-level memorization: the threshold swept, and one line of a CSV for every sample."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from empirical.intervals import Estimate, proportion
+from empirical.neighbours import Memorization
+
+Array = NDArray[np.float64]
+
+COLUMNS = ("sample", "nearest", "distance", "second_distance", "ratio", "memorized")
+
+
+def rate_by_threshold(ratio: ArrayLike, thresholds: ArrayLike, alpha: float = 0.05) -> Estimate:
+    """Share of samples with ``d_(1) / d_(2)`` below each threshold, (K,).
+
+    ``ratio`` (S,) of :func:`empirical.neighbours.memorization`. Each Clopper-Pearson interval
+    misses with probability ``alpha``; for all of them at once give ``alpha / K``. Raises ValueError
+    without samples or for a threshold outside (0, 1]. Source: Section 3; the paper's is 1/3.
+    """
+    ratios, at = np.asarray(ratio, np.float64), np.atleast_1d(np.asarray(thresholds, np.float64))
+    if not ((at > 0) & (at <= 1)).all():
+        raise ValueError(f"thresholds = {at} must lie in (0, 1]")
+    return proportion((ratios[:, None] < at).sum(0), len(ratios), alpha)
+
+
+def write_samples(
+    path: str | Path,
+    found: Memorization,
+    indices: ArrayLike,
+    train_indices: ArrayLike | None = None,
+    threshold: float = 1 / 3,
+) -> None:
+    """Write a CSV with a line for each sample: number, nearest image, distances, ratio, verdict.
+
+    ``indices`` (S,) are the samples' numbers; ``train_indices`` (N,) give the nearest image's place
+    in the source instead of in train. Numbers are written so that reading them gives the same bits.
+    Raises ValueError if ``indices`` are not one a sample.
+    """
+    numbers = np.asarray(indices).tolist()
+    if len(numbers) != len(found.ratio):
+        raise ValueError(f"{len(numbers)} indices for {len(found.ratio)} samples; give one each")
+    nearest = found.nearest if train_indices is None else np.asarray(train_indices)[found.nearest]
+    copies = (found.ratio < threshold).astype(int)
+    columns = (
+        numbers,
+        nearest.tolist(),
+        *found.distances.T.tolist(),
+        found.ratio.tolist(),
+        copies.tolist(),
+    )
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(COLUMNS)
+        lines.writerows(zip(*columns, strict=True))

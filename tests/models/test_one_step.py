@@ -1,0 +1,172 @@
+"""One-step measures on denoisers whose values are known in closed form."""
+
+import numpy as np
+import pytest
+import torch
+
+from models import EmpiricalDenoiser, GaussianDenoiser
+from models.one_step import copied, denoising_error, gap_between, memorization_by_level
+
+SEED = 20260402
+SIGMAS = [0.05, 0.7, 5.0]
+ALPHA = 1e-6
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return np.random.default_rng(SEED).uniform(-1, 1, (20, 1, 2, 3))
+
+
+def shrinking(x, sigma):
+    return x / (1 + sigma**2)
+
+
+class TestMemorization:
+    def test_the_identity_copies_no_noised_point_but_near_its_image(self, images) -> None:
+        # At sigma 0 the output is the training image itself; far away it has no nearest one.
+        found = memorization_by_level(
+            lambda x, sigma: x, images, images, [1e-6, 50.0], 300, SEED, device="cpu"
+        )
+        assert found.tolist() == [300, 0]
+
+    def test_counts_are_binomial_in_a_known_probability(self, expect_rate) -> None:
+        # Outputs at 0.5 + u/2, u uniform by Phi, between images at 0 and 1 on a line: the ratio is
+        # under 1/3 on the outer quarters of [0, 1].
+        train = np.array([[0.0], [1.0]])
+
+        def denoiser(x, sigma):
+            return torch.special.ndtr(x / sigma)
+
+        n = 4000
+        found = memorization_by_level(denoiser, np.zeros((1, 1)), train, [1.0, 3.0], n, SEED)
+        for count in found.tolist():
+            expect_rate(count, n, "==", 0.5, seed=SEED, what="outer quarters")
+        assert found[0] != found[1]  # noise of its own at every level
+
+    def test_a_longer_run_continues_the_same_queries(self, images) -> None:
+        seen = []
+
+        def denoiser(x, sigma):
+            seen.append(x)
+            return x
+
+        copied(denoiser, images, images, 0.3, 300, SEED, stream="s")
+        copied(denoiser, images, images, 0.3, 10, SEED, stream="s")
+        assert [len(x) for x in seen] == [256, 256, 256]
+        assert torch.equal(seen[0], seen[2])
+
+    def test_the_denoiser_sees_the_images_precision_and_shape(self, images) -> None:
+        def denoiser(x, sigma):
+            assert x.dtype == torch.float32
+            assert x.shape == (256, 1, 2, 3)
+            return x
+
+        copied(denoiser, torch.as_tensor(images).float(), images, 1e-6, 5)
+
+    def test_the_empirical_optimum_below_its_zone(self, images) -> None:
+        found = memorization_by_level(EmpiricalDenoiser(images), images, images, [1e-3], 256)
+        assert found.tolist() == [256]
+
+
+class TestError:
+    def test_closed_form(self, images) -> None:
+        # D = y / (1 + s^2): |D - x|^2 has mean (s^4 |x|^2 + s^2 d) / (1 + s^2)^2.
+        found = denoising_error(shrinking, images, SIGMAS, 4000, SEED, alpha=ALPHA)
+        s, norm = np.array(SIGMAS), np.square(images).sum((1, 2, 3)).mean()
+        expected = (s**4 * norm + s**2 * 6) / (1 + s**2) ** 2
+        assert ((found.low <= expected) & (expected <= found.high)).all(), (found, expected)
+        assert (found.high - found.low < 0.2 * expected).all()
+        assert found.method == "Student, for many queries only"
+
+    def test_clamped_outputs_have_an_exact_interval(self) -> None:
+        # One image at 0: the error is min(|z s|, 1)^2, whatever is above 1.
+        sigma, n = 0.8, 4000
+        found = denoising_error(
+            lambda x, _: x, np.zeros((1, 1)), sigma, n, SEED, value_range=(-1, 1), alpha=ALPHA
+        )
+        z = np.linspace(-12, 12, 2_000_001)
+        weight = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi) * (z[1] - z[0])
+        expected = float((weight * np.minimum(np.abs(sigma * z), 1) ** 2).sum())
+        assert found.low[0] < expected < found.high[0]
+        assert found.high[0] - found.low[0] < 0.1
+        assert found.method == "betting (hedged capital), outputs clamped to [-1, 1]"
+        assert found.n == n
+
+    def test_clamping_changes_nothing_within_the_range(self, images) -> None:
+        optimum = EmpiricalDenoiser(images)
+        free = denoising_error(optimum, images, SIGMAS, 300, SEED)
+        clamped = denoising_error(optimum, images, SIGMAS, 300, SEED, value_range=(-1, 1))
+        np.testing.assert_allclose(clamped.mean, free.mean, rtol=1e-12)
+
+    def test_the_clamped_interval_reaches_over_the_largest_possible_error(self) -> None:
+        # Always wrong by the whole range: 2^2 in each of 6 pixels.
+        found = denoising_error(
+            lambda x, _: torch.ones_like(x), -np.ones((3, 6)), 1.0, 50, value_range=(-1, 1)
+        )
+        assert found.mean == pytest.approx(24)
+        assert found.high == pytest.approx(24)
+        assert found.low < 24
+
+    def test_more_queries_share_their_start(self, images) -> None:
+        few = [denoising_error(shrinking, images, SIGMAS, n, SEED).mean for n in (255, 256, 256)]
+        assert (few[1] == few[2]).all()
+        assert (few[0] != few[1]).all()
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"count": 1}, "count = 1 must be at least 2"),
+            ({"value_range": (0.0, 1.0)}, "but the pixels span"),
+            ({"denoiser": lambda x, _: x * torch.nan}, "NaN"),
+        ],
+    )
+    def test_bad_arguments_are_named(self, images, change, message) -> None:
+        whole = {"denoiser": shrinking, "images": images, "sigmas": SIGMAS, "count": 9, **change}
+        with pytest.raises(ValueError, match=message):
+            denoising_error(**whole)
+
+
+class TestGap:
+    def test_closed_form_between_two_linear_denoisers(self, images) -> None:
+        # y/2 against y/4: |y|^2/16, y = x + s z.
+        found = gap_between(
+            lambda y, _: y / 2, lambda y, _: y / 4, images, SIGMAS, 4000, SEED, alpha=ALPHA
+        )
+        expected = (np.square(images).sum((1, 2, 3)).mean() + 6 * np.square(SIGMAS)) / 16
+        assert ((found.low <= expected) & (expected <= found.high)).all(), (found, expected)
+
+    def test_shell_points_are_at_one_distance(self) -> None:
+        found = gap_between(
+            lambda y, _: y, lambda y, _: 0 * y, np.zeros((2, 5)), SIGMAS, 300, on_shell=True
+        )
+        expected = 5 * np.square(SIGMAS)  # |sigma u|^2, u on the sphere of radius sqrt(5)
+        for end in (found.mean, found.low, found.high):
+            np.testing.assert_allclose(end, expected, rtol=1e-12)
+
+    def test_large_noise_brings_the_optimum_to_the_gaussian_one(self, images) -> None:
+        # Theorem 4.11: their distance falls as sigma^-2, its square as sigma^-4; faster here would
+        # need third moments of 0.
+        rows = torch.as_tensor(images.reshape(20, 6))
+        gaussian = GaussianDenoiser(rows.mean(0), torch.cov(rows.T, correction=0))
+        found = gap_between(
+            EmpiricalDenoiser(images), gaussian, images, [40.0, 80.0], 2000, SEED
+        ).mean
+        assert np.log2(found[0] / found[1]) == pytest.approx(4, abs=0.1)
+
+    @pytest.mark.parametrize("swapped", [False, True])
+    def test_clamps_both(self, swapped) -> None:
+        pair = [lambda y, _: 0 * y, lambda y, _: -1.5 + 0 * y]
+        found = gap_between(
+            *pair[:: -1 if swapped else 1], np.zeros((2, 3)), 1.0, 20, value_range=(-1, 1)
+        )
+        assert found.mean == pytest.approx(3)
+
+
+def test_student_interval_covers_as_often_as_it_says(expect_rate) -> None:
+    # 300 runs of 40 queries each at alpha = 0.2; squares of normals are skewed, and still close.
+    runs = 300
+    inside = 0
+    for seed in range(runs):
+        found = denoising_error(lambda x, _: x, np.zeros((1, 20)), 1.0, 40, seed, alpha=0.2)
+        inside += int(found.low[0] <= 20 <= found.high[0])
+    expect_rate(inside, runs, "==", 0.8, seed=0, what="coverage of Student's interval")
