@@ -21,10 +21,10 @@ class Network:
     features as well as shift them.
     """
 
-    widths: tuple[int, ...] = (16, 48)
+    widths: tuple[int, ...] = (16, 40)
     layers: int = 1
     attention: tuple[bool, ...] = (False, True)
-    head_dim: int = 24
+    head_dim: int = 40
     dropout: float = 0.0
     groups: int = 8
     classes: int = 0

@@ -70,7 +70,7 @@ def test_shapes_that_are_no_images_are_refused(shape) -> None:
         ({"attention": (True,)}, r"attention = \(True,\) for 2 widths"),
         ({"groups": 7}, "groups = 7 must divide each of the widths"),
         ({"groups": 0}, "groups = 0"),
-        ({"head_dim": 7}, r"head_dim = 7 must divide each of the widths \(48,\)"),
+        ({"head_dim": 7}, r"head_dim = 7 must divide each of the widths \(40,\)"),
         ({"layers": 0}, "layers = 0"),
         ({"classes": -1}, "classes = -1"),
         ({"dropout": 1.0}, r"dropout = 1\.0"),

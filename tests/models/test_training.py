@@ -220,7 +220,8 @@ def test_training_runs_outside_the_main_thread(images, settings, tmp_path) -> No
 
 
 SHARED = """
-import json, sys
+import json, os, signal, sys
+from dataclasses import replace
 from pathlib import Path
 import numpy as np
 import torch
@@ -239,8 +240,24 @@ settings = checkpoints.read(folder / "one").training
 images = np.load(folder / "images.npy", allow_pickle=False)
 train(images, settings, folder / "two", device="cpu", stop_after=5)
 train(images, settings, folder / "two", device="cpu")
+rank = torch.distributed.get_rank()
 world = torch.distributed.get_world_size(), torch.distributed.get_backend()
-(folder / f"{torch.distributed.get_rank()}.json").write_text(json.dumps([world, seen]))
+shown = list(seen)
+
+# Only one process is told to stop, and at a step of its own.
+def told(module, arguments):
+    third = isinstance(module, NetworkDenoiser) and len(seen) == len(shown) + 3
+    if third and rank == 1:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+torch.nn.modules.module.register_module_forward_pre_hook(told)
+said = []
+for change in ({"steps": 30}, {"batch_size": 7}):
+    try:
+        train(images, replace(settings, **change), folder / "stopped", device="cpu")
+    except (KeyboardInterrupt, ValueError) as error:
+        said.append(str(error))
+(folder / f"{rank}.json").write_text(json.dumps([world, shown, said]))
 torch.distributed.destroy_process_group()
 """
 
@@ -265,9 +282,12 @@ def test_two_processes_are_one(images, settings, tmp_path, watch) -> None:
     assert done.returncode == 0, done.stderr
     seen = []
     for rank in (0, 1):
-        world, calls = json.loads((tmp_path / f"{rank}.json").read_text())
+        world, calls, said = json.loads((tmp_path / f"{rank}.json").read_text())
         assert world == [2, "gloo"]
         seen.append(calls)
+        assert said[0].startswith("stopped after step 10 of 30")
+        assert said[1] == "batch_size = 7 for 2 processes; give a multiple"
+    assert checkpoints.steps(tmp_path / "stopped") == [10]
     # Each step's noisy images, sigmas and labels: the same, in the same order, each seen once.
     assert len(watch) == 10
     for step, alone in enumerate(watch):
@@ -372,15 +392,16 @@ def test_gap_is_left_out_of_training(images, settings, tmp_path, watch, objectiv
         "ddpm": (((100, 800),), (table[100] - 1e-6, table[800] - 1e-6)),
         "flow": (((0.1, 10.0),), (0.1, 10.0)),
     }[objective]
-    train(images, replace(settings, objective=objective, gap=gap), tmp_path / "gap")
+    settings = replace(settings, objective=objective, steps=10)
+    train(images, replace(settings, gap=gap), tmp_path / "gap")
     sigma = torch.cat([arguments[1] for arguments in watch])
     watch.clear()
-    train(images, replace(settings, objective=objective, gap=()), tmp_path / "whole")
+    train(images, replace(settings, gap=()), tmp_path / "whole")
     others = torch.cat([arguments[1] for arguments in watch])
-    assert len(sigma) == len(others) == 160
+    assert len(sigma) == len(others) == 80
     assert not ((sigma >= ends[0]) & (sigma < ends[1])).any()
     kept = (others < ends[0]) | (others >= ends[1])
-    assert 0 < kept.sum() < 160
+    assert 0 < kept.sum() < 80
     torch.testing.assert_close(sigma[kept], others[kept], rtol=0, atol=0)
 
 
@@ -494,7 +515,7 @@ def test_progress_shows_loss_and_speed(images, settings, tmp_path, capfd) -> Non
     assert "20/20" in shown
     assert "steps/s" in shown
     assert "loss=" in shown
-    train(images, settings, tmp_path / "quiet")
+    train(images, settings, tmp_path / "quiet", stop_after=1)
     assert capfd.readouterr() == ("", "")
 
 
