@@ -79,7 +79,11 @@ def weight_part(
     sigmas = np.atleast_1d(np.asarray(sigmas, np.float64))
     order = np.argsort(-sigmas, kind="stable")
     terms = log_terms.start(sigmas[order], whole(queries), rows.device)
-    prepare = _from_one if isinstance(chosen, int) else _from_each
+    prepare: Callable[[slice, Tile], Add | None]
+    if isinstance(chosen, int):
+        prepare = partial(_from_one, terms, rows, origin, chosen)
+    else:
+        prepare = partial(_from_each, terms, rows, origin, chosen)
 
     def result(done: slice) -> tuple[Array, Array]:
         largest, own = np.empty((2, len(terms.total), len(sigmas)))
@@ -88,7 +92,7 @@ def weight_part(
         own[:, order] = 1 / total
         return largest[:queries], own[:queries]
 
-    return Part(queries, partial(prepare, terms, rows, origin, chosen)), result
+    return Part(queries, prepare), result
 
 
 def _from_each(
