@@ -1,4 +1,4 @@
-"""The command line: ``wildmiddle verify``, ``zone``, ``theory``, ``mutants`` and ``data``.
+"""The command line: what ``wildmiddle`` does with each of its commands.
 
 Heavy imports wait until a command needs them, so that ``--help`` answers at once. Exit codes: 0
 all claims hold or are inconclusive, 1 some claim is violated, 2 bad use, in one line.
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from checks.options import parser
+from checks.options import EXPERIMENTS, parser
 
 if TYPE_CHECKING:
     from empirical.data import DataSet
@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "zone": _zone,
         "theory": _theory,
         "mutants": _mutants,
+        "reproduce": _reproduce,
         "data": _data,
     }
     try:
@@ -34,13 +35,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if error.name in {"theory", "empirical", "models", "checks"}:
             raise
+        extras = "verify,train" if options.command == "reproduce" else "verify"
         return _complain(
-            f"{error.name} is not installed; install the extra: pip install 'wildmiddle[verify]'"
+            f"{error.name} is not installed; install the extra: pip install 'wildmiddle[{extras}]'"
         )
     except (ValueError, OSError) as error:
         return _complain(str(error))
     except KeyboardInterrupt:
-        kept = "what has arrived is kept" if options.command == "data" else "nothing was written"
+        kept = {
+            "data": "what has arrived is kept",
+            "reproduce": "the same command goes on from there",
+        }.get(options.command, "nothing was written")
         return _complain(f"interrupted; {kept}")
 
 
@@ -149,6 +154,31 @@ def _mutants(options: argparse.Namespace) -> int:
         f"{fates['true']} survived that state no falsehood"
     )
     return VIOLATED if fates["survived"] else OK
+
+
+def _reproduce(options: argparse.Namespace) -> int:
+    from importlib import import_module
+
+    from checks.experiments.scale import read_scale
+
+    scale = read_scale(options.scale)
+    if options.output.exists() and not options.output.is_dir():
+        raise ValueError(f"--output {options.output} is a file; name a folder")
+    if not 0 < options.alpha < 1:
+        raise ValueError(f"--alpha {options.alpha} must lie strictly between 0 and 1")
+    from checks.experiments.outcome import summary, write
+    from checks.experiments.setting import Setting
+
+    progress = not options.quiet and sys.stderr.isatty()
+    setting = Setting(scale, options.output, options.device, options.seed, progress)
+    verdicts = []
+    for name in EXPERIMENTS if options.experiment == "all" else (options.experiment,):
+        outcome = import_module(f"checks.experiments.{name}").run(setting, options.alpha)
+        page = write(outcome, options.output)
+        verdicts += [record.verdict for record in outcome.records]
+        if not options.quiet:
+            print(summary(outcome), f"Written: {page}", sep="\n", flush=True)
+    return VIOLATED if "violated" in verdicts else OK
 
 
 def _data(options: argparse.Namespace) -> int:

@@ -7,6 +7,9 @@ import argparse
 from pathlib import Path
 from typing import Any, NoReturn
 
+EXPERIMENTS = ("figure1", "figure2", "table1")
+"""Modules of ``checks.experiments``, by their place in the paper."""
+
 
 class Parser(argparse.ArgumentParser):
     """A parser whose complaint is one line, without the usage."""
@@ -76,6 +79,36 @@ def parser() -> Parser:
     )
     _add_claims(mutants)
     _add_sampling(mutants)
+
+    reproduce = _command(
+        commands,
+        "reproduce",
+        "train denoisers and repeat the paper's experiments with them",
+        "Train the denoisers that an experiment needs, or go on with them, repeat it and write "
+        "its figure, table and verdict.",
+    )
+    reproduce.add_argument(
+        "experiment", choices=(*EXPERIMENTS, "all"), help="named as in the paper"
+    )
+    reproduce.add_argument(
+        "--scale",
+        default="laptop",
+        metavar="laptop|FILE",
+        help="laptop, or a TOML file of the same form as laptop.toml in checks/experiments",
+    )
+    reproduce.add_argument("--seed", type=int, default=0, help="seed of training and sampling")
+    reproduce.add_argument(
+        "--alpha", type=float, default=1e-3, help="error rate of the verdicts of an experiment"
+    )
+    _add_device(reproduce)
+    reproduce.add_argument(
+        "--output",
+        type=Path,
+        default=Path("experiments"),
+        metavar="FOLDER",
+        help="where to write, and where models are kept and found again",
+    )
+    reproduce.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
     fetch = _command(
         commands,

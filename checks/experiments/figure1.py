@@ -1,0 +1,91 @@
+"""Figure 1: the error of three denoisers on training and held-out images, over sigma."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from checks.experiments.outcome import Outcome, Row
+from checks.experiments.setting import Setting
+from checks.records import Comparison, Record
+from checks.statistics import from_estimate
+from empirical.intervals import Estimate
+from models.one_step import denoising_error
+
+AGREE = 1.1
+"""How far the errors of the three may lie apart, as a ratio, to agree at the largest sigma."""
+
+
+def run(setting: Setting, alpha: float) -> Outcome:
+    """Measure the mean squared errors; a verdict on the two ends of the schedule."""
+    denoisers = {
+        "memorizing": setting.memorizing,
+        "generalizing": setting.generalizing,
+        "empirical optimum": setting.optimum,
+    }
+    images = {"train": setting.few, "test": setting.test}
+    found: dict[tuple[str, str], Estimate] = {
+        (name, part): denoising_error(
+            denoiser,
+            pool,
+            setting.sigmas,
+            setting.scale.outputs,
+            setting.seed,
+            alpha=alpha / len(setting.sigmas),
+        )
+        for name, denoiser in denoisers.items()
+        for part, pool in images.items()
+    }
+    rows: list[Row] = [
+        (name, part, float(sigma), *(float(end[k]) for end in (e.mean, e.low, e.high)))
+        for (name, part), e in found.items()
+        for k, sigma in enumerate(setting.sigmas)
+    ]
+
+    def draw(figure: Figure) -> None:
+        panels: Any = figure.subplots(1, 2, sharey=True)
+        for axes, part in zip(panels, images, strict=True):
+            for name in denoisers:
+                axes.loglog(setting.sigmas, found[name, part].mean, label=name)
+            axes.set(xlabel="σ", title=f"{part} images")
+        panels[0].set_ylabel("squared error, sum over pixels")
+        panels[0].legend()
+
+    return Outcome(
+        "figure1",
+        "the three denoisers agree at large noise, the two trained ones at small noise too, where "
+        "the optimum of the training images fails on held-out ones.",
+        tuple(_ends(setting, found, alpha)),
+        ("denoiser", "images", "sigma", "error", "low", "high"),
+        tuple(rows),
+        draw,
+    )
+
+
+def _ends(setting: Setting, found: dict[tuple[str, str], Estimate], alpha: float) -> list[Record]:
+    largest, smallest = 0, len(setting.sigmas) - 1
+    cases = [
+        (name, "generalizing", largest, "<=", AGREE) for name in ("memorizing", "empirical optimum")
+    ]
+    cases.append(("empirical optimum", "memorizing", smallest, ">=", AGREE))
+    records = []
+    for above, below, k, relation, bound in cases:
+        a, b = found[above, "test"], found[below, "test"]
+        ratio = Estimate(
+            a.mean[k] / b.mean[k],
+            np.maximum(a.low[k], 0) / b.high[k],
+            a.high[k] / max(float(b.low[k]), np.finfo(float).tiny),
+            a.n,
+            alpha,
+            f"quotient of intervals, {a.method}",
+        )
+        comparison = Comparison(
+            claim="figure1",
+            instance=f"sigma = {setting.sigmas[k]:.3g}, held-out images",
+            quantity=f"error of the {above} over that of the {below} denoiser",
+            relation="<=" if relation == "<=" else ">=",
+            bound=bound,
+            resolution=0.05,
+        )
+        records.append(from_estimate(comparison, ratio, setting.seed))
+    return records

@@ -1,0 +1,100 @@
+"""What the experiments of one scale share: images, their geometry, and the trained denoisers."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from checks.experiments.scale import Scale
+from empirical import Curves, curves
+from empirical.data import DataSet, load
+from empirical.regimes import Regime, read_regimes
+from models.denoisers import Denoiser, EmpiricalDenoiser
+from models.networks import channels_first
+from models.settings import Training
+from models.training import train
+from theory.schedules import edm_sigmas
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One scale on one device, with the folder that its models are trained into."""
+
+    scale: Scale
+    folder: Path
+    device: str = "auto"
+    seed: int = 0
+    progress: bool = False
+
+    @cached_property
+    def data(self) -> DataSet:
+        """The images, train and test."""
+        found = load(**self.scale.data)
+        if len(found.train) < self.scale.generalizing:
+            raise ValueError(
+                f"{found.title} has {len(found.train)} training images; "
+                f"generalizing = {self.scale.generalizing} needs as many"
+            )
+        return found
+
+    @property
+    def few(self) -> torch.Tensor:
+        """Training images of the memorizing model, (N, C, H, W): what memorization means here."""
+        return self._images(self.data.train[: self.scale.memorizing])
+
+    @property
+    def test(self) -> torch.Tensor:
+        """Held-out images, (M, C, H, W)."""
+        return self._images(self.data.test)
+
+    @cached_property
+    def sigmas(self) -> Array:
+        """The sampling schedule, falling."""
+        return edm_sigmas(self.scale.steps)
+
+    @cached_property
+    def curves(self) -> Curves:
+        """Weight and coverage of the memorizing model's images: no model has a part in them."""
+        train, test = (images.double().flatten(1).numpy() for images in (self.few, self.test))
+        return curves(train, test, edm_sigmas(40), seed=self.seed, device=self.device)
+
+    def regime(self, name: str) -> Regime:
+        """A noise regime of the memorizing model's images, read off the curves."""
+        return next(regime for regime in read_regimes(self.curves) if regime.name == name)
+
+    @cached_property
+    def memorizing(self) -> Denoiser:
+        """The denoiser that is trained on few images."""
+        return self.trained(self.scale.memorizing, "memorizing")
+
+    @cached_property
+    def generalizing(self) -> Denoiser:
+        """The denoiser that is trained on many images."""
+        return self.trained(self.scale.generalizing, "generalizing")
+
+    @cached_property
+    def optimum(self) -> Denoiser:
+        """The empirical optimal denoiser of the few images."""
+        return EmpiricalDenoiser(self.few, self.device)
+
+    def trained(self, count: int, name: str, gap: tuple[tuple[float, float], ...] = ()) -> Denoiser:
+        """A denoiser of the first ``count`` images; trained, or gone on with, or loaded."""
+        return train(
+            self.data.train[:count],
+            Training(**self.scale.training, gap=gap, seed=self.seed),
+            self.folder / "models" / name,
+            data=self.data,
+            device=self.device,
+            progress=self.progress,
+        )
+
+    def _images(self, images: Array) -> torch.Tensor:
+        shape = channels_first(images.shape[1:])
+        if images.ndim == 4 and images.shape[1:] != shape:
+            images = np.moveaxis(images, -1, 1)
+        return torch.as_tensor(images.reshape(len(images), *shape), dtype=torch.float32)

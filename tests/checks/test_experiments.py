@@ -1,0 +1,160 @@
+"""The experiments with denoisers whose answer is known, and one small run from the command line."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("diffusers", reason="needs the extra train")
+
+from checks.cli import main
+from checks.experiments import figure1, figure2, table1
+from checks.experiments.outcome import summary, write
+from checks.experiments.scale import read_scale
+from checks.experiments.setting import Setting
+from models.denoisers import EmpiricalDenoiser, GaussianDenoiser
+
+TINY = """
+[data]
+source = "digits"
+train_size = 60
+test_size = 40
+[models]
+memorizing = 30
+generalizing = 60
+[training]
+steps = 12
+batch_size = 8
+[measures]
+samples = 24
+outputs = 200
+steps = 18
+window = 5
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture
+def known(tiny, tmp_path) -> Setting:
+    """The empirical optimum of 30 images in the place of one model, a Gaussian in the other's."""
+    setting = Setting(read_scale(tiny), tmp_path, "cpu")
+    rows = torch.as_tensor(setting.data.train).flatten(1)
+    vars(setting)["memorizing"] = EmpiricalDenoiser(setting.few, "cpu")
+    vars(setting)["generalizing"] = GaussianDenoiser(rows.mean(0), rows.T.cov())
+    return setting
+
+
+def test_the_swap_of_known_denoisers_flips_where_the_optimum_decides(known) -> None:
+    outcome = table1.run(known, 1e-3)
+    rows = {(row[0], row[1]): row for row in outcome.rows}
+    assert rows["memorizing", "none"][2] == 24
+    assert rows["generalizing", "none"][2] == 0
+    # The optimum copies once it has the last step; a Gaussian there undoes it.
+    assert rows["memorizing", "small"][2] < 12
+    assert rows["generalizing", "small"][2] > 12
+    lost, gained, p = rows["memorizing", "steps 13 to 17"][6:]
+    assert lost == 24 - rows["memorizing", "steps 13 to 17"][2]
+    assert gained == 0
+    assert p == pytest.approx(2 * 0.5**lost)
+    verdicts = {record.instance: record.verdict for record in outcome.records}
+    assert verdicts["memorizing denoiser, swapped: none"] == "holds"
+    # The claim that low noise has no part in it is false for the optimum, and is seen to be.
+    assert verdicts["generalizing denoiser, swapped: small"] == "violated"
+
+
+def test_one_step_memorization_of_the_optimum_does_not_fall_at_small_noise(known) -> None:
+    outcome = figure2.run(known, 1e-3)
+    verdicts = {record.quantity: record.verdict for record in outcome.records}
+    assert verdicts["one-step memorization of the memorizing denoiser"] == "violated"
+    assert verdicts["one-step memorization of the empirical optimum denoiser"] == "holds"
+
+
+def test_errors_agree_at_large_noise(known) -> None:
+    outcome = figure1.run(known, 1e-3)
+    large = [record for record in outcome.records if "sigma = 80" in record.instance]
+    assert len(large) == 2
+    assert all(record.verdict != "violated" for record in large)
+    errors = {(row[0], row[1], row[2]): row[3] for row in outcome.rows}
+    assert errors["memorizing", "train", 0.002] < errors["memorizing", "test", 0.002] / 100
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (1.0, 2.0, "base other base"),
+        (0.0, 2.0, "other other base"),
+        (1.0, np.inf, "base other other"),
+        (0.0, np.inf, "other other other"),
+    ],
+)
+def test_a_swap_is_between_its_ends(low, high, expected) -> None:
+    mixed = table1.swapped(lambda x, _: x * 0, lambda x, _: x * 0 + 1, low, high)
+    found = [float(mixed(torch.ones(1, 2), sigma)[0, 0]) for sigma in (0.5, 1.0, 2.0)]
+    assert " ".join("other" if value else "base" for value in found) == expected
+
+
+def test_mcnemar_is_the_exact_test_of_the_discordant_pairs() -> None:
+    before = np.array([True] * 6 + [False] * 4)
+    after = np.array([False] * 5 + [True] * 2 + [False] * 3)
+    assert table1.mcnemar(before, after) == (5, 1, pytest.approx(2 * 7 / 64))
+    assert table1.mcnemar(before, before) == (0, 0, 1.0)
+
+
+def test_a_run_writes_its_files_and_finds_its_models_again(tiny, tmp_path, capsys) -> None:
+    folder = tmp_path / "found"
+    command = ["reproduce", "figure2", "--scale", str(tiny), "--output", str(folder)]
+    command += ["--device", "cpu"]
+    assert main(command) in (0, 1)
+    assert "figure2" in capsys.readouterr().out
+    lines = list(csv.reader((folder / "figure2.csv").read_text().splitlines()))
+    assert len(lines) == 1 + 3 * 18
+    assert len(json.loads((folder / "figure2.json").read_text())["records"]) == 3
+    assert (folder / "figure2.png").stat().st_size > 10_000
+    checkpoint = folder / "models" / "memorizing" / "step-00000012" / "checkpoint.json"
+    before = checkpoint.stat().st_mtime_ns, (folder / "figure2.csv").read_bytes()
+    assert main([*command, "--quiet"]) in (0, 1)
+    assert before == (checkpoint.stat().st_mtime_ns, (folder / "figure2.csv").read_bytes())
+
+
+def test_the_page_names_what_the_paper_says(known, tmp_path) -> None:
+    outcome = figure2.run(known, 1e-3)
+    assert write(outcome, tmp_path / "new").read_text() == summary(outcome)
+    assert "The paper: the trained denoiser memorizes most at medium noise" in summary(outcome)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "no such file"),
+        ("[data", "no scale of an experiment"),
+        (TINY.replace("samples = 24", ""), "no scale of an experiment"),
+        (TINY.replace("memorizing = 30", "memorizing = 80"), "need 2 <= memorizing < generalizing"),
+        (TINY.replace("window = 5", "window = 18"), "window = 18 must be below steps = 18"),
+        (TINY.replace("generalizing = 60", "generalizing = 70"), "60 training images"),
+    ],
+)
+def test_a_bad_scale_is_one_line_and_exit_code_2(tmp_path, capsys, text, message) -> None:
+    path = tmp_path / "scale.toml"
+    if text is not None:
+        path.write_text(text)
+    folder = tmp_path / "out"
+    command = ["reproduce", "table1", "--scale", str(path), "--output", str(folder)]
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not folder.exists()
+
+
+def test_the_laptop_scale_is_one() -> None:
+    scale = read_scale("laptop")
+    assert (scale.memorizing, scale.generalizing) == (100, 1400)
