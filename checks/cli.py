@@ -41,12 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except (ValueError, OSError) as error:
         return _complain(str(error))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         kept = {
             "data": "what has arrived is kept",
             "reproduce": "the same command goes on from there",
         }.get(options.command, "nothing was written")
-        return _complain(f"interrupted; {kept}")
+        return _complain(str(stop) or f"interrupted; {kept}")
 
 
 def _complain(message: str) -> int:

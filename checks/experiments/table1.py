@@ -31,8 +31,8 @@ def run(setting: Setting, alpha: float) -> Outcome:
     low, high = medium.start.sigma, medium.end.sigma
     if not 0 < low < high < np.inf:
         raise ValueError(
-            f"medium noise runs from {low:.3g} to {high:.3g}: no middle to swap; give a scale with more "
-            "images (the weight never falls below 1 in their number)"
+            f"medium noise runs from {low:.3g} to {high:.3g}, so it has no middle to swap; give "
+            "memorizing more images: the weight never falls below 1 in their number"
         )
     parts = {"small": (0.0, low), "middle": (low, high), "large": (high, np.inf)}
     copies: dict[tuple[str, str], Copies] = {}
