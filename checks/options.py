@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import Any, NoReturn
 
-EXPERIMENTS = ("figure1", "figure2", "table1")
+EXPERIMENTS = ("figure1", "figure2", "table1", "figure4")
 """Modules of ``checks.experiments``, by their place in the paper."""
 
 

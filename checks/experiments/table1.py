@@ -37,12 +37,12 @@ def run(setting: Setting, alpha: float) -> Outcome:
     parts = {"small": (0.0, low), "middle": (low, high), "large": (high, np.inf)}
     copies: dict[tuple[str, str], Copies] = {}
     for name, base, other in (("memorizing", small, large), ("generalizing", large, small)):
-        copies[name, "none"] = _copies(setting, base)
+        copies[name, "none"] = copies_of(setting, base)
         for part, ends in parts.items():
-            copies[name, part] = _copies(setting, swapped(base, other, *ends))
+            copies[name, part] = copies_of(setting, swapped(base, other, *ends))
         for first in range(setting.scale.steps - setting.scale.window + 1):
             ends = _window(setting, first)
-            copies[name, f"steps {first} to {first + setting.scale.window - 1}"] = _copies(
+            copies[name, f"steps {first} to {first + setting.scale.window - 1}"] = copies_of(
                 setting, swapped(base, other, *ends)
             )
     rows = [_row(copies, name, part, alpha) for name, part in copies]
@@ -91,7 +91,8 @@ def mcnemar(before: Copies, after: Copies) -> tuple[int, int, float]:
     return lost, gained, float(p)
 
 
-def _copies(setting: Setting, denoiser: Denoiser) -> Copies:
+def copies_of(setting: Setting, denoiser: Denoiser) -> Copies:
+    """Which samples of a denoiser are copies of the memorizing model's images, (samples,)."""
     drawn = sample(
         denoiser,
         tuple(setting.few.shape[1:]),
