@@ -33,12 +33,14 @@ _FEW = 1 / 16
 class Terms:
     """Running sums and maxima over the points seen so far; the noised point's own term, 1, is in.
 
-    ``levels`` (K,) are the sigmas, falling; ``top`` and ``total`` are (queries, K).
+    ``levels`` (K,) are the sigmas, falling; ``top``, the largest term, ``total``, the sum, and
+    ``squares``, the sum of squares, are (queries, K).
     """
 
     levels: tuple[float, ...]
     top: torch.Tensor
     total: torch.Tensor
+    squares: torch.Tensor
     first: torch.Tensor
     """Smallest sigmas at which a term of the query leads, (queries, LEADERS)."""
 
@@ -46,9 +48,9 @@ class Terms:
 def start(levels: NDArray[np.float64], queries: int, device: torch.device) -> Terms:
     """Sums with nothing in them but the own terms; ``levels`` (K,) falling."""
     work = working_dtype(device)
-    top, total = torch.ones((2, queries, len(levels)), dtype=work, device=device)
+    top, total, squares = torch.ones((3, queries, len(levels)), dtype=work, device=device)
     first = torch.full((queries, LEADERS), torch.inf, dtype=torch.float32, device=device)
-    return Terms(tuple(levels.tolist()), top, total, first)
+    return Terms(tuple(levels.tolist()), top, total, squares, first)
 
 
 def last_sigma(a: torch.Tensor, g: torch.Tensor, c: float) -> torch.Tensor:
@@ -100,6 +102,7 @@ def add_exactly(
         t = squared.mul_(-0.5)[:, None] + inner[:, None] * levels
         t.mul_(scale).exp_()
         terms.total[queries].index_add_(0, i, t)
+        terms.squares[queries].index_add_(0, i, t.square())
         where = i[:, None].expand_as(t)
         terms.top[queries].scatter_reduce_(0, where, t, "amax")
 
@@ -111,7 +114,7 @@ def add(terms: Terms, queries: slice, a: torch.Tensor, g: torch.Tensor) -> None:
     """
     levels = terms.levels
     sums = g.new_zeros(len(levels), len(g))
-    tops = torch.zeros_like(sums)
+    tops, squares = torch.zeros_like(sums), torch.zeros_like(sums)
     until = last_sigma(a, g, _NEGLIGIBLE)
     dense = _first_sparse(levels, until)
     buffer = torch.empty_like(g)
@@ -120,6 +123,7 @@ def add(terms: Terms, queries: slice, a: torch.Tensor, g: torch.Tensor) -> None:
         buffer.mul_(_inverse_square(levels[k], g.dtype)).exp_()
         torch.sum(buffer, 1, out=sums[k])
         torch.amax(buffer, 1, out=tops[k])
+        torch.linalg.vecdot(buffer, buffer, out=squares[k])
     if dense < len(levels):
         row, column = (until < levels[dense]).nonzero(as_tuple=True)
         few = torch.stack([a.expand_as(g)[row, column], g[row, column], until[row, column]])
@@ -131,8 +135,10 @@ def add(terms: Terms, queries: slice, a: torch.Tensor, g: torch.Tensor) -> None:
             t = torch.add(few[0], few[1], alpha=levels[k])
             t.mul_(_inverse_square(levels[k], g.dtype)).exp_()
             sums[k].index_add_(0, row, t)
+            squares[k].index_add_(0, row, t.square())
             tops[k].scatter_reduce_(0, row, t, "amax")
     terms.total[queries] += sums.T
+    terms.squares[queries] += squares.T
     torch.maximum(terms.top[queries], tops.T.to(terms.top.dtype), out=terms.top[queries])
 
 

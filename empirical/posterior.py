@@ -7,6 +7,7 @@ With ``y = x_i + sigma z``, ``|y - x_j|^2 - |y - x_i|^2 = D_j - 2 sigma G_j`` wh
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -62,7 +63,17 @@ def weights(
     chosen = indices(seed, stream, queries, len(rows)) if index is None else index
     part, result = weight_part(rows, sigmas, queries, origin, chosen)
     drawn = blocks(seed, stream, queries, rows.shape[1], dtype=np.float32)
-    return result(sweep(rows, origin, drawn, [part], memory))
+    return result(sweep(rows, origin, drawn, [part], memory))[:2]
+
+
+class Weights(NamedTuple):
+    """What is known of each query's weights, (queries, K) each."""
+
+    largest: Array
+    own: Array
+    """On the point that was noised."""
+    squares: Array
+    """Sum of their squares, whose inverse is the effective number of neighbours."""
 
 
 def weight_part(
@@ -71,7 +82,7 @@ def weight_part(
     queries: int,
     origin: torch.Tensor,
     chosen: NDArray[np.int64] | int,
-) -> tuple[Part, Callable[[slice], tuple[Array, Array]]]:
+) -> tuple[Part, Callable[[slice], Weights]]:
     """The weights as part of a sweep over ``rows``, and their value, given the sweep's result.
 
     Each query noises its own row of ``chosen`` (queries in whole blocks), or all the one row.
@@ -85,12 +96,13 @@ def weight_part(
     else:
         prepare = partial(_from_each, terms, rows, origin, chosen)
 
-    def result(done: slice) -> tuple[Array, Array]:
-        largest, own = np.empty((2, len(terms.total), len(sigmas)))
-        top, total = (summed(a, done).double().cpu().numpy() for a in (terms.top, terms.total))
-        largest[:, order] = top / total
-        own[:, order] = 1 / total
-        return largest[:queries], own[:queries]
+    def result(done: slice) -> Weights:
+        sums = (terms.top, terms.squares, terms.total)
+        top, squares, total = (summed(each, done).double().cpu().numpy() for each in sums)
+        found = np.empty((3, queries, len(sigmas)))
+        for out, values in zip(found, (top / total, 1 / total, squares / total**2), strict=True):
+            out[:, order] = values[:queries]
+        return Weights(*found)
 
     return Part(queries, prepare), result
 

@@ -35,6 +35,8 @@ class Curves:
     """W_sigma(D) of Def 4.1."""
     self_weight: Estimate
     """Mean weight on the point that was noised (Figure 7)."""
+    squared_weight: Estimate
+    """Mean of ``sum_j w_j^2``, whose inverse is an effective number of neighbours."""
     coverage: Estimate
     """C_sigma of Def 4.6, for the uniform law on the held-out points."""
     coverage_lower: Estimate
@@ -109,19 +111,19 @@ def curves(
     # The two curves share the noise of their queries: one product serves both.
     drawn = blocks(seed, "curves", max(weight_queries, coverage_queries), d, dtype=np.float32)
     done = sweep(points, origin, drawn, [weight, cover], memory)
-    (largest, own), covered = weights(done), cover_draws(done)
-    largest, own = np.minimum(largest, 1), np.minimum(own, 1)
+    draws, covered = [np.minimum(values, 1) for values in weights(done)], cover_draws(done)
     with ThreadPoolExecutor(2) as pool:
-        max_weight, self_weight = pool.map(lambda draws: bounded_mean(draws, each), (largest, own))
+        means = list(pool.map(lambda values: bounded_mean(values, each), draws))
     return Curves(
         sigmas=sigmas,
-        max_weight=max_weight,
-        self_weight=self_weight,
+        max_weight=means[0],
+        self_weight=means[1],
+        squared_weight=means[2],
         coverage=proportion(covered.sum(0), coverage_queries, each),
         coverage_lower=exact(mean_overlap(nearest, sigmas, d, c)),  # Thm 4.8, left: nearest pairs
         coverage_upper=exact(upper_bound(overlap, len(points))),
         nearest=nearest,
         mean_overlap=overlap,
-        max_weight_draws=largest,
+        max_weight_draws=draws[0],
         covered_draws=covered,
     )

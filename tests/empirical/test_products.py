@@ -9,7 +9,7 @@ import empirical
 from empirical import products
 from empirical.coverage import covered
 from empirical.neighbours import extreme_distances
-from empirical.noise import blocks
+from empirical.noise import blocks, indices
 from empirical.posterior import weights
 from theory.coverage import mean_overlap, overlap_probability
 
@@ -53,6 +53,20 @@ def test_weights_are_those_of_direct_differences(sets, memory) -> None:
         if i < 20 or i >= 130:  # a pair that shares its weight; the products alone see one point
             assert own[q, 0] < 0.7
             np.testing.assert_allclose(own[q, :3], (t[i] / t.sum(0))[:3], rtol=0, atol=1e-9)
+
+
+def test_squares_are_those_of_all_weights(sets) -> None:
+    train, test = sets
+    found = empirical.curves(train, test, SIGMAS, weight_queries=256, coverage_queries=256)
+    chosen = indices(0, "weight", 256, 150)
+    noise = next(blocks(0, "curves", 256, D)).noise
+    squares = []
+    for i, z in zip(chosen, noise, strict=True):
+        apart = train - train[i]
+        a, g = np.square(apart).sum(1) / 2, apart @ z
+        t = np.exp((g[:, None] * SIGMAS - a[:, None]) / SIGMAS**2)
+        squares.append(np.square(t / t.sum(0)).sum(0))
+    np.testing.assert_allclose(found.squared_weight.mean, np.mean(squares, 0), rtol=0, atol=1e-6)
 
 
 def test_coverage_is_that_of_direct_differences(sets) -> None:

@@ -12,7 +12,14 @@ from theory.coverage import overlap_probability
 
 SEED = 20260305
 SIGMAS = np.geomspace(0.05, 20, 8)
-FIELDS = ("max_weight", "self_weight", "coverage", "coverage_lower", "coverage_upper")
+FIELDS = (
+    "max_weight",
+    "self_weight",
+    "squared_weight",
+    "coverage",
+    "coverage_lower",
+    "coverage_upper",
+)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +52,7 @@ def test_shapes_order_and_counts(sets) -> None:
         assert (estimate.low <= estimate.mean).all()
         assert (estimate.mean <= estimate.high).all()
         assert (estimate.high <= 1).all()
-    assert [getattr(curves, name).n for name in FIELDS] == [500, 500, 700, 0, 0]
+    assert [getattr(curves, name).n for name in FIELDS] == [500, 500, 500, 700, 0, 0]
     # One curve's intervals hold together: its error rate is split over the noise levels.
     assert curves.max_weight.alpha == curves.coverage.alpha == 0.05 / 8
     np.testing.assert_array_equal(curves.covered_draws.mean(axis=0), curves.coverage.mean)
