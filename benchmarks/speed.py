@@ -100,12 +100,12 @@ CASES: dict[str, tuple[str, Callable[[], dict[str, float]]]] = {
     "small10": ("curves, N = M = 1,000, 10 sigmas", lambda: curves(1000, 1000, 10, 4000, 3)),
     "small": ("curves, N = M = 1,000, 40 sigmas", lambda: curves(1000, 1000, 40, 4000, 3)),
     "large": (
-        "curves, N = 50,000, 40 sigmas, a tenth of M = 2,000 and of the queries",
-        lambda: curves(50_000, 200, 40, 400, 1),
+        "curves, N = 50,000, M = 2,000, 40 sigmas",
+        lambda: curves(50_000, 2000, 40, 4000, 1),
     ),
     "memorization": (
-        "memorization, N = 50,000, 500 of 10,000 samples",
-        lambda: memorization(50_000, 500, 1),
+        "memorization, N = 50,000, 10,000 samples",
+        lambda: memorization(50_000, 10_000, 1),
     ),
 }
 
