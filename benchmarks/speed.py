@@ -79,20 +79,31 @@ def memorization(n: int, samples: int, turns: int) -> dict[str, float]:
 
 def compare(bare: Callable[[], object], estimate: Callable[[], object], turns: int) -> dict:
     """Median seconds of both, run in turns, their ratio, and the peak memory in bytes."""
+    if turns > 1:
+        estimate()  # warm
+    started = time.perf_counter()
+    estimate()
+    single = time.perf_counter() - started
+    # Before the bare product, whose result may take more than all else.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if turns == 1:
+        started = time.perf_counter()
+        bare()
+        seconds = time.perf_counter() - started
+        return {"bare": seconds, "estimate": single, "ratio": single / seconds, "peak": peak}
     times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(turns + (turns > 1)):
+    for _ in range(turns + 1):
         for run, seconds in zip((bare, estimate), times, strict=True):
             started = time.perf_counter()
             run()
             seconds.append(time.perf_counter() - started)
-    if turns > 1:
-        times = (times[0][1:], times[1][1:])
+    times = (times[0][1:], times[1][1:])
     ratios = [b / a for a, b in zip(*times, strict=True)]
     return {
         "bare": statistics.median(times[0]),
         "estimate": statistics.median(times[1]),
         "ratio": statistics.median(ratios),
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak": peak,
     }
 
 

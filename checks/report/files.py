@@ -33,7 +33,14 @@ from theory.regimes import Zone
 
 SCHEMA = "wildmiddle-report/1"
 
-CURVES = ("max_weight", "self_weight", "squared_weight", "coverage", "coverage_lower", "coverage_upper")
+CURVES = (
+    "max_weight",
+    "self_weight",
+    "squared_weight",
+    "coverage",
+    "coverage_lower",
+    "coverage_upper",
+)
 
 
 def write(result: Result, folder: Path) -> None:
