@@ -49,7 +49,8 @@ def run(setting: Setting, alpha: float) -> Outcome:
                 axes.loglog(setting.sigmas, found[name, part].mean, label=name)
             axes.set(xlabel="σ", title=f"{part} images")
         panels[0].set_ylabel("squared error, sum over pixels")
-        panels[0].legend()
+        panels[0].set_ylim(bottom=1e-5)  # the optimum's error on its own images goes to 0
+        panels[1].legend(loc="lower right")
 
     return Outcome(
         "figure1",

@@ -82,6 +82,23 @@ def test_coverage_is_that_of_direct_differences(sets) -> None:
     assert 0.2 < found[:, 0].mean() + found[:, 4].mean() < 1.8
 
 
+def test_coverage_is_decided_in_float64_at_the_end_of_a_shell() -> None:
+    rng = np.random.default_rng(SEED)
+    train, test = rng.standard_normal((3, D)), rng.standard_normal((5, D))
+    index, z = noise("coverage", 60, 5)
+    gap = test[index][:, None] - train[None]
+    a, g = np.square(gap).sum(2), np.einsum("qjd,qd->qj", gap, z)
+    room = D + 2 * np.sqrt(5.0 * D) + 10 - np.square(z).sum(1)[:, None]
+    # Each query enters the first of its shells here; float32 cannot tell the two sides apart.
+    enters = ((g + np.sqrt(g**2 + room * a)) / room).min(1)
+    found = covered(
+        train, test, np.outer([1 - 1e-8, 1 + 1e-8], enters).ravel(), queries=60, seed=SEED
+    )
+    own = np.arange(60)
+    assert not found[own, own].any()
+    assert found[own, own + 60].all()
+
+
 def test_counts_do_not_depend_on_memory_threads_or_precision(sets, monkeypatch) -> None:
     train, test = sets
     expected = covered(train, test, SIGMAS, queries=900, seed=SEED)
