@@ -1,5 +1,6 @@
 """Confidence intervals that hold at the sample size at hand, whatever the law of the data."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,8 +106,9 @@ def bounded_mean(samples: ArrayLike, alpha: float) -> Estimate:
     flat, column = flat[:, first], column.reshape(x.shape[1:])
     bets = _bets(flat, alpha)
     goal = np.log(2 / alpha)
-    low = _lower_end(flat, bets, goal)
-    high = 1 - _lower_end(1 - flat, bets, goal)  # the other side bets on 1 - X
+    with ThreadPoolExecutor(2) as pool:
+        other = pool.submit(_lower_end, 1 - flat, bets, goal)  # the other side bets on 1 - X
+        low, high = _lower_end(flat, bets, goal), 1 - other.result()
     mean = flat.mean(axis=0)
     # Where the capital never reaches the goal the end is 0 or 1; the mean stays inside.
     low, high = np.minimum(low, mean), np.maximum(high, mean)

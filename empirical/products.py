@@ -137,8 +137,13 @@ def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 def squared_norms(rows: torch.Tensor) -> torch.Tensor:
     """``|a_i|^2`` of rows in the device's working precision, (A,)."""
-    wide = (part.to(working_dtype(rows.device)) for part in rows.split(_PAIRS))
-    return torch.cat([torch.linalg.vecdot(part, part) for part in wide])
+    work = working_dtype(rows.device)
+    norms = torch.empty(len(rows), dtype=work, device=rows.device)
+    buffer = torch.empty(min(_PAIRS, len(rows)), rows.shape[1], dtype=work, device=rows.device)
+    for start, end in tiles(len(rows), _PAIRS):
+        part = buffer[: end - start].copy_(rows[start:end])
+        torch.linalg.vecdot(part, part, out=norms[start:end])
+    return norms
 
 
 def largest_norm(rows: torch.Tensor, origin: torch.Tensor) -> float:
@@ -181,10 +186,13 @@ def direct(
     work = working_dtype(a.device)
     squared = torch.empty(len(i), dtype=work, device=a.device)
     inner = torch.zeros_like(squared)
+    # Two buffers that stay in the cache: new ones for each group of pairs cost half as much again.
+    gaps, noises = torch.empty(2, min(_PAIRS, len(i)), a.shape[1], dtype=work, device=a.device)
     for start, end in tiles(len(i), _PAIRS):
-        gap = b.index_select(0, j[start:end]).to(work) - a.index_select(0, i[start:end]).to(work)
+        gap = gaps[: end - start].copy_(b.index_select(0, j[start:end]))
+        gap -= a.index_select(0, i[start:end])
         if z is not None and q is not None:
-            noise = z.index_select(0, q[start:end]).to(work)
+            noise = noises[: end - start].copy_(z.index_select(0, q[start:end]))
             torch.linalg.vecdot(gap, noise, out=inner[start:end])
         torch.linalg.vecdot(gap, gap, out=squared[start:end])
     return squared, inner
@@ -249,10 +257,8 @@ def inner_with(
     z: torch.Tensor, rows: torch.Tensor, chosen: torch.Tensor, origin: torch.Tensor
 ) -> torch.Tensor:
     """``<z, x>`` of each query with its chosen row about the origin, (R,), in z's precision."""
-    parts = [
-        torch.linalg.vecdot(
-            z[start:end], centred(rows.index_select(0, chosen[start:end]), origin, z.dtype)
-        )
-        for start, end in tiles(len(z), _PAIRS)
-    ]
-    return torch.cat(parts)
+    inner = torch.empty(len(z), dtype=z.dtype, device=z.device)
+    for start, end in tiles(len(z), _PAIRS):
+        x = centred(rows.index_select(0, chosen[start:end]), origin, z.dtype)
+        torch.linalg.vecdot(z[start:end], x, out=inner[start:end])
+    return inner

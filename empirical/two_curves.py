@@ -1,6 +1,5 @@
 """The two curves that place the danger zone, with what surrounds them (Figures 3, 6 and 7)."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,8 +111,7 @@ def curves(
     drawn = blocks(seed, "curves", max(weight_queries, coverage_queries), d, dtype=np.float32)
     done = sweep(points, origin, drawn, [weight, cover], memory)
     draws, covered = [np.minimum(values, 1) for values in weights(done)], cover_draws(done)
-    with ThreadPoolExecutor(2) as pool:
-        means = list(pool.map(lambda values: bounded_mean(values, each), draws))
+    means = [bounded_mean(values, each) for values in draws]
     return Curves(
         sigmas=sigmas,
         max_weight=means[0],
