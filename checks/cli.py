@@ -161,7 +161,8 @@ def _reproduce(options: argparse.Namespace) -> int:
 
     from checks.experiments.scale import read_scale
 
-    scale = read_scale(options.scale)
+    names = list(EXPERIMENTS) if options.experiment == "all" else [options.experiment]
+    scales = {name: read_scale(options.scale, EXPERIMENTS[name], options.data) for name in names}
     if options.output.exists() and not options.output.is_dir():
         raise ValueError(f"--output {options.output} is a file; name a folder")
     if not 0 < options.alpha < 1:
@@ -170,10 +171,14 @@ def _reproduce(options: argparse.Namespace) -> int:
     from checks.experiments.setting import Setting
 
     progress = not options.quiet and sys.stderr.isatty()
-    setting = Setting(scale, options.output, options.device, options.seed, progress)
+    settings = {
+        scale.group: Setting(scale, options.output, options.device, options.seed, progress)
+        for scale in scales.values()
+    }
     verdicts = []
-    for name in EXPERIMENTS if options.experiment == "all" else (options.experiment,):
-        outcome = import_module(f"checks.experiments.{name}").run(setting, options.alpha)
+    for name, scale in scales.items():
+        module = import_module(f"checks.experiments.{name.replace('-', '_')}")
+        outcome = module.run(settings[scale.group], options.alpha)
         page = write(outcome, options.output)
         verdicts += [record.verdict for record in outcome.records]
         if not options.quiet:

@@ -7,8 +7,14 @@ import argparse
 from pathlib import Path
 from typing import Any, NoReturn
 
-EXPERIMENTS = ("figure1", "figure2", "table1", "figure4")
-"""Modules of ``checks.experiments``, by their place in the paper."""
+EXPERIMENTS = {
+    "figure1": "",
+    "figure2": "",
+    "table1": "",
+    "figure4": "gaps",
+}
+"""Modules of ``checks.experiments`` by their place in the paper, in the order of a whole run; and
+the group of experiments whose values they take from the scale."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -93,8 +99,12 @@ def parser() -> Parser:
     reproduce.add_argument(
         "--scale",
         default="laptop",
-        metavar="laptop|FILE",
-        help="laptop, or a TOML file of the same form as laptop.toml in checks/experiments",
+        metavar="laptop|small|paper|FILE",
+        help="how large: digits in minutes, images of your own, the paper's own size; or a TOML "
+        "file of the same form as laptop.toml in checks/experiments",
+    )
+    reproduce.add_argument(
+        "--data", metavar="digits|PATH", help="images in the place of those that the scale names"
     )
     reproduce.add_argument("--seed", type=int, default=0, help="seed of training and sampling")
     reproduce.add_argument(

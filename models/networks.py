@@ -69,6 +69,8 @@ PAPER = Network(
 )
 """The size of DDPM++ in EDM's settings for CIFAR-10 (Karras et al. 2022, Table 7)."""
 
+NETWORKS = {"laptop": LAPTOP, "small": SMALL, "paper": PAPER}
+
 
 def channels_first(image_shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Channels, height and width of images of shape (H, W), (H, W, C) or (C, H, W), C 1 or 3.

@@ -1,6 +1,7 @@
 """Trajectory-level memorization: the threshold swept, and one line of a CSV for every sample."""
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from empirical.neighbours import Memorization
 
 Array = NDArray[np.float64]
 
-COLUMNS = ("sample", "nearest", "distance", "second_distance", "ratio", "memorized")
+COLUMNS = ("condition", "sample", "nearest", "distance", "second_distance", "ratio", "memorized")
 
 
 def rate_by_threshold(ratio: ArrayLike, thresholds: ArrayLike, alpha: float = 0.05) -> Estimate:
@@ -29,30 +30,23 @@ def rate_by_threshold(ratio: ArrayLike, thresholds: ArrayLike, alpha: float = 0.
 
 def write_samples(
     path: str | Path,
-    found: Memorization,
-    indices: ArrayLike,
+    found: Mapping[str, Memorization],
     train_indices: ArrayLike | None = None,
     threshold: float = 1 / 3,
 ) -> None:
     """Write a CSV with a line for each sample: number, nearest image, distances, ratio, verdict.
 
-    ``indices`` (S,) are the samples' numbers; ``train_indices`` (N,) give the nearest image's place
-    in the source instead of in train. Numbers are written so that reading them gives the same bits.
-    Raises ValueError if ``indices`` are not one a sample.
+    ``found`` holds the samples of each condition, numbered from 0. ``train_indices`` (N,) give the
+    nearest image's place in the source instead of in train. Numbers are written so that reading
+    them gives the same bits.
     """
-    numbers = np.asarray(indices).tolist()
-    if len(numbers) != len(found.ratio):
-        raise ValueError(f"{len(numbers)} indices for {len(found.ratio)} samples; give one each")
-    nearest = found.nearest if train_indices is None else np.asarray(train_indices)[found.nearest]
-    copies = (found.ratio < threshold).astype(int)
-    columns = (
-        numbers,
-        nearest.tolist(),
-        *found.distances.T.tolist(),
-        found.ratio.tolist(),
-        copies.tolist(),
-    )
     with open(path, "w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file, lineterminator="\n")
         lines.writerow(COLUMNS)
-        lines.writerows(zip(*columns, strict=True))
+        for condition, each in found.items():
+            nearest = each.nearest
+            if train_indices is not None:
+                nearest = np.asarray(train_indices)[nearest]
+            columns = (nearest, *each.distances.T, each.ratio, (each.ratio < threshold).astype(int))
+            rows = zip(*(column.tolist() for column in columns), strict=True)
+            lines.writerows((condition, number, *row) for number, row in enumerate(rows))

@@ -9,8 +9,8 @@ said here.
 from matplotlib.figure import Figure
 
 from checks.experiments.outcome import Outcome, Row
+from checks.experiments.samples import Copies, copied, mcnemar, memorized
 from checks.experiments.setting import Setting
-from checks.experiments.table1 import Copies, copies_of, mcnemar
 from checks.records import Comparison
 from checks.statistics import from_proportion
 from empirical.intervals import proportion
@@ -25,11 +25,12 @@ def run(setting: Setting, alpha: float) -> Outcome:
         "certain zone": (predicted.certain.start, predicted.certain.end),
         "possible zone": (predicted.possible.start, predicted.possible.end),
     }
-    copies: dict[str, Copies] = {"none": copies_of(setting, setting.memorizing)}
+    copies: dict[str, Copies] = {"none": copied(memorized(setting, setting.memorizing))}
     for name, gap in ends.items():
         if gap[0] < gap[1]:
-            trained = setting.trained(setting.scale.memorizing, f"gap-{name.split()[0]}", (gap,))
-            copies[name] = copies_of(setting, trained)
+            folder = f"gap-{name.split()[0]}"
+            trained = setting.trained(setting.scale.memorizing, folder, gap=(gap,))
+            copies[name] = copied(memorized(setting, trained))
     rows: list[Row] = []
     records = []
     for name, found in copies.items():

@@ -2,13 +2,15 @@
 
 import csv
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from checks.records import Record, overall
+from empirical.neighbours import Memorization
+from models.trajectory import write_samples
 
 Row = Sequence[str | float | int]
 
@@ -24,22 +26,31 @@ class Outcome:
     header: tuple[str, ...]
     rows: tuple[Row, ...]
     draw: Callable[[Figure], None]
+    size: tuple[float, float] = (8, 4)
+    """Width and height of the figure, in inches."""
+    samples: Mapping[str, Memorization] = field(default_factory=dict)
+    """The samples that the table counts, by condition: a line for each in ``NAME-samples.csv``."""
 
 
 def write(outcome: Outcome, folder: Path) -> Path:
-    """Write ``NAME.csv``, ``NAME.json``, ``NAME.png`` and ``NAME.md``; returns the last."""
+    """Write ``NAME.csv``, ``NAME.json``, ``NAME.png`` and ``NAME.md``; returns the last.
+
+    And ``NAME-samples.csv`` where samples were drawn.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / outcome.name
     with stem.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file, lineterminator="\n")
         lines.writerow(outcome.header)
         lines.writerows(outcome.rows)
+    if outcome.samples:
+        write_samples(folder / f"{outcome.name}-samples.csv", outcome.samples)
     found = [asdict(record) | {"verdict": record.verdict} for record in outcome.records]
     stem.with_suffix(".json").write_text(
         json.dumps({"name": outcome.name, "paper": outcome.paper, "records": found}, indent=1),
         encoding="utf-8",
     )
-    figure = Figure(figsize=(8, 4), layout="constrained")
+    figure = Figure(figsize=outcome.size, layout="constrained")
     outcome.draw(figure)
     figure.savefig(stem.with_suffix(".png"), dpi=150)
     page = stem.with_suffix(".md")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,10 +14,10 @@ from empirical import Curves, curves
 from empirical.data import DataSet, load
 from empirical.regimes import Regime, read_regimes
 from models.denoisers import Denoiser, EmpiricalDenoiser
-from models.networks import channels_first
+from models.networks import NETWORKS, channels_first
 from models.settings import Training
 from models.training import train
-from theory.schedules import edm_sigmas
+from theory.schedules import ddpm_sigmas, edm_sigmas
 
 Array = NDArray[np.float64]
 
@@ -52,10 +53,19 @@ class Setting:
         """Held-out images, (M, C, H, W)."""
         return self._images(self.data.test)
 
+    @property
+    def pool(self) -> torch.Tensor:
+        """All training images there are, those of the memorizing model first, (N, C, H, W)."""
+        return self._images(self.data.train)
+
     @cached_property
     def sigmas(self) -> Array:
-        """The sampling schedule, falling."""
-        return edm_sigmas(self.scale.steps)
+        """The sampling schedule, falling: EDM's, or evenly spaced timesteps of DDPM's."""
+        steps = self.scale.steps
+        if self.scale.method in ("heun", "euler"):
+            return edm_sigmas(steps)
+        every = len(ddpm_sigmas()) // steps
+        return ddpm_sigmas()[::every][::-1].copy()
 
     @cached_property
     def curves(self) -> Curves:
@@ -82,16 +92,31 @@ class Setting:
         """The empirical optimal denoiser of the few images."""
         return EmpiricalDenoiser(self.few, self.device)
 
-    def trained(self, count: int, name: str, gap: tuple[tuple[float, float], ...] = ()) -> Denoiser:
-        """A denoiser of the first ``count`` images; trained, or gone on with, or loaded."""
+    def trained(self, count: int, name: str, **changes: Any) -> Denoiser:
+        """A denoiser of the first ``count`` images; trained, or gone on with, or loaded.
+
+        ``changes`` are values of :class:`~models.settings.Training` that differ from the scale's.
+        """
         return train(
             self.data.train[:count],
-            Training(**self.scale.training, gap=gap, seed=self.seed),
-            self.folder / "models" / name,
+            self.training(**changes),
+            self.models / name,
             data=self.data,
             device=self.device,
             progress=self.progress,
         )
+
+    def training(self, **changes: Any) -> Training:
+        """The scale's training with some ``changes``."""
+        values = {**self.scale.training, "seed": self.seed, **changes}
+        if isinstance(values.get("network"), str):
+            values["network"] = NETWORKS[values["network"]]
+        return Training(**values)
+
+    @property
+    def models(self) -> Path:
+        """The folder of the models: a group of experiments with values of its own has its own."""
+        return self.folder / "models" / self.scale.group
 
     def _images(self, images: Array) -> torch.Tensor:
         shape = channels_first(images.shape[1:])

@@ -7,19 +7,16 @@ draw the same samples' noise, so that pairs of them are compared by McNemar's ex
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from checks.experiments.outcome import Outcome, Row
+from checks.experiments.samples import Copies, copied, mcnemar, memorized
 from checks.experiments.setting import Setting
 from checks.records import Comparison, Record
 from checks.statistics import from_proportion
 from empirical.intervals import proportion
-from empirical.neighbours import memorization
+from empirical.neighbours import Memorization
 from models.denoisers import Denoiser, Piecewise
-from models.sampling import sample
 
-Copies = NDArray[np.bool_]
 HALF = 0.5
 """A rate on the other side of this is a flip."""
 
@@ -35,16 +32,16 @@ def run(setting: Setting, alpha: float) -> Outcome:
             "memorizing more images: the weight never falls below 1 in their number"
         )
     parts = {"small": (0.0, low), "middle": (low, high), "large": (high, np.inf)}
-    copies: dict[tuple[str, str], Copies] = {}
+    found: dict[tuple[str, str], Memorization] = {}
     for name, base, other in (("memorizing", small, large), ("generalizing", large, small)):
-        copies[name, "none"] = copies_of(setting, base)
+        found[name, "none"] = memorized(setting, base)
         for part, ends in parts.items():
-            copies[name, part] = copies_of(setting, swapped(base, other, *ends))
+            found[name, part] = memorized(setting, swapped(base, other, *ends))
         for first in range(setting.scale.steps - setting.scale.window + 1):
             ends = _window(setting, first)
-            copies[name, f"steps {first} to {first + setting.scale.window - 1}"] = copies_of(
-                setting, swapped(base, other, *ends)
-            )
+            part = f"steps {first} to {first + setting.scale.window - 1}"
+            found[name, part] = memorized(setting, swapped(base, other, *ends))
+    copies = {condition: copied(each) for condition, each in found.items()}
     rows = [_row(copies, name, part, alpha) for name, part in copies]
 
     def draw(figure: Figure) -> None:
@@ -72,6 +69,7 @@ def run(setting: Setting, alpha: float) -> Outcome:
         ("base", "swapped", "memorized", "samples", "low", "high", "lost", "gained", "McNemar p"),
         tuple(rows),
         draw,
+        samples={", swapped: ".join(condition): each for condition, each in found.items()},
     )
 
 
@@ -82,28 +80,6 @@ def swapped(base: Denoiser, other: Denoiser, low: float, high: float) -> Piecewi
     last = next(k for k, (end, _) in enumerate(pieces) if end == np.inf)
     edges = [end for end, _ in pieces[:last]]
     return Piecewise(edges, [denoiser for _, denoiser in pieces[: last + 1]])
-
-
-def mcnemar(before: Copies, after: Copies) -> tuple[int, int, float]:
-    """Samples whose copying was lost and gained, and McNemar's exact two-sided p."""
-    lost, gained = int((before & ~after).sum()), int((~before & after).sum())
-    p = binomtest(lost, lost + gained).pvalue if lost + gained else 1.0
-    return lost, gained, float(p)
-
-
-def copies_of(setting: Setting, denoiser: Denoiser) -> Copies:
-    """Which samples of a denoiser are copies of the memorizing model's images, (samples,)."""
-    drawn = sample(
-        denoiser,
-        tuple(setting.few.shape[1:]),
-        range(setting.scale.samples),
-        sigmas=setting.sigmas,
-        seed=setting.seed,
-        device=setting.device,
-        progress=setting.progress,
-    )
-    found = memorization(drawn, setting.few, device=setting.device)
-    return found.ratio < 1 / 3
 
 
 def _window(setting: Setting, first: int) -> tuple[float, float]:

@@ -11,7 +11,7 @@ import torch
 pytest.importorskip("diffusers", reason="needs the extra train")
 
 from checks.cli import main
-from checks.experiments import figure1, figure2, figure4, table1
+from checks.experiments import figure1, figure2, figure4, samples, table1
 from checks.experiments.outcome import summary, write
 from checks.experiments.scale import read_scale
 from checks.experiments.setting import Setting
@@ -34,6 +34,7 @@ samples = 24
 outputs = 200
 steps = 18
 window = 5
+checkpoints = 2
 """
 
 
@@ -124,8 +125,8 @@ def test_gaps_are_the_zones_of_the_distances(known, monkeypatch) -> None:
 def test_mcnemar_is_the_exact_test_of_the_discordant_pairs() -> None:
     before = np.array([True] * 6 + [False] * 4)
     after = np.array([False] * 5 + [True] * 2 + [False] * 3)
-    assert table1.mcnemar(before, after) == (5, 1, pytest.approx(2 * 7 / 64))
-    assert table1.mcnemar(before, before) == (0, 0, 1.0)
+    assert samples.mcnemar(before, after) == (5, 1, pytest.approx(2 * 7 / 64))
+    assert samples.mcnemar(before, before) == (0, 0, 1.0)
 
 
 def test_a_run_writes_its_files_and_finds_its_models_again(tiny, tmp_path, capsys) -> None:

@@ -34,19 +34,16 @@ def test_a_threshold_outside_is_named(bad) -> None:
 def test_csv_holds_every_sample_to_the_last_bit(tmp_path) -> None:
     found = memorization(SAMPLES, TRAIN)
     path = tmp_path / "samples.csv"
-    write_samples(path, found, [10, 11, 12, 13, 14], train_indices=[7, 5, 3])
+    write_samples(path, {"one": found, "other": found}, train_indices=[7, 5, 3])
     with path.open(newline="") as file:
         rows = list(csv.reader(file))
     assert tuple(rows[0]) == COLUMNS
-    numbers = np.array(rows[1:], np.float64)
-    np.testing.assert_array_equal(numbers[:, 0], [10, 11, 12, 13, 14])
+    assert [row[0] for row in rows[1:]] == ["one"] * 5 + ["other"] * 5
+    assert [row[1:] for row in rows[6:]] == [row[1:] for row in rows[1:6]]
+    numbers = np.array([row[1:] for row in rows[1:6]], np.float64)
+    np.testing.assert_array_equal(numbers[:, 0], [0, 1, 2, 3, 4])
     np.testing.assert_array_equal(numbers[:4, 1], [7, 7, 7, 3])
     np.testing.assert_array_equal(numbers[:, 2], np.abs(SAMPLES[:, 0] - [0, 0, 0, 4, 0]))
     np.testing.assert_array_equal(numbers[:, 3], np.abs(SAMPLES[:, 0] - [1, 1, 1, 1, 1]))
     np.testing.assert_array_equal(numbers[:, 4], found.ratio)
     np.testing.assert_array_equal(numbers[:, 5], [1, 1, 0, 0, 0])
-
-
-def test_indices_must_be_one_a_sample(tmp_path) -> None:
-    with pytest.raises(ValueError, match="2 indices for 5 samples"):
-        write_samples(tmp_path / "samples.csv", memorization(SAMPLES, TRAIN), [1, 2])

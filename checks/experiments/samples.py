@@ -1,0 +1,47 @@
+"""Samples of the experiments: from shared noise, searched for copies, compared pair by pair."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from checks.experiments.setting import Setting
+from empirical.neighbours import Memorization, memorization
+from models.denoisers import Denoiser
+from models.sampling import sample
+
+Copies = NDArray[np.bool_]
+
+
+def drawn(setting: Setting, denoiser: Denoiser, count: int | None = None) -> torch.Tensor:
+    """The first samples of a denoiser, (count, C, H, W); all that the scale has by default.
+
+    Sample k starts from the same noise whatever the denoiser.
+    """
+    return sample(
+        denoiser,
+        tuple(setting.few.shape[1:]),
+        range(setting.scale.samples if count is None else count),
+        sigmas=setting.sigmas,
+        method=setting.scale.method,
+        seed=setting.seed,
+        device=setting.device,
+        progress=setting.progress,
+    )
+
+
+def memorized(setting: Setting, denoiser: Denoiser) -> Memorization:
+    """The samples of a denoiser against the memorizing model's images."""
+    return memorization(drawn(setting, denoiser), setting.few, device=setting.device)
+
+
+def copied(found: Memorization) -> Copies:
+    """Which samples are copies by the paper's test, (samples,)."""
+    return found.ratio < 1 / 3
+
+
+def mcnemar(before: Copies, after: Copies) -> tuple[int, int, float]:
+    """Samples whose copying was lost and gained, and McNemar's exact two-sided p."""
+    lost, gained = int((before & ~after).sum()), int((~before & after).sum())
+    p = binomtest(lost, lost + gained).pvalue if lost + gained else 1.0
+    return lost, gained, float(p)
