@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from empirical.device import working_dtype
 from empirical.noise import BLOCK
-from empirical.products import direct
+from empirical.products import Differences
 
 LEADERS = 6
 _NEGLIGIBLE = 40.0
@@ -82,23 +82,18 @@ def add_exactly(
     a: torch.Tensor,
     g: torch.Tensor,
     pairs: Sequence[torch.Tensor],
-    z: torch.Tensor,
-    rows: torch.Tensor,
-    chosen: torch.Tensor,
-    start: int,
+    differences: Differences,
 ) -> None:
     """Move the terms at the ``pairs`` (i, j) out of a tile and add them in float64.
 
-    Their ``a`` and ``g`` are recomputed by direct differences; ``a[i, j]`` becomes minus infinity.
-    ``z`` (R, d) and ``chosen`` (R,) are the noise and the noised point of each query; column j is
-    the point ``rows[start + j]``.
+    ``a[i, j]`` becomes minus infinity; ``differences(i, j)`` gives ``-2 a`` and ``g`` anew.
     """
     a[pairs[0], pairs[1]] = -torch.inf
     work = terms.total.dtype
     levels = torch.tensor(terms.levels, dtype=work, device=a.device)
     scale = torch.tensor([_inverse_square(s, work) for s in terms.levels]).to(levels)
     for i, j in zip(pairs[0].split(BLOCK), pairs[1].split(BLOCK), strict=True):
-        squared, inner = direct(rows, chosen[i], rows, j + start, z, i)
+        squared, inner = differences(i, j)
         t = squared.mul_(-0.5)[:, None] + inner[:, None] * levels
         t.mul_(scale).exp_()
         terms.total[queries].index_add_(0, i, t)

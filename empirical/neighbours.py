@@ -21,6 +21,7 @@ from empirical.products import (
     direct,
     mean_of,
     plan,
+    product,
     product_dtype,
     rounding,
     squared_distances,
@@ -28,6 +29,7 @@ from empirical.products import (
     tiles,
     too_close,
 )
+from empirical.sweep import Tile, tile_of
 from empirical.threads import for_each
 
 Array = NDArray[np.float64]
@@ -88,34 +90,36 @@ def _search(
     kept = min(_KEPT, n)
     best = torch.full((len(queries), kept), torch.inf, dtype=dtype, device=device)
     index = torch.zeros(best.shape, dtype=torch.int64, device=device)
+    own = torch.empty(len(queries), dtype=working_dtype(device), device=device)
     longest = 0.0
     sizes = plan(memory, n, d)
-    for start, end in tiles(n, sizes.columns):
-        tile = centred(points[start:end], origin, dtype)
-        norms = squared_norms(tile)
-        longest = max(longest, float(norms.max().sqrt()))
+    for ends in tiles(n, sizes.columns):
+        tile = tile_of(points, ends, origin, dtype, sizes.threads)
+        longest = max(longest, float(tile.norms.max().sqrt()))
 
-        def update(
-            ends: tuple[int, int],
-            tile: torch.Tensor = tile,
-            norms: torch.Tensor = norms,
-            start: int = start,
-        ) -> None:
-            rows = slice(*ends)
+        def update(part: tuple[int, int], tile: Tile = tile) -> None:
+            rows = slice(*part)
             x = centred(queries[rows], origin, dtype)
-            own = squared_norms(x)
-            squared = squared_distances(x, tile, own, norms)
-            if visit is not None:
+            if tile.start == 0:
+                own[rows] = squared_norms(x)
+            if visit is None:
+                # All but the query's own norm, which changes no order, in one call.
+                apart = product(x, tile.points, scale=-2, plus=tile.norms)
+            else:
+                apart = squared_distances(x, tile.points, own[rows], tile.norms)
                 # Near pairs carry what is summed at small sigma: they are not left to rounding.
-                scale = (too_close(d, dtype) * norms.sqrt()).to(dtype)
-                near = squared < own.sqrt().to(dtype)[:, None] * scale
+                scale = (too_close(d, dtype) * tile.norms.sqrt()).to(dtype)
+                near = apart < own[rows].sqrt().to(dtype)[:, None] * scale
                 for i, j in (pair.unbind(1) for pair in near.nonzero().split(BLOCK)):
-                    exact, _ = direct(queries, i + rows.start, points, j + start)
-                    squared[i, j] = exact.to(dtype)
-                visit(squared)
-            found = squared.topk(min(kept, squared.shape[1]), dim=1, largest=False)
-            values = torch.cat([best[rows], found.values], dim=1)
-            both = torch.cat([index[rows], found.indices + start], dim=1)
+                    exact, _ = direct(queries, i + rows.start, points, j + tile.start)
+                    apart[i, j] = exact.to(dtype)
+                visit(apart)
+            found = apart.topk(min(kept, apart.shape[1]), dim=1, largest=False)
+            squared = found.values
+            if visit is None:
+                squared = squared + own[rows, None].to(dtype)
+            values = torch.cat([best[rows], squared], dim=1)
+            both = torch.cat([index[rows], found.indices + tile.start], dim=1)
             best[rows], at = values.topk(kept, dim=1, largest=False)
             index[rows] = both.gather(1, at)
 
@@ -132,8 +136,7 @@ def _search(
         index[rows] = index[rows].gather(1, at)
 
     for_each(measure, tiles(len(queries), BLOCK), device, sizes.threads)
-    reach = torch.cat([squared_norms(x - origin).sqrt() for x in queries.split(BLOCK)]) + longest
-    error = rounding(d, dtype) * reach.square()
+    error = rounding(d, dtype) * (own.sqrt() + longest).square()
     second = exact[:, :2].amax(1)
     # What was not kept is at least as far as the last that was, but for rounding.
     doubt = torch.nonzero((best.amax(1) - error <= second) & (kept < n)).squeeze(1)
@@ -157,21 +160,17 @@ def extreme_distances(
     ends = torch.empty(n, 2, dtype=work, device=points.device)
     ends[:, 0], ends[:, 1] = torch.inf, 0.0
     sizes = plan(memory, n, points.shape[1])
-    for start, end in tiles(n, sizes.columns):
-        tile = centred(points[start:end], origin, work)
-        norms = squared_norms(tile)
+    for whole in tiles(n, sizes.columns):
+        tile = tile_of(points, whole, origin, work, sizes.threads)
 
-        def update(
-            part: tuple[int, int],
-            tile: torch.Tensor = tile,
-            norms: torch.Tensor = norms,
-            start: int = start,
-        ) -> None:
+        def update(part: tuple[int, int], tile: Tile = tile) -> None:
+            start = tile.start
             own = torch.arange(*part, device=points.device)
             rows = slice(*part)
-            squared = squared_distances(centred(points[rows], origin, work), tile, b_norms=norms)
+            x = centred(points[rows], origin, work)
+            squared = squared_distances(x, tile.points, b_norms=tile.norms)
             farthest = squared.argmax(1)
-            here = torch.nonzero((own >= start) & (own < start + len(tile))).squeeze(1)
+            here = torch.nonzero((own >= start) & (own < start + len(tile.points))).squeeze(1)
             squared[here, own[here] - start] = torch.inf
             # The two that matter once more, by direct differences.
             near, _ = direct(points, own, points, squared.argmin(1) + start)

@@ -16,7 +16,15 @@ from numpy.typing import ArrayLike, NDArray
 from empirical import log_terms
 from empirical.device import kept_rows, resolve_device
 from empirical.noise import blocks, indices
-from empirical.products import DEFAULT_MEMORY, distances_to, inner_with, mean_of
+from empirical.products import (
+    DEFAULT_MEMORY,
+    Differences,
+    direct,
+    distances_to,
+    inner_with,
+    mean_of,
+    nearly_direct,
+)
 from empirical.ranks import summed
 from empirical.sweep import Add, Part, Tile, sweep, whole
 
@@ -52,10 +60,10 @@ def weights(
 
     Precision, from d = 256 on: the products for ``D`` and ``G`` and the exponentials are in
     float32. For the terms of a query that come to count first as sigma grows, and wherever ``D``
-    is not far above its rounding, as between near-duplicates, ``D`` and ``G`` are done again in
-    float64 by direct differences: weights are right to 1e-6. Below d = 256, and where near-
-    duplicates abound, all products are in float64. About the one point of ``index`` no digits
-    cancel, and nothing is done again. Raises ValueError if ``memory`` is too small.
+    is not far above its rounding, as between near-duplicates, ``D`` and ``G`` are done again from
+    the points' differences and added in float64: weights are right to 1e-6. Below d = 256, and
+    where near-duplicates abound, all products are in float64. About the one point of ``index`` no
+    digits cancel, and nothing is done again. Raises ValueError if ``memory`` is too small.
     Source: Def 4.1, Eq. 9, Figure 7.
     """
     rows = kept_rows(train, resolve_device(device))
@@ -135,12 +143,16 @@ def _from_each(
         point = unique[which]
         a = half.index_select(0, which)
         g = inner - inner_with(z, rows, point, origin)[:, None]
+
+        def between(by: Callable[..., tuple[torch.Tensor, torch.Tensor]]) -> Differences:
+            return lambda i, j: by(rows, point[i], rows, j + tile.start, z, i)
+
         if found.close is not None:
             near: Sequence[torch.Tensor] = found.close[which].nonzero(as_tuple=True)
-            log_terms.add_exactly(terms, queries, a, g, near, z, rows, point, tile.start)
+            log_terms.add_exactly(terms, queries, a, g, near, between(direct))
         if a.dtype != terms.total.dtype:
             lead = log_terms.leaders(a, g, terms.first[queries])
-            log_terms.add_exactly(terms, queries, a, g, lead, z, rows, point, tile.start)
+            log_terms.add_exactly(terms, queries, a, g, lead, between(nearly_direct))
         log_terms.add(terms, queries, a, g)
 
     return add

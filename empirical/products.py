@@ -10,7 +10,7 @@ what that is. In fewer dimensions the products cost little and are in float64. P
 ``BLOCK`` rows, whatever the batch, for the last bits depend on the shape.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,11 +24,15 @@ DEFAULT_MEMORY = 2**30
 """Bytes that the buffers of one estimate may take, its arguments and results apart."""
 
 _SINGLE_FROM = 256
-_COLUMNS = 2048
+_COLUMNS = 1024
 _ENTRIES = 2**18
 _PAIRS = 64
+_RUN = 64
 _CLOSE = 1e4
 _MOST_CLOSE = 0.02
+
+Differences = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+"""``|x_j - x_i|^2`` and ``<z_i, x_j - x_i>`` of pairs of queries i and columns j, (P,) each."""
 
 
 @dataclass(frozen=True)
@@ -122,16 +126,21 @@ def joined(group: Sequence[Block], like: torch.Tensor) -> torch.Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """``a @ b.T`` by products of ``BLOCK`` rows each, the last one padded."""
+def product(
+    a: torch.Tensor, b: torch.Tensor, *, scale: float = 1.0, plus: torch.Tensor | None = None
+) -> torch.Tensor:
+    """``scale * a @ b.T + plus`` by products of ``BLOCK`` rows, the last one padded; plus (B,)."""
     out = torch.empty(len(a), len(b), dtype=a.dtype, device=a.device)
+    base = out.new_zeros(()) if plus is None else plus.to(a.dtype)
+    beta = 0 if plus is None else 1
     for start, end in tiles(len(a), BLOCK):
         part = a[start:end]
         if end - start == BLOCK:
-            torch.mm(part, b.T, out=out[start:end])
+            torch.addmm(base, part, b.T, beta=beta, alpha=scale, out=out[start:end])
         else:
             padded = torch.nn.functional.pad(part, (0, 0, 0, BLOCK - len(part)))
-            out[start:end] = (padded @ b.T)[: len(part)]
+            whole = torch.addmm(base, padded, b.T, beta=beta, alpha=scale)
+            out[start:end] = whole[: len(part)]
     return out
 
 
@@ -195,6 +204,32 @@ def direct(
             noise = noises[: end - start].copy_(z.index_select(0, q[start:end]))
             torch.linalg.vecdot(gap, noise, out=inner[start:end])
         torch.linalg.vecdot(gap, gap, out=squared[start:end])
+    return squared, inner
+
+
+def nearly_direct(
+    a: torch.Tensor,
+    i: torch.Tensor,
+    b: torch.Tensor,
+    j: torch.Tensor,
+    z: torch.Tensor,
+    q: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """As :func:`direct`, at half its cost, right to about 3e-7 of ``|b_j - a_i|``, however small.
+
+    The differences are rounded once to the precision of ``z``, in which ``_RUN`` products at a time
+    are added up; these sums are added in float64.
+    """
+    work = working_dtype(a.device)
+    squared = torch.empty(len(i), dtype=work, device=a.device)
+    inner = torch.empty_like(squared)
+    fill = (0, -a.shape[1] % _RUN)
+    for start, end in tiles(len(i), _PAIRS):
+        rows = b.index_select(0, j[start:end]).sub_(a.index_select(0, i[start:end]))
+        gap = torch.nn.functional.pad(rows.to(z.dtype), fill).unflatten(1, (-1, _RUN))
+        noise = torch.nn.functional.pad(z.index_select(0, q[start:end]), fill).view_as(gap)
+        torch.sum(torch.linalg.vecdot(gap, noise), 1, dtype=work, out=inner[start:end])
+        torch.sum(torch.linalg.vecdot(gap, gap), 1, dtype=work, out=squared[start:end])
     return squared, inner
 
 

@@ -36,6 +36,27 @@ class Tile(NamedTuple):
     threads: int
 
 
+def tile_of(
+    rows: torch.Tensor,
+    ends: tuple[int, int],
+    origin: torch.Tensor,
+    dtype: torch.dtype,
+    threads: int,
+) -> Tile:
+    """The tile ``rows[start:end]``, about the origin and in ``dtype``."""
+    start, count = ends[0], ends[1] - ends[0]
+    points = torch.empty(count, rows.shape[1], dtype=dtype, device=rows.device)
+    norms = torch.empty(count, dtype=working_dtype(rows.device), device=rows.device)
+
+    def fill(part: tuple[int, int]) -> None:
+        own = slice(*part)
+        points[own] = centred(rows[start + part[0] : start + part[1]], origin, dtype)
+        norms[own] = squared_norms(points[own])
+
+    for_each(fill, tiles(count, BLOCK), rows.device, threads)
+    return Tile(start, points, norms, threads)
+
+
 Add = Callable[[slice, torch.Tensor, torch.Tensor], None]
 """Takes the queries' numbers, their noise z (R, d) and ``<z, x_j>`` (R, T)."""
 
@@ -75,9 +96,9 @@ def sweep(
     best = product_dtype(rows.shape[1], rows.device)
     own = share(list(drawn))
     for batch in batches(own, sizes.queries // BLOCK):
-        for start, end in tiles(len(rows), sizes.columns):
+        for ends in tiles(len(rows), sizes.columns):
             for dtype in (best, working_dtype(rows.device)):
-                tile = _tile(rows[start:end], start, origin, dtype, sizes.threads)
+                tile = tile_of(rows, ends, origin, dtype, sizes.threads)
                 if _pass(batch, tile, parts):
                     break
     return slice(own[0].start, own[-1].start + BLOCK) if own else slice(0, 0)
@@ -104,18 +125,3 @@ def _pass(batch: Sequence[Block], tile: Tile, parts: Sequence[Part]) -> bool:
 
     for_each(work, groups(batch, max(tile.points.shape)), tile.points.device, tile.threads)
     return True
-
-
-def _tile(
-    rows: torch.Tensor, start: int, origin: torch.Tensor, dtype: torch.dtype, threads: int
-) -> Tile:
-    points = torch.empty(rows.shape, dtype=dtype, device=rows.device)
-    norms = torch.empty(len(rows), dtype=working_dtype(rows.device), device=rows.device)
-
-    def fill(ends: tuple[int, int]) -> None:
-        part = slice(*ends)
-        points[part] = centred(rows[part], origin, dtype)
-        norms[part] = squared_norms(points[part])
-
-    for_each(fill, tiles(len(rows), BLOCK), rows.device, threads)
-    return Tile(start, points, norms, threads)
