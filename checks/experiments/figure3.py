@@ -8,31 +8,31 @@ order of the curves in between.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from operator import itemgetter
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from checks.coverage import RESOLUTION
 from checks.experiments.geometry import (
-    COVERAGE,
     HEADER,
     MUTED,
-    WEIGHT,
     banded,
+    difference,
     draw_bars,
     draw_both,
+    draw_regimes,
     ends,
     points,
+    reduced,
     regimes_of,
-    shade_danger,
     spans,
     start_panel,
     value_at,
 )
 from checks.experiments.outcome import Outcome
 from checks.experiments.setting import Setting
-from checks.records import Comparison, Record, Relation
+from checks.records import Comparison, Relation
 from checks.regimes import enclosed, mean_changes
 from checks.report.axes import edm_axis
 from checks.statistics import from_estimate
@@ -40,8 +40,6 @@ from empirical import Curves
 from empirical.intervals import Estimate
 from empirical.regimes import Regime, Thresholds, zone_of
 from theory.shells import outside_probability
-
-Array = NDArray[np.float64]
 
 
 def run(setting: Setting, alpha: float) -> Outcome:
@@ -71,7 +69,7 @@ def run(setting: Setting, alpha: float) -> Outcome:
 
     def draw(figure: Figure) -> None:
         axes, bars = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-        _shade(axes, regimes, curves.sigmas)
+        draw_regimes(axes, regimes, curves.sigmas)
         lower, upper = curves.coverage_lower.mean, curves.coverage_upper.mean
         axes.fill_between(curves.sigmas, lower, upper, color=MUTED, alpha=0.25, linewidth=0)
         axes.plot(curves.sigmas, lower, "--", color=MUTED, linewidth=1, label="Theorem 4.8, lower")
@@ -119,15 +117,14 @@ def _compare(
 
 def _within_bounds(curves: Curves, alpha: float) -> Iterator[tuple[Comparison, Estimate]]:
     # The band holds at all noise levels at once, and so at the one where the margin is least.
-    c, lower, upper = curves.coverage, curves.coverage_lower.mean, curves.coverage_upper.mean
-    for quantity, margins in (
-        ("least of coverage - Theorem 4.8's lower bound", [v - lower for v in _ends(c)]),
-        ("least of Theorem 4.8's upper bound - coverage", [upper - v for v in _ends(c, -1)]),
+    c, lower, upper = curves.coverage, curves.coverage_lower, curves.coverage_upper
+    for quantity, margin in (
+        ("least of coverage - Theorem 4.8's lower bound", difference(c, lower)),
+        ("least of Theorem 4.8's upper bound - coverage", difference(upper, c)),
     ):
-        least = (np.asarray(margin.min()) for margin in margins)
         # The bounds are right to 1e-7.
         comparison = _compare("all noise levels", quantity, ">=", 0.0, rounding=1e-7)
-        yield comparison, Estimate(*least, c.n, alpha, c.method)
+        yield comparison, replace(reduced(margin, np.min), alpha=alpha)
 
 
 def _table(
@@ -138,7 +135,13 @@ def _table(
     s = curves.sigmas
     small, large, danger = (regimes[name] for name in ("small", "large", "danger"))
     rows: tuple[tuple[str, str, Relation, float, Estimate], ...] = (
-        (f"smallest sigma, {s[first]:.3g}", "coverage", "<=", at.coverage_low, _at(coverage, first)),
+        (
+            f"smallest sigma, {s[first]:.3g}",
+            "coverage",
+            "<=",
+            at.coverage_low,
+            reduced(coverage, itemgetter(first)),
+        ),
         (
             f"end of small noise, sigma = {small.end.sigma:.3g}",
             "posterior weight",
@@ -160,7 +163,13 @@ def _table(
             at.coverage_high,
             value_at(s, coverage, large.start, rising=True),
         ),
-        (f"largest sigma, {s[last]:.3g}", "posterior weight", "<=", at.weight_low, _at(weight, last)),
+        (
+            f"largest sigma, {s[last]:.3g}",
+            "posterior weight",
+            "<=",
+            at.weight_low,
+            reduced(weight, itemgetter(last)),
+        ),
     )
     for instance, quantity, relation, bound, found in rows:
         yield _compare(instance, quantity, relation, bound), replace(found, alpha=alpha)
@@ -175,30 +184,5 @@ def _order(curves: Curves, d: int, alpha: float) -> Iterator[tuple[Comparison, E
         ("largest fall of the coverage from one level to the next", curves.covered_draws, -1, loss),
     ):
         change = mean_changes(sign * draws[:, order].astype(np.float64), alpha / 2)
-        most = (np.asarray(end.max()) for end in _ends(change))
-        yield (
-            _compare("all noise levels", quantity, "<=", room),
-            Estimate(*most, change.n, alpha / 2, change.method),
-        )
-
-
-def _ends(found: Estimate, sign: int = 1) -> tuple[Array, Array, Array]:
-    # Estimate, low and high; of what falls with the estimate when the sign is negative.
-    return (found.mean, *((found.low, found.high) if sign > 0 else (found.high, found.low)))
-
-
-def _at(found: Estimate, k: int) -> Estimate:
-    mean, low, high = (np.asarray(end[k]) for end in _ends(found))
-    return replace(found, mean=mean, low=low, high=high)
-
-
-def _shade(axes, regimes, sigmas) -> None:
-    left, right = sigmas.min() * 0.85, sigmas.max() * 1.15
-    for name, colour in (("small", COVERAGE), ("medium", MUTED), ("large", WEIGHT)):
-        start = max(regimes[name].start.sigma, left)
-        end = min(regimes[name].end.sigma, right)
-        if start < end:
-            axes.axvspan(start, end, color=colour, alpha=0.07, linewidth=0)
-            middle = float(np.sqrt(start * end))
-            axes.text(middle, 1.07, name, ha="center", va="bottom", fontsize="small")
-    shade_danger(axes, regimes["danger"])
+        comparison = _compare("all noise levels", quantity, "<=", room)
+        yield comparison, replace(reduced(change, np.max), alpha=alpha / 2)

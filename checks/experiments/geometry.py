@@ -4,9 +4,10 @@ One pair of bands carries an experiment's verdicts: with probability ``1 - alpha
 in them at all noise levels, and then every record that is worked out from them is right.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import chain
+from typing import SupportsFloat
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -58,8 +59,25 @@ def value_at(sigmas: Array, curve: Estimate, place: Crossing, *, rising: bool) -
     least, most = (place.low, place.high) if rising else (place.high, place.low)
     low = 0.0 if np.isnan(least) else read(curve.low, least)
     high = 1.0 if np.isnan(most) else read(curve.high, most)
-    ends = (np.asarray(end) for end in (read(curve.mean, place.sigma), low, high))
-    return Estimate(*ends, curve.n, curve.alpha, f"{curve.method}, at a crossing")
+    mean = read(curve.mean, place.sigma)
+    method = f"{curve.method}, at a crossing"
+    return Estimate(*_arrays(mean, low, high), curve.n, curve.alpha, method)
+
+
+def difference(a: Estimate, b: Estimate) -> Estimate:
+    """``a - b`` with an interval that holds where both of theirs do."""
+    alpha, method = a.alpha + b.alpha, a.method if a.n else b.method
+    return Estimate(a.mean - b.mean, a.low - b.high, a.high - b.low, a.n or b.n, alpha, method)
+
+
+def reduced(band: Estimate, rule: Callable[[Array], SupportsFloat]) -> Estimate:
+    """One number of a whole band, by a rule that rises with its values, such as their maximum."""
+    values = _arrays(*(float(rule(end)) for end in (band.mean, band.low, band.high)))
+    return Estimate(*values, band.n, band.alpha, band.method)
+
+
+def _arrays(mean: float, low: float, high: float) -> tuple[Array, Array, Array]:
+    return np.asarray(mean), np.asarray(low), np.asarray(high)
 
 
 def points(sigmas: Array, curves: Mapping[str, Estimate]) -> list[Row]:
@@ -111,10 +129,18 @@ def start_panel(axes: Axes, sigmas: Array) -> None:
     over_sigma(axes, float(sigmas.min()) * 0.85, float(sigmas.max()) * 1.15)
 
 
-def shade_danger(axes: Axes, regime: Regime) -> None:
-    """Mark the measured danger zone, where there is one."""
-    if not regime.empty:
-        between = (regime.start.sigma, regime.end.sigma)
+def draw_regimes(axes: Axes, regimes: Mapping[str, Regime], sigmas: Array) -> None:
+    """Shade the regimes with their names, and the measured danger zone where there is one."""
+    left, right = float(sigmas.min()) * 0.85, float(sigmas.max()) * 1.15
+    for name, colour in (("small", COVERAGE), ("medium", MUTED), ("large", WEIGHT)):
+        start, end = max(regimes[name].start.sigma, left), min(regimes[name].end.sigma, right)
+        if start < end:
+            axes.axvspan(start, end, color=colour, alpha=0.07, linewidth=0)
+            middle = float(np.sqrt(start * end))
+            axes.text(middle, 0.08, f"{name} noise", ha="center", color=MUTED, fontsize="small")
+    danger = regimes["danger"]
+    if not danger.empty:
+        between = (danger.start.sigma, danger.end.sigma)
         axes.axvspan(*between, color=DANGER, alpha=0.15, linewidth=0, label="danger zone")
 
 
@@ -126,7 +152,7 @@ def draw_bars(axes: Axes, spans: Mapping[str, tuple[float, float]], shades: Arra
             seen = max(start, left), min(end, right)
             bar = [(seen[0], max(0.0, seen[1] - seen[0]))]
             axes.broken_barh(bar, (at - 0.35, 0.7), color=DANGER, alpha=shade, linewidth=0)
-            text = f"{start:.2g} to {end:.2g} "
+            text = f"{start:.3g} to {end:.3g} "
             axes.text(max(seen[0], left), at, text, ha="right", va="center", fontsize="small")
         else:
             axes.text(left * 1.2, at, "empty", va="center", style="italic", fontsize="small")
