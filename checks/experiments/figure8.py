@@ -53,7 +53,7 @@ def run(setting: Setting, alpha: float) -> Outcome:
     curves = banded(found, alpha)
     regimes, at = regimes_of(curves), Thresholds()
     place, height = intersection(curves)
-    narrow = _share(regimes["danger"], regimes["medium"], curves.coverage)
+    narrow = _share(regimes["danger"], regimes["medium"], curves.coverage.n, alpha)
     cases = [
         (
             f"where the curves cross, sigma = {place.sigma:.3g}",
@@ -105,7 +105,7 @@ def run(setting: Setting, alpha: float) -> Outcome:
         top.set_xlabel("DDPM timestep of 1000")
         start_panel(bars, curves.sigmas)
         named = {
-            f"{name}\ntimesteps {ddpm_timestep(start)} to {ddpm_timestep(end)}": (start, end)
+            f"{name}\ntimesteps {_timestep(start)} to {_timestep(end)}": (start, end)
             for name, (start, end) in gaps.items()
         }
         draw_bars(bars, named, np.linspace(0.7, 0.25, len(named)))
@@ -138,16 +138,16 @@ def intersection(curves: Curves) -> tuple[Crossing, Estimate]:
 
 
 def _levels(start: float, end: float) -> Array:
-    # Figure 3's schedule, and as many again about the zone, whose ends it would leave open to 0.4
-    # octaves. No draw has a part in which.
+    # Figure 3's schedule leaves the zone's ends open to 0.4 octaves: as many levels again about it,
+    # where the distances say, so that no draw has a part in the choice.
     return np.union1d(edm_sigmas(40), np.geomspace(start / 2, 4 * end, 40))
 
 
-def _share(inner: Regime, outer: Regime, curve: Estimate) -> Estimate:
+def _share(inner: Regime, outer: Regime, n: int, alpha: float) -> Estimate:
     (mean, low, high), (most, least, longest) = _octaves(inner), _octaves(outer)
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = mean / most, low / longest, high / least
-    return Estimate(*shares, curve.n, curve.alpha, "quotient of lengths between crossings")
+    return Estimate(*shares, n, alpha, "quotient of lengths between crossings")
 
 
 def _octaves(regime: Regime) -> tuple[Array, Array, Array]:
