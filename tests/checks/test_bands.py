@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 
 pytest.importorskip("diffusers", reason="needs the extra train")
 
-from checks.experiments import geometry
+from checks.experiments import figure8, geometry
 from empirical.intervals import Estimate, exact
-from empirical.regimes import Crossing
+from empirical.regimes import Crossing, Regime
 
 LOW = Estimate(
     np.array([0.9, 0.5, 0.1]), np.array([0.8, 0.4, 0]), np.array([1, 0.6, 0.2]), 9, 0.1, "known"
@@ -60,3 +60,16 @@ def test_bars_are_cut_at_the_panel_and_an_empty_one_is_said_to_be() -> None:
     np.testing.assert_allclose([(b.y0, b.y1) for b in boxes], [(-0.35, 0.35), (1.65, 2.35)])
     assert [text.get_text() for text in axes.texts] == ["0.5 to 2 ", "empty", "1 to inf "]
     assert [label.get_text() for label in axes.get_yticklabels()] == list(spans)
+
+
+def test_a_share_of_octaves_has_the_widest_interval() -> None:
+    inner = Regime("danger", Crossing(1.0, 0.5, 2.0), Crossing(4.0, 4.0, 8.0), (), ())
+    outer = Regime("medium", Crossing(0.25, 0.25, 0.5), Crossing(8.0, 8.0, 16.0), (), ())
+    share = figure8._share(inner, outer, 9, 0.1)
+    assert (share.mean, share.low, share.high) == pytest.approx((2 / 5, 1 / 6, 4 / 4))
+    # Ends that no level of the schedule fixes leave it open; what is empty has no length.
+    open_ended = replace(inner, end=Crossing(4.0, np.nan, np.nan))
+    share = figure8._share(open_ended, outer, 9, 0.1)
+    assert (share.mean, share.low, share.high) == pytest.approx((2 / 5, 0, np.inf))
+    empty = replace(inner, start=Crossing(9.0, 8.5, 10.0))
+    assert figure8._share(empty, outer, 9, 0.1).mean == 0

@@ -112,6 +112,15 @@ def test_figure3_holds_on_the_digits_and_tabulates_what_it_draws(setting) -> Non
         np.testing.assert_array_equal(found[:, 0], edm_sigmas(40))
         np.testing.assert_allclose(found[:, 1], mean, atol=1e-12)
     zone = zone_of(setting.few.double(), setting.test.double())
+    assert [(r.relation, r.bound) for r in outcome.records[2:7]] == [
+        ("<=", 0.1),
+        (">=", 0.75),
+        (">=", 0.75),
+        (">=", 0.5),
+        ("<=", 0.1),
+    ]
+    ends = (zone.possible[0], 1 / zone.certain[0], zone.certain[1], 1 / zone.possible[1])
+    np.testing.assert_allclose([r.bound for r in outcome.records[9:]], np.log2(ends))
     start, end = (rows(outcome, f"danger noise, {name}")[0] for name in ("start", "end"))
     assert zone.possible.start < start[1] < zone.certain.start
     assert zone.certain.end < end[1] < zone.possible.end
@@ -172,6 +181,9 @@ def test_figure7_compares_the_weights_of_the_same_noise(setting) -> None:
     largest, own, gap = (rows(outcome, n) for n in ("largest weight", "self weight", "difference"))
     np.testing.assert_allclose(largest[:, 1] - own[:, 1], gap[:, 1], atol=1e-9)
     assert gap[:, 1].max() > 0.05
+    room = largest[:, 1] * (1 - largest[:, 1])
+    assert outcome.records[1].estimate == pytest.approx((gap[:, 1] - room).max(), abs=1e-12)
+    np.testing.assert_allclose(axes_of(outcome)[1].lines[1].get_ydata(), room)
     # Paired: the difference is known better than either weight.
     k = int(gap[:, 1].argmax())
     assert gap[k, 3] - gap[k, 2] < own[k, 3] - own[k, 2]
