@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 EXPERIMENTS = {
+    "figure3": "",
+    "figure7": "",
+    "figure8": "gaps",
     "figure1": "",
     "figure2": "",
     "table1": "",
     "figure4": "gaps",
 }
-"""Modules of ``checks.experiments`` by their place in the paper, in the order of a whole run; and
-the group of experiments whose values they take from the scale."""
+"""Modules of ``checks.experiments`` by their place in the paper, in the order of a whole run, those
+without training first; and the group of experiments whose values they take from the scale."""
 
 
 class Parser(argparse.ArgumentParser):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import entr
 
 from checks.posterior import TWO_POINTS
-from checks.records import Comparison, Record, Relation
+from checks.records import Comparison, Parameters, Record, Relation
 from checks.statistics import from_bounded, from_estimate, settle
 from checks.study import Study
 from empirical.intervals import Estimate, bounded_mean, proportion
@@ -65,14 +65,22 @@ def _order(study: Study, alpha: float) -> Iterator[Record]:
         ("fall of the weight", curves.max_weight_draws, -1.0, 0.0),
         ("rise of the coverage", curves.covered_draws.astype(np.float64), 1.0, loss),
     ):
-        change = sign * np.diff(draws[:, order], axis=1)
-        half = bounded_mean((1 + change) / 2, alpha / (2 * change.shape[1]))
-        mean, low, high = (2 * end - 1 for end in (half.mean, half.low, half.high))
-        found = replace(half, mean=mean, low=low, high=high)
+        found = mean_changes(sign * draws[:, order], alpha / 2)
         for k, (start, end) in enumerate(pairwise(sigmas)):
             where = f"from sigma = {start:.3g} to {end:.3g}"
             comparison = _comparison(study, where, quantity, -room)
             yield from_estimate(comparison, _signed(found, k, 1.0), study.seed)
+
+
+def mean_changes(draws: Array, alpha: float) -> Estimate:
+    """Mean change of paired draws from each column to the next, (K - 1,).
+
+    ``draws`` (n, K) with all changes in [-1, 1]; ``alpha`` is for all K - 1 intervals together.
+    """
+    change = np.diff(draws, axis=1)
+    half = bounded_mean((1 + change) / 2, alpha / change.shape[1])
+    mean, low, high = (2 * end - 1 for end in (half.mean, half.low, half.high))
+    return replace(half, mean=mean, low=low, high=high)
 
 
 def _enclosure(study: Study, alpha: float) -> Iterator[Record]:
@@ -124,16 +132,41 @@ def _zone(study: Study, zone: regimes.PredictedZone, alpha: float) -> Iterator[R
     coverage = proportion(curves.covered_draws.sum(0), len(curves.covered_draws), each)
     start = crossing(curves.sigmas, coverage, at.coverage_high, rising=True)
     end = crossing(curves.sigmas, weight, at.weight_high, rising=False)
+    parameters: Parameters = {"N": study.n, "d": study.d, "c": study.c}
+    for record in enclosed(start, end, zone, coverage.n, alpha=alpha, seed=study.seed):
+        yield replace(record, parameters=parameters)
+
+
+def enclosed(
+    start: Crossing,
+    end: Crossing,
+    zone: regimes.PredictedZone,
+    n: int,
+    *,
+    alpha: float,
+    seed: int,
+    octaves: float = 1.0,
+) -> Iterator[Record]:
+    """The measured zone's ends against those that the distances allow: certain within possible.
+
+    The crossings are of curves of ``n`` draws whose intervals all hold with probability ``1 -
+    alpha``; ``octaves`` is the resolution.
+    """
     for quantity, place, bound, sign in (
         ("log2 of the zone's start", start, zone.possible.start, 1.0),
         ("-log2 of the zone's start", start, zone.certain.start, -1.0),
         ("log2 of the zone's end", end, zone.certain.end, 1.0),
         ("-log2 of the zone's end", end, zone.possible.end, -1.0),
     ):
-        comparison = _comparison(
-            study, "against the distances", quantity, sign * float(np.log2(bound)), octaves=1.0
+        comparison = Comparison(
+            claim="regimes",
+            instance="against the distances",
+            quantity=quantity,
+            relation=">=",
+            bound=sign * float(np.log2(bound)),
+            resolution=octaves,
         )
-        yield from_estimate(comparison, _octaves(place, sign, coverage.n, alpha / 4), study.seed)
+        yield from_estimate(comparison, _octaves(place, sign, n, alpha / 4), seed)
 
 
 def _signed(found: Estimate, k: int, sign: float) -> Estimate:
@@ -246,15 +279,13 @@ def model_peak(
     return peak(sigmas, copies, outputs, zone, alpha=alpha, seed=study.seed, octaves=octaves)
 
 
-def _comparison(
-    study: Study, instance: str, quantity: str, bound: float, octaves: float = RESOLUTION
-) -> Comparison:
+def _comparison(study: Study, instance: str, quantity: str, bound: float) -> Comparison:
     return Comparison(
         claim="regimes",
         instance=instance,
         quantity=quantity,
         relation=">=",
         bound=bound,
-        resolution=octaves,
+        resolution=RESOLUTION,
         parameters={"N": study.n, "d": study.d, "c": study.c},
     )

@@ -17,14 +17,19 @@ from empirical.intervals import proportion
 from empirical.regimes import zone_of
 
 
-def run(setting: Setting, alpha: float) -> Outcome:
-    """Train with each gap and count copies among the samples."""
+def gaps_of(setting: Setting) -> dict[str, tuple[float, float]]:
+    """The gaps by name, start and end in sigma; empty where ``start >= end``."""
     few, test = (images.double().flatten(1) for images in (setting.few, setting.test))
     predicted = zone_of(few, test, device=setting.device)
-    ends = {
+    return {
         "certain zone": (predicted.certain.start, predicted.certain.end),
         "possible zone": (predicted.possible.start, predicted.possible.end),
     }
+
+
+def run(setting: Setting, alpha: float) -> Outcome:
+    """Train with each gap and count copies among the samples."""
+    ends = gaps_of(setting)
     copies: dict[str, Copies] = {"none": copied(memorized(setting, setting.memorizing))}
     for name, gap in ends.items():
         if gap[0] < gap[1]:

@@ -1,0 +1,188 @@
+"""Figure 3: posterior weight and coverage over sigma, and the danger zone between the two.
+
+No model has a part in it. By definition coverage is low in small noise, weight in large noise, and
+both are high in the danger zone; so what can fail of the paper's table of regimes is that the ends
+of the schedule belong to the calm regimes, what the other curve is at the end of each, and the
+order of the curves in between.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from operator import itemgetter
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from checks.coverage import RESOLUTION
+from checks.experiments.geometry import (
+    HEADER,
+    MUTED,
+    banded,
+    difference,
+    draw_bars,
+    draw_both,
+    draw_regimes,
+    ends,
+    points,
+    reduced,
+    regimes_of,
+    spans,
+    start_panel,
+    value_at,
+)
+from checks.experiments.outcome import Outcome
+from checks.experiments.setting import Setting
+from checks.records import Comparison, Relation
+from checks.regimes import enclosed, mean_changes
+from checks.report.axes import edm_axis
+from checks.statistics import from_estimate
+from empirical import Curves
+from empirical.intervals import Estimate
+from empirical.regimes import Regime, Thresholds, zone_of
+from theory.shells import outside_probability
+
+
+def run(setting: Setting, alpha: float) -> Outcome:
+    """Read the regimes off the curves and hold them against Theorem 4.8 and the distances."""
+    few, test = (images.double().flatten(1) for images in (setting.few, setting.test))
+    curves, predicted = banded(setting.curves, alpha / 2), zone_of(few, test, device=setting.device)
+    regimes = regimes_of(curves)
+    danger = regimes["danger"]
+    seed, n = setting.seed, curves.coverage.n
+    inside = enclosed(danger.start, danger.end, predicted, n, alpha=alpha / 2, seed=seed)
+    found = [
+        *_within_bounds(curves, alpha / 2),
+        *_table(curves, regimes, alpha / 2),
+        *_order(curves, few.shape[1], alpha / 2),
+    ]
+    drawn = {
+        "posterior weight": curves.max_weight,
+        "coverage": curves.coverage,
+        "lower bound of the coverage": curves.coverage_lower,
+        "upper bound of the coverage": curves.coverage_upper,
+    }
+    zones = {
+        "measured": (danger.start.sigma, danger.end.sigma),
+        "predicted, certain": (predicted.certain.start, predicted.certain.end),
+        "predicted, possible": (predicted.possible.start, predicted.possible.end),
+    }
+
+    def draw(figure: Figure) -> None:
+        axes, bars = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+        draw_regimes(axes, regimes, curves.sigmas)
+        lower, upper = curves.coverage_lower.mean, curves.coverage_upper.mean
+        axes.fill_between(curves.sigmas, lower, upper, color=MUTED, alpha=0.25, linewidth=0)
+        axes.plot(curves.sigmas, lower, "--", color=MUTED, linewidth=1, label="Theorem 4.8, lower")
+        axes.plot(curves.sigmas, upper, "-", color=MUTED, linewidth=1, label="Theorem 4.8, upper")
+        draw_both(axes, curves)
+        axes.set_xlabel("")
+        edm_axis(axes, True)
+        axes.legend(loc="center left", fontsize="small")
+        start_panel(bars, curves.sigmas)
+        draw_bars(bars, zones, np.array([0.9, 0.6, 0.25]))
+        bars.set_title("danger zone", loc="left", fontsize="small")
+
+    return Outcome(
+        "figure3",
+        "as the noise grows the weight falls from high to low and the coverage rises from low to "
+        "high, with a danger zone between the calm ends where both are high.",
+        (
+            *(from_estimate(comparison, estimate, seed) for comparison, estimate in found),
+            *(replace(record, claim="figure3") for record in inside),
+        ),
+        HEADER,
+        (
+            *points(curves.sigmas, drawn),
+            *ends(regimes),
+            *spans({f"zone {name}": zones[name] for name in list(zones)[1:]}),
+        ),
+        draw,
+        size=(8, 6),
+    )
+
+
+def _compare(
+    instance: str, quantity: str, relation: Relation, bound: float, rounding: float = 0.0
+) -> Comparison:
+    return Comparison(
+        claim="figure3",
+        instance=instance,
+        quantity=quantity,
+        relation=relation,
+        bound=bound,
+        resolution=RESOLUTION,
+        rounding=rounding,
+    )
+
+
+def _within_bounds(curves: Curves, alpha: float) -> Iterator[tuple[Comparison, Estimate]]:
+    # The band holds at all noise levels at once, and so at the one where the margin is least.
+    c, lower, upper = curves.coverage, curves.coverage_lower, curves.coverage_upper
+    for quantity, margin in (
+        ("least of coverage - Theorem 4.8's lower bound", difference(c, lower)),
+        ("least of Theorem 4.8's upper bound - coverage", difference(upper, c)),
+    ):
+        # The bounds are right to 1e-7.
+        comparison = _compare("all noise levels", quantity, ">=", 0.0, rounding=1e-7)
+        yield comparison, replace(reduced(margin, np.min), alpha=alpha)
+
+
+def _table(
+    curves: Curves, regimes: dict[str, Regime], alpha: float
+) -> Iterator[tuple[Comparison, Estimate]]:
+    at, weight, coverage = Thresholds(), curves.max_weight, curves.coverage
+    first, last = int(curves.sigmas.argmin()), int(curves.sigmas.argmax())
+    s = curves.sigmas
+    small, large, danger = (regimes[name] for name in ("small", "large", "danger"))
+    rows: tuple[tuple[str, str, Relation, float, Estimate], ...] = (
+        (
+            f"smallest sigma, {s[first]:.3g}",
+            "coverage",
+            "<=",
+            at.coverage_low,
+            reduced(coverage, itemgetter(first)),
+        ),
+        (
+            f"end of small noise, sigma = {small.end.sigma:.3g}",
+            "posterior weight",
+            ">=",
+            at.weight_high,
+            value_at(s, weight, small.end, rising=False),
+        ),
+        (
+            f"where coverage becomes high, sigma = {danger.start.sigma:.3g}",
+            "posterior weight",
+            ">=",
+            at.weight_high,
+            value_at(s, weight, danger.start, rising=False),
+        ),
+        (
+            f"start of large noise, sigma = {large.start.sigma:.3g}",
+            "coverage",
+            ">=",
+            at.coverage_high,
+            value_at(s, coverage, large.start, rising=True),
+        ),
+        (
+            f"largest sigma, {s[last]:.3g}",
+            "posterior weight",
+            "<=",
+            at.weight_low,
+            reduced(weight, itemgetter(last)),
+        ),
+    )
+    for instance, quantity, relation, bound, found in rows:
+        yield _compare(instance, quantity, relation, bound), replace(found, alpha=alpha)
+
+
+def _order(curves: Curves, d: int, alpha: float) -> Iterator[tuple[Comparison, Estimate]]:
+    order = np.argsort(curves.sigmas)
+    # Once every shell holds nearly all, merging them can lose what lies outside of one.
+    loss = float(outside_probability(d, 5.0))
+    for quantity, draws, sign, room in (
+        ("largest rise of the weight from one level to the next", curves.max_weight_draws, 1, 0.0),
+        ("largest fall of the coverage from one level to the next", curves.covered_draws, -1, loss),
+    ):
+        change = mean_changes(sign * draws[:, order].astype(np.float64), alpha / 2)
+        comparison = _compare("all noise levels", quantity, "<=", room)
+        yield comparison, replace(reduced(change, np.max), alpha=alpha / 2)

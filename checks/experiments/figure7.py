@@ -1,0 +1,158 @@
+"""Figure 7: the largest posterior weight against the weight on the image that was noised.
+
+No model has a part in it. Given what is seen, the noised image is distributed as the posterior
+weights say, so the mean self weight is that of their sum of squares: between ``W^2`` and ``W``, for
+the mean largest weight W. The two are close wherever W is near 0 or 1, for any images.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from checks.coverage import RESOLUTION
+from checks.experiments.geometry import (
+    HEADER,
+    MUTED,
+    SELF,
+    WEIGHT,
+    difference,
+    draw_regimes,
+    ends,
+    points,
+    reduced,
+    regimes_of,
+    start_panel,
+)
+from checks.experiments.outcome import Outcome
+from checks.experiments.setting import Setting
+from checks.records import Comparison, Record
+from checks.report.axes import curve, unit
+from checks.statistics import from_estimate, from_exact
+from empirical.intervals import Estimate, bounded_mean
+from empirical.posterior import weights
+from empirical.regimes import Regime
+
+Array = NDArray[np.float64]
+
+QUERIES = 4000
+"""Noised training images; the paper takes 100 images with 400 noises each (E.3)."""
+EQUAL = 0.05
+"""A difference of mean weights up to which they count as equal: a twentieth of the whole scale."""
+
+
+def run(setting: Setting, alpha: float) -> Outcome:
+    """Draw both weights of the same noised images and compare them."""
+    sigmas, regimes = setting.curves.sigmas, regimes_of(setting.curves)
+    few = setting.few.double().flatten(1)
+    largest, own = (
+        np.minimum(draws, 1)
+        for draws in weights(
+            few, sigmas, queries=QUERIES, seed=setting.seed, device=setting.device, stream="figure7"
+        )
+    )
+    # Both weights of a query share its noise, so that their difference has a band of its own.
+    each = alpha / (3 * len(sigmas))
+    weight, self_weight, gap = (
+        bounded_mean(draws, each) for draws in (largest, own, np.maximum(largest - own, 0))
+    )
+    room = Estimate(
+        weight.mean * (1 - weight.mean),
+        *_parabola(weight.low, weight.high),
+        weight.n,
+        weight.alpha,
+        weight.method,
+    )
+    drawn = {"largest weight": weight, "self weight": self_weight, "difference": gap}
+
+    def draw(figure: Figure) -> None:
+        axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+        draw_regimes(axes, regimes, sigmas)
+        for panel in (axes, below):
+            start_panel(panel, sigmas)
+        curve(axes, sigmas, weight, WEIGHT, "o")
+        curve(axes, sigmas, self_weight, SELF, "^")
+        for line, label in zip(axes.lines, ("largest", "on the noised image"), strict=True):
+            line.set(label=label, markersize=3)
+        unit(axes, "mean posterior weight")
+        axes.set_xlabel("")
+        axes.legend(loc="center left", fontsize="small")
+        curve(below, sigmas, gap, MUTED, "o")
+        below.lines[0].set(markersize=3, label="difference")
+        below.plot(sigmas, room.mean, ":", color=WEIGHT, label="most there can be, W(1 − W)")
+        below.set(ylabel="difference", ylim=(-0.01, 0.29))
+        below.legend(loc="upper left", fontsize="small")
+
+    return Outcome(
+        "figure7",
+        "the largest weight is nearly always that on the noised image itself: the two curves agree "
+        "at small and large noise and part in the transition alone.",
+        tuple(_records(setting, regimes, largest, own, (gap, room), alpha)),
+        HEADER,
+        (*points(sigmas, drawn), *ends(regimes)),
+        draw,
+        size=(8, 6),
+    )
+
+
+def _records(
+    setting: Setting,
+    regimes: dict[str, Regime],
+    largest: Array,
+    own: Array,
+    found: tuple[Estimate, Estimate],
+    alpha: float,
+) -> list[Record]:
+    sigmas, (gap, room) = setting.curves.sigmas, found
+    small, medium, large = (
+        (sigmas >= regimes[name].start.sigma) & (sigmas < regimes[name].end.sigma)
+        for name in ("small", "medium", "large")
+    )
+    excess = Comparison(
+        claim="figure7",
+        instance=f"all noise levels, {len(own)} noised images",
+        quantity="largest excess of the self weight over the largest weight",
+        relation="<=",
+        bound=0.0,
+        rounding=1e-6,  # to which the weights are right
+    )
+    records = [from_exact(excess, (own - largest).max())]
+    cases = [
+        (
+            "all noise levels",
+            "largest of the difference - W(1 - W)",
+            0.0,
+            reduced(difference(gap, room), np.max),
+        )
+    ]
+    if small.any():
+        text = "largest difference of the two mean weights"
+        cases.append(("small noise", text, EQUAL, _largest(gap, small)))
+    calm = small | large
+    if medium.any() and calm.any():
+        text = "largest difference in small and large noise - that in medium noise"
+        apart = difference(_largest(gap, calm), _largest(gap, medium))
+        cases.append(("small and large noise", text, 0.0, apart))
+    for instance, quantity, bound, estimate in cases:
+        comparison = Comparison(
+            claim="figure7",
+            instance=instance,
+            quantity=quantity,
+            relation="<=",
+            bound=bound,
+            resolution=RESOLUTION,
+        )
+        records.append(from_estimate(comparison, replace(estimate, alpha=alpha), setting.seed))
+    return records
+
+
+def _largest(gap: Estimate, levels: NDArray[np.bool_]) -> Estimate:
+    return reduced(gap, lambda end: end[levels].max())
+
+
+def _parabola(low: Array, high: Array) -> tuple[Array, Array]:
+    # The range of w(1 - w) for w between low and high; it peaks at 1/2.
+    at_ends = low * (1 - low), high * (1 - high)
+    over = (low < 0.5) & (high > 0.5)
+    return np.minimum(*at_ends), np.where(over, 0.25, np.maximum(*at_ends))

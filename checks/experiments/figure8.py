@@ -1,0 +1,167 @@
+"""Figure 8: both curves of the images that train with a gap, and the gaps over the danger zone.
+
+No model has a part in it. The zone is the paper's (E.4): where both curves are high. It contains
+the noise level at which they cross if and only if both are high there.
+"""
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from checks.coverage import RESOLUTION
+from checks.experiments.figure4 import gaps_of
+from checks.experiments.geometry import (
+    DANGER,
+    HEADER,
+    banded,
+    difference,
+    draw_bars,
+    draw_both,
+    draw_regimes,
+    ends,
+    mark,
+    points,
+    regimes_of,
+    spans,
+    start_panel,
+    value_at,
+)
+from checks.experiments.outcome import Outcome
+from checks.experiments.setting import Setting
+from checks.records import Comparison
+from checks.statistics import from_estimate
+from empirical import Curves
+from empirical import curves as curves_of
+from empirical.intervals import Estimate
+from empirical.regimes import Crossing, Regime, Thresholds, crossing
+from theory.schedules import ddpm_sigmas, ddpm_timestep, edm_sigmas
+
+Array = NDArray[np.float64]
+
+SHARE = 0.5
+"""A zone is narrow that takes at most this share of medium noise, in octaves."""
+TICKS = (0, 10, 50, 100, 200, 400, 600, 800)
+"""DDPM timesteps that are marked."""
+
+
+def run(setting: Setting, alpha: float) -> Outcome:
+    """Find where the curves cross, and hold the danger zone against it."""
+    gaps = gaps_of(setting)
+    few, test = (images.double().flatten(1) for images in (setting.few, setting.test))
+    sigmas = _levels(*gaps["possible zone"])
+    found = curves_of(few, test, sigmas, seed=setting.seed, device=setting.device)
+    curves = banded(found, alpha)
+    regimes, at = regimes_of(curves), Thresholds()
+    place, height = intersection(curves)
+    narrow = _share(regimes["danger"], regimes["medium"], curves.coverage.n, alpha)
+    cases = [
+        (
+            f"where the curves cross, sigma = {place.sigma:.3g}",
+            "posterior weight and coverage",
+            ">=",
+            max(at.weight_high, at.coverage_high),
+            height,
+        )
+    ]
+    if np.isfinite(regimes["medium"].end.sigma):
+        cases.append(("octaves", "share of medium noise that is danger zone", "<=", SHARE, narrow))
+    records = tuple(
+        from_estimate(
+            Comparison(
+                claim="figure8",
+                instance=instance,
+                quantity=quantity,
+                relation="<=" if relation == "<=" else ">=",
+                bound=bound,
+                resolution=RESOLUTION,
+            ),
+            found,
+            setting.seed,
+        )
+        for instance, quantity, relation, bound, found in cases
+    )
+    rows = [
+        *points(
+            curves.sigmas, {"posterior weight": curves.max_weight, "coverage": curves.coverage}
+        ),
+        *ends(regimes),
+        mark("crossing", place.sigma, place.low, place.high),
+        *spans({f"gap over the {name}": gap for name, gap in gaps.items()}),
+    ]
+
+    def draw(figure: Figure) -> None:
+        axes, bars = figure.subplots(2, 1, sharex=True, height_ratios=(4, len(gaps) / 2))
+        draw_regimes(axes, regimes, curves.sigmas)
+        draw_both(axes, curves)
+        if np.isfinite(place.sigma):
+            text = f"both {float(height.mean):.2f} at σ = {place.sigma:.2g}"
+            text += f", timestep {ddpm_timestep(place.sigma)}"
+            axes.plot(place.sigma, height.mean, "o", color=DANGER, mfc="none", ms=11, label=text)
+        axes.set_xlabel("")
+        axes.legend(loc="center left", fontsize="small")
+        top = axes.secondary_xaxis("top")
+        top.set_xticks(ddpm_sigmas()[list(TICKS)], [str(t) for t in TICKS])
+        top.set_xticks([], minor=True)
+        top.set_xlabel("DDPM timestep of 1000")
+        start_panel(bars, curves.sigmas)
+        named = {
+            f"{name}\ntimesteps {_timestep(start)} to {_timestep(end)}": (start, end)
+            for name, (start, end) in gaps.items()
+        }
+        draw_bars(bars, named, np.linspace(0.7, 0.25, len(named)))
+        bars.set_title("left out of training, by the distances alone", loc="left", fontsize="small")
+
+    return Outcome(
+        "figure8",
+        "of 2,000 cars the danger zone is a narrow interval that contains the noise level at which "
+        "weight and coverage cross.",
+        records,
+        ("drawn", "sigma", "DDPM timestep", *HEADER[2:]),
+        tuple((row[0], row[1], _timestep(float(row[1])), *row[2:]) for row in rows),
+        draw,
+        size=(8, 5 + len(gaps) / 2),
+    )
+
+
+def intersection(curves: Curves) -> tuple[Crossing, Estimate]:
+    """Where the rising coverage passes the falling weight, and how high both are there."""
+    weight, coverage = curves.max_weight, curves.coverage
+    place = crossing(curves.sigmas, difference(coverage, weight), 0.0, rising=True)
+    c, w = (
+        value_at(curves.sigmas, curve, place, rising=rising)
+        for curve, rising in ((coverage, True), (weight, False))
+    )
+    # They are equal there, so both intervals hold the one value.
+    low, high = np.maximum(c.low, w.low), np.minimum(c.high, w.high)
+    alpha = 2 * len(curves.sigmas) * coverage.alpha  # of both curves at all noise levels
+    return place, Estimate(c.mean, low, high, c.n, alpha, "both bands at a crossing")
+
+
+def _levels(start: float, end: float) -> Array:
+    # Figure 3's schedule leaves the zone's ends open to 0.4 octaves: as many levels again about it,
+    # where the distances say, so that no draw has a part in the choice.
+    return np.union1d(edm_sigmas(40), np.geomspace(start / 2, 4 * end, 40))
+
+
+def _share(inner: Regime, outer: Regime, n: int, alpha: float) -> Estimate:
+    (mean, low, high), (most, least, longest) = _octaves(inner), _octaves(outer)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = mean / most, low / longest, high / least
+    return Estimate(*shares, n, alpha, "quotient of lengths between crossings")
+
+
+def _octaves(regime: Regime) -> tuple[Array, Array, Array]:
+    # The length of a regime, and the least and the most that the crossings allow.
+    start, end = regime.start, regime.end
+    pairs = (
+        (start.sigma, end.sigma),
+        (np.nan_to_num(start.high, nan=np.inf), np.nan_to_num(end.low, nan=0.0)),
+        (np.nan_to_num(start.low, nan=0.0), np.nan_to_num(end.high, nan=np.inf)),
+    )
+    with np.errstate(divide="ignore"):
+        lengths = [np.maximum(np.log2(b) - np.log2(a), 0) for a, b in pairs]
+    return lengths[0], lengths[1], lengths[2]
+
+
+def _timestep(sigma: float) -> int | str:
+    return int(ddpm_timestep(sigma)) if 0 < sigma < np.inf else ""

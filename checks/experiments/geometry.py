@@ -1,0 +1,161 @@
+"""What the experiments without trained models share: the curves' bands, their table, their drawing.
+
+One pair of bands carries an experiment's verdicts: with probability ``1 - alpha`` both curves lie
+in them at all noise levels, and then every record that is worked out from them is right.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import chain
+from typing import SupportsFloat
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from checks.experiments.outcome import Row
+from checks.report.axes import curve, unit
+from checks.report.svg import over_sigma
+from empirical import Curves
+from empirical.intervals import Estimate, bounded_mean, proportion
+from empirical.regimes import Crossing, Regime, read_regimes
+
+Array = NDArray[np.float64]
+
+WEIGHT, SELF, COVERAGE, DANGER, MUTED = "#1f5fb4", "#0a7f6a", "#c2560c", "#b4232a", "#646a73"
+"""The colours of the report."""
+HEADER = ("drawn", "sigma", "value", "low", "high")
+"""A point of a curve; or an end of an interval of noise levels, which is its own value."""
+
+
+def banded(curves: Curves, alpha: float) -> Curves:
+    """The curves with bands that hold for weight and coverage together, at all noise levels."""
+    each = alpha / (2 * len(curves.sigmas))
+    covered = curves.covered_draws
+    return replace(
+        curves,
+        max_weight=bounded_mean(curves.max_weight_draws, each),
+        coverage=proportion(covered.sum(0), len(covered), each),
+    )
+
+
+def regimes_of(curves: Curves) -> dict[str, Regime]:
+    """The regimes by name, at the default thresholds."""
+    return {regime.name: regime for regime in read_regimes(curves)}
+
+
+def value_at(sigmas: Array, curve: Estimate, place: Crossing, *, rising: bool) -> Estimate:
+    """A monotone curve's value at a noise level that is itself known between two ends alone.
+
+    ``sigmas`` (K,) and the ``curve`` on them; its band holds at all of them at once. An end that is
+    not known, nan, leaves the value open on that side.
+    """
+    order = np.argsort(sigmas)
+    levels = np.log(sigmas[order])
+
+    def read(values: Array, sigma: float) -> float:
+        return float(np.interp(np.log(sigma), levels, values[order]))
+
+    least, most = (place.low, place.high) if rising else (place.high, place.low)
+    low = 0.0 if np.isnan(least) else read(curve.low, least)
+    high = 1.0 if np.isnan(most) else read(curve.high, most)
+    mean = read(curve.mean, place.sigma)
+    method = f"{curve.method}, at a crossing"
+    return Estimate(*_arrays(mean, low, high), curve.n, curve.alpha, method)
+
+
+def difference(a: Estimate, b: Estimate) -> Estimate:
+    """``a - b`` with an interval that holds where both of theirs do."""
+    alpha, method = a.alpha + b.alpha, a.method if a.n else b.method
+    return Estimate(a.mean - b.mean, a.low - b.high, a.high - b.low, a.n or b.n, alpha, method)
+
+
+def reduced(band: Estimate, rule: Callable[[Array], SupportsFloat]) -> Estimate:
+    """One number of a whole band, by a rule that rises with its values, such as their maximum."""
+    values = _arrays(*(float(rule(end)) for end in (band.mean, band.low, band.high)))
+    return Estimate(*values, band.n, band.alpha, band.method)
+
+
+def _arrays(mean: float, low: float, high: float) -> tuple[Array, Array, Array]:
+    return np.asarray(mean), np.asarray(low), np.asarray(high)
+
+
+def points(sigmas: Array, curves: Mapping[str, Estimate]) -> list[Row]:
+    """The table's rows of curves over ``sigmas`` (K,), under :data:`HEADER`."""
+    return [
+        (name, float(sigma), *(float(end[k]) for end in (found.mean, found.low, found.high)))
+        for name, found in curves.items()
+        for k, sigma in enumerate(sigmas)
+    ]
+
+
+def ends(regimes: Mapping[str, Regime]) -> list[Row]:
+    """The table's rows of where regimes start and end."""
+    both = (
+        (f"{name} noise, {end}", place)
+        for name, regime in regimes.items()
+        for end, place in (("start", regime.start), ("end", regime.end))
+    )
+    return [mark(name, place.sigma, place.low, place.high) for name, place in both]
+
+
+def spans(named: Mapping[str, tuple[float, float]]) -> list[Row]:
+    """The table's rows of intervals that are known exactly."""
+    return list(
+        chain.from_iterable(
+            (mark(f"{name}, start", start), mark(f"{name}, end", end))
+            for name, (start, end) in named.items()
+        )
+    )
+
+
+def mark(name: str, sigma: float, low: float | None = None, high: float | None = None) -> Row:
+    """The table's row of one noise level, with the ends between which it lies."""
+    return (name, sigma, sigma, sigma if low is None else low, sigma if high is None else high)
+
+
+def draw_both(axes: Axes, curves: Curves) -> None:
+    """Draw weight and coverage with their bands, on the report's axes."""
+    start_panel(axes, curves.sigmas)
+    curve(axes, curves.sigmas, curves.max_weight, WEIGHT, "o")
+    curve(axes, curves.sigmas, curves.coverage, COVERAGE, "s")
+    for line, label in zip(axes.lines[-2:], ("posterior weight W", "coverage C"), strict=True):
+        line.set(label=label, markersize=3)
+    unit(axes, "probability")
+
+
+def start_panel(axes: Axes, sigmas: Array) -> None:
+    """Make the horizontal axis the noise level, a little longer than the schedule."""
+    over_sigma(axes, float(sigmas.min()) * 0.85, float(sigmas.max()) * 1.15)
+
+
+def draw_regimes(axes: Axes, regimes: Mapping[str, Regime], sigmas: Array) -> None:
+    """Shade the regimes with their names, and the measured danger zone where there is one."""
+    left, right = float(sigmas.min()) * 0.85, float(sigmas.max()) * 1.15
+    for name, colour in (("small", COVERAGE), ("medium", MUTED), ("large", WEIGHT)):
+        start, end = max(regimes[name].start.sigma, left), min(regimes[name].end.sigma, right)
+        if start < end:
+            axes.axvspan(start, end, color=colour, alpha=0.07, linewidth=0)
+            middle = float(np.sqrt(start * end))
+            axes.text(middle, 0.08, f"{name} noise", ha="center", color=MUTED, fontsize="small")
+    danger = regimes["danger"]
+    if not danger.empty:
+        between = (danger.start.sigma, danger.end.sigma)
+        axes.axvspan(*between, color=DANGER, alpha=0.15, linewidth=0, label="danger zone")
+
+
+def draw_bars(axes: Axes, spans: Mapping[str, tuple[float, float]], shades: Array) -> None:
+    """Draw intervals of sigma as bars, one a line from the top; ``shades`` are their opacities."""
+    left, right = axes.get_xlim()
+    for at, ((start, end), shade) in enumerate(zip(spans.values(), shades, strict=True)):
+        if start < end:
+            seen = max(start, left), min(end, right)
+            bar = [(seen[0], max(0.0, seen[1] - seen[0]))]
+            axes.broken_barh(bar, (at - 0.35, 0.7), color=DANGER, alpha=shade, linewidth=0)
+            text = f"{start:.3g} to {end:.3g} "
+            axes.text(max(seen[0], left), at, text, ha="right", va="center", fontsize="small")
+        else:
+            axes.text(left * 1.2, at, "empty", va="center", style="italic", fontsize="small")
+    axes.set_yticks(range(len(spans)), list(spans))
+    axes.set_ylim(len(spans) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
