@@ -15,7 +15,10 @@ from empirical.neighbours import Memorization, memorization
 from models.denoisers import Denoiser
 
 PAIRS = 64
-"""Samples that are drawn, the first ones; fewer where there are fewer."""
+"""Samples that are drawn, the first ones, as many as the paper's; fewer where there are fewer."""
+
+COLUMNS = 16
+"""Pairs side by side."""
 
 
 def run(setting: Setting, alpha: float) -> Outcome:
@@ -38,14 +41,16 @@ def run(setting: Setting, alpha: float) -> Outcome:
         nearest = setting.few[now.nearest[:PAIRS]]
         pairs = beside(pixels(setting, samples[:PAIRS]), pixels(setting, nearest))
         title = f"{name}: {100 * now.rate:.1f}% of {len(samples)}"
-        panels[title] = in_rows(pairs, copied(now)[:PAIRS], columns=8)
+        panels[title] = in_rows(pairs, copied(now)[:PAIRS], COLUMNS)
         rows.append((name, int(copied(now).sum()), len(samples), int(copied(now)[:PAIRS].sum())))
 
     def draw(figure: Figure) -> None:
-        grid = figure.subplots(1, len(panels), squeeze=False)[0]
+        grid = figure.subplots(len(panels))
         for axes, (title, strips) in zip(grid, panels.items(), strict=True):
             show(axes, strips, title)
-        figure.supxlabel("each sample beside its nearest training image; framed: copies")
+        figure.supxlabel(
+            "each sample beside its nearest training image; framed: copies", fontsize="medium"
+        )
 
     return Outcome(
         "figures17-19",
@@ -55,6 +60,6 @@ def run(setting: Setting, alpha: float) -> Outcome:
         ("training", "memorized", "samples", "memorized of the drawn"),
         tuple(rows),
         draw,
-        (15, 5.6),
+        (10, 5.8),
         found,
     )

@@ -63,13 +63,13 @@ def mosaic(strips: Sequence[Strip]) -> tuple[Pixels, list[float]]:
     """The strips as one picture on white, (height, width, 3), and the middle of each, in pixels.
 
     A frame is as wide as the smallest image's sixteenth, at least a pixel, and lies around its
-    tile; as much white is left between two frames.
+    tile; twice as much white is left between two frames.
     """
     edge = min(_frame(strip.tiles) for strip in strips)
     rows = []
     for strip in strips:
         count, height, width, _ = strip.tiles.shape
-        cells = np.ones((count, height + 3 * edge, width + 3 * edge, 3))
+        cells = np.ones((count, height + 4 * edge, width + 4 * edge, 3))
         if strip.framed is not None:
             cells[strip.framed, : height + 2 * edge, : width + 2 * edge] = FRAME
         cells[:, edge : height + edge, edge : width + edge] = strip.tiles
@@ -78,9 +78,9 @@ def mosaic(strips: Sequence[Strip]) -> tuple[Pixels, list[float]]:
     top, middles = 0, []
     for row in rows:
         whole[top : top + len(row), : row.shape[1]] = row
-        middles.append(top + (len(row) - edge - 1) / 2)
+        middles.append(top + (len(row) - 2 * edge - 1) / 2)
         top += len(row)
-    return whole[:-edge, :-edge], middles
+    return whole[: -2 * edge, : -2 * edge], middles
 
 
 def show(axes: Axes, strips: Sequence[Strip], title: str = "") -> None:
