@@ -63,7 +63,7 @@ def run(setting: Setting, alpha: float) -> Outcome:
         ),
         tuple(rows),
         draw,
-        (8, 3.6),
+        (8, 3.8),
         {", swapped: ".join(condition): each for condition, each in found.items()},
     )
 

@@ -109,7 +109,6 @@ def test_a_mosaic_pixel_by_pixel() -> None:
     assert whole.shape == (13, 12, 3)
     assert (whole[red] == FRAME).all()
     assert (whole[~red] == np.vstack([grey, np.ones((1, 12))])[~red][:, None]).all()
-    # Rows 0 to 3 and 6 to 12, each with its frame or the place for it.
     assert middles == [1.5, 9.0]
 
 
@@ -137,12 +136,9 @@ def test_labels_and_notes_stand_beside_their_strips() -> None:
     show(axes, [Strip(tiles, label="a", note="1%"), Strip(tiles, label="b", note="2%")], "title")
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
     assert axes.get_yticks().tolist() == [4.5, 16.5]
-    assert [(text.get_text(), text.get_position()[1]) for text in axes.texts] == [
-        ("1%", 4.5),
-        ("2%", 16.5),
-    ]
-    assert axes.get_title() == "title"
-    assert not axes.get_xticks().size
+    notes = [(text.get_text(), text.get_position()[1]) for text in axes.texts]
+    assert notes == [("1%", 4.5), ("2%", 16.5)]
+    assert (axes.get_title(), axes.get_xticks().size) == ("title", 0)
 
 
 def test_figure10_shows_the_samples_that_table1_counts(known) -> None:
@@ -168,12 +164,17 @@ def test_figure10_shows_the_samples_that_table1_counts(known) -> None:
             assert framed(tile) == (found.ratio[column] < 1 / 3)
             assert (tile[1:-1, 1:-1] == shown[column]).all()
     assert picture.shape == (8 * 12 - 2, 16 * 12 - 2, 3)
-    assert {0, 24} <= {row[2] for row in outcome.rows}
-    figure = Figure()
-    outcome.draw(figure)
+    outcome.draw(figure := Figure())
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels[0] == "memorizing: 100.0%"
     assert labels[7] == f"small swapped: {100 * counted['generalizing', 'small'] / 24:.1f}%"
+
+
+def test_the_parts_fill_the_schedule_around_medium_noise(known) -> None:
+    medium, parts = known.regime("medium"), table1.parts(known)
+    assert parts["middle"] == (medium.start.sigma, medium.end.sigma)
+    assert parts["small"] == (0, medium.start.sigma)
+    assert parts["large"] == (medium.end.sigma, np.inf)
 
 
 def test_figure10_says_which_changed_samples_keep_their_image(known) -> None:
@@ -198,7 +199,7 @@ def test_figures11_16_show_noised_images_and_figure2_s_rates(known) -> None:
     rates = {(row[0], row[1]): row[2] for row in figure2.run(known, 1e-3).rows}
     panels = dict(zip(levels, pictures(outcome), strict=True))
     clean, few = known.test[:8], known.few.flatten(1).double()
-    shown, noises = pixels(known, clean), []
+    shown, images, noises = pixels(known, clean), pixels(known, known.few), []
     for name, denoiser in (("generalizing", known.generalizing), ("empirical optimum", None)):
         for k in levels:
             rows = [row for row in outcome.rows if (row[0], row[3]) == (k, name)]
@@ -209,7 +210,7 @@ def test_figures11_16_show_noised_images_and_figure2_s_rates(known) -> None:
             for i, (*_, nearest, ratio, copy, _, _) in enumerate(rows):
                 tile = panels[k][first : first + 19, 12 * i : 12 * i + 10]
                 assert framed(tile) == copy == (ratio < 1 / 3)
-                assert (tile[10:-1, 1:-1] == pixels(known, known.few)[nearest]).all()
+                assert (tile[10:-1, 1:-1] == images[nearest]).all()
                 assert (panels[k][1:9, 12 * i + 1 : 12 * i + 9] == shown[i]).all()
     # At the smallest noise the optimum's answer is the image nearest to the held-out one.
     last = [row for row in outcome.rows if (row[0], row[3]) == (17, "empirical optimum")]
@@ -280,13 +281,14 @@ def test_a_dummy_trained_denoiser_samples_the_real_class(tmp_path) -> None:
 def test_pictures_have_files_and_no_verdict(known, tmp_path, monkeypatch, name) -> None:
     monkeypatch.setattr(Setting, "trained", lambda self, count, name, **_: self.generalizing)
     module = import_module(f"checks.experiments.{name.replace('-', '_')}")
-    page = write(module.run(known, 1e-3), tmp_path / "new")
+    outcome = module.run(known, 1e-3)
+    page = write(outcome, tmp_path / "new")
     assert page.name == f"{name}.md"
     assert page.read_text().startswith(f"# {name}: no verdict\n\nThe paper: ")
     assert f"![{name}]({name}.png)" in page.read_text()
     assert (tmp_path / "new" / f"{name}.png").stat().st_size > 10_000
     lines = list(csv.reader((tmp_path / "new" / f"{name}.csv").read_text().splitlines()))
-    assert {len(line) for line in lines} == {len(lines[0])}
+    assert {len(line) for line in lines} == {len(outcome.header)}
     samples = tmp_path / "new" / f"{name}-samples.csv"
     conditions = {"figure10": 8, "figures11-16": 0, "figures17-19": 3}[name]
     assert samples.exists() == bool(conditions)
