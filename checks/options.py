@@ -15,6 +15,9 @@ EXPERIMENTS = {
     "figure2": "",
     "table1": "",
     "figure4": "gaps",
+    "figure10": "",
+    "figures11-16": "",
+    "figures17-19": "gaps",
 }
 """Modules of ``checks.experiments`` by their place in the paper, in the order of a whole run, those
 without training first; and the group of experiments whose values they take from the scale."""

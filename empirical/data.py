@@ -52,7 +52,7 @@ class DataSet:
     from, after `classes`, `limit`, `grayscale` and `size`, train before test: of each part the
     little-endian dtype, the shape and the bytes. `sigma_data` is the standard deviation over all
     pixels of `train`. `duplicates` is the number of training images that have an exact copy in
-    train.
+    train. `mean`, of the shape of an image, is what centring subtracted, None without it.
     """
 
     name: str
@@ -69,6 +69,7 @@ class DataSet:
     limit: int | None = None
     grayscale: bool = False
     size: int | None = None
+    mean: NDArray[np.float64] | None = None
 
     @property
     def dimension(self) -> int:
@@ -154,8 +155,8 @@ def load(
     train = _scaled(train[train_indices], top, value_range)
     test = _scaled(test[test_indices], top, value_range)
     duplicates = _duplicates(train)
-    if centre:
-        mean = train.mean(axis=0)
+    mean = train.mean(axis=0) if centre else None
+    if mean is not None:
         train, test = train - mean, test - mean
     return DataSet(
         name=name,
@@ -172,6 +173,7 @@ def load(
         limit=limit,
         grayscale=grayscale,
         size=size,
+        mean=mean,
     )
 
 

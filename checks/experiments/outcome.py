@@ -59,7 +59,11 @@ def write(outcome: Outcome, folder: Path) -> Path:
 
 
 def summary(outcome: Outcome) -> str:
-    """The verdicts as Markdown."""
+    """The verdicts, where there are any, and the figure as Markdown."""
+    figure = f"![{outcome.name}]({outcome.name}.png)"
+    if not outcome.records:
+        lines = [f"# {outcome.name}: no verdict", "", f"The paper: {outcome.paper}"]
+        return "\n".join([*lines, "", figure, ""])
     verdict = overall(record.verdict for record in outcome.records)
     lines = [f"# {outcome.name}: {verdict}", "", f"The paper: {outcome.paper}", ""]
     lines += ["| here | claimed | found | interval | verdict |", "|---|---|---:|---|---|"]
@@ -68,4 +72,4 @@ def summary(outcome: Outcome) -> str:
         f"| {r.low:.3g} to {r.high:.3g} | {r.verdict} |"
         for r in outcome.records
     ]
-    return "\n".join([*lines, "", f"![{outcome.name}]({outcome.name}.png)", ""])
+    return "\n".join([*lines, "", figure, ""])

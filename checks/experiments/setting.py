@@ -58,6 +58,12 @@ class Setting:
         """All training images there are, those of the memorizing model first, (N, C, H, W)."""
         return self._images(self.data.train)
 
+    @property
+    def mean(self) -> torch.Tensor:
+        """What centring subtracted from every image, (C, H, W); a single 0 without it."""
+        mean = self.data.mean
+        return torch.zeros(()) if mean is None else self._images(mean[None])[0]
+
     @cached_property
     def sigmas(self) -> Array:
         """The sampling schedule, falling: EDM's, or evenly spaced timesteps of DDPM's."""

@@ -24,18 +24,10 @@ HALF = 0.5
 def run(setting: Setting, alpha: float) -> Outcome:
     """Draw samples under every swap; a verdict on the paper's six."""
     small, large = setting.memorizing, setting.generalizing
-    medium = setting.regime("medium")
-    low, high = medium.start.sigma, medium.end.sigma
-    if not 0 < low < high < np.inf:
-        raise ValueError(
-            f"medium noise runs from {low:.3g} to {high:.3g}, so it has no middle to swap; give "
-            "memorizing more images: the weight never falls below 1 in their number"
-        )
-    parts = {"small": (0.0, low), "middle": (low, high), "large": (high, np.inf)}
     found: dict[tuple[str, str], Memorization] = {}
     for name, base, other in (("memorizing", small, large), ("generalizing", large, small)):
         found[name, "none"] = memorized(setting, base)
-        for part, ends in parts.items():
+        for part, ends in parts(setting).items():
             found[name, part] = memorized(setting, swapped(base, other, *ends))
         for first in range(setting.scale.steps - setting.scale.window + 1):
             ends = _window(setting, first)
@@ -71,6 +63,21 @@ def run(setting: Setting, alpha: float) -> Outcome:
         draw,
         samples={", swapped: ".join(condition): each for condition, each in found.items()},
     )
+
+
+def parts(setting: Setting) -> dict[str, tuple[float, float]]:
+    """The three parts of the schedule, small, middle and large noise: ``low <= sigma < high`` each.
+
+    The middle is the medium regime of the curves. Raises ValueError where there is none.
+    """
+    medium = setting.regime("medium")
+    low, high = medium.start.sigma, medium.end.sigma
+    if not 0 < low < high < np.inf:
+        raise ValueError(
+            f"medium noise runs from {low:.3g} to {high:.3g}, so it has no middle to swap; give "
+            "memorizing more images: the weight never falls below 1 in their number"
+        )
+    return {"small": (0.0, low), "middle": (low, high), "large": (high, np.inf)}
 
 
 def swapped(base: Denoiser, other: Denoiser, low: float, high: float) -> Piecewise:

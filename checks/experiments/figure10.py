@@ -1,0 +1,77 @@
+"""Figure 10: the same samples under every swap of table1.
+
+A column is a sample number, and so one noise to start from. The rates are those of all samples that
+table1 counts, of which the first are drawn.
+"""
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from checks.experiments.outcome import Outcome, Row
+from checks.experiments.pictures import Strip, pixels, show
+from checks.experiments.samples import copied, drawn
+from checks.experiments.setting import Setting
+from checks.experiments.table1 import parts, swapped
+from empirical.neighbours import Memorization, memorization
+from models.denoisers import Denoiser
+
+COLUMNS = 16
+"""Samples that are drawn, the first ones; fewer where there are fewer."""
+
+
+def run(setting: Setting, alpha: float) -> Outcome:
+    """Draw samples of both denoisers and of their swaps; no verdict, table1 has it."""
+    small, large = setting.memorizing, setting.generalizing
+    found: dict[tuple[str, str], Memorization] = {}
+    strips: list[Strip] = []
+    rows: list[Row] = []
+    for name, base, other in (("memorizing", small, large), ("generalizing", large, small)):
+        conditions: dict[str, Denoiser] = {"none": base}
+        for part in ("large", "middle", "small"):
+            conditions[part] = swapped(base, other, *parts(setting)[part])
+        for part, denoiser in conditions.items():
+            samples = drawn(setting, denoiser)
+            now = found[name, part] = memorization(samples, setting.few, device=setting.device)
+            label = name if part == "none" else f"{part} swapped"
+            strips.append(
+                Strip(
+                    pixels(setting, samples[:COLUMNS]),
+                    copied(now)[:COLUMNS],
+                    f"{label}: {100 * now.rate:.1f}%",
+                )
+            )
+            rows.append((name, part, *_changes(found[name, "none"], now)))
+
+    def draw(figure: Figure) -> None:
+        show(figure.subplots(), strips, "the same samples under each swap; framed: copies")
+
+    return Outcome(
+        "figure10",
+        "a swap at medium noise changes what is drawn most, in both directions; swaps at large or "
+        "small noise hardly change it.",
+        (),
+        (
+            "base",
+            "swapped",
+            "memorized",
+            "samples",
+            "same nearest",
+            "changed",
+            "changed, same nearest",
+            "median ratio",
+        ),
+        tuple(rows),
+        draw,
+        (8, 3.8),
+        {", swapped: ".join(condition): each for condition, each in found.items()},
+    )
+
+
+def _changes(before: Memorization, now: Memorization) -> tuple[int, int, int, int, int, float]:
+    # Changed: a copy before or now, but not both. Same nearest: the image is chosen all the same.
+    same: NDArray[np.bool_] = before.nearest == now.nearest
+    changed = copied(before) != copied(now)
+    counts = (copied(now), np.ones_like(same), same, changed, changed & same)
+    memorized, samples, *others = (int(each.sum()) for each in counts)
+    return (memorized, samples, *others, float(np.median(now.ratio)))  # type: ignore[return-value]

@@ -1,0 +1,93 @@
+"""Figures 11 to 16: single steps at six noise levels, with the nearest training images.
+
+The same held-out images at every level, the first ones, each with its own noise. The rates are
+figure2's, of its noised images, which are many more.
+"""
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from checks.experiments.outcome import Outcome, Row
+from checks.experiments.pictures import Strip, above, pixels, show
+from checks.experiments.samples import copied
+from checks.experiments.setting import Setting
+from empirical.device import resolve_device
+from empirical.neighbours import memorization
+from empirical.noise import blocks
+from models import one_step
+
+LEVELS = 6
+"""Noise levels: evenly spaced indices of the schedule, both ends among them."""
+
+IMAGES = 8
+"""Held-out images, the first ones."""
+
+
+def run(setting: Setting, alpha: float) -> Outcome:
+    """Denoise some held-out images in one step; no verdict, figure2 has it."""
+    denoisers = {
+        "memorizing": setting.memorizing,
+        "generalizing": setting.generalizing,
+        "empirical optimum": setting.optimum,
+    }
+    device, few = resolve_device(setting.device), setting.few
+    test = setting.test.to(device)
+    clean = test[:IMAGES]
+    (block,) = blocks(setting.seed, one_step.STREAM, len(clean), clean[0].numel())
+    noise = torch.as_tensor(block.noise[: len(clean)]).to(clean).reshape(clean.shape)
+    n = setting.scale.outputs
+    rows: list[Row] = []
+    panels: dict[str, list[Strip]] = {}
+    for k in np.linspace(0, len(setting.sigmas) - 1, LEVELS).round().astype(int).tolist():
+        sigma = float(setting.sigmas[k])
+        noisy = clean + sigma * noise
+        strips = [
+            Strip(pixels(setting, clean), label="held-out image"),
+            Strip(pixels(setting, noisy), label="with noise"),
+        ]
+        for name, denoiser in denoisers.items():
+            with torch.no_grad():
+                output = denoiser(noisy, sigma).cpu()
+            found = memorization(output, few, device=device)
+            pair = above(pixels(setting, output), pixels(setting, few[found.nearest]))
+            stream = f"{one_step.STREAM}/{k}"  # figure2's
+            count = one_step.copied(
+                denoiser, test, few, sigma, n, setting.seed, stream=stream, device=device
+            )
+            label = f"{name},\nnearest of training"
+            strips.append(Strip(pair, copied(found), label, f"{100 * count / n:.1f}%"))
+            columns = found.nearest.tolist(), found.ratio.tolist(), copied(found).tolist()
+            rows += [
+                (k, sigma, image, name, nearest, ratio, int(copy), count, n)
+                for image, (nearest, ratio, copy) in enumerate(zip(*columns, strict=True))
+            ]
+        panels[f"step {k}, σ = {sigma:.3g}"] = strips
+
+    def draw(figure: Figure) -> None:
+        grid = figure.subplots(2, LEVELS // 2)
+        for at, (axes, (title, strips)) in enumerate(zip(grid.flat, panels.items(), strict=True)):
+            show(axes, strips, title)
+            if at % (LEVELS // 2):
+                axes.set_yticks([])  # the labels of the first in the row
+
+    return Outcome(
+        "figures11-16",
+        "single steps of the three denoisers beside the nearest training images, from the largest "
+        "noise to the smallest: the pictures to figure2.",
+        (),
+        (
+            "step",
+            "sigma",
+            "image",
+            "denoiser",
+            "nearest",
+            "ratio",
+            "memorized",
+            "memorized of the level",
+            "outputs of the level",
+        ),
+        tuple(rows),
+        draw,
+        (11, 6.6),
+    )
