@@ -165,6 +165,10 @@ def _reproduce(options: argparse.Namespace) -> int:
     scales = {name: read_scale(options.scale, EXPERIMENTS[name], options.data) for name in names}
     if options.output.exists() and not options.output.is_dir():
         raise ValueError(f"--output {options.output} is a file; name a folder")
+    if options.inception is not None and not options.inception.is_file():
+        raise ValueError(
+            f"--inception {options.inception}: no such file; give weights of Inception"
+        )
     if not 0 < options.alpha < 1:
         raise ValueError(f"--alpha {options.alpha} must lie strictly between 0 and 1")
     from checks.experiments.outcome import summary, write
@@ -172,7 +176,9 @@ def _reproduce(options: argparse.Namespace) -> int:
 
     progress = not options.quiet and sys.stderr.isatty()
     settings = {
-        scale.group: Setting(scale, options.output, options.device, options.seed, progress)
+        scale.group: Setting(
+            scale, options.output, options.device, options.seed, progress, options.inception
+        )
         for scale in scales.values()
     }
     verdicts = []

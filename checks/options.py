@@ -110,6 +110,13 @@ def parser() -> Parser:
     reproduce.add_argument(
         "--alpha", type=float, default=1e-3, help="error rate of the verdicts of an experiment"
     )
+    reproduce.add_argument(
+        "--inception",
+        type=Path,
+        metavar="FILE",
+        help="weights of the Inception network of FID, .safetensors or .pth; without them samples "
+        "are judged in the features of a small classifier trained here on labelled images",
+    )
     _add_device(reproduce)
     reproduce.add_argument(
         "--output",

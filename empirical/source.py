@@ -100,6 +100,29 @@ def positions(
     return np.flatnonzero(np.isin(labels, [numbers.get(name, name) for name in classes]))[:limit]
 
 
+def label_numbers(source: Source) -> list[NDArray[np.int64] | None]:
+    """The labels of each part as integers, (N,); None where a part has none that fit its images.
+
+    Strings become their place among all names in sorted order.
+    """
+    parts = [part for part in (source.train, source.test) if part is not None]
+    known = [_fitting(part) for part in parts]
+    if any(part.labels is not None and part.labels.dtype.kind == "U" for part in known):
+        names = np.array(_classes(Source(*known)))
+        return [
+            None
+            if part.labels is None
+            else np.searchsorted(names, part.labels.astype(names.dtype)).astype(np.int64)
+            for part in known
+        ]
+    return [None if part.labels is None else part.labels.astype(np.int64) for part in known]
+
+
+def _fitting(part: Part) -> Part:
+    fits = part.labels is not None and part.labels.dtype.kind in "iuU"
+    return part if fits and part.labels.shape == part.images.shape[:1] else Part(part.images)
+
+
 def _classes(source: Source) -> list[str]:
     if source.class_names:
         return list(source.class_names)
