@@ -105,22 +105,22 @@ def label_numbers(source: Source) -> list[NDArray[np.int64] | None]:
 
     Strings become their place among all names in sorted order.
     """
-    parts = [part for part in (source.train, source.test) if part is not None]
-    known = [_fitting(part) for part in parts]
-    if any(part.labels is not None and part.labels.dtype.kind == "U" for part in known):
-        names = np.array(_classes(Source(*known)))
-        return [
-            None
-            if part.labels is None
-            else np.searchsorted(names, part.labels.astype(names.dtype)).astype(np.int64)
-            for part in known
-        ]
-    return [None if part.labels is None else part.labels.astype(np.int64) for part in known]
+    known = [_fitting(part) for part in (source.train, source.test) if part is not None]
+    found = [labels for labels in known if labels is not None]
+    if not any(labels.dtype.kind == "U" for labels in found):
+        return [None if labels is None else labels.astype(np.int64) for labels in known]
+    names = np.unique(np.concatenate([labels.astype(str) for labels in found]))
+    return [
+        None if labels is None else np.searchsorted(names, labels.astype(str)).astype(np.int64)
+        for labels in known
+    ]
 
 
-def _fitting(part: Part) -> Part:
-    fits = part.labels is not None and part.labels.dtype.kind in "iuU"
-    return part if fits and part.labels.shape == part.images.shape[:1] else Part(part.images)
+def _fitting(part: Part) -> Pixels | None:
+    labels = part.labels
+    if labels is None or labels.shape != part.images.shape[:1] or labels.dtype.kind not in "iuU":
+        return None
+    return labels
 
 
 def _classes(source: Source) -> list[str]:
