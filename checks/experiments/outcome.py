@@ -30,19 +30,22 @@ class Outcome:
     """Width and height of the figure, in inches."""
     samples: Mapping[str, Memorization] = field(default_factory=dict)
     """The samples that the table counts, by condition: a line for each in ``NAME-samples.csv``."""
+    tables: Mapping[str, tuple[tuple[str, ...], tuple[Row, ...]]] = field(default_factory=dict)
+    """Further tables, header and rows: each in ``NAME-KEY.csv``."""
 
 
 def write(outcome: Outcome, folder: Path) -> Path:
     """Write ``NAME.csv``, ``NAME.json``, ``NAME.png`` and ``NAME.md``; returns the last.
 
-    And ``NAME-samples.csv`` where samples were drawn.
+    And ``NAME-samples.csv`` where samples were drawn, ``NAME-KEY.csv`` for each further table.
     """
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / outcome.name
-    with stem.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
-        lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(outcome.header)
-        lines.writerows(outcome.rows)
+    tables = {outcome.name: (outcome.header, outcome.rows)}
+    tables |= {f"{outcome.name}-{key}": table for key, table in outcome.tables.items()}
+    for name, (header, rows) in tables.items():
+        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([header, *rows])
     if outcome.samples:
         write_samples(folder / f"{outcome.name}-samples.csv", outcome.samples)
     found = [asdict(record) | {"verdict": record.verdict} for record in outcome.records]
