@@ -172,6 +172,7 @@ def _reproduce(options: argparse.Namespace) -> int:
     if not 0 < options.alpha < 1:
         raise ValueError(f"--alpha {options.alpha} must lie strictly between 0 and 1")
     from checks.experiments.outcome import summary, write
+    from checks.experiments.page import write_page
     from checks.experiments.setting import Setting
 
     progress = not options.quiet and sys.stderr.isatty()
@@ -185,7 +186,8 @@ def _reproduce(options: argparse.Namespace) -> int:
     for name, scale in scales.items():
         module = import_module(f"checks.experiments.{name.replace('-', '_')}")
         outcome = module.run(settings[scale.group], options.alpha)
-        page = write(outcome, options.output)
+        page = write(outcome, options.output, settings[scale.group].run(options.alpha))
+        write_page(options.output)
         verdicts += [record.verdict for record in outcome.records]
         if not options.quiet:
             print(summary(outcome), f"Written: {page}", sep="\n", flush=True)

@@ -91,7 +91,7 @@ def parser() -> Parser:
         "reproduce",
         "train denoisers and repeat the paper's experiments with them",
         "Train the denoisers that an experiment needs, or go on with them, repeat it and write "
-        "its figure, table and verdict.",
+        "its figure, table and verdict, and index.html: one page of all experiments in the folder.",
     )
     reproduce.add_argument(
         "experiment", choices=(*EXPERIMENTS, "all"), help="named as in the paper"

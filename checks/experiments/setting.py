@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from checks.experiments.outcome import Run
 from checks.experiments.scale import Scale
+from checks.verify import versions
 from empirical import Curves, curves
 from empirical.data import DataSet, load
 from empirical.regimes import Regime, read_regimes
@@ -128,6 +130,26 @@ class Setting:
             data=self.data,
             device=self.device,
             progress=self.progress,
+        )
+
+    def run(self, alpha: float) -> Run:
+        """What an experiment is run with, for its files and the page."""
+        data = self.data
+        return Run(
+            scale=self.scale.name,
+            data=data.title,
+            train_size=len(data.train),
+            test_size=len(data.test),
+            image_shape=tuple(self.few.shape[1:]),
+            value_range=data.value_range,
+            centred=data.centred,
+            sha256=data.sha256,
+            memorizing=self.scale.memorizing,
+            generalizing=self.scale.generalizing,
+            seed=self.seed,
+            alpha=alpha,
+            device=self.device,
+            versions=versions("diffusers", "accelerate"),
         )
 
     def training(self, **changes: Any) -> Training:

@@ -173,7 +173,7 @@ def _records(setting: Setting, copies: dict[tuple[str, str], Copies], alpha: flo
             quantity="memorized samples",
             relation=">=" if reported > HALF else "<=",
             bound=HALF,
-            parameters={"paper": f"{reported:.1%}"},
+            parameters={"paper": reported},
         )
         count, n = int(copies[key].sum()), len(copies[key])
         records.append(from_proportion(comparison, count, n, alpha=alpha, seed=setting.seed))

@@ -97,8 +97,8 @@ def test_the_figure_has_both_panels(outcome) -> None:
 def test_the_papers_rates_stand_beside_the_verdicts(outcome) -> None:
     found = {record.instance: record for record in outcome.records}
     middle = found["generalizing denoiser, swapped: middle"]
-    assert middle.parameters == {"paper": "92.2%"}
+    assert middle.parameters == {"paper": 0.922}
     assert (middle.relation, middle.bound, middle.estimate) == (">=", 0.5, 1.0)
-    assert found["memorizing denoiser, swapped: small"].parameters == {"paper": "91.0%"}
+    assert found["memorizing denoiser, swapped: small"].parameters == {"paper": 0.91}
     assert found["memorizing denoiser, swapped: middle"].relation == "<="
     assert len(found) == 8
