@@ -165,21 +165,29 @@ def _reproduce(options: argparse.Namespace) -> int:
     scales = {name: read_scale(options.scale, EXPERIMENTS[name], options.data) for name in names}
     if options.output.exists() and not options.output.is_dir():
         raise ValueError(f"--output {options.output} is a file; name a folder")
+    if options.inception is not None and not options.inception.is_file():
+        raise ValueError(
+            f"--inception {options.inception}: no such file; give weights of Inception"
+        )
     if not 0 < options.alpha < 1:
         raise ValueError(f"--alpha {options.alpha} must lie strictly between 0 and 1")
     from checks.experiments.outcome import summary, write
+    from checks.experiments.page import write_page
     from checks.experiments.setting import Setting
 
     progress = not options.quiet and sys.stderr.isatty()
     settings = {
-        scale.group: Setting(scale, options.output, options.device, options.seed, progress)
+        scale.group: Setting(
+            scale, options.output, options.device, options.seed, progress, options.inception
+        )
         for scale in scales.values()
     }
     verdicts = []
     for name, scale in scales.items():
         module = import_module(f"checks.experiments.{name.replace('-', '_')}")
         outcome = module.run(settings[scale.group], options.alpha)
-        page = write(outcome, options.output)
+        page = write(outcome, options.output, settings[scale.group].run(options.alpha))
+        write_page(options.output)
         verdicts += [record.verdict for record in outcome.records]
         if not options.quiet:
             print(summary(outcome), f"Written: {page}", sep="\n", flush=True)

@@ -97,7 +97,7 @@ def parser() -> Parser:
         "reproduce",
         "train denoisers and repeat the paper's experiments with them",
         "Train the denoisers that an experiment needs, or go on with them, repeat it and write "
-        "its figure, table and verdict.",
+        "its figure, table and verdict, and index.html: one page of all experiments in the folder.",
     )
     reproduce.add_argument(
         "experiment", choices=(*EXPERIMENTS, "all"), help="named as in the paper"
@@ -115,6 +115,13 @@ def parser() -> Parser:
     reproduce.add_argument("--seed", type=int, default=0, help="seed of training and sampling")
     reproduce.add_argument(
         "--alpha", type=float, default=1e-3, help="error rate of the verdicts of an experiment"
+    )
+    reproduce.add_argument(
+        "--inception",
+        type=Path,
+        metavar="FILE",
+        help="weights of the Inception network of FID, .safetensors or .pth; without them samples "
+        "are judged in the features of a small classifier trained here on labelled images",
     )
     _add_device(reproduce)
     reproduce.add_argument(

@@ -209,9 +209,9 @@ def checked_claims(wanted: str | None = None) -> tuple[Claim, ...]:
     return chosen
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of what the figures rest on."""
-    names = ("wildmiddle", "numpy", "scipy", "torch", "scikit-learn", "matplotlib")
+def versions(*more: str) -> dict[str, str]:
+    """Versions of Python and of what the figures rest on, and of ``more`` packages."""
+    names = ("wildmiddle", "numpy", "scipy", "torch", "scikit-learn", "matplotlib", *more)
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 
 

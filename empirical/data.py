@@ -29,6 +29,7 @@ from empirical.source import (
     check_pixels,
     check_shape,
     find_classes,
+    label_numbers,
     positions,
     reading,
 )
@@ -52,7 +53,9 @@ class DataSet:
     from, after `classes`, `limit`, `grayscale` and `size`, train before test: of each part the
     little-endian dtype, the shape and the bytes. `sigma_data` is the standard deviation over all
     pixels of `train`. `duplicates` is the number of training images that have an exact copy in
-    train. `mean`, of the shape of an image, is what centring subtracted, None without it.
+    train. `train_labels` (N,) and `test_labels` (M,) are the classes of the images, None where the
+    source has none; strings become their place among all names in sorted order. `mean`, of the
+    shape of an image, is what centring subtracted, None without it.
     """
 
     name: str
@@ -69,6 +72,8 @@ class DataSet:
     limit: int | None = None
     grayscale: bool = False
     size: int | None = None
+    train_labels: NDArray[np.int64] | None = None
+    test_labels: NDArray[np.int64] | None = None
     mean: NDArray[np.float64] | None = None
 
     @property
@@ -144,6 +149,7 @@ def load(
         check_shape(part.images, str(source))
     chosen = find_classes(whole, classes, str(source))
     kept = [positions(part, whole.class_names, chosen, limit) for part in parts]
+    labels = label_numbers(whole)
     pools = [_taken(part.images, at) for part, at in zip(parts, kept, strict=True)]
     pools = _prepared(pools, str(source), value_range, grayscale, size)
     train, test = pools[0], pools[-1]
@@ -158,14 +164,15 @@ def load(
     mean = train.mean(axis=0) if centre else None
     if mean is not None:
         train, test = train - mean, test - mean
+    train_indices, test_indices = kept[0][train_indices], kept[-1][test_indices]
     return DataSet(
         name=name,
         train=train,
         test=test,
         value_range=value_range,
         centred=centre,
-        train_indices=kept[0][train_indices],
-        test_indices=kept[-1][test_indices],
+        train_indices=train_indices,
+        test_indices=test_indices,
         sha256=_sha256(*pools),
         sigma_data=float(train.std()),
         duplicates=duplicates,
@@ -173,6 +180,8 @@ def load(
         limit=limit,
         grayscale=grayscale,
         size=size,
+        train_labels=None if labels[0] is None else labels[0][train_indices],
+        test_labels=None if labels[-1] is None else labels[-1][test_indices],
         mean=mean,
     )
 

@@ -14,9 +14,9 @@ def read_numpy(path: Path, *, labels: bool = False) -> Source:
     """Read an `.npy` array of images, or an `.npz` file of one or two such arrays.
 
     Of an `.npz` file: the arrays `train` and `test`; else `images`; else the only array with two
-    or more dimensions. `labels` asks for `train_labels` and `test_labels`, or `labels`, too; other
-    arrays are left alone. Raises `DataError` for object arrays, a file that NumPy cannot read, and
-    names that do not settle the choice.
+    or more dimensions. `train_labels` and `test_labels`, or `labels`, are read too, and with
+    `labels` they must not be objects; other arrays are left alone. Raises `DataError` for object
+    arrays, a file that NumPy cannot read, and names that do not settle the choice.
     """
     remedy = "write it again with numpy.save or numpy.savez"
     # Opened here, since numpy.load leaves the file open when an .npz file is broken.
@@ -40,7 +40,15 @@ def _read_npz(path: Path, archive: Mapping[str, Any], labels: bool) -> Source:
             return np.asarray(archive[name])
 
     def part(name: str, its_labels: str) -> Part:
-        return Part(array(name), array(its_labels) if labels and its_labels in archive else None)
+        images = array(name)
+        if its_labels not in archive:
+            return Part(images)
+        try:
+            return Part(images, array(its_labels))
+        except DataError:
+            if labels:
+                raise
+            return Part(images)  # nobody asked for them
 
     if "train" in archive and "test" in archive:
         return Source(part("train", "train_labels"), part("test", "test_labels"))

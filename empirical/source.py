@@ -100,6 +100,29 @@ def positions(
     return np.flatnonzero(np.isin(labels, [numbers.get(name, name) for name in classes]))[:limit]
 
 
+def label_numbers(source: Source) -> list[NDArray[np.int64] | None]:
+    """The labels of each part as integers, (N,); None where a part has none that fit its images.
+
+    Strings become their place among all names in sorted order.
+    """
+    known = [_fitting(part) for part in (source.train, source.test) if part is not None]
+    found = [labels for labels in known if labels is not None]
+    if not any(labels.dtype.kind == "U" for labels in found):
+        return [None if labels is None else labels.astype(np.int64) for labels in known]
+    names = np.unique(np.concatenate([labels.astype(str) for labels in found]))
+    return [
+        None if labels is None else np.searchsorted(names, labels.astype(str)).astype(np.int64)
+        for labels in known
+    ]
+
+
+def _fitting(part: Part) -> Pixels | None:
+    labels = part.labels
+    if labels is None or labels.shape != part.images.shape[:1] or labels.dtype.kind not in "iuU":
+        return None
+    return labels
+
+
 def _classes(source: Source) -> list[str]:
     if source.class_names:
         return list(source.class_names)

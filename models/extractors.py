@@ -92,16 +92,21 @@ def train_classifier(
 
 
 def inception(
-    weights: str | Path, *, value_range: tuple[float, float], sha256: str | None = None
+    weights: str | Path,
+    *,
+    value_range: tuple[float, float],
+    mean: ArrayLike | None = None,
+    sha256: str | None = None,
 ) -> Extractor:
     """The Inception network of FID with weights from a file that the user names.
 
     ``weights`` is a .safetensors file or a .pth one of tensors alone, with torch-fidelity's names
     (its release calls it weights-inception-2015-12-05-6726825d.pth). Images in ``value_range``, of
-    one channel or three, are clamped, rounded to 8 bits and resized to 299 x 299 as torchmetrics
-    does. The extractor's name holds the start of the file's checksum. Needs torchmetrics[image].
-    Raises ValueError for another checksum than ``sha256``, a file that is not of tensors or not
-    those of the network, and where torch-fidelity is missing.
+    one channel or three, less their ``mean`` (C, H, W) if centred, are clamped, rounded to 8 bits
+    and resized to 299 x 299 as torchmetrics does. The extractor's name holds the start of the
+    file's checksum. Needs torchmetrics[image]. Raises ValueError for another checksum than
+    ``sha256``, a file that is not of tensors or not those of the network, and where torch-fidelity
+    is missing.
     """
     path = Path(weights)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -124,18 +129,26 @@ def inception(
             raise ValueError(
                 f"{path} does not hold the Inception network of FID: {error}"
             ) from error
-    return Extractor(_Bytes(network, value_range), f"Inception v3 (FID, weights {digest[:12]})")
+    return Extractor(
+        _Bytes(network, value_range, mean), f"Inception v3 (FID, weights {digest[:12]})"
+    )
 
 
 class _Bytes(nn.Module):
     # Images of the data's range as the 8-bit RGB images that Inception takes.
-    def __init__(self, network: nn.Module, value_range: tuple[float, float]):
+    mean: torch.Tensor
+
+    def __init__(
+        self, network: nn.Module, value_range: tuple[float, float], mean: ArrayLike | None
+    ):
         super().__init__()
         self.network, self.ends = network, value_range
+        taken_off = torch.zeros(()) if mean is None else torch.as_tensor(np.asarray(mean))
+        self.register_buffer("mean", taken_off.float())
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         low, high = self.ends
-        levels = ((images - low) * (255 / (high - low))).round().clamp(0, 255).byte()
+        levels = ((images + self.mean - low) * (255 / (high - low))).round().clamp(0, 255).byte()
         return self.network(levels.expand(-1, 3, -1, -1))
 
 

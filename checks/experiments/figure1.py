@@ -56,20 +56,20 @@ def run(setting: Setting, alpha: float) -> Outcome:
         "figure1",
         "the three denoisers agree at large noise, the two trained ones at small noise too, where "
         "the optimum of the training images fails on held-out ones.",
-        tuple(_ends(setting, found, alpha)),
+        tuple(_ends(setting, found)),
         ("denoiser", "images", "sigma", "error", "low", "high"),
         tuple(rows),
         draw,
     )
 
 
-def _ends(setting: Setting, found: dict[tuple[str, str], Estimate], alpha: float) -> list[Record]:
+def _ends(setting: Setting, found: dict[tuple[str, str], Estimate]) -> list[Record]:
     largest, smallest = 0, len(setting.sigmas) - 1
     cases = [
         (name, "generalizing", largest, "<=", AGREE) for name in ("memorizing", "empirical optimum")
     ]
     cases.append(("empirical optimum", "memorizing", smallest, ">=", AGREE))
-    records = []
+    records = []  # six intervals of them all, of alpha / steps each
     for above, below, k, relation, bound in cases:
         a, b = found[above, "test"], found[below, "test"]
         ratio = Estimate(
@@ -77,7 +77,7 @@ def _ends(setting: Setting, found: dict[tuple[str, str], Estimate], alpha: float
             np.maximum(a.low[k], 0) / b.high[k],
             a.high[k] / max(float(b.low[k]), np.finfo(float).tiny),
             a.n,
-            alpha,
+            a.alpha + b.alpha,
             f"quotient of intervals, {a.method}",
         )
         comparison = Comparison(

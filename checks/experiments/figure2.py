@@ -35,7 +35,7 @@ def run(setting: Setting, alpha: float) -> Outcome:
     ]
     few, test = (images.double().flatten(1) for images in (setting.few, setting.test))
     zone = zone_of(few, test, device=setting.device).possible
-    where = peak(sigmas, counts["memorizing"], n, zone, alpha=alpha, seed=setting.seed)
+    where = peak(sigmas, counts["memorizing"], n, zone, alpha=alpha / 3, seed=setting.seed)
     records = [replace(where, claim="figure2")]
     last = len(sigmas) - 1
     for name, relation, bound in (
@@ -51,7 +51,9 @@ def run(setting: Setting, alpha: float) -> Outcome:
             resolution=0.02,
         )
         records.append(
-            from_proportion(comparison, int(counts[name][last]), n, alpha=alpha, seed=setting.seed)
+            from_proportion(
+                comparison, int(counts[name][last]), n, alpha=alpha / 3, seed=setting.seed
+            )
         )
 
     def draw(figure: Figure) -> None:

@@ -44,7 +44,9 @@ def run(setting: Setting, alpha: float) -> Outcome:
             )
             changed = max(lost + gained, 1)  # none changed: nothing speaks for the gap
             records.append(
-                from_proportion(comparison, lost, changed, alpha=alpha, seed=setting.seed)
+                from_proportion(
+                    comparison, lost, changed, alpha=alpha / len(ends), seed=setting.seed
+                )
             )
 
     def draw(figure: Figure) -> None:

@@ -9,10 +9,32 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from checks.records import Record, overall
+from checks.report.files import plain, write_whole
 from empirical.neighbours import Memorization
 from models.trajectory import write_samples
 
 Row = Sequence[str | float | int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What an experiment was run with: all that its result depends on, and its error rate."""
+
+    scale: str
+    data: str
+    """Title of the data."""
+    train_size: int
+    test_size: int
+    image_shape: tuple[int, ...]
+    value_range: tuple[float, float]
+    centred: bool
+    sha256: str
+    memorizing: int
+    generalizing: int
+    seed: int
+    alpha: float
+    device: str
+    versions: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -30,26 +52,34 @@ class Outcome:
     """Width and height of the figure, in inches."""
     samples: Mapping[str, Memorization] = field(default_factory=dict)
     """The samples that the table counts, by condition: a line for each in ``NAME-samples.csv``."""
+    tables: Mapping[str, tuple[tuple[str, ...], tuple[Row, ...]]] = field(default_factory=dict)
+    """Further tables, header and rows: each in ``NAME-KEY.csv``."""
 
 
-def write(outcome: Outcome, folder: Path) -> Path:
+def write(outcome: Outcome, folder: Path, run: Run | None = None) -> Path:
     """Write ``NAME.csv``, ``NAME.json``, ``NAME.png`` and ``NAME.md``; returns the last.
 
-    And ``NAME-samples.csv`` where samples were drawn.
+    And ``NAME-samples.csv`` where samples were drawn, ``NAME-KEY.csv`` for each further table.
     """
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / outcome.name
-    with stem.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
-        lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(outcome.header)
-        lines.writerows(outcome.rows)
+    tables = {outcome.name: (outcome.header, outcome.rows)}
+    tables |= {f"{outcome.name}-{key}": table for key, table in outcome.tables.items()}
+    for name, (header, rows) in tables.items():
+        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([header, *rows])
+    files = [f"{name}.csv" for name in tables]
     if outcome.samples:
-        write_samples(folder / f"{outcome.name}-samples.csv", outcome.samples)
-    found = [asdict(record) | {"verdict": record.verdict} for record in outcome.records]
-    stem.with_suffix(".json").write_text(
-        json.dumps({"name": outcome.name, "paper": outcome.paper, "records": found}, indent=1),
-        encoding="utf-8",
-    )
+        files.append(f"{outcome.name}-samples.csv")
+        write_samples(folder / files[-1], outcome.samples)
+    found = {
+        "name": outcome.name,
+        "paper": outcome.paper,
+        "records": [asdict(each) | {"verdict": each.verdict} for each in outcome.records],
+        "tables": files,
+        "run": None if run is None else asdict(run),
+    }
+    write_whole(stem.with_suffix(".json"), json.dumps(plain(found), indent=1, allow_nan=False))
     figure = Figure(figsize=outcome.size, layout="constrained")
     outcome.draw(figure)
     figure.savefig(stem.with_suffix(".png"), dpi=150)

@@ -8,6 +8,8 @@ from scipy.stats import binomtest
 from checks.experiments.setting import Setting
 from empirical.neighbours import Memorization, memorization
 from models.denoisers import Denoiser
+from models.one_step import Images
+from models.quality import FrechetDistance, frechet_distance
 from models.sampling import sample
 
 Copies = NDArray[np.bool_]
@@ -33,6 +35,17 @@ def drawn(setting: Setting, denoiser: Denoiser, count: int | None = None) -> tor
 def memorized(setting: Setting, denoiser: Denoiser) -> Memorization:
     """The samples of a denoiser against the memorizing model's images."""
     return memorization(drawn(setting, denoiser), setting.few, device=setting.device)
+
+
+def quality(setting: Setting, samples: Images) -> FrechetDistance:
+    """The Fréchet distance of samples (n, C, H, W) from all training images of the data."""
+    return frechet_distance(
+        samples,
+        setting.pool,
+        setting.extractor,
+        reference_name=f"{setting.data.title}, all training images",
+        device=setting.device,
+    )
 
 
 def copied(found: Memorization) -> Copies:

@@ -9,11 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from checks.experiments.outcome import Run
 from checks.experiments.scale import Scale
+from checks.verify import versions
 from empirical import Curves, curves
 from empirical.data import DataSet, load
 from empirical.regimes import Regime, read_regimes
 from models.denoisers import Denoiser, EmpiricalDenoiser
+from models.extractors import Extractor, inception, train_classifier
 from models.networks import NETWORKS, channels_first
 from models.settings import Training
 from models.training import train
@@ -31,6 +34,8 @@ class Setting:
     device: str = "auto"
     seed: int = 0
     progress: bool = False
+    inception: Path | None = None
+    """Weights of the Inception network, for Fréchet distances in its features."""
 
     @cached_property
     def data(self) -> DataSet:
@@ -98,6 +103,27 @@ class Setting:
         """The empirical optimal denoiser of the few images."""
         return EmpiricalDenoiser(self.few, self.device)
 
+    @cached_property
+    def extractor(self) -> Extractor:
+        """The network whose features Fréchet distances are taken in; ask for it before training.
+
+        Inception, where its weights were given; else a classifier of all training images, always of
+        the same seed, so that distances of several runs compare. Raises ValueError where the images
+        have no labels to train it on.
+        """
+        data = self.data
+        if self.inception is not None:
+            mean = None if data.mean is None else self._images(data.mean[None])[0]
+            return inception(self.inception, value_range=data.value_range, mean=mean)
+        if data.train_labels is None or len(np.unique(data.train_labels)) < 2:
+            raise ValueError(
+                f"{data.title} has no labels of two classes or more to train a classifier on, in "
+                "whose features samples are judged; give weights of the Inception network with "
+                "--inception FILE, or images with labels: the digits, CIFAR-10 or an .npz file "
+                "with train_labels or labels"
+            )
+        return train_classifier(self.pool, data.train_labels, data_name=data.title)
+
     def trained(self, count: int, name: str, **changes: Any) -> Denoiser:
         """A denoiser of the first ``count`` images; trained, or gone on with, or loaded.
 
@@ -110,6 +136,26 @@ class Setting:
             data=self.data,
             device=self.device,
             progress=self.progress,
+        )
+
+    def run(self, alpha: float) -> Run:
+        """What an experiment is run with, for its files and the page."""
+        data = self.data
+        return Run(
+            scale=self.scale.name,
+            data=data.title,
+            train_size=len(data.train),
+            test_size=len(data.test),
+            image_shape=tuple(self.few.shape[1:]),
+            value_range=data.value_range,
+            centred=data.centred,
+            sha256=data.sha256,
+            memorizing=self.scale.memorizing,
+            generalizing=self.scale.generalizing,
+            seed=self.seed,
+            alpha=alpha,
+            device=self.device,
+            versions=versions("diffusers", "accelerate"),
         )
 
     def training(self, **changes: Any) -> Training:

@@ -3,7 +3,12 @@
 Three swaps in both directions as in the paper, where the middle is the medium regime that the two
 curves show before any training; and beyond it a window that slides over all steps. All conditions
 draw the same samples' noise, so that pairs of them are compared by McNemar's exact test.
+
+Whether a swap changes which image is copied, or only how sharply, shows in the rate against the
+threshold of the copying test: a blurred copy is none at 1/3 and one at a higher threshold.
 """
+
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,12 +18,34 @@ from checks.experiments.samples import Copies, copied, mcnemar, memorized
 from checks.experiments.setting import Setting
 from checks.records import Comparison, Record
 from checks.statistics import from_proportion
-from empirical.intervals import proportion
+from empirical.intervals import Estimate, proportion
 from empirical.neighbours import Memorization
 from models.denoisers import Denoiser, Piecewise
+from models.trajectory import rate_by_threshold
+
+PAPER = 1 / 3
+"""The paper's threshold for a copy."""
+
+REPORTED = {
+    ("memorizing", "none"): 0.922,
+    ("memorizing", "small"): 0.910,
+    ("memorizing", "middle"): 0.0,
+    ("memorizing", "large"): 0.930,
+    ("generalizing", "none"): 0.0,
+    ("generalizing", "small"): 0.0,
+    ("generalizing", "middle"): 0.922,
+    ("generalizing", "large"): 0.0,
+}
+"""The paper's rates, by the model and the part of the schedule where the other takes its place."""
 
 HALF = 0.5
 """A rate on the other side of this is a flip."""
+
+THRESHOLDS = np.union1d(np.linspace(0.05, 1, 20), PAPER)
+"""Of the quotient of the distances to the nearest and the second image."""
+
+COMPARED = {"none": "-", "small": "--", "middle": ":"}
+"""Swaps whose rates are drawn against the threshold, and their lines."""
 
 
 def run(setting: Setting, alpha: float) -> Outcome:
@@ -35,9 +62,10 @@ def run(setting: Setting, alpha: float) -> Outcome:
             found[name, part] = memorized(setting, swapped(base, other, *ends))
     copies = {condition: copied(each) for condition, each in found.items()}
     rows = [_row(copies, name, part, alpha) for name, part in copies]
+    bands = _bands(found, alpha)
 
     def draw(figure: Figure) -> None:
-        axes = figure.subplots()
+        axes, below = figure.subplots(2, 1)
         starts = range(setting.scale.steps - setting.scale.window + 1)
         for name in ("memorizing", "generalizing"):
             rates = [
@@ -51,7 +79,8 @@ def run(setting: Setting, alpha: float) -> Outcome:
             ylabel="memorized samples",
             ylim=(-0.02, 1.02),
         )
-        axes.legend()
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False)
+        _draw_thresholds(below, bands)
 
     return Outcome(
         "table1",
@@ -61,6 +90,8 @@ def run(setting: Setting, alpha: float) -> Outcome:
         ("base", "swapped", "memorized", "samples", "low", "high", "lost", "gained", "McNemar p"),
         tuple(rows),
         draw,
+        (8, 9),
+        tables={"thresholds": (("base", "swapped", "threshold", *_ENDS), _lines(bands))},
         samples={", swapped: ".join(condition): each for condition, each in found.items()},
     )
 
@@ -95,6 +126,43 @@ def _window(setting: Setting, first: int) -> tuple[float, float]:
     return float(levels[last]), np.inf if first == 0 else float(levels[first - 1])
 
 
+Bands = dict[tuple[str, str], Estimate]
+_ENDS = ("rate", "low", "high", "samples")
+
+
+def _bands(found: dict[tuple[str, str], Memorization], alpha: float) -> Bands:
+    # All intervals of all conditions at once miss with probability alpha; no verdict rests on them.
+    conditions = [(n, part) for n in ("memorizing", "generalizing") for part in COMPARED]
+    share = alpha / (len(conditions) * len(THRESHOLDS))
+    return {c: rate_by_threshold(found[c].ratio, THRESHOLDS, share) for c in conditions}
+
+
+def _lines(bands: Bands) -> tuple[Row, ...]:
+    return tuple(
+        (*condition, float(at), float(band.mean[k]), float(band.low[k]), float(band.high[k]), n)
+        for condition, band in bands.items()
+        for n in [band.n]
+        for k, at in enumerate(THRESHOLDS)
+    )
+
+
+def _draw_thresholds(axes: Any, bands: Bands) -> None:
+    for (name, part), band in bands.items():
+        colour = "C0" if name == "memorizing" else "C1"
+        axes.fill_between(THRESHOLDS, band.low, band.high, color=colour, alpha=0.12, linewidth=0)
+        label = f"{name}, " + ("no swap" if part == "none" else f"swapped at {part} noise")
+        axes.plot(THRESHOLDS, band.mean, COMPARED[part], color=colour, label=label)
+    axes.axvline(PAPER, color="0.4", linewidth=0.8)
+    axes.text(PAPER, 1.04, "the paper's 1/3", ha="center", va="bottom", color="0.4")
+    axes.set(
+        xlabel="threshold: nearest over second distance below which a sample counts as copied",
+        ylabel="memorized samples",
+        xlim=(0, 1),
+        ylim=(-0.02, 1.02),
+    )
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False)
+
+
 def _row(copies: dict[tuple[str, str], Copies], name: str, part: str, alpha: float) -> Row:
     found = copies[name, part]
     rate = proportion(int(found.sum()), len(found), alpha / len(copies))
@@ -104,19 +172,15 @@ def _row(copies: dict[tuple[str, str], Copies], name: str, part: str, alpha: flo
 
 
 def _records(setting: Setting, copies: dict[tuple[str, str], Copies], alpha: float) -> list[Record]:
-    expected: dict[tuple[str, str], bool] = {
-        (name, part): (name == "memorizing") != (part == "middle")
-        for name in ("memorizing", "generalizing")
-        for part in ("none", "small", "middle", "large")
-    }
     records = []
-    for key, copying in expected.items():
+    for key, reported in REPORTED.items():
         comparison = Comparison(
             claim="table1",
             instance=f"{key[0]} denoiser, swapped: {key[1]}",
             quantity="memorized samples",
-            relation=">=" if copying else "<=",
+            relation=">=" if reported > HALF else "<=",
             bound=HALF,
+            parameters={"paper": reported},
         )
         count, n = int(copies[key].sum()), len(copies[key])
         records.append(from_proportion(comparison, count, n, alpha=alpha, seed=setting.seed))

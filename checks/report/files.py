@@ -55,12 +55,17 @@ def write(result: Result, folder: Path) -> None:
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        partial = folder / f".{name}.partial"
-        try:
-            partial.write_text(text.rstrip("\n") + "\n", encoding="utf-8", newline="\n")
-            os.replace(partial, folder / name)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(folder / name, text)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text that ends in one newline, so that the file appears whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text.rstrip("\n") + "\n", encoding="utf-8", newline="\n")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def to_json(result: Result) -> dict[str, Any]:
@@ -69,7 +74,7 @@ def to_json(result: Result) -> dict[str, Any]:
     Numbers that JSON does not know are the strings ``inf``, ``-inf`` and ``nan``.
     """
     data, study = result.data, result.study
-    return _plain(
+    return plain(
         {
             "schema": SCHEMA,
             "verdict": result.verdict(),
@@ -220,13 +225,14 @@ def _hash(indices: NDArray[np.int64]) -> str:
     return "sha256:" + hashlib.sha256(indices.astype("<i8").tobytes()).hexdigest()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as a strict JSON writer takes it; numbers that are not finite become strings."""
     if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value

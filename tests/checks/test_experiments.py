@@ -141,6 +141,10 @@ def test_a_run_writes_its_files_and_finds_its_models_again(tiny, tmp_path, capsy
     assert len(lines) == 1 + 3 * 18
     assert len(json.loads((folder / "figure2.json").read_text())["records"]) == 3
     assert (folder / "figure2.png").stat().st_size > 10_000
+    page = (folder / "index.html").read_text()
+    assert "Claim tested" in page
+    assert '"device": "cpu"' in (folder / "figure2.json").read_text()
+    assert "30 images, the generalizing one 60" in page
     checkpoint = folder / "models" / "memorizing" / "step-00000012" / "checkpoint.json"
     before = checkpoint.stat().st_mtime_ns, (folder / "figure2.csv").read_bytes()
     assert main([*command, "--quiet"]) in (0, 1)

@@ -183,6 +183,9 @@ class TestInception:
         for value, level in ((-1.0, 0), (0.0, 128), (1.5, 255)):
             features = found.network(torch.full((1, 1, 4, 4), value))
             assert features.tolist() == [[level, 2 * level]]
+        # Centred images get their mean back: 0.5 above it, -0.5, is 0.
+        centred = inception(path, value_range=(-1, 1), mean=np.full((1, 4, 4), -0.5))
+        assert centred.network(torch.full((2, 1, 4, 4), 0.5)).tolist() == [[128, 256]] * 2
 
     def test_another_checksum_is_refused(self, tmp_path) -> None:
         path = tmp_path / "weights.pth"

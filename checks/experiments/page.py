@@ -1,0 +1,183 @@
+"""The page ``index.html`` of a folder: all experiments that ran into it, beside the paper.
+
+What an experiment found is read back from its ``NAME.json``, so that separate runs add up. The page
+is one file that needs no network and no script; figures are part of it, tables stand beside it.
+"""
+
+import base64
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_args
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from checks.experiments.outcome import Run
+from checks.options import EXPERIMENTS
+from checks.records import Record, Relation, Verdict, overall
+from checks.report.files import write_whole
+from checks.report.words import interval, number
+
+_TABLES = {"table1": 2}
+"""Figures that stand before the tables in the paper."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment as read back from its files."""
+
+    name: str
+    paper: str
+    records: tuple[Record, ...]
+    tables: tuple[str, ...]
+    """Names of CSV files in the same folder."""
+    run: Run | None
+    """None where an older version, which did not say it, wrote the files."""
+    figure: str
+    """PNG as a data URI, empty where there is none."""
+    size: tuple[int, int]
+    """Width and height of the figure, in pixels."""
+
+    @property
+    def title(self) -> str:
+        """Its name as the paper writes it."""
+        return title(self.name)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The worst of its comparisons; None for a picture, which has none."""
+        return overall(record.verdict for record in self.records) if self.records else None
+
+    @property
+    def spent(self) -> float:
+        """Error rate of its comparisons together."""
+        return math.fsum(record.alpha for record in self.records)
+
+    @property
+    def reported(self) -> bool:
+        """Whether the paper gives a number for any comparison: the parameter ``paper``."""
+        return any("paper" in record.parameters for record in self.records)
+
+    def count(self, verdict: str) -> int:
+        """Number of its comparisons with a verdict."""
+        return sum(record.verdict == verdict for record in self.records)
+
+
+def write_page(folder: Path) -> Path:
+    """Write ``index.html`` over what is in the folder; returns its path."""
+    path = folder / "index.html"
+    write_whole(path, to_html(folder))
+    return path
+
+
+def to_html(folder: Path) -> str:
+    """The page of a folder as text; the same files give the same bytes."""
+    found, damaged = [], {}
+    for name in sorted(EXPERIMENTS, key=place):
+        try:
+            found.append(read(folder, name))
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            damaged[name] = str(error)
+    environment = Environment(
+        loader=PackageLoader("checks.report", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {"number": number, "interval": interval, "title": title}
+    runs: dict[str, list[Experiment]] = {}
+    for each in found:
+        runs.setdefault(repr(each.run), []).append(each)
+    every = [record for each in found for record in each.records]
+    return environment.get_template("experiments.html").render(
+        found=found,
+        damaged=damaged,
+        missing=[n for n in sorted(EXPERIMENTS, key=place) if not (folder / f"{n}.json").exists()],
+        runs=list(runs.values()),
+        titles=sorted({each.run.data for each in found if each.run is not None}),
+        counts={v: sum(r.verdict == v for r in every) for v in get_args(Verdict)},
+        verdict=overall(record.verdict for record in every) if every else None,
+        alphas=math.fsum(each.run.alpha for each in found if each.run and each.records),
+    )
+
+
+def read(folder: Path, name: str) -> Experiment:
+    """An experiment from its files; ValueError where they are not what one writes."""
+    try:
+        content = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        records = tuple(_record(entry) for entry in content["records"])
+        tables = tuple(_beside(folder, entry) for entry in content.get("tables", ()))
+        run = content.get("run")
+        picture = folder / f"{name}.png"
+        png = picture.read_bytes() if picture.is_file() else b""
+        return Experiment(
+            name,
+            _text(content["paper"]),
+            records,
+            tables,
+            None if run is None else _run(run),
+            "data:image/png;base64," + base64.b64encode(png).decode() if png else "",
+            (int.from_bytes(png[16:20]), int.from_bytes(png[20:24])),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{name}.json is not what an experiment writes ({type(error).__name__}: {error})"
+        ) from error
+
+
+def title(name: str) -> str:
+    """``figures11-16`` as the paper writes it."""
+    return re.sub(r"^([a-z]+)(?=\d)", lambda word: word[0].capitalize() + "\u00a0", name).replace(
+        "-", "–"
+    )
+
+
+def place(name: str) -> tuple[float, str]:
+    """Sorts experiments by their place in the paper."""
+    first = re.search(r"\d+", name)
+    return _TABLES.get(name, int(first[0]) if first else math.inf), name
+
+
+def _record(entry: dict[str, Any]) -> Record:
+    values = {field.name: entry[field.name] for field in fields(Record) if field.name in entry}
+    for name in ("bound", "resolution", "rounding", "estimate", "low", "high", "alpha", "visible"):
+        values[name] = float(values[name])
+    for name in ("claim", "instance", "quantity", "method"):
+        _text(values[name])
+    if values["relation"] not in get_args(Relation):
+        raise ValueError(f"relation {values['relation']!r}")
+    return Record(**values | {"n": int(values["n"]), "parameters": dict(values["parameters"])})
+
+
+def _run(entry: dict[str, Any]) -> Run:
+    sizes: Sequence[Any] = entry["image_shape"]
+    low, high = entry["value_range"]
+    return Run(
+        **entry
+        | {
+            "alpha": float(entry["alpha"]),
+            "image_shape": tuple(int(size) for size in sizes),
+            "value_range": (float(low), float(high)),
+            "versions": dict(entry["versions"]),
+            "data": _text(entry["data"]),
+        }
+    )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _beside(folder: Path, name: Any) -> str:
+    # Nothing but a file of this folder becomes a link.
+    if Path(_text(name)).name != name or not (folder / name).is_file():
+        raise ValueError(f"{name!r} is not in the folder")
+    return name
