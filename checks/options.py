@@ -15,6 +15,8 @@ EXPERIMENTS = {
     "figure2": "",
     "table1": "",
     "figure4": "gaps",
+    "figure5": "timestep_gaps",
+    "figure9": "timestep_gaps",
     "figure10": "",
     "figures11-16": "",
     "figures17-19": "gaps",

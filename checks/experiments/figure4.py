@@ -1,91 +1,98 @@
-"""Figure 4: training that leaves the danger zone out.
+"""Figure 4: copying and sample quality along the training, without a remedy and with three.
 
-The gaps come from the distances between the images, before any training: the part of the zone that
-is certain, and all that is possible. Baseline and gaps draw the same samples' noise, so that a
-sample is compared with itself by McNemar's exact test. Of the quality of the samples nothing is
-said here.
+The baseline, training with as much noise as a second class (Yoon et al. 2023), and training that
+leaves out the danger zone: the part of it that is certain, and all that is possible.
 """
 
+from typing import Any
+
+import numpy as np
 from matplotlib.figure import Figure
 
 from checks.experiments.outcome import Outcome, Row
-from checks.experiments.samples import Copies, copied, mcnemar, memorized
+from checks.experiments.remedies import (
+    HEADER,
+    Judged,
+    judged,
+    lowered,
+    rate_record,
+    zone_gaps,
+)
 from checks.experiments.setting import Setting
-from checks.records import Comparison
-from checks.statistics import from_proportion
-from empirical.intervals import proportion
-from empirical.regimes import zone_of
+
+HALF = 0.5
+"""A training copies, or does not, by the side of this that its rate is on."""
 
 
 def run(setting: Setting, alpha: float) -> Outcome:
-    """Train with each gap and count copies among the samples."""
-    ends = gaps_of(setting)
-    copies: dict[str, Copies] = {"none": copied(memorized(setting, setting.memorizing))}
-    for name, gap in ends.items():
-        if gap[0] < gap[1]:
-            folder = f"gap-{name.split()[0]}"
-            trained = setting.trained(setting.scale.memorizing, folder, gap=(gap,))
-            copies[name] = copied(memorized(setting, trained))
-    rows: list[Row] = []
-    records = []
-    for name, found in copies.items():
-        rate = proportion(int(found.sum()), len(found), alpha / len(copies))
-        lost, gained, p = mcnemar(copies["none"], found)
-        start, end = ends.get(name, (0.0, 0.0))
-        interval = float(rate.low), float(rate.high)
-        rows.append((name, start, end, int(found.sum()), len(found), *interval, lost, gained, p))
-        if name != "none":
-            comparison = Comparison(
-                claim="figure4",
-                instance=f"gap over the {name}, sigma {start:.3g} to {end:.3g}",
-                quantity="share of the changed samples that are no copies any more",
-                relation=">=",
-                bound=0.5,
-            )
-            changed = max(lost + gained, 1)  # none changed: nothing speaks for the gap
-            records.append(
-                from_proportion(
-                    comparison, lost, changed, alpha=alpha / len(ends), seed=setting.seed
-                )
-            )
+    """Train under each condition and judge its checkpoints; a verdict on the last."""
+    setting.extractor  # noqa: B018  (before the training, which would be in vain without it)
+    wanted = conditions(setting)
+    for folder, changes in wanted.values():
+        setting.trained(setting.scale.memorizing, folder, **changes)
+    steps, last = setting.looks, setting.looks[-1]
+    found: dict[str, dict[int, Judged]] = {
+        name: {step: judged(setting, setting.at(folder, step)) for step in steps}
+        for name, (folder, _) in wanted.items()
+    }
+    baseline, each = found["baseline"], alpha / (len(wanted) * len(steps))
+    rows: list[Row] = [
+        (name, step, *one.row(baseline[step], each))
+        for name, along in found.items()
+        for step, one in along.items()
+    ]
+    share = alpha / (2 * len(wanted) - 1)
+    ends = {name: along[last] for name, along in found.items()}
+    records = [
+        rate_record(setting, "figure4", "baseline", ends["baseline"], ">=", HALF, share, 0.788)
+    ]
+    for name, one in ends.items():
+        if name != "baseline":
+            reported = 0.09 if name == "dummy class" else 0.007
+            records += [
+                lowered(setting, "figure4", name, (ends["baseline"], one), share),
+                rate_record(setting, "figure4", name, one, "<=", HALF, share, reported),
+            ]
 
     def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        means = [100 * float(found.mean()) for found in copies.values()]
-        bars = axes.bar(list(copies), means)
-        axes.bar_label(bars, fmt="%.0f%%")
-        axes.set(ylabel="memorized samples, %", ylim=(0, 105), xlabel="left out of training")
+        panels: Any = figure.subplots(1, 2)
+        for name, along in found.items():
+            counts = np.array([one.count / setting.scale.samples for one in along.values()])
+            panels[0].plot(steps, 100 * counts, "o-", label=name)
+            panels[1].plot(steps, [one.distance.value for one in along.values()], "o-")
+        panels[0].set(xlabel="training steps", ylabel="memorized samples, %", ylim=(-2, 102))
+        panels[1].set(xlabel="training steps", ylabel="Fréchet distance", yscale="log")
+        panels[1].set_title(f"in the features of {named(ends['baseline'])}", fontsize="x-small")
+        figure.legend(loc="outside upper center", ncols=2, frameon=False)
 
     return Outcome(
         "figure4",
-        "leaving the danger zone out takes memorization from 78.8% to 0.7% on 2,000 cars.",
+        "of the samples of 2,000 cars 78.8% are copies after a whole training, with the dummy "
+        "class 9.0%, without the danger zone 0.7%, at no loss of quality (FID 3.72, 2.58, 2.35).",
         tuple(records),
-        (
-            "gap",
-            "start",
-            "end",
-            "memorized",
-            "samples",
-            "low",
-            "high",
-            "lost",
-            "gained",
-            "McNemar p",
-        ),
+        ("training", "step", *HEADER),
         tuple(rows),
         draw,
+        (9, 4.5),
+        {name: one.found for name, one in ends.items()},
     )
 
 
-def gaps_of(setting: Setting) -> dict[str, tuple[float, float]]:
-    """Start and end of each gap, a zone of the distances; empty unless the start is lower.
-
-    Three digits: the last bits of the distances may differ between machines, and a training only
-    goes on with the very same gap.
-    """
-    few, test = (images.double().flatten(1) for images in (setting.few, setting.test))
-    zone = zone_of(few, test, device=setting.device)
-    ends = {"certain zone": zone.certain, "possible zone": zone.possible}
-    return {
-        name: (float(f"{each.start:.3g}"), float(f"{each.end:.3g}")) for name, each in ends.items()
+def conditions(setting: Setting) -> dict[str, tuple[str, dict[str, Any]]]:
+    """The folder of each training, and what differs from the baseline's settings."""
+    found: dict[str, tuple[str, dict[str, Any]]] = {
+        "baseline": ("memorizing", {}),
+        "dummy class": ("dummy", {"dummy": True}),
     }
+    for name, gap in zone_gaps(setting).items():
+        if gap[0] < gap[1]:
+            title = f"gap over the {name}, σ {gap[0]:g} to {gap[1]:g}"
+            found[title] = (f"gap-{name.split()[0]}", {"gap": (gap,)})
+    return found
+
+
+def named(one: Judged) -> str:
+    """What the distance's features are of, with the numbers of images."""
+    distance = one.distance
+    extractor = distance.extractor.split(" (")[0]
+    return f"{extractor},\n{distance.n} samples against {distance.reference_n} images"

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from checks.coverage import RESOLUTION
-from checks.experiments.figure4 import gaps_of
 from checks.experiments.geometry import (
     DANGER,
     HEADER,
@@ -27,6 +26,7 @@ from checks.experiments.geometry import (
     value_at,
 )
 from checks.experiments.outcome import Outcome
+from checks.experiments.remedies import zone_gaps
 from checks.experiments.setting import Setting
 from checks.records import Comparison
 from checks.statistics import from_estimate
@@ -46,7 +46,7 @@ TICKS = (0, 10, 50, 100, 200, 400, 600, 800)
 
 def run(setting: Setting, alpha: float) -> Outcome:
     """Find where the curves cross, and hold the danger zone against it."""
-    gaps = gaps_of(setting)
+    gaps = zone_gaps(setting)
     few, test = (images.double().flatten(1) for images in (setting.few, setting.test))
     sigmas = _levels(*gaps["possible zone"])
     found = curves_of(few, test, sigmas, seed=setting.seed, device=setting.device)

@@ -6,9 +6,9 @@ zone out. The rates are those of all samples that figure4 counts, of which the f
 
 from matplotlib.figure import Figure
 
-from checks.experiments.figure4 import gaps_of
 from checks.experiments.outcome import Outcome, Row
 from checks.experiments.pictures import Strip, beside, in_rows, pixels, show
+from checks.experiments.remedies import zone_gaps
 from checks.experiments.samples import copied, drawn
 from checks.experiments.setting import Setting
 from empirical.neighbours import Memorization, memorization
@@ -28,7 +28,7 @@ def run(setting: Setting, alpha: float) -> Outcome:
         "baseline": setting.memorizing,
         "dummy class": setting.trained(count, "dummy", dummy=True),  # samples of the real class
     }
-    start, end = gap = gaps_of(setting)["possible zone"]
+    start, end = gap = zone_gaps(setting)["possible zone"]
     if start < end:
         trained = setting.trained(count, "gap-possible", gap=(gap,))
         denoisers[f"gap, σ {start:g} to {end:g}"] = trained

@@ -15,6 +15,7 @@ from checks.verify import versions
 from empirical import Curves, curves
 from empirical.data import DataSet, load
 from empirical.regimes import Regime, read_regimes
+from models import checkpoints
 from models.denoisers import Denoiser, EmpiricalDenoiser
 from models.extractors import Extractor, inception, train_classifier
 from models.networks import NETWORKS, channels_first
@@ -113,7 +114,7 @@ class Setting:
         """
         data = self.data
         if self.inception is not None:
-            mean = None if data.mean is None else self._images(data.mean[None])[0]
+            mean = None if data.mean is None else self.mean
             return inception(self.inception, value_range=data.value_range, mean=mean)
         if data.train_labels is None or len(np.unique(data.train_labels)) < 2:
             raise ValueError(
@@ -138,6 +139,17 @@ class Setting:
             progress=self.progress,
         )
 
+    def at(self, name: str, step: int) -> Denoiser:
+        """A trained denoiser as it was after ``step`` steps, one of :attr:`looks`."""
+        return checkpoints.load(self.models / name, step, device=self.device)
+
+    @property
+    def looks(self) -> list[int]:
+        """The steps at which a training is looked at, evenly spaced, with the last."""
+        training = self.training()
+        every = training.checkpoint_every
+        return [*range(every, every * self.scale.checkpoints, every), training.steps]
+
     def run(self, alpha: float) -> Run:
         """What an experiment is run with, for its files and the page."""
         data = self.data
@@ -161,6 +173,7 @@ class Setting:
     def training(self, **changes: Any) -> Training:
         """The scale's training with some ``changes``."""
         values = {**self.scale.training, "seed": self.seed, **changes}
+        values.setdefault("checkpoint_every", max(1, values["steps"] // self.scale.checkpoints))
         if isinstance(values.get("network"), str):
             values["network"] = NETWORKS[values["network"]]
         return Training(**values)

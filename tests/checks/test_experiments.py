@@ -11,11 +11,10 @@ import torch
 pytest.importorskip("diffusers", reason="needs the extra train")
 
 from checks.cli import main
-from checks.experiments import figure1, figure2, figure4, samples, table1
+from checks.experiments import figure1, figure2, samples, table1
 from checks.experiments.outcome import summary, write
 from checks.experiments.scale import read_scale
 from checks.experiments.setting import Setting
-from empirical.regimes import zone_of
 from models.denoisers import EmpiricalDenoiser, GaussianDenoiser
 
 TINY = """
@@ -102,26 +101,6 @@ def test_a_swap_is_between_its_ends(low, high, expected) -> None:
     mixed = table1.swapped(lambda x, _: x * 0, lambda x, _: x * 0 + 1, low, high)
     found = [float(mixed(torch.ones(1, 2), sigma)[0, 0]) for sigma in (0.5, 1.0, 2.0)]
     assert " ".join("other" if value else "base" for value in found) == expected
-
-
-def test_gaps_are_the_zones_of_the_distances(known, monkeypatch) -> None:
-    asked = {}
-
-    def trained(self, count, name, gap=()):
-        asked[name] = gap
-        return vars(known)["generalizing"]
-
-    monkeypatch.setattr(Setting, "trained", trained)
-    outcome = figure4.run(known, 1e-3)
-    zone = zone_of(known.few.double(), known.test.double())
-    ((start, end),) = asked["gap-possible"]
-    assert (start, end) == pytest.approx((zone.possible.start, zone.possible.end), rel=0.005)
-    assert (f"{start:.3g}", f"{end:.3g}") == (str(start), str(end))
-    rows = {row[0]: row for row in outcome.rows}
-    assert rows["none"][3] == 24
-    assert rows["possible zone"][3] == 0
-    assert rows["possible zone"][7:9] == (24, 0)
-    assert {record.verdict for record in outcome.records} == {"holds"}
 
 
 def test_mcnemar_is_the_exact_test_of_the_discordant_pairs() -> None:

@@ -233,7 +233,7 @@ def test_figure7_names_what_is_wrong(setting, monkeypatch, change, expected) -> 
 def test_figure8_draws_the_gaps_that_figure4_trains_with(setting) -> None:
     outcome = figure8.run(setting, ALPHA)
     assert outcome.records[0].verdict == "holds"
-    gaps = figure4.gaps_of(setting)
+    gaps = remedies.zone_gaps(setting)
     zone = zone_of(setting.few.double(), setting.test.double())
     assert gaps == {"certain zone": tuple(zone.certain), "possible zone": tuple(zone.possible)}
     for name, gap in gaps.items():
@@ -296,4 +296,4 @@ def test_no_model_is_trained_and_figure8_has_the_gaps_images(scale, tmp_path, ca
     few = found["figure8"]["gap over the possible zone, end"]["value"]
     assert float(few) != float(found["figure3"]["zone predicted, possible, end"]["value"])
     setting = Setting(read_scale(scale, "gaps"), tmp_path, "cpu")
-    assert float(few) == pytest.approx(figure4.gaps_of(setting)["possible zone"][1])
+    assert float(few) == pytest.approx(remedies.zone_gaps(setting)["possible zone"][1])

@@ -233,7 +233,7 @@ def test_figures17_19_pair_each_sample_with_its_nearest_image(known, monkeypatch
 
     monkeypatch.setattr(Setting, "trained", trained)
     outcome = figures17_19.run(known, 1e-3)
-    gap = figure4.gaps_of(known)["possible zone"]
+    gap = remedies.zone_gaps(known)["possible zone"]
     assert asked == {"dummy": (30, {"dummy": True}), "gap-possible": (30, {"gap": (gap,)})}
     title = f"gap, σ {gap[0]:g} to {gap[1]:g}"
     assert [row[:3] for row in outcome.rows] == [
@@ -258,7 +258,7 @@ def test_figures17_19_pair_each_sample_with_its_nearest_image(known, monkeypatch
 
 def test_without_a_zone_there_is_no_gap_to_show(known, monkeypatch) -> None:
     monkeypatch.setattr(Setting, "trained", lambda self, count, name, **_: self.generalizing)
-    monkeypatch.setattr(figures17_19, "gaps_of", lambda _: {"possible zone": (2.0, 2.0)})
+    monkeypatch.setattr(figures17_19, "zone_gaps", lambda _: {"possible zone": (2.0, 2.0)})
     outcome = figures17_19.run(known, 1e-3)
     assert [row[0] for row in outcome.rows] == ["baseline", "dummy class"]
     assert len(pictures(outcome)) == 2

@@ -1,0 +1,123 @@
+"""What keeps a training from copying, and what it costs: shared by Figures 4, 5 and 9.
+
+The gaps come from the distances between the images, before any training. Every condition draws the
+same samples' noise, so that a sample is compared with itself by McNemar's exact test.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from checks.experiments.outcome import Row
+from checks.experiments.samples import copied, drawn, mcnemar, quality
+from checks.experiments.setting import Setting
+from checks.records import Comparison, Record, Relation
+from checks.statistics import from_proportion
+from empirical.intervals import proportion
+from empirical.neighbours import Memorization, memorization
+from empirical.regimes import zone_of
+from models.denoisers import Denoiser
+from models.quality import FrechetDistance
+from theory.schedules import ddpm_sigmas
+
+Gap = tuple[float, float]
+
+HEADER = ("memorized", "samples", "low", "high", "lost", "gained", "McNemar p", "Fréchet distance")
+"""Columns of :meth:`Judged.row`."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The samples of one condition."""
+
+    found: Memorization
+    distance: FrechetDistance
+
+    @property
+    def count(self) -> int:
+        """How many are copies."""
+        return int(copied(self.found).sum())
+
+    def row(self, baseline: "Judged", alpha: float) -> Row:
+        """Copies with their interval, beside the baseline's, and the distance."""
+        n = len(self.found.ratio)
+        rate = proportion(self.count, n, alpha)
+        changed = mcnemar(copied(baseline.found), copied(self.found))
+        return (self.count, n, float(rate.low), float(rate.high), *changed, self.distance.value)
+
+
+def judged(setting: Setting, denoiser: Denoiser) -> Judged:
+    """Draw the scale's samples of a denoiser, look for copies and take their distance."""
+    samples = drawn(setting, denoiser)
+    found = memorization(samples, setting.few, device=setting.device)
+    return Judged(found, quality(setting, samples))
+
+
+def zone_gaps(setting: Setting) -> dict[str, Gap]:
+    """Start and end of the two zones of the distances, in sigma; empty unless the start is lower.
+
+    Three digits: the last bits of the distances may differ between machines, and a training only
+    goes on with the very same gap.
+    """
+    few, test = (images.double().flatten(1) for images in (setting.few, setting.test))
+    zone = zone_of(few, test, device=setting.device)
+    ends = {"certain zone": zone.certain, "possible zone": zone.possible}
+    return {
+        name: (float(f"{each.start:.3g}"), float(f"{each.end:.3g}")) for name, each in ends.items()
+    }
+
+
+def timestep_gaps(setting: Setting) -> tuple[tuple[int, int], ...]:
+    """Nine gaps in DDPM's timesteps around the possible zone, the widest first.
+
+    They start at 1/4, 1/2 and once the zone's start and end at twice, once and 1/2 its end, in
+    sigma. Gaps that would be empty are left out.
+    """
+    low, high = zone_gaps(setting)["possible zone"]
+    starts, ends = (
+        np.searchsorted(ddpm_sigmas(), np.multiply(factors, end)).tolist()
+        for factors, end in (((1 / 4, 1 / 2, 1), low), ((2, 1, 1 / 2), high))
+    )
+    return tuple((start, end) for start in starts for end in ends if start < end)
+
+
+def lowered(
+    setting: Setting, claim: str, instance: str, pair: tuple[Judged, Judged], alpha: float
+) -> Record:
+    """Whether a remedy undoes more copies than it makes, by the samples that it changes.
+
+    ``pair`` is the baseline and the remedy.
+    """
+    lost, gained, _ = mcnemar(*(copied(each.found) for each in pair))
+    comparison = Comparison(
+        claim=claim,
+        instance=instance,
+        quantity="share of the changed samples that are no copies any more",
+        relation=">=",
+        bound=0.5,
+    )
+    changed = max(lost + gained, 1)  # none changed: nothing speaks for the remedy
+    return from_proportion(comparison, lost, changed, alpha=alpha, seed=setting.seed)
+
+
+def rate_record(
+    setting: Setting,
+    claim: str,
+    instance: str,
+    judged: Judged,
+    relation: Relation,
+    bound: float,
+    alpha: float,
+    reported: float,
+) -> Record:
+    """The rate of copies against a bound, beside the rate that the paper reports."""
+    comparison = Comparison(
+        claim=claim,
+        instance=instance,
+        quantity="memorized samples",
+        relation=relation,
+        bound=bound,
+        parameters={"paper": reported},
+    )
+    n = len(judged.found.ratio)
+    return from_proportion(comparison, judged.count, n, alpha=alpha, seed=setting.seed)
