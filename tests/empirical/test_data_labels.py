@@ -71,6 +71,15 @@ def test_labels_of_an_npz_file(tmp_path: Path, labels: np.ndarray, expected: lis
         assert other.sha256 == load(tmp_path / "d.npz").sha256
 
 
+def test_names_of_the_test_part_alone_have_a_place(tmp_path: Path) -> None:
+    parts = {"train": pixels(2, 4, 4), "test": pixels(3, 4, 4)}
+    names = {"train_labels": np.array(["c", "c"]), "test_labels": np.array(["bbb", "d", "c"])}
+    data = load(saved(tmp_path / "a.npz", **parts, **names))
+    assert data.train_labels is not None
+    assert data.train_labels.tolist() == [1, 1]
+    np.testing.assert_array_equal(data.test_labels, np.array([0, 2, 1])[data.test_indices])
+
+
 def test_sources_without_labels(tmp_path: Path) -> None:
     for array in (
         np.eye(6),
