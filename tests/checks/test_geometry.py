@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 pytest.importorskip("diffusers", reason="needs the extra train")
 
 from checks.cli import main
-from checks.experiments import figure3, figure4, figure7, figure8, geometry
+from checks.experiments import figure3, figure7, figure8, geometry, remedies
 from checks.experiments.outcome import Outcome
 from checks.experiments.scale import read_scale
 from checks.experiments.setting import Setting
@@ -235,7 +235,8 @@ def test_figure8_draws_the_gaps_that_figure4_trains_with(setting) -> None:
     assert outcome.records[0].verdict == "holds"
     gaps = remedies.zone_gaps(setting)
     zone = zone_of(setting.few.double(), setting.test.double())
-    assert gaps == {"certain zone": tuple(zone.certain), "possible zone": tuple(zone.possible)}
+    assert gaps["certain zone"] == pytest.approx(tuple(zone.certain), rel=0.005)
+    assert gaps["possible zone"] == pytest.approx(tuple(zone.possible), rel=0.005)
     for name, gap in gaps.items():
         for end, sigma in zip(("start", "end"), gap, strict=True):
             ((*found,),) = rows(outcome, f"gap over the {name}, {end}")

@@ -1,0 +1,225 @@
+"""Training with gaps, timestep gaps and the dummy class, with known denoisers in their place."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+pytest.importorskip("diffusers", reason="needs the extra train")
+pytest.importorskip("torchmetrics", reason="needs the extra train")
+
+from checks.cli import main
+from checks.experiments import figure4, figure5, figure9, remedies
+from checks.experiments.remedies import Judged
+from checks.experiments.scale import read_scale
+from checks.experiments.setting import Setting
+from empirical.neighbours import memorization
+from empirical.regimes import zone_of
+from models.denoisers import EmpiricalDenoiser, GaussianDenoiser
+from models.extractors import Extractor
+from models.quality import FrechetDistance, frechet_distance
+from theory.schedules import ddpm_sigmas
+
+
+def setting_of(folder: Path, group: str = "") -> Setting:
+    scale = read_scale("laptop", group)
+    data = {"source": "digits", "train_size": 60, "test_size": 40}
+    steps = 18 if scale.method == "heun" else 50
+    small = replace(
+        scale, data=data, memorizing=30, generalizing=60, samples=24, steps=steps, checkpoints=2
+    )
+    setting = Setting(small, folder, "cpu")
+    rows = setting.pool.double().flatten(1)
+    vars(setting).update(
+        memorizing=EmpiricalDenoiser(setting.few, "cpu"),
+        generalizing=GaussianDenoiser(rows.mean(0), rows.T.cov()),
+        extractor=Extractor(torch.nn.Flatten(), "pixels"),
+    )
+    return setting
+
+
+@pytest.fixture
+def known(tmp_path) -> Setting:
+    """The empirical optimum of 30 images for the baseline; Gaussian is what a remedy gives."""
+    return setting_of(tmp_path)
+
+
+@pytest.fixture
+def ddpm(tmp_path) -> Setting:
+    return setting_of(tmp_path, "timestep_gaps")
+
+
+def test_gaps_are_the_zones_of_the_distances_to_three_digits(known) -> None:
+    zone = zone_of(known.few.double(), known.test.double())
+    found = remedies.zone_gaps(known)
+    for name, each in (("certain zone", zone.certain), ("possible zone", zone.possible)):
+        assert found[name] == pytest.approx((each.start, each.end), rel=0.005)
+        assert all(str(end) == f"{end:.3g}" for end in found[name])
+
+
+def test_nine_timestep_gaps_lie_around_the_zone(known, monkeypatch) -> None:
+    monkeypatch.setattr(remedies, "zone_gaps", lambda _: {"possible zone": (0.4, 2.0)})
+    found = remedies.timestep_gaps(known)
+    sigmas = ddpm_sigmas()
+    factors = [(a, b) for a in (1 / 4, 1 / 2, 1) for b in (2, 1, 1 / 2)]
+    assert len(found) == 9
+    for (start, end), (a, b) in zip(found, factors, strict=True):
+        # Exactly the timesteps whose sigma lies between the ends are left out.
+        inside = (sigmas >= a * 0.4) & (sigmas < b * 2.0)
+        np.testing.assert_array_equal(np.flatnonzero(inside), np.arange(start, end))
+    monkeypatch.setattr(remedies, "zone_gaps", lambda _: {"possible zone": (2.0, 1.5)})
+    assert all(start < end for start, end in remedies.timestep_gaps(known))
+    assert len(remedies.timestep_gaps(known)) == 6  # 0.5 to 3, 1.5, 0.75; 1 to 3, 1.5; 2 to 3
+
+
+def test_figure4_judges_every_checkpoint_and_the_last_decides(known, monkeypatch) -> None:
+    asked = {}
+
+    def trained(self, count, name, **changes):
+        asked[name] = count, changes
+
+    def at(self, name, step):
+        copies = name in ("memorizing", "gap-certain") or step == 2000
+        return self.memorizing if copies else self.generalizing
+
+    monkeypatch.setattr(Setting, "trained", trained)
+    monkeypatch.setattr(Setting, "at", at)
+    gaps = remedies.zone_gaps(known)
+    if gaps["certain zone"][0] >= gaps["certain zone"][1]:
+        monkeypatch.setattr(remedies, "zone_gaps", lambda _: {**gaps, "certain zone": (0.5, 0.6)})
+        monkeypatch.setattr(figure4, "zone_gaps", remedies.zone_gaps)
+        gaps = remedies.zone_gaps(known)
+    outcome = figure4.run(known, 1e-3)
+    assert asked == {
+        "memorizing": (30, {}),
+        "dummy": (30, {"dummy": True}),
+        "gap-certain": (30, {"gap": (gaps["certain zone"],)}),
+        "gap-possible": (30, {"gap": (gaps["possible zone"],)}),
+    }
+    counts = {(row[0].split(",")[0], row[1]): row[2:4] for row in outcome.rows}
+    assert counts == {
+        ("baseline", 2000): (24, 24),
+        ("baseline", 4000): (24, 24),
+        ("dummy class", 2000): (24, 24),
+        ("dummy class", 4000): (0, 24),
+        ("gap over the certain zone", 2000): (24, 24),
+        ("gap over the certain zone", 4000): (24, 24),
+        ("gap over the possible zone", 2000): (24, 24),
+        ("gap over the possible zone", 4000): (0, 24),
+    }
+    lost = {(row[0].split(",")[0], row[1]): row[6:9] for row in outcome.rows}
+    assert lost["dummy class", 4000] == (24, 0, pytest.approx(2 * 0.5**24))
+    assert lost["gap over the certain zone", 4000] == (0, 0, 1.0)
+    verdicts = {(r.instance.split(",")[0], r.quantity[:9]): r.verdict for r in outcome.records}
+    assert verdicts == {
+        ("baseline", "memorized"): "holds",
+        ("dummy class", "share of "): "holds",
+        ("dummy class", "memorized"): "holds",
+        ("gap over the certain zone", "share of "): "inconclusive",
+        ("gap over the certain zone", "memorized"): "violated",
+        ("gap over the possible zone", "share of "): "holds",
+        ("gap over the possible zone", "memorized"): "holds",
+    }
+    assert sum(record.alpha for record in outcome.records) == pytest.approx(1e-3)
+    reported = [r.parameters["paper"] for r in outcome.records if "paper" in r.parameters]
+    assert reported == [0.788, 0.09, 0.007, 0.007]
+    # The distance is that of the samples the row counts: the optimum's are training images.
+    distance = {(row[0].split(",")[0], row[1]): row[9] for row in outcome.rows}
+    assert distance["dummy class", 2000] == distance["baseline", 4000]
+    assert distance["dummy class", 4000] != distance["baseline", 4000]
+    figure = Figure()
+    outcome.draw(figure)
+    heights = [line.get_ydata().tolist() for line in figure.axes[0].lines]
+    assert heights == [[100, 100], [100, 0], [100, 100], [100, 0]]
+
+
+def test_a_gap_that_makes_copies_is_seen(known) -> None:
+    samples = known.few[:20]
+    far = samples + 3
+    distance = FrechetDistance(1.0, "pixels", 20, "images", 60)
+    none, all_of_them = (Judged(memorization(each, known.few), distance) for each in (far, samples))
+    assert (none.count, all_of_them.count) == (0, 20)
+    record = remedies.lowered(known, "x", "y", (none, all_of_them), 1e-3)
+    assert (record.verdict, record.n) == ("violated", 20)
+    assert remedies.lowered(known, "x", "y", (all_of_them, none), 1e-3).verdict == "holds"
+
+
+def test_figures5_and_9_train_every_gap_and_find_the_front(ddpm, monkeypatch) -> None:
+    asked = []
+
+    def trained(self, count, name, gap):
+        asked.append((count, name, gap))
+        return self.generalizing if gap[0][0] < 100 else self.memorizing
+
+    monkeypatch.setattr(remedies, "zone_gaps", lambda _: {"possible zone": (0.4, 2.0)})
+    monkeypatch.setattr(Setting, "trained", trained)
+    outcome = figure5.run(ddpm, 1e-3)
+    gaps = remedies.timestep_gaps(ddpm)
+    assert asked == [(30, f"gap-{a}-{b}", ((a, b),)) for a, b in gaps]
+    counts = [row[4] for row in outcome.rows]
+    assert counts == [24] + [0 if a < 100 else 24 for a, _ in gaps]
+    assert outcome.rows[1][2] == pytest.approx(0.1, rel=0.02)
+    assert outcome.rows[1][3] == pytest.approx(4.0, rel=0.02)
+    verdicts = [record.verdict for record in outcome.records]
+    assert verdicts[:2] == ["holds", "holds"]
+    assert verdicts[2:] == ["holds" if a < 100 else "inconclusive" for a, _ in gaps]
+    assert sum(record.alpha for record in outcome.records) == pytest.approx(1e-3)
+    assert ddpm.training().objective == "ddpm"
+    assert (len(ddpm.sigmas), ddpm.sigmas[-1]) == (50, ddpm_sigmas()[0])
+    plane = figure9.run(ddpm, 1e-3)
+    assert [row[:-1] for row in plane.rows] == [
+        list(r) if isinstance(r, list) else r for r in outcome.rows
+    ]
+    best = min(row[11] for row in outcome.rows if row[4] == 0)
+    other = min(row[11] for row in outcome.rows)
+    expected = [
+        int((row[4] == 0 and row[11] == best) or (other < best and row[11] == other))
+        for row in outcome.rows
+    ]
+    assert [row[-1] for row in plane.rows] == expected
+
+
+def test_the_front_keeps_what_no_other_beats() -> None:
+    def one(count: int, distance: float) -> Judged:
+        points = np.array([[0.0], [10.0]])
+        samples = np.array([[0.1]] * count + [[5.0]] * (10 - count))
+        value = FrechetDistance(distance, "pixels", 10, "images", 60)
+        return Judged(memorization(samples, points), value)
+
+    found = {
+        (0, 0): one(9, 1.0),
+        (1, 2): one(5, 2.0),
+        (1, 3): one(5, 3.0),
+        (1, 4): one(2, 4.0),
+        (1, 5): one(3, 4.0),
+        (1, 6): one(3, 9.0),
+    }
+    assert figure9.front(found) == {(0, 0), (1, 2), (1, 4)}
+
+
+def test_a_whole_run_trains_and_judges(tmp_path, capsys) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(
+        "[data]\nsource = 'digits'\ntrain_size = 60\ntest_size = 40\n"
+        "[models]\nmemorizing = 30\ngeneralizing = 60\n"
+        "[training]\nsteps = 4\nbatch_size = 8\n"
+        "[measures]\nsamples = 8\noutputs = 20\nsteps = 4\nwindow = 1\ncheckpoints = 2\n"
+    )
+    folder = tmp_path / "found"
+    command = ["reproduce", "figure4", "--scale", str(path), "--output", str(folder)]
+    assert main([*command, "--device", "cpu", "--quiet"]) in (0, 1)
+    assert capsys.readouterr().out == ""
+    lines = (folder / "figure4.csv").read_text().splitlines()
+    assert {line.split(",")[0] for line in lines[1:]} >= {"baseline", "dummy class"}
+    steps = {path.name for path in (folder / "models" / "dummy").glob("step-*")}
+    assert steps == {"step-00000002", "step-00000004"}
+    real = frechet_distance(
+        torch.rand(8, 1, 8, 8),
+        torch.rand(60, 1, 8, 8),
+        Extractor(torch.nn.Flatten(), "pixels"),
+        reference_name="noise",
+    )
+    assert "n = 8 samples against 60" in str(real)
