@@ -20,6 +20,7 @@ EXPERIMENTS = {
     "figure10": "",
     "figures11-16": "",
     "figures17-19": "gaps",
+    "trajectories": "",
 }
 """Modules of ``checks.experiments`` by their place in the paper, in the order of a whole run, those
 without training first; and the group of experiments whose values they take from the scale."""

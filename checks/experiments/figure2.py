@@ -22,9 +22,9 @@ def run(setting: Setting, alpha: float) -> Outcome:
         "generalizing": setting.generalizing,
         "empirical optimum": setting.optimum,
     }
-    n, sigmas = setting.scale.outputs, setting.sigmas
+    n, sigmas, images = setting.scale.outputs, setting.sigmas, setting.test.to(setting.where)
     counts = {
-        name: memorization_by_level(denoiser, setting.test, setting.few, sigmas, n, setting.seed)
+        name: memorization_by_level(denoiser, images, setting.few, sigmas, n, setting.seed)
         for name, denoiser in denoisers.items()
     }
     rates = {name: proportion(found, n, alpha / len(sigmas)) for name, found in counts.items()}

@@ -12,7 +12,6 @@ from checks.experiments.outcome import Outcome, Row
 from checks.experiments.pictures import Strip, above, pixels, show
 from checks.experiments.samples import copied
 from checks.experiments.setting import Setting
-from empirical.device import resolve_device
 from empirical.neighbours import memorization
 from empirical.noise import blocks
 from models import one_step
@@ -31,7 +30,7 @@ def run(setting: Setting, alpha: float) -> Outcome:
         "generalizing": setting.generalizing,
         "empirical optimum": setting.optimum,
     }
-    device, few = resolve_device(setting.device), setting.few
+    device, few = setting.where, setting.few
     test = setting.test.to(device)
     clean = test[:IMAGES]
     (block,) = blocks(setting.seed, one_step.STREAM, len(clean), clean[0].numel())

@@ -14,9 +14,10 @@ from checks.experiments.scale import Scale
 from checks.verify import versions
 from empirical import Curves, curves
 from empirical.data import DataSet, load
+from empirical.device import resolve_device
 from empirical.regimes import Regime, read_regimes
 from models import checkpoints
-from models.denoisers import Denoiser, EmpiricalDenoiser
+from models.denoisers import Denoiser, EmpiricalDenoiser, GaussianDenoiser
 from models.extractors import Extractor, inception, train_classifier
 from models.networks import NETWORKS, channels_first
 from models.settings import Training
@@ -37,6 +38,11 @@ class Setting:
     progress: bool = False
     inception: Path | None = None
     """Weights of the Inception network, for Fréchet distances in its features."""
+
+    @property
+    def where(self) -> torch.device:
+        """The device of the denoisers; images are kept on the CPU."""
+        return resolve_device(self.device)
 
     @cached_property
     def data(self) -> DataSet:
@@ -103,6 +109,13 @@ class Setting:
     def optimum(self) -> Denoiser:
         """The empirical optimal denoiser of the few images."""
         return EmpiricalDenoiser(self.few, self.device)
+
+    @cached_property
+    def gaussian(self) -> Denoiser:
+        """The optimal denoiser of the normal law that has the few images' mean and covariance."""
+        rows = self.few.double().flatten(1)
+        mean, covariance = rows.mean(0), rows.T.cov(correction=0)
+        return GaussianDenoiser(mean.to(self.where), covariance.to(self.where))
 
     @cached_property
     def extractor(self) -> Extractor:

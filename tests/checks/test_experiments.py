@@ -11,11 +11,13 @@ import torch
 pytest.importorskip("diffusers", reason="needs the extra train")
 
 from checks.cli import main
-from checks.experiments import figure1, figure2, samples, table1
+from checks.experiments import figure1, figure2, samples, table1, trajectories
 from checks.experiments.outcome import summary, write
 from checks.experiments.scale import read_scale
 from checks.experiments.setting import Setting
 from models.denoisers import EmpiricalDenoiser, GaussianDenoiser
+from models.networks import PAPER, SMALL
+from models.sampling import heun, start
 
 TINY = """
 [data]
@@ -82,10 +84,43 @@ def test_one_step_memorization_of_the_optimum_does_not_fall_at_small_noise(known
 def test_errors_agree_at_large_noise(known) -> None:
     outcome = figure1.run(known, 1e-3)
     large = [record for record in outcome.records if "sigma = 80" in record.instance]
-    assert len(large) == 2
+    assert len(large) == 3
     assert all(record.verdict != "violated" for record in large)
     errors = {(row[0], row[1], row[2]): row[3] for row in outcome.rows}
     assert errors["memorizing", "train", 0.002] < errors["memorizing", "test", 0.002] / 100
+
+
+def test_states_along_a_trajectory_are_those_of_the_sampler(known) -> None:
+    states, outputs = samples.along(known, known.memorizing)
+    assert states.shape == outputs.shape == (18, 24, 1, 8, 8)
+    steps = known.sigmas.tolist()
+    first = start(range(24), (1, 8, 8), steps[0], known.seed)
+    torch.testing.assert_close(states[0], first)
+    # From any step on, the sampler ends where it ended: the states are those it steps from.
+    whole = samples.drawn(known, known.memorizing)
+    torch.testing.assert_close(heun(known.memorizing, states[7], steps[7:]), whole)
+    torch.testing.assert_close(outputs[-1], whole)  # the last step goes to the output itself
+
+
+def test_trajectories_count_shells_copies_and_choices(known) -> None:
+    outcome = trajectories.run(known, 1e-3)
+    counts = {row[:3]: row[3] for row in outcome.rows}
+    steps = known.sigmas.tolist()
+    for what in trajectories.WHAT:
+        # Towards one image the ODE keeps (x - x_i) / sigma as it is: it stays in the shell.
+        assert counts["memorizing", what, steps[-1]] == 24
+    assert counts["generalizing", "copied in one step", steps[-1]] == 0
+    assert counts["generalizing", "final image chosen", steps[-1]] == 24
+    states, outputs = samples.along(known, known.memorizing)
+    few = known.few.flatten(1).double()
+    for k in (0, 9, 11, 13):
+        apart = torch.cdist(states[k].flatten(1).double(), few) / steps[k]
+        inside = (apart**2 >= 64 - 320**0.5 * 2) & (apart**2 <= 64 + 320**0.5 * 2 + 10)
+        assert counts["memorizing", "in a shell", steps[k]] == int(inside.any(1).sum())
+        near = torch.cdist(outputs[k].flatten(1).double(), few).sort(1)
+        copied = near.values[:, 0] < near.values[:, 1] / 3
+        assert counts["memorizing", "copied in one step", steps[k]] == int(copied.sum())
+    assert 0 < counts["memorizing", "final image chosen", steps[8]] < 24
 
 
 @pytest.mark.parametrize(
@@ -160,6 +195,28 @@ def test_a_bad_scale_is_one_line_and_exit_code_2(tmp_path, capsys, text, message
     assert not folder.exists()
 
 
-def test_the_laptop_scale_is_one() -> None:
+def test_a_group_of_experiments_may_have_its_own_values() -> None:
     scale = read_scale("laptop")
-    assert (scale.memorizing, scale.generalizing) == (100, 1400)
+    assert (scale.memorizing, scale.generalizing, scale.method) == (100, 1400, "heun")
+    assert (scale.group, read_scale("laptop", "gaps")) == ("", scale)
+    steps = read_scale("laptop", "timestep_gaps")
+    assert (steps.group, steps.method, steps.memorizing) == ("timestep_gaps", "ddpm", 100)
+    assert steps.training == {**scale.training, "objective": "ddpm", "steps": 3000}
+
+
+@pytest.mark.parametrize("group", ["", "gaps", "timestep_gaps"])
+@pytest.mark.parametrize(("name", "network"), [("small", SMALL), ("paper", PAPER)])
+def test_the_larger_scales_want_images_and_train_their_networks(
+    tmp_path, name, network, group
+) -> None:
+    with pytest.raises(ValueError, match="give --data; "):
+        read_scale(name, group)
+    scale = read_scale(name, group, "images")
+    setting = Setting(scale, tmp_path)
+    training = setting.training()
+    assert (scale.data["source"], training.network) == ("images", network)
+    assert training.objective == ("ddpm" if group == "timestep_gaps" else "edm")
+    assert len(setting.looks) == 8
+    assert setting.looks[-1] == training.steps
+    assert all(step % training.checkpoint_every == 0 for step in setting.looks[:-1])
+    assert setting.models == tmp_path / "models" / scale.group
