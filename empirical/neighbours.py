@@ -92,19 +92,24 @@ def _search(
     index = torch.zeros(best.shape, dtype=torch.int64, device=device)
     own = torch.empty(len(queries), dtype=working_dtype(device), device=device)
     longest = 0.0
-    sizes = plan(memory, n, d)
+    # Centred once, where a little of the memory holds them all; or else anew for every tile.
+    size = len(queries) * d * dtype.itemsize
+    held = 4 * size <= memory
+    ready = centred(queries, origin, dtype) if held else queries
+    sizes = plan(memory - held * size, n, d)
     for ends in tiles(n, sizes.columns):
         tile = tile_of(points, ends, origin, dtype, sizes.threads)
         longest = max(longest, float(tile.norms.max().sqrt()))
 
         def update(part: tuple[int, int], tile: Tile = tile) -> None:
             rows = slice(*part)
-            x = centred(queries[rows], origin, dtype)
+            x = ready[rows] if held else centred(queries[rows], origin, dtype)
             if tile.start == 0:
                 own[rows] = squared_norms(x)
             if visit is None:
                 # All but the query's own norm, which changes no order, in one call.
                 apart = product(x, tile.points, scale=-2, plus=tile.norms)
+                shift = own[rows].to(dtype)
             else:
                 apart = squared_distances(x, tile.points, own[rows], tile.norms)
                 # Near pairs carry what is summed at small sigma: they are not left to rounding.
@@ -114,14 +119,16 @@ def _search(
                     exact, _ = direct(queries, i + rows.start, points, j + tile.start)
                     apart[i, j] = exact.to(dtype)
                 visit(apart)
-            found = apart.topk(min(kept, apart.shape[1]), dim=1, largest=False)
-            squared = found.values
-            if visit is None:
-                squared = squared + own[rows, None].to(dtype)
-            values = torch.cat([best[rows], squared], dim=1)
-            both = torch.cat([index[rows], found.indices + tile.start], dim=1)
-            best[rows], at = values.topk(kept, dim=1, largest=False)
-            index[rows] = both.gather(1, at)
+                shift = torch.zeros(len(x), dtype=dtype, device=device)
+            # Past the first tiles most queries have nothing nearer to come.
+            nearest = apart.amin(1) + shift
+            row = torch.nonzero(nearest < best[rows, -1]).squeeze(1)
+            found = apart[row].topk(min(kept, apart.shape[1]), dim=1, largest=False)
+            row, squared = row + rows.start, found.values + shift[row, None]
+            values = torch.cat([best[row], squared], dim=1)
+            both = torch.cat([index[row], found.indices + tile.start], dim=1)
+            best[row], at = values.topk(kept, dim=1, largest=False)
+            index[row] = both.gather(1, at)
 
         for_each(update, tiles(len(queries), BLOCK), device, sizes.threads)
     exact = torch.empty(best.shape, dtype=working_dtype(device), device=device)

@@ -97,7 +97,10 @@ def mean_of(rows: torch.Tensor) -> torch.Tensor:
     Any would do that is near; the same in every precision, it makes results the same too.
     """
     work = working_dtype(rows.device)
-    total = torch.stack([part.sum(0, dtype=work) for part in rows.split(1024)]).sum(0)
+    total = torch.zeros(rows.shape[1], dtype=work, device=rows.device)
+    buffer = torch.empty(min(_PAIRS, len(rows)), rows.shape[1], dtype=work, device=rows.device)
+    for start, end in tiles(len(rows), _PAIRS):
+        total += buffer[: end - start].copy_(rows[start:end]).sum(0)
     return (total / len(rows)).float().to(rows.dtype)
 
 

@@ -93,4 +93,4 @@ def covered(setting: Setting, states: torch.Tensor, sigma: float) -> NDArray[np.
     """Which states (n, C, H, W) lie in the shell of some training image, (n,). Source: Def 4.6."""
     r_in, r_out = radii(states[0].numel(), 5.0)
     apart = distances(setting.few, states, setting.device) / sigma
-    return ((apart >= r_in) & (apart <= r_out)).any(1)
+    return np.any((apart >= r_in) & (apart <= r_out), axis=1)
