@@ -17,16 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from empirical.device import as_rows, kept_rows, resolve_device, working_dtype
 from empirical.noise import BLOCK, blocks, indices
-from empirical.products import (
-    DEFAULT_MEMORY,
-    direct,
-    distances_to,
-    inner_with,
-    mean_of,
-    rounding,
-    squared_distances,
-    squared_norms,
-)
+from empirical.pairs import direct, distances_to, inner_with
+from empirical.products import DEFAULT_MEMORY, mean_of, rounding, squared_distances, squared_norms
 from empirical.ranks import summed
 from empirical.sweep import Add, Part, Tile, sweep, whole
 from theory.shells import radii

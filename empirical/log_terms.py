@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from empirical.device import working_dtype
 from empirical.noise import BLOCK
-from empirical.products import Differences
+from empirical.pairs import Differences
 
 LEADERS = 6
 _NEGLIGIBLE = 40.0

@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 from empirical.device import kept_rows, resolve_device, working_dtype
 from empirical.intervals import proportion
 from empirical.noise import BLOCK
+from empirical.pairs import direct
 from empirical.products import (
     DEFAULT_MEMORY,
     centred,
-    direct,
     mean_of,
     plan,
     product,

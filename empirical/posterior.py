@@ -16,15 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from empirical import log_terms
 from empirical.device import kept_rows, resolve_device
 from empirical.noise import blocks, indices
-from empirical.products import (
-    DEFAULT_MEMORY,
-    Differences,
-    direct,
-    distances_to,
-    inner_with,
-    mean_of,
-    nearly_direct,
-)
+from empirical.pairs import Differences, direct, distances_to, inner_with, nearly_direct
+from empirical.products import DEFAULT_MEMORY, mean_of
 from empirical.ranks import summed
 from empirical.sweep import Add, Part, Tile, sweep, whole
 

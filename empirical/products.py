@@ -10,15 +10,13 @@ what that is. In fewer dimensions the products cost little and are in float64. P
 ``BLOCK`` rows, whatever the batch, for the last bits depend on the shape.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 
 from empirical.device import working_dtype
 from empirical.noise import BLOCK, Block
-from empirical.threads import for_each
 
 DEFAULT_MEMORY = 2**30
 """Bytes that the buffers of one estimate may take, its arguments and results apart."""
@@ -27,12 +25,7 @@ _SINGLE_FROM = 256
 _COLUMNS = 1024
 _ENTRIES = 2**18
 _PAIRS = 64
-_RUN = 64
 _CLOSE = 1e4
-_MOST_CLOSE = 0.02
-
-Differences = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
-"""``|x_j - x_i|^2`` and ``<z_i, x_j - x_i>`` of pairs of queries i and columns j, (P,) each."""
 
 
 @dataclass(frozen=True)
@@ -180,123 +173,3 @@ def squared_distances(
     torch.add(first[:, None], out, alpha=-2, out=out)
     out += squared_norms(b) if b_norms is None else b_norms
     return out.clamp_(min=0).to(a.dtype)
-
-
-def direct(
-    a: torch.Tensor,
-    i: torch.Tensor,
-    b: torch.Tensor,
-    j: torch.Tensor,
-    z: torch.Tensor | None = None,
-    q: torch.Tensor | None = None,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """``|b_j - a_i|^2`` and ``<z_q, b_j - a_i>`` of pairs, (P,) each, by differences in float64.
-
-    ``a``, ``b`` and ``z`` are rows as they were given, ``i``, ``j`` and ``q`` (P,) indices into
-    them; without ``z`` the second result is 0.
-    """
-    work = working_dtype(a.device)
-    squared = torch.empty(len(i), dtype=work, device=a.device)
-    inner = torch.zeros_like(squared)
-    # Two buffers that stay in the cache: new ones for each group of pairs cost half as much again.
-    gaps, noises = torch.empty(2, min(_PAIRS, len(i)), a.shape[1], dtype=work, device=a.device)
-    for start, end in tiles(len(i), _PAIRS):
-        gap = gaps[: end - start].copy_(b.index_select(0, j[start:end]))
-        gap -= a.index_select(0, i[start:end])
-        if z is not None and q is not None:
-            noise = noises[: end - start].copy_(z.index_select(0, q[start:end]))
-            torch.linalg.vecdot(gap, noise, out=inner[start:end])
-        torch.linalg.vecdot(gap, gap, out=squared[start:end])
-    return squared, inner
-
-
-def nearly_direct(
-    a: torch.Tensor,
-    i: torch.Tensor,
-    b: torch.Tensor,
-    j: torch.Tensor,
-    z: torch.Tensor,
-    q: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """As :func:`direct`, at half its cost, right to about 3e-7 of ``|b_j - a_i|``, however small.
-
-    The differences are rounded once to the precision of ``z``, in which ``_RUN`` products at a time
-    are added up; these sums are added in float64.
-    """
-    work = working_dtype(a.device)
-    squared = torch.empty(len(i), dtype=work, device=a.device)
-    inner = torch.empty_like(squared)
-    fill = (0, -a.shape[1] % _RUN)
-    for start, end in tiles(len(i), _PAIRS):
-        rows = b.index_select(0, j[start:end]).sub_(a.index_select(0, i[start:end]))
-        gap = torch.nn.functional.pad(rows.to(z.dtype), fill).unflatten(1, (-1, _RUN))
-        noise = torch.nn.functional.pad(z.index_select(0, q[start:end]), fill).view_as(gap)
-        torch.sum(torch.linalg.vecdot(gap, noise), 1, dtype=work, out=inner[start:end])
-        torch.sum(torch.linalg.vecdot(gap, gap), 1, dtype=work, out=squared[start:end])
-    return squared, inner
-
-
-class Distances(NamedTuple):
-    """Squared distances of C rows to T points, and what is known of their precision."""
-
-    squared: torch.Tensor
-    """(C, T), in the precision of the points."""
-    close: torch.Tensor | None
-    """(C, T): which of them were done again in float64; None where none was."""
-    reach: torch.Tensor
-    """Norm of each row and the largest of the points' added up, (C,)."""
-
-
-def distances_to(
-    a: torch.Tensor,
-    chosen: torch.Tensor,
-    b: torch.Tensor,
-    start: int,
-    points: torch.Tensor,
-    norms: torch.Tensor,
-    origin: torch.Tensor,
-    threads: int,
-) -> Distances | None:
-    """Distances of rows ``a[chosen]`` to ``points`` (T, d), the rows of b from ``start`` on.
-
-    The points are about the origin, with their squared ``norms``. Distances below 1e4 times their
-    rounding are done again by direct differences in float64; where those are more than a few, None
-    is returned, and float64 should be used for all. In float64 none counts as too close but those
-    of equal rows.
-    """
-    dtype, work = points.dtype, working_dtype(a.device)
-    scale = (too_close(a.shape[1], dtype) * norms.sqrt()).to(dtype)
-    longest = norms.max().sqrt()
-    squared = torch.empty(len(chosen), len(points), dtype=dtype, device=a.device)
-    close = torch.empty(squared.shape, dtype=torch.bool, device=a.device)
-    reach = torch.empty(len(chosen), dtype=work, device=a.device)
-
-    def fill(part: tuple[int, int]) -> None:
-        rows = slice(*part)
-        x = centred(a.index_select(0, chosen[rows]), origin, dtype)
-        own = squared_norms(x)
-        squared[rows] = squared_distances(x, points, own, norms)
-        size = own.sqrt()
-        reach[rows] = size + longest
-        torch.lt(squared[rows], size.to(dtype)[:, None] * scale, out=close[rows])
-
-    for_each(fill, tiles(len(chosen), BLOCK), a.device, threads)
-    if a is b:  # a row is no neighbour of its own
-        row = torch.nonzero((chosen >= start) & (chosen < start + len(points))).squeeze(1)
-        close[row, chosen[row] - start] = False
-    i, j = close.nonzero(as_tuple=True)
-    if dtype != work and len(i) > _MOST_CLOSE * close.numel():
-        return None
-    squared[i, j] = direct(a, chosen[i], b, j + start)[0].to(dtype)
-    return Distances(squared, close if len(i) else None, reach)
-
-
-def inner_with(
-    z: torch.Tensor, rows: torch.Tensor, chosen: torch.Tensor, origin: torch.Tensor
-) -> torch.Tensor:
-    """``<z, x>`` of each query with its chosen row about the origin, (R,), in z's precision."""
-    inner = torch.empty(len(z), dtype=z.dtype, device=z.device)
-    for start, end in tiles(len(z), _PAIRS):
-        x = centred(rows.index_select(0, chosen[start:end]), origin, z.dtype)
-        torch.linalg.vecdot(z[start:end], x, out=inner[start:end])
-    return inner

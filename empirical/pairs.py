@@ -1,0 +1,158 @@
+"""Pairs of points beside the large products: their distances and inner products, one by one.
+
+Where the rounding of a product could decide, the pair is done again by its difference.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+
+from empirical.device import working_dtype
+from empirical.noise import BLOCK
+from empirical.products import centred, squared_distances, squared_norms, tiles, too_close
+from empirical.threads import for_each
+
+Differences = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+"""``|x_j - x_i|^2`` and ``<z_i, x_j - x_i>`` of pairs of queries i and columns j, (P,) each."""
+
+_PAIRS = 64
+_RUN = 64
+_MOST_CLOSE = 0.02
+
+
+def direct(
+    a: torch.Tensor,
+    i: torch.Tensor,
+    b: torch.Tensor,
+    j: torch.Tensor,
+    z: torch.Tensor | None = None,
+    q: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """``|b_j - a_i|^2`` and ``<z_q, b_j - a_i>`` of pairs, (P,) each, by differences in float64.
+
+    ``a``, ``b`` and ``z`` are rows as they were given, ``i``, ``j`` and ``q`` (P,) indices into
+    them; without ``z`` the second result is 0.
+    """
+    work = working_dtype(a.device)
+    squared = torch.empty(len(i), dtype=work, device=a.device)
+    inner = torch.zeros_like(squared)
+    gaps, noises = torch.empty(2, min(_PAIRS, len(i)), a.shape[1], dtype=work, device=a.device)
+    for start, end in tiles(len(i), _PAIRS):
+        gap = _gather(b, j[start:end], gaps)
+        gap -= a.index_select(0, i[start:end])
+        if z is not None and q is not None:
+            noise = _gather(z, q[start:end], noises)
+            torch.linalg.vecdot(gap, noise, out=inner[start:end])
+        torch.linalg.vecdot(gap, gap, out=squared[start:end])
+    return squared, inner
+
+
+def nearly_direct(
+    a: torch.Tensor,
+    i: torch.Tensor,
+    b: torch.Tensor,
+    j: torch.Tensor,
+    z: torch.Tensor,
+    q: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """As :func:`direct`, at half its cost, right to about 3e-7 of ``|b_j - a_i|``, however small.
+
+    The differences are rounded once to the precision of ``z``, in which ``_RUN`` products at a time
+    are added up; these sums are added in float64.
+    """
+    work, wide = working_dtype(a.device), torch.promote_types(a.dtype, b.dtype)
+    squared = torch.empty(len(i), dtype=work, device=a.device)
+    inner = torch.empty_like(squared)
+    shape, short = (min(_PAIRS, len(i)), a.shape[1]), -a.shape[1] % _RUN
+    ends = torch.empty(2, *shape, dtype=wide, device=a.device)
+    noises = torch.empty(shape, dtype=z.dtype, device=a.device)
+
+    def runs(rows: torch.Tensor) -> torch.Tensor:
+        whole = torch.nn.functional.pad(rows, (0, short)) if short else rows
+        return whole.unflatten(1, (-1, _RUN))
+
+    for start, end in tiles(len(i), _PAIRS):
+        rows = _gather(b, j[start:end], ends[0])
+        rows -= _gather(a, i[start:end], ends[1])
+        gap, noise = runs(rows.to(z.dtype)), runs(_gather(z, q[start:end], noises))
+        torch.sum(torch.linalg.vecdot(gap, noise), 1, dtype=work, out=inner[start:end])
+        torch.sum(torch.linalg.vecdot(gap, gap), 1, dtype=work, out=squared[start:end])
+    return squared, inner
+
+
+def inner_with(
+    z: torch.Tensor, rows: torch.Tensor, chosen: torch.Tensor, origin: torch.Tensor
+) -> torch.Tensor:
+    """``<z, x>`` of each query with its chosen row about the origin, (R,), in z's precision."""
+    wide = torch.promote_types(rows.dtype, z.dtype)
+    inner = torch.empty(len(z), dtype=z.dtype, device=z.device)
+    buffer = torch.empty(min(_PAIRS, len(z)), z.shape[1], dtype=wide, device=z.device)
+    for start, end in tiles(len(z), _PAIRS):
+        x = _gather(rows, chosen[start:end], buffer)
+        x -= origin
+        torch.linalg.vecdot(z[start:end], x.to(z.dtype), out=inner[start:end])
+    return inner
+
+
+def _gather(rows: torch.Tensor, at: torch.Tensor, buffer: torch.Tensor) -> torch.Tensor:
+    # rows[at] in a buffer that stays in the cache: to make a new one costs as much as to fill it.
+    out = buffer[: len(at)]
+    if rows.dtype == out.dtype:
+        return torch.index_select(rows, 0, at, out=out)
+    return out.copy_(rows.index_select(0, at))
+
+
+class Distances(NamedTuple):
+    """Squared distances of C rows to T points, and what is known of their precision."""
+
+    squared: torch.Tensor
+    """(C, T), in the precision of the points."""
+    close: torch.Tensor | None
+    """(C, T): which of them were done again in float64; None where none was."""
+    reach: torch.Tensor
+    """Norm of each row and the largest of the points' added up, (C,)."""
+
+
+def distances_to(
+    a: torch.Tensor,
+    chosen: torch.Tensor,
+    b: torch.Tensor,
+    start: int,
+    points: torch.Tensor,
+    norms: torch.Tensor,
+    origin: torch.Tensor,
+    threads: int,
+) -> Distances | None:
+    """Distances of rows ``a[chosen]`` to ``points`` (T, d), the rows of b from ``start`` on.
+
+    The points are about the origin, with their squared ``norms``. Distances below 1e4 times their
+    rounding are done again by direct differences in float64; where those are more than a few, None
+    is returned, and float64 should be used for all. In float64 none counts as too close but those
+    of equal rows.
+    """
+    dtype, work = points.dtype, working_dtype(a.device)
+    scale = (too_close(a.shape[1], dtype) * norms.sqrt()).to(dtype)
+    longest = norms.max().sqrt()
+    squared = torch.empty(len(chosen), len(points), dtype=dtype, device=a.device)
+    close = torch.empty(squared.shape, dtype=torch.bool, device=a.device)
+    reach = torch.empty(len(chosen), dtype=work, device=a.device)
+
+    def fill(part: tuple[int, int]) -> None:
+        rows = slice(*part)
+        x = centred(a.index_select(0, chosen[rows]), origin, dtype)
+        own = squared_norms(x)
+        squared[rows] = squared_distances(x, points, own, norms)
+        size = own.sqrt()
+        reach[rows] = size + longest
+        torch.lt(squared[rows], size.to(dtype)[:, None] * scale, out=close[rows])
+
+    for_each(fill, tiles(len(chosen), BLOCK), a.device, threads)
+    if a is b:  # a row is no neighbour of its own
+        row = torch.nonzero((chosen >= start) & (chosen < start + len(points))).squeeze(1)
+        close[row, chosen[row] - start] = False
+    i, j = close.nonzero(as_tuple=True)
+    if dtype != work and len(i) > _MOST_CLOSE * close.numel():
+        return None
+    squared[i, j] = direct(a, chosen[i], b, j + start)[0].to(dtype)
+    return Distances(squared, close if len(i) else None, reach)
