@@ -18,6 +18,7 @@ from empirical.neighbours import Memorization, memorization
 from empirical.regimes import zone_of
 from models.denoisers import Denoiser
 from models.quality import FrechetDistance
+from theory.regimes import PredictedZone
 from theory.schedules import ddpm_sigmas
 
 Gap = tuple[float, float]
@@ -53,14 +54,19 @@ def judged(setting: Setting, denoiser: Denoiser) -> Judged:
     return Judged(found, quality(setting, samples))
 
 
+def predicted(setting: Setting) -> PredictedZone:
+    """The danger zone by the distances of the memorizing model's images."""
+    few, test = (images.double().flatten(1) for images in (setting.few, setting.test))
+    return zone_of(few, test, device=setting.device)
+
+
 def zone_gaps(setting: Setting) -> dict[str, Gap]:
     """Start and end of the two zones of the distances, in sigma; empty unless the start is lower.
 
     Three digits: the last bits of the distances may differ between machines, and a training only
     goes on with the very same gap.
     """
-    few, test = (images.double().flatten(1) for images in (setting.few, setting.test))
-    zone = zone_of(few, test, device=setting.device)
+    zone = predicted(setting)
     ends = {"certain zone": zone.certain, "possible zone": zone.possible}
     return {
         name: (float(f"{each.start:.3g}"), float(f"{each.end:.3g}")) for name, each in ends.items()
@@ -73,7 +79,7 @@ def timestep_gaps(setting: Setting) -> tuple[tuple[int, int], ...]:
     They start at 1/4, 1/2 and once the zone's start and end at twice, once and 1/2 its end, in
     sigma. Gaps that would be empty are left out.
     """
-    low, high = zone_gaps(setting)["possible zone"]
+    low, high = predicted(setting).possible
     starts, ends = (
         np.searchsorted(ddpm_sigmas(), np.multiply(factors, end)).tolist()
         for factors, end in (((1 / 4, 1 / 2, 1), low), ((2, 1, 1 / 2), high))
