@@ -39,28 +39,22 @@ def run(setting: Setting, alpha: float) -> Outcome:
     ]
 
     def draw(figure: Figure) -> None:
-        axes = figure.subplots()
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 3])
         at = ddpm_timestep(setting.curves.sigmas)
-        axes.plot(at, setting.curves.max_weight.mean, label="posterior weight", color="0.4")
-        coverage = setting.curves.coverage.mean
-        axes.plot(at, coverage, "--", label="shell coverage", color="0.4")
-        rate = baseline.count / setting.scale.samples
-        axes.axhline(rate, color="C3", linestyle=":", label=f"no gap: {rate:.0%} memorized")
-        for gap, one in found.items():
-            if gap != NONE:
-                height = one.count / setting.scale.samples
-                axes.plot(gap, [height, height], color="C3", linewidth=3, solid_capstyle="butt")
-                axes.annotate(
-                    f"{height:.0%}",
-                    (gap[1], height),
-                    xytext=(3, -3),
-                    textcoords="offset points",
-                    fontsize="small",
-                )
+        above.plot(at, setting.curves.max_weight.mean, label="posterior weight")
+        above.plot(at, setting.curves.coverage.mean, "--", label="shell coverage")
+        above.set(ylabel="probability", ylim=(-0.02, 1.04))
+        above.legend(loc="center right")
+        for row, (gap, one) in enumerate(found.items()):
+            below.barh(row, gap[1] - gap[0], left=gap[0], color="C3", height=0.6)
+            rate = one.count / setting.scale.samples
+            below.text(1.02, row, f"{rate:.0%}", va="center", transform=below.get_yaxis_transform())
+        names = ["none" if gap == NONE else f"{gap[0]} to {gap[1]}" for gap in found]
+        below.set_yticks(range(len(found)), names)
+        below.invert_yaxis()
         most = max(end for _, end in found)
-        axes.set(xlabel="timestep", ylabel="rate", ylim=(-0.02, 1.04), xlim=(0, 1.3 * most))
-        axes.plot([], [], color="C3", linewidth=3, label="left out, at the rate it leaves")
-        figure.legend(loc="outside upper center", ncols=2, frameon=False)
+        below.set(xlabel="timestep", ylabel="left out of training", xlim=(0, 1.2 * most))
+        below.set_title("memorized samples", loc="right", fontsize="small")
 
     return Outcome(
         "figure5",
@@ -70,7 +64,7 @@ def run(setting: Setting, alpha: float) -> Outcome:
         ("first timestep", "end", "sigma from", "sigma to", *HEADER),
         tuple(lines(found, alpha)),
         draw,
-        (8, 5),
+        (8, 6),
         {label(gap): one.found for gap, one in found.items()},
     )
 
