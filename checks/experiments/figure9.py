@@ -19,15 +19,19 @@ def run(setting: Setting, alpha: float) -> Outcome:
         axes = figure.subplots()
         points = {gap: (one.count, one.distance.value) for gap, one in found.items()}
         n = setting.scale.samples
-        for gap, (count, distance) in points.items():
+        in_order = sorted(points.items(), key=lambda item: item[1][1])
+        for k, (gap, (count, distance)) in enumerate(in_order):
             axes.plot(100 * count / n, distance, "s" if gap == figure5.NONE else "o", color="C0")
-            text = "no gap" if gap == figure5.NONE else f"{gap[0]} to {gap[1]}"
+            # Neighbours in height have their names on different sides.
+            side = -1 if k % 2 else 1
             axes.annotate(
-                text,
+                "no gap" if gap == figure5.NONE else f"{gap[0]} to {gap[1]}",
                 (100 * count / n, distance),
-                xytext=(5, 4),
+                xytext=(7 * side, 0),
                 textcoords="offset points",
                 fontsize="small",
+                va="center",
+                ha="left" if side > 0 else "right",
             )
         path = sorted(points[gap] for gap in best)
         axes.plot(
@@ -38,7 +42,7 @@ def run(setting: Setting, alpha: float) -> Outcome:
             label="no other is better in both",
         )
         axes.set(xlabel="memorized samples, %", ylabel="Fréchet distance", yscale="log")
-        axes.margins(x=0.15)
+        axes.margins(x=0.25)
         axes.legend()
 
     return Outcome(
