@@ -27,7 +27,7 @@ def run(setting: Setting, alpha: float) -> Outcome:
             axes.annotate(
                 "no gap" if gap == figure5.NONE else f"{gap[0]} to {gap[1]}",
                 (100 * count / n, distance),
-                xytext=(7 * side, 0),
+                xytext=(7 * side, -7),  # below the front
                 textcoords="offset points",
                 fontsize="small",
                 va="center",
