@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from checks.options import EXPERIMENTS, parser
+from checks.options import EXPERIMENTS, JUDGED, parser
 
 if TYPE_CHECKING:
     from empirical.data import DataSet
@@ -182,6 +182,8 @@ def _reproduce(options: argparse.Namespace) -> int:
         )
         for scale in scales.values()
     }
+    for name in set(JUDGED).intersection(names):
+        _ = settings[scales[name].group].extractor  # refused before any training, not after it
     verdicts = []
     for name, scale in scales.items():
         module = import_module(f"checks.experiments.{name.replace('-', '_')}")

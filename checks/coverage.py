@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 RESOLUTION = 0.03
 EQUALITY = 2
 """Times the draws for an equality, whose interval must fit into the resolution with its own error:
-with the default draws alone it would stay open one time in six at p = 1/2."""
+with the default draws alone it would stay open one time in eight at p = 1/2."""
 LAW_RESOLUTION = 0.05
 SHARES = (0.0, 0.5, 0.8, 1.0, 1.2)
 """Distances of Definition 4.7, in units of the one at which the overlap passes about 1/2."""

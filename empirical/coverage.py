@@ -18,9 +18,16 @@ from numpy.typing import ArrayLike, NDArray
 from empirical.device import as_rows, kept_rows, resolve_device, working_dtype
 from empirical.noise import BLOCK, blocks, indices
 from empirical.pairs import direct, distances_to, inner_with
-from empirical.products import DEFAULT_MEMORY, mean_of, rounding, squared_distances, squared_norms
+from empirical.products import (
+    DEFAULT_MEMORY,
+    Tile,
+    mean_of,
+    rounding,
+    squared_distances,
+    squared_norms,
+)
 from empirical.ranks import summed
-from empirical.sweep import Add, Part, Tile, sweep, whole
+from empirical.sweep import Add, Part, sweep, whole
 from theory.shells import radii
 
 Array = NDArray[np.float64]
@@ -123,16 +130,7 @@ def _prepare(task: _Task, queries: slice, tile: Tile) -> Add | None:
     unique, inverse = (
         torch.as_tensor(a).to(where) for a in np.unique(task.chosen[queries], return_inverse=True)
     )
-    found = distances_to(
-        task.held_out,
-        unique,
-        task.points,
-        tile.start,
-        tile.points,
-        tile.norms,
-        task.origin,
-        tile.threads,
-    )
+    found = distances_to(task.held_out, unique, task.points, tile, task.origin)
     if found is None:
         return None
     unit = rounding(task.points.shape[1], found.squared.dtype)

@@ -18,6 +18,7 @@ from empirical.noise import BLOCK
 from empirical.pairs import direct
 from empirical.products import (
     DEFAULT_MEMORY,
+    Tile,
     centred,
     mean_of,
     plan,
@@ -26,10 +27,10 @@ from empirical.products import (
     rounding,
     squared_distances,
     squared_norms,
+    tile_of,
     tiles,
     too_close,
 )
-from empirical.sweep import Tile, tile_of
 from empirical.threads import for_each
 
 Array = NDArray[np.float64]

@@ -10,7 +10,7 @@ import torch
 
 from empirical.device import working_dtype
 from empirical.noise import BLOCK
-from empirical.products import centred, squared_distances, squared_norms, tiles, too_close
+from empirical.products import Tile, centred, squared_distances, squared_norms, tiles, too_close
 from empirical.threads import for_each
 
 Differences = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
@@ -118,19 +118,16 @@ def distances_to(
     a: torch.Tensor,
     chosen: torch.Tensor,
     b: torch.Tensor,
-    start: int,
-    points: torch.Tensor,
-    norms: torch.Tensor,
+    tile: Tile,
     origin: torch.Tensor,
-    threads: int,
 ) -> Distances | None:
-    """Distances of rows ``a[chosen]`` to ``points`` (T, d), the rows of b from ``start`` on.
+    """Distances of rows ``a[chosen]`` to the points of a tile of the rows ``b``.
 
-    The points are about the origin, with their squared ``norms``. Distances below 1e4 times their
-    rounding are done again by direct differences in float64; where those are more than a few, None
-    is returned, and float64 should be used for all. In float64 none counts as too close but those
-    of equal rows.
+    Distances below 1e4 times their rounding are done again by direct differences in float64; where
+    those are more than a few, None is returned, and float64 should be used for all. In float64 none
+    counts as too close but those of equal rows.
     """
+    start, points, norms, threads = tile
     dtype, work = points.dtype, working_dtype(a.device)
     scale = (too_close(a.shape[1], dtype) * norms.sqrt()).to(dtype)
     longest = norms.max().sqrt()

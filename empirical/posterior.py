@@ -17,9 +17,9 @@ from empirical import log_terms
 from empirical.device import kept_rows, resolve_device
 from empirical.noise import blocks, indices
 from empirical.pairs import Differences, direct, distances_to, inner_with, nearly_direct
-from empirical.products import DEFAULT_MEMORY, mean_of
+from empirical.products import DEFAULT_MEMORY, Tile, mean_of
 from empirical.ranks import summed
-from empirical.sweep import Add, Part, Tile, sweep, whole
+from empirical.sweep import Add, Part, sweep, whole
 
 Array = NDArray[np.float64]
 
@@ -120,9 +120,7 @@ def _from_each(
     unique, inverse = (
         torch.as_tensor(a).to(where) for a in np.unique(chosen[queries], return_inverse=True)
     )
-    found = distances_to(
-        rows, unique, rows, tile.start, tile.points, tile.norms, origin, tile.threads
-    )
+    found = distances_to(rows, unique, rows, tile, origin)
     if found is None:
         return None
     half = found.squared.mul_(-0.5)

@@ -12,11 +12,13 @@ what that is. In fewer dimensions the products cost little and are in float64. P
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
 from empirical.device import working_dtype
 from empirical.noise import BLOCK, Block
+from empirical.threads import for_each
 
 DEFAULT_MEMORY = 2**30
 """Bytes that the buffers of one estimate may take, its arguments and results apart."""
@@ -24,7 +26,7 @@ DEFAULT_MEMORY = 2**30
 _SINGLE_FROM = 256
 _COLUMNS = 1024
 _ENTRIES = 2**18
-_PAIRS = 64
+_ROWS = 64
 _CLOSE = 1e4
 
 
@@ -91,8 +93,8 @@ def mean_of(rows: torch.Tensor) -> torch.Tensor:
     """
     work = working_dtype(rows.device)
     total = torch.zeros(rows.shape[1], dtype=work, device=rows.device)
-    buffer = torch.empty(min(_PAIRS, len(rows)), rows.shape[1], dtype=work, device=rows.device)
-    for start, end in tiles(len(rows), _PAIRS):
+    buffer = torch.empty(min(_ROWS, len(rows)), rows.shape[1], dtype=work, device=rows.device)
+    for start, end in tiles(len(rows), _ROWS):
         total += buffer[: end - start].copy_(rows[start:end]).sum(0)
     return (total / len(rows)).float().to(rows.dtype)
 
@@ -107,6 +109,36 @@ def tiles(count: int, columns: int) -> Iterator[tuple[int, int]]:
     """Ends of consecutive tiles."""
     for start in range(0, count, columns):
         yield start, min(start + columns, count)
+
+
+class Tile(NamedTuple):
+    """Some training points about the origin, (T, d), with their squared norms (T,)."""
+
+    start: int
+    points: torch.Tensor
+    norms: torch.Tensor
+    threads: int
+
+
+def tile_of(
+    rows: torch.Tensor,
+    ends: tuple[int, int],
+    origin: torch.Tensor,
+    dtype: torch.dtype,
+    threads: int,
+) -> Tile:
+    """The tile ``rows[start:end]``, about the origin and in ``dtype``."""
+    start, count = ends[0], ends[1] - ends[0]
+    points = torch.empty(count, rows.shape[1], dtype=dtype, device=rows.device)
+    norms = torch.empty(count, dtype=working_dtype(rows.device), device=rows.device)
+
+    def fill(part: tuple[int, int]) -> None:
+        own = slice(*part)
+        points[own] = centred(rows[start + part[0] : start + part[1]], origin, dtype)
+        norms[own] = squared_norms(points[own])
+
+    for_each(fill, tiles(count, BLOCK), rows.device, threads)
+    return Tile(start, points, norms, threads)
 
 
 def groups(batch: Sequence[Block], width: int) -> Iterator[list[Block]]:
@@ -144,8 +176,8 @@ def squared_norms(rows: torch.Tensor) -> torch.Tensor:
     """``|a_i|^2`` of rows in the device's working precision, (A,)."""
     work = working_dtype(rows.device)
     norms = torch.empty(len(rows), dtype=work, device=rows.device)
-    buffer = torch.empty(min(_PAIRS, len(rows)), rows.shape[1], dtype=work, device=rows.device)
-    for start, end in tiles(len(rows), _PAIRS):
+    buffer = torch.empty(min(_ROWS, len(rows)), rows.shape[1], dtype=work, device=rows.device)
+    for start, end in tiles(len(rows), _ROWS):
         part = buffer[: end - start].copy_(rows[start:end])
         torch.linalg.vecdot(part, part, out=norms[start:end])
     return norms

@@ -7,55 +7,14 @@ queries whose noise fits into memory go by, and past each the training points ti
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 
 from empirical.device import working_dtype
 from empirical.noise import BLOCK, Block, batches
-from empirical.products import (
-    centred,
-    groups,
-    joined,
-    plan,
-    product,
-    product_dtype,
-    squared_norms,
-    tiles,
-)
+from empirical.products import Tile, groups, joined, plan, product, product_dtype, tile_of, tiles
 from empirical.ranks import share
 from empirical.threads import for_each
-
-
-class Tile(NamedTuple):
-    """Some training points about the origin, (T, d), with their squared norms (T,)."""
-
-    start: int
-    points: torch.Tensor
-    norms: torch.Tensor
-    threads: int
-
-
-def tile_of(
-    rows: torch.Tensor,
-    ends: tuple[int, int],
-    origin: torch.Tensor,
-    dtype: torch.dtype,
-    threads: int,
-) -> Tile:
-    """The tile ``rows[start:end]``, about the origin and in ``dtype``."""
-    start, count = ends[0], ends[1] - ends[0]
-    points = torch.empty(count, rows.shape[1], dtype=dtype, device=rows.device)
-    norms = torch.empty(count, dtype=working_dtype(rows.device), device=rows.device)
-
-    def fill(part: tuple[int, int]) -> None:
-        own = slice(*part)
-        points[own] = centred(rows[start + part[0] : start + part[1]], origin, dtype)
-        norms[own] = squared_norms(points[own])
-
-    for_each(fill, tiles(count, BLOCK), rows.device, threads)
-    return Tile(start, points, norms, threads)
-
 
 Add = Callable[[slice, torch.Tensor, torch.Tensor], None]
 """Takes the queries' numbers, their noise z (R, d) and ``<z, x_j>`` (R, T)."""

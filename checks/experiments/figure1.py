@@ -12,18 +12,15 @@ from checks.statistics import from_estimate
 from empirical.intervals import Estimate
 from models.one_step import denoising_error
 
+RECORDS = 4
+"""Comparisons, of two intervals each."""
 AGREE = 1.1
 """How far the errors of the three may lie apart, as a ratio, to agree at the largest sigma."""
 
 
 def run(setting: Setting, alpha: float) -> Outcome:
     """Measure the mean squared errors; a verdict on the two ends of the schedule."""
-    denoisers = {
-        "memorizing": setting.memorizing,
-        "generalizing": setting.generalizing,
-        "empirical optimum": setting.optimum,
-        "Gaussian": setting.gaussian,
-    }
+    denoisers = setting.denoisers | {"Gaussian": setting.gaussian}
     images = {"train": setting.few, "test": setting.test}
     found: dict[tuple[str, str], Estimate] = {
         (name, part): denoising_error(
@@ -32,7 +29,7 @@ def run(setting: Setting, alpha: float) -> Outcome:
             setting.sigmas,
             setting.scale.outputs,
             setting.seed,
-            alpha=alpha / len(setting.sigmas),
+            alpha=alpha / max(len(setting.sigmas), 2 * RECORDS),
         )
         for name, denoiser in denoisers.items()
         for part, pool in images.items()
@@ -71,7 +68,7 @@ def _ends(setting: Setting, found: dict[tuple[str, str], Estimate]) -> list[Reco
         for name in ("memorizing", "empirical optimum", "Gaussian")
     ]
     cases.append(("empirical optimum", "memorizing", smallest, ">=", AGREE))
-    records = []  # eight intervals of them all, of alpha / steps each
+    records = []
     for above, below, k, relation, bound in cases:
         a, b = found[above, "test"], found[below, "test"]
         ratio = Estimate(

@@ -11,17 +11,12 @@ from checks.records import Comparison
 from checks.regimes import peak
 from checks.statistics import from_proportion
 from empirical.intervals import proportion
-from empirical.regimes import zone_of
 from models.one_step import memorization_by_level
 
 
 def run(setting: Setting, alpha: float) -> Outcome:
     """Count copies among one-step outputs on noised held-out images, over the schedule."""
-    denoisers = {
-        "memorizing": setting.memorizing,
-        "generalizing": setting.generalizing,
-        "empirical optimum": setting.optimum,
-    }
+    denoisers = setting.denoisers
     n, sigmas, images = setting.scale.outputs, setting.sigmas, setting.test.to(setting.where)
     counts = {
         name: memorization_by_level(denoiser, images, setting.few, sigmas, n, setting.seed)
@@ -33,8 +28,7 @@ def run(setting: Setting, alpha: float) -> Outcome:
         for name, rate in rates.items()
         for k, sigma in enumerate(sigmas)
     ]
-    few, test = (images.double().flatten(1) for images in (setting.few, setting.test))
-    zone = zone_of(few, test, device=setting.device).possible
+    zone = setting.zone.possible
     where = peak(sigmas, counts["memorizing"], n, zone, alpha=alpha / 3, seed=setting.seed)
     records = [replace(where, claim="figure2")]
     last = len(sigmas) - 1

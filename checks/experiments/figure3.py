@@ -13,11 +13,11 @@ from operator import itemgetter
 import numpy as np
 from matplotlib.figure import Figure
 
-from checks.coverage import RESOLUTION
 from checks.experiments.geometry import (
     HEADER,
     MUTED,
     banded,
+    compared,
     difference,
     draw_bars,
     draw_both,
@@ -38,14 +38,13 @@ from checks.report.axes import edm_axis
 from checks.statistics import from_estimate
 from empirical import Curves
 from empirical.intervals import Estimate
-from empirical.regimes import Regime, Thresholds, zone_of
+from empirical.regimes import Regime, Thresholds
 from theory.shells import outside_probability
 
 
 def run(setting: Setting, alpha: float) -> Outcome:
     """Read the regimes off the curves and hold them against Theorem 4.8 and the distances."""
-    few, test = (images.double().flatten(1) for images in (setting.few, setting.test))
-    curves, predicted = banded(setting.curves, alpha / 2), zone_of(few, test, device=setting.device)
+    curves, predicted = banded(setting.curves, alpha / 2), setting.zone
     regimes = regimes_of(curves)
     danger = regimes["danger"]
     seed, n = setting.seed, curves.coverage.n
@@ -53,7 +52,7 @@ def run(setting: Setting, alpha: float) -> Outcome:
     found = [
         *_within_bounds(curves, alpha / 2),
         *_table(curves, regimes, alpha / 2),
-        *_order(curves, few.shape[1], alpha / 2),
+        *_order(curves, setting.few[0].numel(), alpha / 2),
     ]
     drawn = {
         "posterior weight": curves.max_weight,
@@ -101,20 +100,6 @@ def run(setting: Setting, alpha: float) -> Outcome:
     )
 
 
-def _compare(
-    instance: str, quantity: str, relation: Relation, bound: float, rounding: float = 0.0
-) -> Comparison:
-    return Comparison(
-        claim="figure3",
-        instance=instance,
-        quantity=quantity,
-        relation=relation,
-        bound=bound,
-        resolution=RESOLUTION,
-        rounding=rounding,
-    )
-
-
 def _within_bounds(curves: Curves, alpha: float) -> Iterator[tuple[Comparison, Estimate]]:
     # The band holds at all noise levels at once, and so at the one where the margin is least.
     c, lower, upper = curves.coverage, curves.coverage_lower, curves.coverage_upper
@@ -123,7 +108,7 @@ def _within_bounds(curves: Curves, alpha: float) -> Iterator[tuple[Comparison, E
         ("least of Theorem 4.8's upper bound - coverage", difference(upper, c)),
     ):
         # The bounds are right to 1e-7.
-        comparison = _compare("all noise levels", quantity, ">=", 0.0, rounding=1e-7)
+        comparison = compared("figure3", "all noise levels", quantity, ">=", 0.0, rounding=1e-7)
         yield comparison, replace(reduced(margin, np.min), alpha=alpha)
 
 
@@ -172,7 +157,7 @@ def _table(
         ),
     )
     for instance, quantity, relation, bound, found in rows:
-        yield _compare(instance, quantity, relation, bound), replace(found, alpha=alpha)
+        yield compared("figure3", instance, quantity, relation, bound), replace(found, alpha=alpha)
 
 
 def _order(curves: Curves, d: int, alpha: float) -> Iterator[tuple[Comparison, Estimate]]:
@@ -184,5 +169,5 @@ def _order(curves: Curves, d: int, alpha: float) -> Iterator[tuple[Comparison, E
         ("largest fall of the coverage from one level to the next", curves.covered_draws, -1, loss),
     ):
         change = mean_changes(sign * draws[:, order].astype(np.float64), alpha / 2)
-        comparison = _compare("all noise levels", quantity, "<=", room)
+        comparison = compared("figure3", "all noise levels", quantity, "<=", room)
         yield comparison, replace(reduced(change, np.max), alpha=alpha / 2)

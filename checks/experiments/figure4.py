@@ -15,18 +15,14 @@ from checks.experiments.remedies import (
     Judged,
     judged,
     lowered,
-    rate_record,
     zone_gaps,
 )
+from checks.experiments.samples import HALF, rate_record
 from checks.experiments.setting import Setting
-
-HALF = 0.5
-"""A training copies, or does not, by the side of this that its rate is on."""
 
 
 def run(setting: Setting, alpha: float) -> Outcome:
     """Train under each condition and judge its checkpoints; a verdict on the last."""
-    setting.extractor  # noqa: B018  (before the training, which would be in vain without it)
     wanted = conditions(setting)
     for folder, changes in wanted.values():
         setting.trained(setting.scale.memorizing, folder, **changes)
@@ -44,14 +40,16 @@ def run(setting: Setting, alpha: float) -> Outcome:
     share = alpha / (2 * len(wanted) - 1)
     ends = {name: along[last] for name, along in found.items()}
     records = [
-        rate_record(setting, "figure4", "baseline", ends["baseline"], ">=", HALF, share, 0.788)
+        rate_record(
+            setting, "figure4", "baseline", ends["baseline"].copies, ">=", HALF, share, 0.788
+        )
     ]
     for name, one in ends.items():
         if name != "baseline":
             reported = 0.09 if name == "dummy class" else 0.007
             records += [
                 lowered(setting, "figure4", name, (ends["baseline"], one), share),
-                rate_record(setting, "figure4", name, one, "<=", HALF, share, reported),
+                rate_record(setting, "figure4", name, one.copies, "<=", HALF, share, reported),
             ]
 
     def draw(figure: Figure) -> None:

@@ -9,14 +9,11 @@ from checks.experiments.remedies import (
     Judged,
     judged,
     lowered,
-    rate_record,
     timestep_gaps,
 )
+from checks.experiments.samples import HALF, rate_record
 from checks.experiments.setting import Setting
 from theory.schedules import ddpm_sigmas, ddpm_timestep
-
-HALF = 0.5
-"""A training copies, or does not, by the side of this that its rate is on."""
 
 Gap = tuple[int, int]
 NONE = (0, 0)
@@ -29,8 +26,10 @@ def run(setting: Setting, alpha: float) -> Outcome:
     baseline, widest = found[NONE], next(gap for gap in found if gap != NONE)
     share = alpha / (len(found) + 1)
     records = [
-        rate_record(setting, "figure5", "no gap", baseline, ">=", HALF, share, 0.7497),
-        rate_record(setting, "figure5", label(widest), found[widest], "<=", HALF, share, 0.09),
+        rate_record(setting, "figure5", "no gap", baseline.copies, ">=", HALF, share, 0.7497),
+        rate_record(
+            setting, "figure5", label(widest), found[widest].copies, "<=", HALF, share, 0.09
+        ),
     ]
     records += [
         lowered(setting, "figure5", label(gap), (baseline, one), share)
@@ -71,7 +70,6 @@ def run(setting: Setting, alpha: float) -> Outcome:
 
 def measure(setting: Setting) -> dict[Gap, Judged]:
     """Train without a gap and with each of the nine, and judge the samples, by gap."""
-    setting.extractor  # noqa: B018  (before the training, which would be in vain without it)
     found = {NONE: judged(setting, setting.memorizing)}
     for gap in timestep_gaps(setting):
         name = f"gap-{gap[0]}-{gap[1]}"

@@ -11,12 +11,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from checks.coverage import RESOLUTION
 from checks.experiments.geometry import (
     HEADER,
     MUTED,
     SELF,
     WEIGHT,
+    compared,
     difference,
     draw_regimes,
     ends,
@@ -135,14 +135,7 @@ def _records(
         apart = difference(_largest(gap, calm), _largest(gap, medium))
         cases.append(("small and large noise", text, 0.0, apart))
     for instance, quantity, bound, estimate in cases:
-        comparison = Comparison(
-            claim="figure7",
-            instance=instance,
-            quantity=quantity,
-            relation="<=",
-            bound=bound,
-            resolution=RESOLUTION,
-        )
+        comparison = compared("figure7", instance, quantity, "<=", bound)
         records.append(from_estimate(comparison, replace(estimate, alpha=alpha), setting.seed))
     return records
 

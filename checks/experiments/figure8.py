@@ -8,11 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from checks.coverage import RESOLUTION
 from checks.experiments.geometry import (
     DANGER,
     HEADER,
     banded,
+    compared,
     difference,
     draw_bars,
     draw_both,
@@ -28,7 +28,6 @@ from checks.experiments.geometry import (
 from checks.experiments.outcome import Outcome
 from checks.experiments.remedies import zone_gaps
 from checks.experiments.setting import Setting
-from checks.records import Comparison
 from checks.statistics import from_estimate
 from empirical import Curves
 from empirical import curves as curves_of
@@ -54,32 +53,14 @@ def run(setting: Setting, alpha: float) -> Outcome:
     regimes, at = regimes_of(curves), Thresholds()
     place, height = intersection(curves)
     narrow = _share(regimes["danger"], regimes["medium"], curves.coverage.n, alpha)
-    cases = [
-        (
-            f"where the curves cross, sigma = {place.sigma:.3g}",
-            "posterior weight and coverage",
-            ">=",
-            max(at.weight_high, at.coverage_high),
-            height,
-        )
-    ]
+    where = f"where the curves cross, sigma = {place.sigma:.3g}"
+    high = max(at.weight_high, at.coverage_high)
+    both = compared("figure8", where, "posterior weight and coverage", ">=", high)
+    records = [from_estimate(both, height, setting.seed)]
     if np.isfinite(regimes["medium"].end.sigma):
-        cases.append(("octaves", "share of medium noise that is danger zone", "<=", SHARE, narrow))
-    records = tuple(
-        from_estimate(
-            Comparison(
-                claim="figure8",
-                instance=instance,
-                quantity=quantity,
-                relation="<=" if relation == "<=" else ">=",
-                bound=bound,
-                resolution=RESOLUTION,
-            ),
-            found,
-            setting.seed,
-        )
-        for instance, quantity, relation, bound, found in cases
-    )
+        text = "share of medium noise that is danger zone"
+        share = compared("figure8", "octaves", text, "<=", SHARE)
+        records.append(from_estimate(share, narrow, setting.seed))
     rows = [
         *points(
             curves.sigmas, {"posterior weight": curves.max_weight, "coverage": curves.coverage}
@@ -115,7 +96,7 @@ def run(setting: Setting, alpha: float) -> Outcome:
         "figure8",
         "of 2,000 cars the danger zone is a narrow interval that contains the noise level at which "
         "weight and coverage cross.",
-        records,
+        tuple(records),
         ("drawn", "sigma", "DDPM timestep", *HEADER[2:]),
         tuple((row[0], row[1], _timestep(float(row[1])), *row[2:]) for row in rows),
         draw,

@@ -25,11 +25,7 @@ IMAGES = 8
 
 def run(setting: Setting, alpha: float) -> Outcome:
     """Denoise some held-out images in one step; no verdict, figure2 has it."""
-    denoisers = {
-        "memorizing": setting.memorizing,
-        "generalizing": setting.generalizing,
-        "empirical optimum": setting.optimum,
-    }
+    denoisers = setting.denoisers
     device, few = setting.where, setting.few
     test = setting.test.to(device)
     clean = test[:IMAGES]

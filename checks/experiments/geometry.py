@@ -13,7 +13,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from checks.coverage import RESOLUTION
 from checks.experiments.outcome import Row
+from checks.records import Comparison, Relation
 from checks.report.axes import curve, unit
 from checks.report.svg import over_sigma
 from empirical import Curves
@@ -78,6 +80,26 @@ def reduced(band: Estimate, rule: Callable[[Array], SupportsFloat]) -> Estimate:
 
 def _arrays(mean: float, low: float, high: float) -> tuple[Array, Array, Array]:
     return np.asarray(mean), np.asarray(low), np.asarray(high)
+
+
+def compared(
+    claim: str,
+    instance: str,
+    quantity: str,
+    relation: Relation,
+    bound: float,
+    rounding: float = 0.0,
+) -> Comparison:
+    """A comparison at the resolution that coverage has in the checks."""
+    return Comparison(
+        claim=claim,
+        instance=instance,
+        quantity=quantity,
+        relation=relation,
+        bound=bound,
+        resolution=RESOLUTION,
+        rounding=rounding,
+    )
 
 
 def points(sigmas: Array, curves: Mapping[str, Estimate]) -> list[Row]:

@@ -9,16 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from checks.experiments.outcome import Row
-from checks.experiments.samples import copied, drawn, mcnemar, quality
+from checks.experiments.samples import Copies, copied, drawn, mcnemar, quality
 from checks.experiments.setting import Setting
-from checks.records import Comparison, Record, Relation
+from checks.records import Comparison, Record
 from checks.statistics import from_proportion
 from empirical.intervals import proportion
 from empirical.neighbours import Memorization, memorization
-from empirical.regimes import zone_of
 from models.denoisers import Denoiser
 from models.quality import FrechetDistance
-from theory.regimes import PredictedZone
 from theory.schedules import ddpm_sigmas
 
 Gap = tuple[float, float]
@@ -35,15 +33,20 @@ class Judged:
     distance: FrechetDistance
 
     @property
+    def copies(self) -> Copies:
+        """Which are copies, (samples,)."""
+        return copied(self.found)
+
+    @property
     def count(self) -> int:
         """How many are copies."""
-        return int(copied(self.found).sum())
+        return int(self.copies.sum())
 
     def row(self, baseline: "Judged", alpha: float) -> Row:
         """Copies with their interval, beside the baseline's, and the distance."""
         n = len(self.found.ratio)
         rate = proportion(self.count, n, alpha)
-        changed = mcnemar(copied(baseline.found), copied(self.found))
+        changed = mcnemar(baseline.copies, self.copies)
         return (self.count, n, float(rate.low), float(rate.high), *changed, self.distance.value)
 
 
@@ -54,20 +57,13 @@ def judged(setting: Setting, denoiser: Denoiser) -> Judged:
     return Judged(found, quality(setting, samples))
 
 
-def predicted(setting: Setting) -> PredictedZone:
-    """The danger zone by the distances of the memorizing model's images."""
-    few, test = (images.double().flatten(1) for images in (setting.few, setting.test))
-    return zone_of(few, test, device=setting.device)
-
-
 def zone_gaps(setting: Setting) -> dict[str, Gap]:
     """Start and end of the two zones of the distances, in sigma; empty unless the start is lower.
 
     Three digits: the last bits of the distances may differ between machines, and a training only
     goes on with the very same gap.
     """
-    zone = predicted(setting)
-    ends = {"certain zone": zone.certain, "possible zone": zone.possible}
+    ends = {"certain zone": setting.zone.certain, "possible zone": setting.zone.possible}
     return {
         name: (float(f"{each.start:.3g}"), float(f"{each.end:.3g}")) for name, each in ends.items()
     }
@@ -79,7 +75,7 @@ def timestep_gaps(setting: Setting) -> tuple[tuple[int, int], ...]:
     They start at 1/4, 1/2 and once the zone's start and end at twice, once and 1/2 its end, in
     sigma. Gaps that would be empty are left out.
     """
-    low, high = predicted(setting).possible
+    low, high = setting.zone.possible
     starts, ends = (
         np.searchsorted(ddpm_sigmas(), np.multiply(factors, end)).tolist()
         for factors, end in (((1 / 4, 1 / 2, 1), low), ((2, 1, 1 / 2), high))
@@ -94,7 +90,7 @@ def lowered(
 
     ``pair`` is the baseline and the remedy.
     """
-    lost, gained, _ = mcnemar(*(copied(each.found) for each in pair))
+    lost, gained, _ = mcnemar(*(each.copies for each in pair))
     comparison = Comparison(
         claim=claim,
         instance=instance,
@@ -104,26 +100,3 @@ def lowered(
     )
     changed = max(lost + gained, 1)  # none changed: nothing speaks for the remedy
     return from_proportion(comparison, lost, changed, alpha=alpha, seed=setting.seed)
-
-
-def rate_record(
-    setting: Setting,
-    claim: str,
-    instance: str,
-    judged: Judged,
-    relation: Relation,
-    bound: float,
-    alpha: float,
-    reported: float,
-) -> Record:
-    """The rate of copies against a bound, beside the rate that the paper reports."""
-    comparison = Comparison(
-        claim=claim,
-        instance=instance,
-        quantity="memorized samples",
-        relation=relation,
-        bound=bound,
-        parameters={"paper": reported},
-    )
-    n = len(judged.found.ratio)
-    return from_proportion(comparison, judged.count, n, alpha=alpha, seed=setting.seed)

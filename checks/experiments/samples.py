@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from checks.experiments.setting import Setting
+from checks.records import Comparison, Record, Relation
+from checks.statistics import from_proportion
 from empirical.neighbours import Memorization, memorization
 from models.denoisers import Denoiser
 from models.one_step import Images
@@ -13,6 +15,9 @@ from models.quality import FrechetDistance, frechet_distance
 from models.sampling import sample
 
 Copies = NDArray[np.bool_]
+
+HALF = 0.5
+"""A training copies, or does not, by the side of this that its rate is on."""
 
 
 def drawn(setting: Setting, denoiser: Denoiser, count: int | None = None) -> torch.Tensor:
@@ -60,44 +65,25 @@ def mcnemar(before: Copies, after: Copies) -> tuple[int, int, float]:
     return lost, gained, float(p)
 
 
-def along(setting: Setting, denoiser: Denoiser) -> tuple[torch.Tensor, torch.Tensor]:
-    """What a denoiser meets and answers at each level of its own trajectories.
-
-    States ``x`` and outputs ``D(x, sigma)``, (K, samples, C, H, W) each, at ``setting.sigmas``:
-    where a step of the sampler starts.
-    """
-    batch = 64
-    met: list[tuple[torch.Tensor, torch.Tensor]] = []
-    for first in range(0, setting.scale.samples, batch):
-        numbers = range(first, min(first + batch, setting.scale.samples))
-        last: dict[float, tuple[torch.Tensor, torch.Tensor]] = {}
-
-        def noted(
-            x: torch.Tensor,
-            sigma: torch.Tensor | float,
-            last: dict[float, tuple[torch.Tensor, torch.Tensor]] = last,
-        ) -> torch.Tensor:
-            # Heun's method looks ahead to each level first, then starts from it: the second stays.
-            output = denoiser(x, sigma)
-            last[float(sigma)] = x.cpu(), output.cpu()
-            return output
-
-        sample(
-            noted,
-            tuple(setting.few.shape[1:]),
-            numbers,
-            sigmas=setting.sigmas,
-            method=setting.scale.method,
-            seed=setting.seed,
-            batch_size=batch,
-            device=setting.device,
-        )
-        pairs = [last[sigma] for sigma in setting.sigmas.tolist()]
-        met.append(
-            (
-                torch.stack([x[: len(numbers)] for x, _ in pairs]),
-                torch.stack([output[: len(numbers)] for _, output in pairs]),
-            )
-        )
-    states, outputs = (torch.cat(parts, 1) for parts in zip(*met, strict=True))
-    return states, outputs
+def rate_record(
+    setting: Setting,
+    claim: str,
+    instance: str,
+    copies: Copies,
+    relation: Relation,
+    bound: float,
+    alpha: float,
+    reported: float,
+) -> Record:
+    """The rate of copies against a bound, beside the rate that the paper reports."""
+    comparison = Comparison(
+        claim=claim,
+        instance=instance,
+        quantity="memorized samples",
+        relation=relation,
+        bound=bound,
+        parameters={"paper": reported},
+    )
+    return from_proportion(
+        comparison, int(copies.sum()), len(copies), alpha=alpha, seed=setting.seed
+    )

@@ -15,13 +15,14 @@ from checks.verify import versions
 from empirical import Curves, curves
 from empirical.data import DataSet, load
 from empirical.device import resolve_device
-from empirical.regimes import Regime, read_regimes
+from empirical.regimes import Regime, read_regimes, zone_of
 from models import checkpoints
 from models.denoisers import Denoiser, EmpiricalDenoiser, GaussianDenoiser
 from models.extractors import Extractor, inception, train_classifier
 from models.networks import NETWORKS, channels_first
 from models.settings import Training
 from models.training import train
+from theory.regimes import PredictedZone
 from theory.schedules import ddpm_sigmas, edm_sigmas
 
 Array = NDArray[np.float64]
@@ -96,6 +97,12 @@ class Setting:
         return next(regime for regime in read_regimes(self.curves) if regime.name == name)
 
     @cached_property
+    def zone(self) -> PredictedZone:
+        """The danger zone of the memorizing model's images by their distances alone."""
+        few, test = (images.double().flatten(1) for images in (self.few, self.test))
+        return zone_of(few, test, device=self.device)
+
+    @cached_property
     def memorizing(self) -> Denoiser:
         """The denoiser that is trained on few images."""
         return self.trained(self.scale.memorizing, "memorizing")
@@ -109,6 +116,15 @@ class Setting:
     def optimum(self) -> Denoiser:
         """The empirical optimal denoiser of the few images."""
         return EmpiricalDenoiser(self.few, self.device)
+
+    @property
+    def denoisers(self) -> dict[str, Denoiser]:
+        """The three of Figures 1 and 2 by name: both models, and the optimum of the few images."""
+        return {
+            "memorizing": self.memorizing,
+            "generalizing": self.generalizing,
+            "empirical optimum": self.optimum,
+        }
 
     @cached_property
     def gaussian(self) -> Denoiser:

@@ -14,10 +14,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from checks.experiments.outcome import Outcome, Row
-from checks.experiments.samples import Copies, copied, mcnemar, memorized
+from checks.experiments.samples import HALF, Copies, copied, mcnemar, memorized, rate_record
 from checks.experiments.setting import Setting
-from checks.records import Comparison, Record
-from checks.statistics import from_proportion
+from checks.records import Record
 from empirical.intervals import Estimate, proportion
 from empirical.neighbours import Memorization
 from models.denoisers import Denoiser, Piecewise
@@ -37,9 +36,6 @@ REPORTED = {
     ("generalizing", "large"): 0.0,
 }
 """The paper's rates, by the model and the part of the schedule where the other takes its place."""
-
-HALF = 0.5
-"""A rate on the other side of this is a flip."""
 
 FEW = 0.05
 """A model that generalizes copies less than this."""
@@ -175,16 +171,16 @@ def _row(copies: dict[tuple[str, str], Copies], name: str, part: str, alpha: flo
 
 
 def _records(setting: Setting, copies: dict[tuple[str, str], Copies], alpha: float) -> list[Record]:
-    records = []
-    for key, reported in REPORTED.items():
-        comparison = Comparison(
-            claim="table1",
-            instance=f"{key[0]} denoiser, swapped: {key[1]}",
-            quantity="memorized samples",
-            relation=">=" if reported > HALF else "<=",
-            bound=FEW if key == ("generalizing", "none") else HALF,
-            parameters={"paper": reported},
+    return [
+        rate_record(
+            setting,
+            "table1",
+            f"{key[0]} denoiser, swapped: {key[1]}",
+            copies[key],
+            ">=" if reported > HALF else "<=",
+            FEW if key == ("generalizing", "none") else HALF,
+            alpha,
+            reported,
         )
-        count, n = int(copies[key].sum()), len(copies[key])
-        records.append(from_proportion(comparison, count, n, alpha=alpha, seed=setting.seed))
-    return records
+        for key, reported in REPORTED.items()
+    ]

@@ -13,11 +13,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from checks.experiments.outcome import Outcome, Row
-from checks.experiments.samples import along, copied
+from checks.experiments.samples import copied
 from checks.experiments.setting import Setting
 from empirical.coverage import distances
 from empirical.intervals import Estimate, proportion
 from empirical.neighbours import memorization
+from models.denoisers import Denoiser
+from models.sampling import sample
 from theory.shells import radii
 
 WHAT = ("in a shell", "copied in one step", "final image chosen")
@@ -87,6 +89,49 @@ def run(setting: Setting, alpha: float) -> Outcome:
         draw,
         (10, 4),
     )
+
+
+def along(setting: Setting, denoiser: Denoiser) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a denoiser meets and answers at each level of its own trajectories.
+
+    States ``x`` and outputs ``D(x, sigma)``, (K, samples, C, H, W) each, at ``setting.sigmas``:
+    where a step of the sampler starts.
+    """
+    batch = 64
+    met: list[tuple[torch.Tensor, torch.Tensor]] = []
+    for first in range(0, setting.scale.samples, batch):
+        numbers = range(first, min(first + batch, setting.scale.samples))
+        last: dict[float, tuple[torch.Tensor, torch.Tensor]] = {}
+
+        def noted(
+            x: torch.Tensor,
+            sigma: torch.Tensor | float,
+            last: dict[float, tuple[torch.Tensor, torch.Tensor]] = last,
+        ) -> torch.Tensor:
+            # Heun's method looks ahead to each level first, then starts from it: the second stays.
+            output = denoiser(x, sigma)
+            last[float(sigma)] = x.cpu(), output.cpu()
+            return output
+
+        sample(
+            noted,
+            tuple(setting.few.shape[1:]),
+            numbers,
+            sigmas=setting.sigmas,
+            method=setting.scale.method,
+            seed=setting.seed,
+            batch_size=batch,
+            device=setting.device,
+        )
+        pairs = [last[sigma] for sigma in setting.sigmas.tolist()]
+        met.append(
+            (
+                torch.stack([x[: len(numbers)] for x, _ in pairs]),
+                torch.stack([output[: len(numbers)] for _, output in pairs]),
+            )
+        )
+    states, outputs = (torch.cat(parts, 1) for parts in zip(*met, strict=True))
+    return states, outputs
 
 
 def covered(setting: Setting, states: torch.Tensor, sigma: float) -> NDArray[np.bool_]:

@@ -43,6 +43,29 @@ def _record(claim: str = "4.8", **changes) -> Record:
 
 
 @pytest.fixture(scope="session")
+def tiny_text() -> str:
+    """A scale of the experiments: 30 and 60 digits, a dozen steps."""
+    return """
+[data]
+source = "digits"
+train_size = 60
+test_size = 40
+[models]
+memorizing = 30
+generalizing = 60
+[training]
+steps = 12
+batch_size = 8
+[measures]
+samples = 24
+outputs = 200
+steps = 18
+window = 5
+checkpoints = 2
+"""
+
+
+@pytest.fixture(scope="session")
 def record() -> Callable[..., Record]:
     """Makes a record of a claim; keywords change its fields."""
     return _record

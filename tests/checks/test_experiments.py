@@ -19,30 +19,11 @@ from models.denoisers import EmpiricalDenoiser, GaussianDenoiser
 from models.networks import PAPER, SMALL
 from models.sampling import heun, start
 
-TINY = """
-[data]
-source = "digits"
-train_size = 60
-test_size = 40
-[models]
-memorizing = 30
-generalizing = 60
-[training]
-steps = 12
-batch_size = 8
-[measures]
-samples = 24
-outputs = 200
-steps = 18
-window = 5
-checkpoints = 2
-"""
-
 
 @pytest.fixture
-def tiny(tmp_path) -> Path:
+def tiny(tmp_path, tiny_text) -> Path:
     path = tmp_path / "tiny.toml"
-    path.write_text(TINY)
+    path.write_text(tiny_text)
     return path
 
 
@@ -91,7 +72,7 @@ def test_errors_agree_at_large_noise(known) -> None:
 
 
 def test_states_along_a_trajectory_are_those_of_the_sampler(known) -> None:
-    states, outputs = samples.along(known, known.memorizing)
+    states, outputs = trajectories.along(known, known.memorizing)
     assert states.shape == outputs.shape == (18, 24, 1, 8, 8)
     steps = known.sigmas.tolist()
     first = start(range(24), (1, 8, 8), steps[0], known.seed)
@@ -111,7 +92,7 @@ def test_trajectories_count_shells_copies_and_choices(known) -> None:
         assert counts["memorizing", what, steps[-1]] == 24
     assert counts["generalizing", "copied in one step", steps[-1]] == 0
     assert counts["generalizing", "final image chosen", steps[-1]] == 24
-    states, outputs = samples.along(known, known.memorizing)
+    states, outputs = trajectories.along(known, known.memorizing)
     few = known.few.flatten(1).double()
     for k in (0, 9, 11, 13):
         apart = torch.cdist(states[k].flatten(1).double(), few) / steps[k]
@@ -121,6 +102,14 @@ def test_trajectories_count_shells_copies_and_choices(known) -> None:
         copied = near.values[:, 0] < near.values[:, 1] / 3
         assert counts["memorizing", "copied in one step", steps[k]] == int(copied.sum())
     assert 0 < counts["memorizing", "final image chosen", steps[8]] < 24
+
+
+@pytest.mark.parametrize("steps", [18, 2])
+def test_figure1_spends_no_more_than_its_error_rate(known, steps) -> None:
+    vars(known)["sigmas"] = known.sigmas[:: 18 // steps]
+    records = figure1.run(known, 1e-3).records
+    assert len(records) == figure1.RECORDS
+    assert sum(record.alpha for record in records) <= 1e-3 * (1 + 1e-9)
 
 
 @pytest.mark.parametrize(
@@ -172,20 +161,23 @@ def test_the_page_names_what_the_paper_says(known, tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("change", "message"),
     [
         (None, "no such file"),
-        ("[data", "no scale of an experiment"),
-        (TINY.replace("samples = 24", ""), "no scale of an experiment"),
-        (TINY.replace("memorizing = 30", "memorizing = 80"), "need 2 <= memorizing < generalizing"),
-        (TINY.replace("window = 5", "window = 18"), "window = 18 must be below steps = 18"),
-        (TINY.replace("generalizing = 60", "generalizing = 70"), "60 training images"),
+        (("\n[data]", "[data"), "no scale of an experiment"),
+        (("samples = 24", ""), "no scale of an experiment"),
+        (("memorizing = 30", "memorizing = 80"), "need 2 <= memorizing < generalizing"),
+        (("window = 5", "window = 18"), "window = 18 must be below steps = 18"),
+        (("generalizing = 60", "generalizing = 70"), "60 training images"),
     ],
 )
-def test_a_bad_scale_is_one_line_and_exit_code_2(tmp_path, capsys, text, message) -> None:
+def test_a_bad_scale_is_one_line_and_exit_code_2(
+    tmp_path, tiny_text, capsys, change, message
+) -> None:
     path = tmp_path / "scale.toml"
-    if text is not None:
-        path.write_text(text)
+    if change is not None:
+        assert change[0] in tiny_text
+        path.write_text(tiny_text.replace(*change))
     folder = tmp_path / "out"
     command = ["reproduce", "table1", "--scale", str(path), "--output", str(folder)]
     assert main(command) == 2

@@ -21,31 +21,12 @@ from empirical.regimes import zone_of
 from theory.schedules import ddpm_timestep, edm_sigmas
 
 ALPHA = 1e-6
-TINY = """
-[data]
-source = "digits"
-train_size = 60
-test_size = 40
-[models]
-memorizing = 30
-generalizing = 60
-[training]
-steps = 12
-[measures]
-samples = 24
-outputs = 200
-steps = 18
-window = 5
-checkpoints = 2
-[gaps.models]
-memorizing = 20
-"""
 
 
 @pytest.fixture(scope="module")
-def scale(tmp_path_factory) -> Path:
+def scale(tmp_path_factory, tiny_text) -> Path:
     path = tmp_path_factory.mktemp("scale") / "tiny.toml"
-    path.write_text(TINY)
+    path.write_text(tiny_text + "[gaps.models]\nmemorizing = 20\n")
     return path
 
 

@@ -96,3 +96,14 @@ def test_weights_that_are_not_there_are_one_line(tmp_path, capsys) -> None:
     assert main(command) == 2
     assert "--inception none.pth: no such file" in capsys.readouterr().err
     assert not folder.exists()
+
+
+def test_images_without_labels_are_refused_before_any_training(tmp_path, tiny_text, capsys) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (100, 8, 8), np.uint8)
+    np.savez(tmp_path / "plain.npz", images=images)
+    scale, folder = tmp_path / "tiny.toml", tmp_path / "out"
+    scale.write_text(tiny_text)
+    command = ["reproduce", "all", "--scale", str(scale), "--output", str(folder)]
+    assert main([*command, "--data", str(tmp_path / "plain.npz")]) == 2
+    assert "has no labels of two classes or more" in capsys.readouterr().err
+    assert not folder.exists()

@@ -65,8 +65,8 @@ def test_gaps_are_the_zones_of_the_distances_to_three_digits(known) -> None:
         assert all(str(end) == f"{end:.3g}" for end in found[name])
 
 
-def test_nine_timestep_gaps_lie_around_the_zone(known, monkeypatch) -> None:
-    monkeypatch.setattr(remedies, "predicted", lambda _: zone_from(0.4, 2.0))
+def test_nine_timestep_gaps_lie_around_the_zone(known) -> None:
+    vars(known)["zone"] = zone_from(0.4, 2.0)
     found = remedies.timestep_gaps(known)
     sigmas = ddpm_sigmas()
     factors = [(a, b) for a in (1 / 4, 1 / 2, 1) for b in (2, 1, 1 / 2)]
@@ -75,7 +75,7 @@ def test_nine_timestep_gaps_lie_around_the_zone(known, monkeypatch) -> None:
         # Exactly the timesteps whose sigma lies between the ends are left out.
         inside = (sigmas >= a * 0.4) & (sigmas < b * 2.0)
         np.testing.assert_array_equal(np.flatnonzero(inside), np.arange(start, end))
-    monkeypatch.setattr(remedies, "predicted", lambda _: zone_from(2.0, 1.5))
+    vars(known)["zone"] = zone_from(2.0, 1.5)
     assert all(start < end for start, end in remedies.timestep_gaps(known))
     assert len(remedies.timestep_gaps(known)) == 6  # 0.5 to 3, 1.5, 0.75; 1 to 3, 1.5; 2 to 3
 
@@ -159,7 +159,7 @@ def test_figures5_and_9_train_every_gap_and_find_the_front(ddpm, monkeypatch) ->
         asked.append((count, name, gap))
         return self.generalizing if gap[0][0] < 100 else self.memorizing
 
-    monkeypatch.setattr(remedies, "predicted", lambda _: zone_from(0.4, 2.0))
+    vars(ddpm)["zone"] = zone_from(0.4, 2.0)
     monkeypatch.setattr(Setting, "trained", trained)
     outcome = figure5.run(ddpm, 1e-3)
     gaps = remedies.timestep_gaps(ddpm)

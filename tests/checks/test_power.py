@@ -1,0 +1,35 @@
+"""Equalities of the coverage settle with the draws that they get, and would not with fewer."""
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from checks.coverage import EQUALITY, RESOLUTION
+from checks.verify import verify
+from empirical.intervals import anytime_proportion
+
+ALPHA = 1e-6 / 11 / 18
+"""Of one equality of Theorem 4.8 in a whole run: 11 claims, a third of it, 6 comparisons."""
+
+
+def settled(n: int) -> float:
+    """Probability that a true equality at 1/2 is settled by ``n`` draws."""
+    k = np.arange(n + 1)
+    found = anytime_proportion(k, n, ALPHA)
+    inside = (found.low >= 0.5 - RESOLUTION) & (found.high <= 0.5 + RESOLUTION)
+    return float(binom.pmf(k[inside], n, 0.5).sum())
+
+
+@pytest.fixture
+def samples() -> int:
+    defaults = verify.__kwdefaults__
+    assert defaults["alpha"] == 1e-6
+    return defaults["samples"]
+
+
+def test_an_equality_at_one_half_settles(samples) -> None:
+    assert settled(EQUALITY * samples) > 0.9999
+
+
+def test_with_the_draws_of_a_bound_it_stays_open_one_time_in_eight(samples) -> None:
+    assert 1 - settled(samples) == pytest.approx(1 / 8, abs=0.02)
