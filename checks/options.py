@@ -21,6 +21,7 @@ EXPERIMENTS = {
     "figures11-16": "",
     "figures17-19": "gaps",
     "trajectories": "",
+    "distances": "gaps",
 }
 """Modules of ``checks.experiments`` by their place in the paper, in the order of a whole run, those
 without training first; and the group of experiments whose values they take from the scale."""

@@ -1,7 +1,8 @@
-"""Figure 4: copying and sample quality along the training, without a remedy and with three.
+"""Figure 4: copying and sample quality along the training, without a remedy and with four.
 
 The baseline, training with as much noise as a second class (Yoon et al. 2023), and training that
-leaves out the danger zone: the part of it that is certain, and all that is possible.
+leaves out the danger zone: the part of it that is certain, all that is possible, and beyond the
+paper the same an octave lower.
 """
 
 from typing import Any
@@ -19,6 +20,9 @@ from checks.experiments.remedies import (
 )
 from checks.experiments.samples import HALF, rate_record
 from checks.experiments.setting import Setting
+
+_LOWERED = "gap over the lowered zone"
+"""The condition that the paper does not have."""
 
 
 def run(setting: Setting, alpha: float) -> Outcome:
@@ -46,7 +50,7 @@ def run(setting: Setting, alpha: float) -> Outcome:
     ]
     for name, one in ends.items():
         if name != "baseline":
-            reported = 0.09 if name == "dummy class" else 0.007
+            reported = {"dummy class": 0.09, _LOWERED: None}.get(name.split(",")[0], 0.007)
             records += [
                 lowered(setting, "figure4", name, (ends["baseline"], one), share),
                 rate_record(setting, "figure4", name, one.copies, "<=", HALF, share, reported),

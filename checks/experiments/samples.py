@@ -73,16 +73,16 @@ def rate_record(
     relation: Relation,
     bound: float,
     alpha: float,
-    reported: float,
+    reported: float | None,
 ) -> Record:
-    """The rate of copies against a bound, beside the rate that the paper reports."""
+    """The rate of copies against a bound, beside the rate that the paper reports, if it has one."""
     comparison = Comparison(
         claim=claim,
         instance=instance,
         quantity="memorized samples",
         relation=relation,
         bound=bound,
-        parameters={"paper": reported},
+        parameters={} if reported is None else {"paper": reported},
     )
     return from_proportion(
         comparison, int(copies.sum()), len(copies), alpha=alpha, seed=setting.seed

@@ -1,0 +1,77 @@
+"""Beyond the paper: how far from the two known denoisers each training of Figure 4 ends.
+
+What a network answers inside the gap that it was not trained in shows how much of the gap it fills
+from both sides; and whether it is the noise of training images, their shells, or held-out images
+that it answers like the empirical optimum, which copies, or like the Gaussian, which does not.
+"""
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from checks.experiments.figure4 import conditions
+from checks.experiments.outcome import Outcome, Row
+from checks.experiments.setting import Setting
+from empirical.intervals import Estimate
+from models.one_step import gap_between
+
+REFERENCES = ("empirical optimum", "Gaussian")
+
+
+def run(setting: Setting, alpha: float) -> Outcome:
+    """Measure the mean squared distances over the schedule; no verdict."""
+    count, data, sigmas = setting.scale.memorizing, setting.data, setting.sigmas
+    wanted = conditions(setting)
+    places = {
+        "training images, noised": (setting.few, False),
+        "shells of training images": (setting.few, True),
+        "held-out images, noised": (setting.test, False),
+    }
+    found: dict[tuple[str, str, str], Estimate] = {}
+    for name, (folder, changes) in wanted.items():
+        denoiser = setting.trained(count, folder, **changes)
+        for reference, known in zip(REFERENCES, (setting.optimum, setting.gaussian), strict=True):
+            for place, (images, on_shell) in places.items():
+                found[name, reference, place] = gap_between(
+                    denoiser,
+                    known,
+                    images.to(setting.where),
+                    sigmas,
+                    setting.scale.samples,
+                    setting.seed,
+                    on_shell=on_shell,
+                    value_range=None if data.centred else data.value_range,
+                    alpha=alpha / (len(wanted) * len(REFERENCES) * len(places) * len(sigmas)),
+                )
+    rows: list[Row] = [
+        (*key, float(sigma), *(float(end[k]) for end in (each.mean, each.low, each.high)))
+        for key, each in found.items()
+        for k, sigma in enumerate(sigmas)
+    ]
+
+    def draw(figure: Figure) -> None:
+        grid: Any = figure.subplots(len(REFERENCES), len(places), sharex=True, sharey=True)
+        for (name, reference, place), each in found.items():
+            axes = grid[REFERENCES.index(reference)][list(places).index(place)]
+            line = axes.loglog(sigmas, each.mean, label=name)[0]
+            for start, end in wanted[name][1].get("gap", ()):
+                inside = (sigmas >= start) & (sigmas < end)
+                axes.plot(sigmas[inside], each.mean[inside], "o", ms=4, color=line.get_color())
+        for axes, place in zip(grid[0], places, strict=True):
+            axes.set_title(place, fontsize="medium")
+        for axes, reference in zip(grid[:, 0], REFERENCES, strict=True):
+            axes.set_ylabel(f"squared distance from the {reference}", fontsize="small")
+        for axes in grid[-1]:
+            axes.set_xlabel("σ; dots: not trained there")
+        handles = grid[0][0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside upper center", ncols=2, frameon=False)
+
+    return Outcome(
+        "distances",
+        "nothing of this: it compares no trained denoiser with the known ones inside a gap.",
+        (),
+        ("training", "from", "on", "sigma", "squared distance", "low", "high"),
+        tuple(rows),
+        draw,
+        (11, 7.5),
+    )
