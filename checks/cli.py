@@ -106,7 +106,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _zone(options: argparse.Namespace) -> int:
     from checks.terminal import zone_page
-    from empirical.regimes import zone_of
+    from empirical.danger_zone import zone_of
 
     data = _load(options)
     zone = zone_of(
@@ -116,6 +116,8 @@ def _zone(options: argparse.Namespace) -> int:
         weight_high=options.weight_high,
         coverage_high=options.coverage_high,
         device=options.device,
+        memory=options.memory,
+        progress=True,
     )
     print(zone_page(data, zone))
     return OK

@@ -65,13 +65,14 @@ def parser() -> Parser:
         commands,
         "zone",
         "say where the danger zone of a data set lies, before any training",
-        "Enclose the danger zone from the distances between the images alone, in seconds: the part "
-        "that is certain, and the part outside of which there is none.",
+        "Enclose the danger zone from the distances between the images alone: the part that is "
+        "certain, and the part outside of which there is none.",
     )
     _add_data(zone)
     _add_shell_width(zone.add_argument_group("constants"))
     _add_levels(zone, low=False)
     _add_device(zone)
+    _add_memory(zone)
 
     theory = _command(
         commands,

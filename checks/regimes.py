@@ -17,10 +17,11 @@ from checks.posterior import TWO_POINTS
 from checks.records import Comparison, Parameters, Record, Relation
 from checks.statistics import from_bounded, from_estimate, settle
 from checks.study import Study
+from empirical.danger_zone import zone_of
 from empirical.intervals import Estimate, bounded_mean, proportion
 from empirical.neighbours import distances_to_others
 from empirical.posterior import weights
-from empirical.regimes import Crossing, Thresholds, crossing, zone_of
+from empirical.regimes import Crossing, Thresholds, crossing
 from models import Denoiser, EmpiricalDenoiser
 from models.one_step import copied, memorization_by_level
 from theory import regimes
@@ -48,7 +49,7 @@ def section_4_2(study: Study, alpha: float) -> Iterator[Record]:
 
 def predicted_zone(study: Study) -> regimes.PredictedZone:
     """The danger zone of the study's images from their distances alone."""
-    return zone_of(study.train, study.test, c=study.c, device=study.device)
+    return zone_of(study.train, study.test, c=study.c, device=study.device, memory=study.memory)
 
 
 def rising(sigmas: Array) -> NDArray[np.int64]:

@@ -24,10 +24,11 @@ from checks.records import Record, Verdict, overall
 from checks.sharper import Sharper, comparisons
 from checks.study import Study
 from empirical import curves
+from empirical.danger_zone import zone_of
 from empirical.data import DataSet
 from empirical.device import resolve_device
 from empirical.products import DEFAULT_MEMORY
-from empirical.regimes import Regime, Thresholds, read_regimes, zone_of
+from empirical.regimes import Regime, Thresholds, read_regimes
 from theory.claims import CLAIMS, Claim, select
 from theory.regimes import PredictedZone
 from theory.schedules import edm_sigmas
@@ -89,6 +90,7 @@ class Result:
             weight_high=self.thresholds.weight_high,
             coverage_high=self.thresholds.coverage_high,
             device=self.study.device,
+            memory=self.study.memory,
         )
 
     @cached_property

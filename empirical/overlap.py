@@ -23,11 +23,10 @@ _NEAR = 1e-4
 
 
 class PairSums:
-    """Distances of pairs on a grid from ``1e-4 min(sigmas)`` to ``farthest``."""
+    """Distances of pairs on a grid from ``1e-4 smallest``, a noise level, to ``farthest``."""
 
-    def __init__(self, sigmas: Array, farthest: float) -> None:
-        self._sigmas = sigmas
-        self._least = _NEAR * float(sigmas.min())
+    def __init__(self, smallest: float, farthest: float) -> None:
+        self._least = _NEAR * smallest
         span = max(np.log(max(farthest, self._least) / self._least), 0.0)
         self._weights = np.zeros(int(span / _STEP) + 8)
         self._lock = Lock()
@@ -51,8 +50,8 @@ class PairSums:
         with self._lock:
             self._weights[first : first + count] += part
 
-    def mean_overlap(self, d: int, c: float) -> Array:
-        """Mean of ``p_sigma`` over all pairs that were added, (K,)."""
+    def mean_overlap(self, sigmas: Array, d: int, c: float) -> Array:
+        """Mean of ``p_sigma`` over all pairs that were added, (K,), from the smallest sigma on."""
         used = np.flatnonzero(self._weights)
         nodes = self._least * np.exp((used - 1) * _STEP)
-        return mean_overlap(nodes, self._sigmas, d, c, self._weights[used])
+        return mean_overlap(nodes, sigmas, d, c, self._weights[used])

@@ -7,15 +7,10 @@ one side and the first at which it lies on the other; both curves are taken as m
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from empirical.coverage import distances
-from empirical.device import as_rows, resolve_device
 from empirical.intervals import Estimate
-from empirical.neighbours import distances_to_others
 from empirical.two_curves import Curves
-from theory.regimes import PredictedZone, danger_zone
 from theory.schedules import ddpm_sigmas, edm_sigmas
 
 Array = NDArray[np.float64]
@@ -104,32 +99,6 @@ def crossing(sigmas: Array, curve: Estimate, level: float, *, rising: bool) -> C
     share = (level - mean[k - 1]) / (mean[k] - mean[k - 1])
     sigma = float(np.exp(np.log(s[k - 1]) + share * np.log(s[k] / s[k - 1])))
     return Crossing(sigma, end_low, end_high)
-
-
-def zone_of(
-    train: ArrayLike | torch.Tensor,
-    test: ArrayLike | torch.Tensor,
-    *,
-    c: float = 5.0,
-    weight_high: float = 0.75,
-    coverage_high: float = 0.5,
-    device: str | torch.device = "auto",
-) -> PredictedZone:
-    """The danger zone of two sets of images from their distances alone, without any sampling.
-
-    ``train`` (N, ...), ``test`` (M, ...) in the units of sigma; the levels are those of
-    :class:`Thresholds`. Raises as :func:`theory.regimes.danger_zone`.
-    """
-    where = resolve_device(device)
-    points = as_rows(train, where)
-    return danger_zone(
-        distances_to_others(points, where),
-        distances(points, test, where),
-        points.shape[1],
-        c=c,
-        weight_high=weight_high,
-        coverage_high=coverage_high,
-    )
 
 
 def read_regimes(curves: Curves, thresholds: Thresholds | None = None) -> tuple[Regime, ...]:

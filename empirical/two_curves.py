@@ -91,10 +91,11 @@ def curves(
     (n, d), each = points.shape, alpha / len(sigmas)
 
     origin = mean_of(points)
-    pairs = PairSums(sigmas, largest_norm(points, origin) + largest_norm(held_out, origin))
+    farthest = largest_norm(points, origin) + largest_norm(held_out, origin)
+    pairs = PairSums(float(sigmas.min()), farthest)
     distance, _ = nearest_two(held_out, points, memory=memory, visit=pairs.add)
     nearest = distance[:, 0].double().cpu().numpy()
-    overlap = pairs.mean_overlap(d, c)
+    overlap = pairs.mean_overlap(sigmas, d, c)
     weight, weights = posterior.weight_part(
         points, sigmas, weight_queries, origin, indices(seed, "weight", weight_queries, n)
     )

@@ -20,6 +20,9 @@ from theory.shells import radii, shell_probability
 
 Array = NDArray[np.float64]
 
+REACH = 9.0
+"""How far from the scale of the data a zone's end is looked for, in log sigma: four decades."""
+
 
 def weight_lower(distances: ArrayLike, sigma: ArrayLike) -> Array:
     """Lower bound ``1 - mean_i min(1, sum_j Phi(-d_ij / (2 sigma)))`` on the posterior weight.
@@ -56,7 +59,15 @@ def weight_upper(distances: ArrayLike, sigma: ArrayLike) -> Array:
     (1 - W) log(N - 1)``, with H from :func:`posterior_entropy`. Falls with sigma. Source: ours.
     """
     n = np.asarray(distances).shape[1] + 1
-    return np.array([1 - _least_error(h, n) for h in posterior_entropy(distances, sigma).tolist()])
+    return weight_of_entropy(posterior_entropy(distances, sigma), n)
+
+
+def weight_of_entropy(entropy: ArrayLike, n: int) -> Array:
+    """Largest posterior weight W that a mean ``entropy`` (K,) of N weights allows, (K,).
+
+    Fano's inequality, solved for W; ``entropy`` in nats.
+    """
+    return np.array([1 - _least_error(h, n) for h in np.asarray(entropy, np.float64).tolist()])
 
 
 def _least_error(entropy: float, n: int) -> float:
@@ -171,18 +182,21 @@ def danger_zone(
     nearest, n = test.min(1), test.shape[1]
     typical = float(np.median(train)) + float(np.median(nearest)) or 1.0  # all points equal
     edges = [
-        _crossing(lambda s: lower_bound(nearest, s, d, c) - coverage_high, typical),
-        _crossing(lambda s: weight_high - weight_lower(train, s), typical),
-        _crossing(lambda s: upper_bound(mean_overlap(test, s, d, c), n) - coverage_high, typical),
-        _crossing(lambda s: weight_high - weight_upper(train, s), typical),
+        crossing_of(lambda s: lower_bound(nearest, s, d, c) - coverage_high, typical),
+        crossing_of(lambda s: weight_high - weight_lower(train, s), typical),
+        crossing_of(lambda s: upper_bound(mean_overlap(test, s, d, c), n) - coverage_high, typical),
+        crossing_of(lambda s: weight_high - weight_upper(train, s), typical),
     ]
     return PredictedZone(Zone(edges[0], edges[1]), Zone(edges[2], edges[3]))
 
 
-def _crossing(rising: Callable[[Array], Array], scale: float) -> float:
-    # The sigma at which a function passes zero from below, to six digits, by bisection of log
-    # sigma over eight decades around the scale of the data; beyond them, the end that is nearer.
-    low, high = np.log(scale) - 9, np.log(scale) + 9
+def crossing_of(rising: Callable[[Array], Array], scale: float) -> float:
+    """The sigma at which a ``rising`` function of sigma (1,) passes zero, to six digits.
+
+    By bisection of log sigma over eight decades around the ``scale`` of the data; beyond them, the
+    end that is nearer.
+    """
+    low, high = np.log(scale) - REACH, np.log(scale) + REACH
     while high - low > 1e-6:
         middle = (low + high) / 2
         above = rising(np.exp(np.array([middle])))[0] > 0

@@ -13,9 +13,10 @@ from checks.experiments.outcome import Run
 from checks.experiments.scale import Scale
 from checks.verify import versions
 from empirical import Curves, curves
+from empirical.danger_zone import zone_of
 from empirical.data import DataSet, load
 from empirical.device import resolve_device
-from empirical.regimes import Regime, read_regimes, zone_of
+from empirical.regimes import Regime, read_regimes
 from models import checkpoints
 from models.denoisers import Denoiser, EmpiricalDenoiser, GaussianDenoiser
 from models.extractors import Extractor, inception, train_classifier

@@ -16,8 +16,8 @@ from checks.experiments.outcome import Outcome
 from checks.experiments.scale import read_scale
 from checks.experiments.setting import Setting
 from checks.options import EXPERIMENTS
+from empirical.danger_zone import zone_of
 from empirical.intervals import bounded_mean, proportion
-from empirical.regimes import zone_of
 from theory.schedules import ddpm_timestep, edm_sigmas
 
 ALPHA = 1e-6

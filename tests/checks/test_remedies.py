@@ -16,8 +16,8 @@ from checks.experiments import distances, figure4, figure5, figure9, remedies
 from checks.experiments.remedies import Judged
 from checks.experiments.scale import read_scale
 from checks.experiments.setting import Setting
+from empirical.danger_zone import zone_of
 from empirical.neighbours import memorization
-from empirical.regimes import zone_of
 from models.denoisers import EmpiricalDenoiser, GaussianDenoiser
 from models.extractors import Extractor
 from models.quality import FrechetDistance, frechet_distance

@@ -9,8 +9,9 @@ import pytest
 from checks.sharper import Sharper, comparisons
 from checks.study import Study
 from checks.verify import prepare
+from empirical.danger_zone import zone_of
 from empirical.data import load
-from empirical.regimes import Thresholds, zone_of
+from empirical.regimes import Thresholds
 from theory.claims import CLAIMS
 
 SEED = 20260411

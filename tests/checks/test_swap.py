@@ -10,9 +10,9 @@ import pytest
 pytest.importorskip("diffusers", reason="needs the extra train")
 
 from checks.experiments.table1 import swapped
+from empirical.danger_zone import zone_of
 from empirical.data import load
 from empirical.neighbours import memorization
-from empirical.regimes import zone_of
 from models.sampling import sample
 from models.training import Training, train
 

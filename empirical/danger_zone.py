@@ -1,0 +1,193 @@
+"""The danger zone of a data set by its distances alone, which stream by, tile by tile.
+
+Both bounds of the posterior weight are means, over the training points, of a function of a sum over
+all other points. Some points, evenly spaced, show about where each bound crosses its level; a pass
+over all pairs at a few noise levels about there then gives the crossing.
+"""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.interpolate import PchipInterpolator
+from tqdm import tqdm
+
+from empirical.device import kept_rows, resolve_device, working_dtype
+from empirical.neighbours import nearest_two
+from empirical.noise import BLOCK
+from empirical.overlap import PairSums
+from empirical.pairs import distances_to
+from empirical.products import (
+    DEFAULT_MEMORY,
+    Tile,
+    largest_norm,
+    mean_of,
+    plan,
+    product_dtype,
+    tile_of,
+    tiles,
+)
+from empirical.threads import for_each
+from theory.coverage import lower_bound, upper_bound
+from theory.domain import require
+from theory.regimes import REACH, PredictedZone, Zone, crossing_of, weight_of_entropy
+
+Array = NDArray[np.float64]
+
+_GUIDES = 256
+"""Training points that are asked first where the bounds cross."""
+_COARSE = 65
+_LEVELS = 9
+_AROUND = 0.12
+"""Noise levels of a whole pass, and how far in log sigma they reach to either side: six times the
+error of the guides, or so."""
+
+
+def zone_of(
+    train: ArrayLike | torch.Tensor,
+    test: ArrayLike | torch.Tensor,
+    *,
+    c: float = 5.0,
+    weight_high: float = 0.75,
+    coverage_high: float = 0.5,
+    device: str | torch.device = "auto",
+    memory: int = DEFAULT_MEMORY,
+    progress: bool = False,
+) -> PredictedZone:
+    """The danger zone of two sets of images from their distances alone, without any sampling.
+
+    ``train`` (N, ...), ``test`` (M, ...) in the units of sigma; the levels are those of
+    :class:`~empirical.regimes.Thresholds`. As :func:`theory.regimes.danger_zone`, right to 1e-4,
+    but ``memory`` bounds the buffers in bytes whatever N and M: one pass over all pairs of training
+    images as a rule, another where the guides misjudge an end. Raises ValueError for N < 2, shapes
+    that differ, levels outside (0, 1), or where the memory is too small.
+    """
+    for name, level in (("weight_high", weight_high), ("coverage_high", coverage_high)):
+        require(0 < level < 1, name, level, "must lie strictly between 0 and 1")
+    where = resolve_device(device)
+    points, held_out = kept_rows(train, where), kept_rows(test, where)
+    n, d = points.shape
+    if n < 2:
+        raise ValueError(f"train holds N = {n} image; distances need at least 2")
+    if held_out.shape[1] != d:
+        raise ValueError(f"train has d = {d} and test {held_out.shape[1]}; must agree")
+    origin = mean_of(points)
+    reach = largest_norm(points, origin) + largest_norm(held_out, origin)
+    spread = reach or 1.0  # all points equal
+    pairs = PairSums(spread * math.exp(-REACH), reach)
+    nearest = nearest_two(held_out, points, memory=memory, visit=pairs.add)[0][:, 0]
+    close = nearest.double().cpu().numpy()
+    starts = [
+        crossing_of(lambda s: lower_bound(close, s, d, c) - coverage_high, spread),
+        crossing_of(lambda s: upper_bound(pairs.mean_overlap(s, d, c), n) - coverage_high, spread),
+    ]
+    ends = _ends(points, origin, weight_high, spread, memory, progress)
+    certain, possible = zip(starts, ends.tolist(), strict=True)
+    return PredictedZone(Zone(*certain), Zone(*possible))
+
+
+def weight_bounds(
+    points: torch.Tensor,
+    rows: torch.Tensor,
+    origin: torch.Tensor,
+    sigmas: Array,
+    memory: int,
+    *,
+    progress: bool = False,
+) -> Array:
+    """The union bound at ``sigmas[0]`` and Fano's at ``sigmas[1]``, over ``rows`` (R,).
+
+    As :func:`theory.regimes.weight_lower` and :func:`~theory.regimes.weight_upper` of the distances
+    from ``points[rows]`` to all other ``points`` (N, d), whatever their number. ``sigmas`` (2, K);
+    returns (2, K).
+    """
+    (n, d), device = points.shape, points.device
+    best, work = product_dtype(d, device), working_dtype(device)
+    errors, overlaps = torch.zeros(2, len(rows), sigmas.shape[1], dtype=work, device=device)
+    sizes = plan(memory, n, d)
+    every = list(tiles(n, sizes.columns))
+    for ends in tqdm(every, "distances", leave=False, disable=None if progress else True):
+        tile = tile_of(points, ends, origin, best, sizes.threads)
+        for start, end in tiles(len(rows), sizes.queries):
+            own = slice(start, end)
+            squared = _squared(points, rows[own], tile, origin)
+            if squared is None:
+                double = tile_of(points, ends, origin, work, sizes.threads)
+                squared = _squared(points, rows[own], double, origin)
+            assert squared is not None
+            _add(squared, errors[own], overlaps[own], sigmas, sizes.threads)
+    error = errors.clamp_(max=1).mean(0).double().cpu().numpy()
+    entropy = overlaps.log1p_().mean(0).double().cpu().numpy()
+    return np.stack([1 - error, weight_of_entropy(entropy, n)])
+
+
+def _squared(
+    points: torch.Tensor, rows: torch.Tensor, tile: Tile, origin: torch.Tensor
+) -> torch.Tensor | None:
+    # Squared distances to a tile, infinite to the point itself; None where float32 will not do.
+    found = distances_to(points, rows, points, tile, origin)
+    if found is None:
+        return None
+    here = torch.nonzero((rows >= tile.start) & (rows < tile.start + len(tile.points))).squeeze(1)
+    found.squared[here, rows[here] - tile.start] = torch.inf
+    return found.squared
+
+
+def _add(
+    squared: torch.Tensor,
+    errors: torch.Tensor,
+    overlaps: torch.Tensor,
+    sigmas: Array,
+    threads: int,
+) -> None:
+    most = torch.finfo(squared.dtype).max
+
+    def update(part: tuple[int, int]) -> None:
+        own = slice(*part)
+        apart, buffer = squared[own].sqrt(), torch.empty_like(squared[own])
+        for k, sigma in enumerate(sigmas[0].tolist()):
+            # Phi(-r / (2 sigma)), the chance to decode one of two points wrongly.
+            torch.mul(apart, min(1 / (math.sqrt(8) * sigma), most), out=buffer)
+            errors[own, k] += torch.erfc(buffer, out=buffer).sum(1) / 2
+        for k, sigma in enumerate(sigmas[1].tolist()):
+            torch.mul(squared[own], -min(0.5 / sigma**2, most), out=buffer)
+            overlaps[own, k] += buffer.exp_().sum(1)
+
+    for_each(update, tiles(len(squared), BLOCK), squared.device, threads)
+
+
+def _ends(
+    points: torch.Tensor,
+    origin: torch.Tensor,
+    high: float,
+    spread: float,
+    memory: int,
+    progress: bool,
+) -> Array:
+    # The sigmas at which the union bound and Fano's fall under the level that is high, (2,).
+    n, device, scale = len(points), points.device, math.log(spread)
+    guides = torch.linspace(0, n - 1, min(n, _GUIDES), device=device).long()
+    span = np.array([[scale - REACH, scale + REACH]] * 2)
+    for _ in range(2):
+        levels = np.linspace(span[:, 0], span[:, 1], _COARSE, axis=1)
+        low = weight_bounds(points, guides, origin, np.exp(levels), memory) < high
+        first = np.where(low.any(1), low.argmax(1), _COARSE - 1)
+        span = np.stack([levels[[0, 1], np.maximum(first - 1, 0)], levels[[0, 1], first]], axis=1)
+    levels = span.mean(1, keepdims=True) + np.linspace(-_AROUND, _AROUND, _LEVELS)
+    everyone, found = torch.arange(n, device=device), np.full(2, np.nan)
+    while np.isnan(found).any():
+        weight = weight_bounds(points, everyone, origin, np.exp(levels), memory, progress=progress)
+        for k in range(2):
+            found[k], levels[k] = _root(levels[k], high - weight[k], scale)
+    return np.exp(found)
+
+
+def _root(levels: Array, rising: Array, scale: float) -> tuple[float, Array]:
+    # Where a rising function of log sigma passes zero, or nan, and the levels to look at next.
+    if rising[0] <= 0 < rising[-1]:
+        return float(PchipInterpolator(levels, rising).solve(0, extrapolate=False)[-1]), levels
+    sign = 1 if rising[-1] <= 0 else -1
+    if max(sign * (levels - scale)) >= REACH:
+        return scale + sign * REACH, levels
+    return np.nan, levels + sign * (levels[-1] - levels[0])

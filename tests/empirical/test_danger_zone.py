@@ -1,0 +1,152 @@
+"""The danger zone of streamed distances against that of theory, which holds them all."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.distance import cdist
+
+from empirical import danger_zone
+from empirical.danger_zone import weight_bounds, zone_of
+from empirical.data import load
+from empirical.products import mean_of
+from theory import regimes
+
+SMALL = 2**23
+"""Bytes for a tile of few points and one block of rows."""
+
+
+def normal(n: int, d: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((n, d))
+
+
+def near(n: int, d: int) -> np.ndarray:
+    """Two duplicates, and two more points 1e-4 apart."""
+    points = normal(n, d)
+    points[1], points[3] = points[0], points[2] + 1e-4 / np.sqrt(d)
+    return points
+
+
+def digits(n: int) -> np.ndarray:
+    return load("digits").train[:n].reshape(n, -1)
+
+
+SETS = {
+    "digits": lambda: digits(300),
+    "two digits": lambda: digits(2),
+    "five digits": lambda: digits(5),
+    "float32 products": lambda: normal(400, 300),
+    "near-duplicates": lambda: near(60, 300),
+    "far from the origin": lambda: 1e-3 * normal(60, 40) + 7,
+    "most of them duplicates": lambda: np.repeat(normal(3, 25), 10, 0),
+}
+
+
+def others(train: np.ndarray) -> np.ndarray:
+    """Distances to all others by direct differences, (N, N - 1)."""
+    apart = cdist(train, train)
+    return apart[~np.eye(len(train), dtype=bool)].reshape(len(train), -1)
+
+
+def by_theory(train: np.ndarray, test: np.ndarray, **levels: float) -> np.ndarray:
+    apart = others(train), cdist(test, train)
+    return np.array(regimes.danger_zone(*apart, train.shape[1], **levels))
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_zone_is_that_of_all_distances(name) -> None:
+    train = SETS[name]()
+    test = train[::3] + 0.3 * train.std() * normal(len(train[::3]), train.shape[1], 1)
+    expected = by_theory(train, test)
+    found = np.array(zone_of(train, test, device="cpu"))
+    if name == "most of them duplicates":
+        # The weight never exceeds 1/10: both ends lie below all that is looked at.
+        scale = np.linalg.norm(train, axis=1).max()
+        assert (found[:, 1] < 1e-3 * scale).all()
+        assert (expected[:, 1] < 1e-3 * scale).all()
+        found[:, 1] = expected[:, 1]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    # Other tiles, other blocks: the same but for rounding.
+    tight = zone_of(train, test, device="cpu", memory=SMALL)
+    np.testing.assert_allclose(tight, zone_of(train, test, device="cpu"), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("weight", "coverage"), [(0.3, 0.9), (0.95, 0.1), (0.99, 0.5)])
+def test_other_levels_move_the_zone_alike(weight, coverage) -> None:
+    train, test = digits(200), load("digits").test[:40].reshape(40, -1)
+    levels = {"weight_high": weight, "coverage_high": coverage}
+    found = zone_of(train, test, device="cpu", **levels)
+    np.testing.assert_allclose(found, by_theory(train, test, **levels), rtol=1e-4)
+
+
+def test_images_and_tensors_are_taken_as_rows() -> None:
+    images = load("digits")
+    flat = zone_of(digits(50), images.test.reshape(len(images.test), -1), device="cpu")
+    assert zone_of(images.train[:50], torch.as_tensor(images.test), device="cpu") == flat
+
+
+def test_guides_that_misjudge_cost_passes_but_not_the_result(monkeypatch) -> None:
+    # The evenly spaced guides are the two outliers, far from what all points say.
+    train = np.concatenate([normal(1, 20), 0.05 * normal(300, 20, 1), 40 + normal(1, 20)])
+    test = 0.05 * normal(20, 20, 2)
+    monkeypatch.setattr(danger_zone, "_GUIDES", 2)
+    passes = []
+    right = danger_zone.weight_bounds
+
+    def counted(points, rows, *arguments, **options):
+        passes.append(len(rows))
+        return right(points, rows, *arguments, **options)
+
+    monkeypatch.setattr(danger_zone, "weight_bounds", counted)
+    found = zone_of(train, test, device="cpu")
+    np.testing.assert_allclose(found, by_theory(train, test), rtol=1e-4)
+    assert passes[:2] == [2, 2]
+    assert set(passes[2:]) == {302}
+    assert len(passes) > 4
+
+
+def test_one_pass_over_all_pairs_is_enough_as_a_rule(monkeypatch) -> None:
+    passes = []
+    right = danger_zone.weight_bounds
+    monkeypatch.setattr(
+        danger_zone,
+        "weight_bounds",
+        lambda points, rows, *rest, **options: (
+            passes.append(len(rows)) or right(points, rows, *rest, **options)
+        ),
+    )
+    zone_of(load("digits").train[:800], load("digits").test[:50], device="cpu")
+    assert passes == [256, 256, 800]
+
+
+@pytest.mark.parametrize("name", ["digits", "float32 products", "near-duplicates"])
+def test_the_bounds_of_the_weight_are_those_of_theory(name) -> None:
+    train = SETS[name]()
+    points, apart = torch.as_tensor(train), others(train)
+    typical = float(np.median(apart))
+    sigmas = np.stack([typical * np.geomspace(1e-6, 1, 20), typical * np.geomspace(1e-3, 1e3, 20)])
+    rows = torch.arange(len(points))
+    for chosen in (rows, rows[5::7]):
+        found = weight_bounds(points, chosen, mean_of(points), sigmas, SMALL)
+        lower = regimes.weight_lower(apart[chosen], sigmas[0])
+        upper = regimes.weight_upper(apart[chosen], sigmas[1])
+        np.testing.assert_allclose(found[0], lower, atol=3e-6)
+        # Near 1/N Fano's inequality is flat: there W has the root of the entropy's rounding.
+        steep = upper > 0.05
+        np.testing.assert_allclose(found[1, steep], upper[steep], atol=3e-6)
+        np.testing.assert_allclose(found[1], upper, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "options", "message"),
+    [
+        (normal(1, 20), normal(5, 20), {}, "N = 1 image"),
+        (normal(5, 20), normal(5, 21), {}, "train has d = 20 and test 21"),
+        (normal(5, 20), normal(5, 20), {"weight_high": 1.0}, "weight_high = 1"),
+        (normal(5, 20), normal(5, 20), {"coverage_high": 0.0}, "coverage_high = 0"),
+        (normal(5, 20), normal(5, 20), {"c": 6.0}, "c = 6"),
+        (normal(50, 20), normal(5, 20), {"memory": 1000}, "memory = 1000 bytes"),
+    ],
+)
+def test_bad_input_is_named(train, test, options, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        zone_of(train, test, device="cpu", **options)
