@@ -104,7 +104,7 @@ def pytest_collection_modifyitems(
 
 
 def _records(config: pytest.Config) -> Iterator["Record"]:
-    from checks.regimes import model_peak
+    from checks.memorization import model_peak
     from checks.verify import CHECKS, checked_claims, prepare
     from empirical.data import load
 

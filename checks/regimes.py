@@ -1,8 +1,7 @@
 """Section 4.2: the two curves run as they should, and the danger zone lies where distances put it.
 
 The weight never rises with sigma: more noise is a worse channel for telling which image was noised.
-The bounds of :mod:`theory.regimes` enclose it, with equality on two points. For a trained model,
-:func:`peak` says how far its memorization peak lies from the zone.
+The bounds of :mod:`theory.regimes` enclose it, with equality on two points.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,14 +17,14 @@ from checks.records import Comparison, Parameters, Record, Relation
 from checks.statistics import from_bounded, from_estimate, settle
 from checks.study import Study
 from empirical.danger_zone import zone_of
+from empirical.denoising import denoising, scaled
 from empirical.intervals import Estimate, bounded_mean, proportion
 from empirical.neighbours import distances_to_others
 from empirical.posterior import weights
 from empirical.regimes import Crossing, Thresholds, crossing
-from models import Denoiser, EmpiricalDenoiser
-from models.one_step import copied, memorization_by_level
+from models import EmpiricalDenoiser
+from models.one_step import copied
 from theory import regimes
-from theory.schedules import edm_sigmas
 from theory.shells import outside_probability
 
 Array = NDArray[np.float64]
@@ -86,16 +85,30 @@ def mean_changes(draws: Array, alpha: float) -> Estimate:
 
 def _enclosure(study: Study, alpha: float) -> Iterator[Record]:
     curves, apart = study.curves, distances_to_others(study.train, study.device)
-    low = regimes.weight_lower(apart, curves.sigmas)
-    high = regimes.weight_upper(apart, curves.sigmas)
-    found = bounded_mean(curves.max_weight_draws, alpha / (2 * len(low)))
-    for k, sigma in enumerate(curves.sigmas.tolist()):
-        for quantity, bound, sign in (
-            ("W above the union bound on decoding errors", low[k], 1.0),
-            ("-W above Fano's bound", -high[k], -1.0),
+    sigmas, n = curves.sigmas, len(curves.max_weight_draws)
+    low, high = regimes.weight_lower(apart, sigmas), regimes.weight_upper(apart, sigmas)
+    found = bounded_mean(curves.max_weight_draws, alpha / (3 * len(sigmas)))
+    drawn = denoising(
+        study.train,
+        sigmas,
+        queries=n,
+        seed=study.seed,
+        device=study.device,
+        alpha=alpha / 3,
+        stream="regimes/entropy",
+        memory=study.memory,
+    )
+    # In units of log N, the most there is.
+    surprise = regimes.posterior_entropy(apart, sigmas) / np.log(study.n)
+    entropy = scaled(drawn.entropy, np.full(len(sigmas), 1 / np.log(study.n)))
+    for k, sigma in enumerate(sigmas.tolist()):
+        for quantity, bound, sign, estimate in (
+            ("W above the union bound on decoding errors", low[k], 1.0, found),
+            ("-W above Fano's bound", -high[k], -1.0, found),
+            ("entropy over log N above Jensen's bound", surprise[k], 1.0, entropy),
         ):
             comparison = _comparison(study, f"sigma = {sigma:.4g}", quantity, float(bound))
-            yield from_estimate(comparison, _signed(found, k, sign), study.seed)
+            yield from_estimate(comparison, _signed(estimate, k, sign), study.seed)
 
 
 def _two_points(study: Study, alpha: float) -> Iterator[Record]:
@@ -217,67 +230,6 @@ def _copies_below(study: Study, zone: regimes.PredictedZone, alpha: float) -> li
 
     each = alpha / len(levels)
     return settle(draw, comparisons, most=study.samples // 4, alpha=each, seed=study.seed)
-
-
-def peak(
-    sigmas: Array,
-    copies: NDArray[np.int64],
-    n: int,
-    zone: regimes.Zone,
-    *,
-    alpha: float,
-    seed: int,
-    octaves: float = 1.0,
-) -> Record:
-    """Compare the peak of a model's per-noise memorization with a danger zone.
-
-    ``copies`` (K,) memorized outputs among ``n`` at each of ``sigmas`` (K,). The quantity is the
-    distance of the peak from the zone in octaves of sigma, 0 inside; its interval spans all noise
-    levels whose rate may be the largest, given intervals that hold together with probability ``1 -
-    alpha``. ``holds`` within ``octaves``, a step or so of a sampling schedule.
-    """
-    rates = proportion(copies, n, alpha / len(sigmas))
-    candidates = sigmas[rates.high >= rates.low.max()]
-
-    def distance(sigma: Array) -> Array:
-        return np.maximum(0, np.maximum(np.log2(zone.start / sigma), np.log2(sigma / zone.end)))
-
-    away = distance(candidates)
-    best = distance(sigmas[[int(np.argmax(rates.mean))]])
-    comparison = Comparison(
-        claim="regimes",
-        instance=f"zone {zone.start:.3g} to {zone.end:.3g}",
-        quantity="octaves between the memorization peak and the zone",
-        relation="<=",
-        bound=0.0,
-        resolution=octaves,
-        parameters={"peak": float(sigmas[np.argmax(rates.mean)]), "candidates": len(candidates)},
-    )
-    found = Estimate(best[0], away.min(), away.max(), n, alpha, "all levels that may be the peak")
-    return from_estimate(comparison, found, seed)
-
-
-def model_peak(
-    study: Study, denoiser: Denoiser, alpha: float, outputs: int = 256, octaves: float = 1.0
-) -> Record:
-    """Where a denoiser that was trained on the study's images memorizes most, against their zone.
-
-    One-step outputs on noised held-out images at the 18 noise levels of EDM sampling, ``outputs``
-    at each. The zone is the one that is possible by the distances; see :func:`peak`.
-    """
-    sigmas = edm_sigmas(18)
-    copies = memorization_by_level(
-        denoiser,
-        study.images_like(study.test),
-        study.train,
-        sigmas,
-        outputs,
-        study.seed,
-        stream="regimes/model",
-        device=study.device,
-    )
-    zone = predicted_zone(study).possible
-    return peak(sigmas, copies, outputs, zone, alpha=alpha, seed=study.seed, octaves=octaves)
 
 
 def _comparison(study: Study, instance: str, quantity: str, bound: float) -> Comparison:

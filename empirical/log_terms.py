@@ -43,14 +43,19 @@ class Terms:
     squares: torch.Tensor
     first: torch.Tensor
     """Smallest sigmas at which a term of the query leads, (queries, LEADERS)."""
+    moments: torch.Tensor | None = None
+    """The sums of ``t_j a_j`` and of ``t_j g_j``, (2, queries, K), where they were asked for."""
 
 
-def start(levels: NDArray[np.float64], queries: int, device: torch.device) -> Terms:
+def start(
+    levels: NDArray[np.float64], queries: int, device: torch.device, *, moments: bool = False
+) -> Terms:
     """Sums with nothing in them but the own terms; ``levels`` (K,) falling."""
-    work = working_dtype(device)
-    top, total, squares = torch.ones((3, queries, len(levels)), dtype=work, device=device)
+    work, shape = working_dtype(device), (queries, len(levels))
+    top, total, squares = torch.ones((3, *shape), dtype=work, device=device)
     first = torch.full((queries, LEADERS), torch.inf, dtype=torch.float32, device=device)
-    return Terms(tuple(levels.tolist()), top, total, squares, first)
+    sums = torch.zeros((2, *shape), dtype=work, device=device) if moments else None
+    return Terms(tuple(levels.tolist()), top, total, squares, first, sums)
 
 
 def last_sigma(a: torch.Tensor, g: torch.Tensor, c: float) -> torch.Tensor:
@@ -94,10 +99,14 @@ def add_exactly(
     scale = torch.tensor([_inverse_square(s, work) for s in terms.levels]).to(levels)
     for i, j in zip(pairs[0].split(BLOCK), pairs[1].split(BLOCK), strict=True):
         squared, inner = differences(i, j)
-        t = squared.mul_(-0.5)[:, None] + inner[:, None] * levels
+        half = squared.mul_(-0.5)
+        t = half[:, None] + inner[:, None] * levels
         t.mul_(scale).exp_()
         terms.total[queries].index_add_(0, i, t)
         terms.squares[queries].index_add_(0, i, t.square())
+        if terms.moments is not None:
+            for sums, factor in zip(terms.moments[:, queries], (half, inner), strict=True):
+                sums.index_add_(0, i, t * factor[:, None])
         where = i[:, None].expand_as(t)
         terms.top[queries].scatter_reduce_(0, where, t, "amax")
 
@@ -110,6 +119,11 @@ def add(terms: Terms, queries: slice, a: torch.Tensor, g: torch.Tensor) -> None:
     levels = terms.levels
     sums = g.new_zeros(len(levels), len(g))
     tops, squares = torch.zeros_like(sums), torch.zeros_like(sums)
+    moments: Sequence[tuple[torch.Tensor, torch.Tensor]] = ()
+    if terms.moments is not None:
+        # What is left out has a term of 0, which minus infinity would make NaN.
+        factors = torch.where(a.isinf(), 0, a).expand_as(g), g
+        moments = [(torch.zeros_like(sums), factor) for factor in factors]
     until = last_sigma(a, g, _NEGLIGIBLE)
     dense = _first_sparse(levels, until)
     buffer = torch.empty_like(g)
@@ -119,6 +133,8 @@ def add(terms: Terms, queries: slice, a: torch.Tensor, g: torch.Tensor) -> None:
         torch.sum(buffer, 1, out=sums[k])
         torch.amax(buffer, 1, out=tops[k])
         torch.linalg.vecdot(buffer, buffer, out=squares[k])
+        for found, factor in moments:
+            torch.linalg.vecdot(buffer, factor, out=found[k])
     if dense < len(levels):
         row, column = (until < levels[dense]).nonzero(as_tuple=True)
         few = torch.stack([a.expand_as(g)[row, column], g[row, column], until[row, column]])
@@ -131,9 +147,13 @@ def add(terms: Terms, queries: slice, a: torch.Tensor, g: torch.Tensor) -> None:
             t.mul_(_inverse_square(levels[k], g.dtype)).exp_()
             sums[k].index_add_(0, row, t)
             squares[k].index_add_(0, row, t.square())
+            for (found, _), factor in zip(moments, few, strict=False):
+                found[k].index_add_(0, row, t * factor)
             tops[k].scatter_reduce_(0, row, t, "amax")
     terms.total[queries] += sums.T
     terms.squares[queries] += squares.T
+    if terms.moments is not None:
+        terms.moments[:, queries] += torch.stack([found.T for found, _ in moments])
     torch.maximum(terms.top[queries], tops.T.to(terms.top.dtype), out=terms.top[queries])
 
 

@@ -75,6 +75,10 @@ class Weights(NamedTuple):
     """On the point that was noised."""
     squares: Array
     """Sum of their squares, whose inverse is the effective number of neighbours."""
+    spread: Array | None = None
+    """Half the mean squared distance from the noised point that they give, where asked for."""
+    entropy: Array | None = None
+    """Their entropy in nats, where asked for."""
 
 
 def weight_part(
@@ -83,14 +87,17 @@ def weight_part(
     queries: int,
     origin: torch.Tensor,
     chosen: NDArray[np.int64] | int,
+    *,
+    moments: bool = False,
 ) -> tuple[Part, Callable[[slice], Weights]]:
     """The weights as part of a sweep over ``rows``, and their value, given the sweep's result.
 
     Each query noises its own row of ``chosen`` (queries in whole blocks), or all the one row.
+    ``moments`` asks for spread and entropy too.
     """
     sigmas = np.atleast_1d(np.asarray(sigmas, np.float64))
     order = np.argsort(-sigmas, kind="stable")
-    terms = log_terms.start(sigmas[order], whole(queries), rows.device)
+    terms = log_terms.start(sigmas[order], whole(queries), rows.device, moments=moments)
     prepare: Callable[[slice, Tile], Add | None]
     if isinstance(chosen, int):
         prepare = partial(_from_one, terms, rows, origin, chosen)
@@ -98,12 +105,20 @@ def weight_part(
         prepare = partial(_from_each, terms, rows, origin, chosen)
 
     def result(done: slice) -> Weights:
-        sums = (terms.top, terms.squares, terms.total)
-        top, squares, total = (summed(each, done).double().cpu().numpy() for each in sums)
-        found = np.empty((3, queries, len(sigmas)))
-        for out, values in zip(found, (top / total, 1 / total, squares / total**2), strict=True):
-            out[:, order] = values[:queries]
-        return Weights(*found)
+        def numbers(sums: torch.Tensor) -> Array:
+            return summed(sums, done).double().cpu().numpy()[:queries]
+
+        top, squares, total = (numbers(each) for each in (terms.top, terms.squares, terms.total))
+        found = [top / total, 1 / total, squares / total**2]
+        if terms.moments is not None:
+            a, g = (numbers(each) / total for each in terms.moments)
+            levels = sigmas[order]
+            # H = log sum_j t_j - sum_j w_j log t_j.
+            found += [-a, np.log(total) - (a / levels + g) / levels]
+        results = np.empty((len(found), queries, len(sigmas)))
+        for out, values in zip(results, found, strict=True):
+            out[:, order] = values
+        return Weights(*results)
 
     return Part(queries, prepare), result
 

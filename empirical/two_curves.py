@@ -111,7 +111,8 @@ def curves(
     # The two curves share the noise of their queries: one product serves both.
     drawn = blocks(seed, "curves", max(weight_queries, coverage_queries), d, dtype=np.float32)
     done = sweep(points, origin, drawn, [weight, cover], memory)
-    draws, covered = [np.minimum(values, 1) for values in weights(done)], cover_draws(done)
+    found, covered = weights(done), cover_draws(done)
+    draws = [np.minimum(each, 1) for each in (found.largest, found.own, found.squares)]
     means = [bounded_mean(values, each) for values in draws]
     return Curves(
         sigmas=sigmas,

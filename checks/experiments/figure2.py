@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from checks.experiments.outcome import Outcome, Row
 from checks.experiments.setting import Setting
+from checks.memorization import peak
 from checks.records import Comparison
-from checks.regimes import peak
 from checks.statistics import from_proportion
 from empirical.intervals import proportion
 from models.one_step import memorization_by_level

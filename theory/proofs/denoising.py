@@ -257,3 +257,44 @@ def two_point_error() -> bool:
         if not vanishes(error - weights[0] * weights[1] * squared(xs[0] - xs[1])):
             return False
     return True
+
+
+@step("eq.5", "the optimal error at y is half the mean squared distance of two posterior draws")
+def error_of_pairs() -> bool:
+    """Eq. 5: ``sum_i w_i |m - x_i|^2 = sum_ij w_i w_j |x_i - x_j|^2 / 2``, whatever the weights.
+
+    The image behind y and a draw from its weights are two such draws.
+    """
+    for n, dim in SIZES:
+        xs, weights = points(n, dim), list(sp.symbols(f"w_:{n - 1}", positive=True))
+        weights.append(1 - sum(weights))
+        best = average(weights, xs)
+        error = average(weights, [squared(best - point) for point in xs])
+        pairs = sum(
+            v * w * squared(a - b)
+            for v, a in zip(weights, xs, strict=True)
+            for w, b in zip(weights, xs, strict=True)
+        )
+        if not vanishes(error - pairs / 2):
+            return False
+    return True
+
+
+@step("eq.5", "the posterior's entropy falls with 1/(2 sigma^2) at the rate of the optimal error")
+def entropy_rate() -> bool:
+    """Guo, Shamai and Verdu 2005 in terms of Eq. 3, on two points at distance r.
+
+    With ``g = 1 / sigma^2`` and ``L = -r^2 g / 2 + r sqrt(g) Z`` the entropy is ``E log(1 + e^L)``
+    and the error ``r^2 E w (1 - w)``, ``w = 1 / (1 + e^L)`` the noised point's weight. By Stein,
+    ``E Z h(Z) = E h'(Z)``, the first changes with g at ``-r^2 E (1 - w)^2 / 2``; and given y the
+    noised point is either with its weight, so that ``E (1 - w)^2 = E w (1 - w)``.
+    """
+    r, g, z, weight = sp.symbols("r g z w", positive=True)
+    ell = -(r**2) * g / 2 + r * sp.sqrt(g) * z
+    other = sp.exp(ell) / (1 + sp.exp(ell))
+    rate = sp.diff(sp.log(1 + sp.exp(ell)), g)
+    part = other * r / (2 * sp.sqrt(g))  # of the rate, what multiplies Z
+    after_stein = rate - part * z + sp.diff(part, z)
+    both = ((weight, 1 - weight), (1 - weight, weight))
+    calibrated = sum(own * (rest**2 - own * rest) for own, rest in both)
+    return vanishes(after_stein + r**2 * other**2 / 2) and sp.expand(calibrated) == 0

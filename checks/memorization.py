@@ -1,0 +1,77 @@
+"""Where a trained model memorizes most, against the danger zone of its images (Figure 2)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from checks.records import Comparison, Record
+from checks.regimes import predicted_zone
+from checks.statistics import from_estimate
+from checks.study import Study
+from empirical.intervals import Estimate, proportion
+from models import Denoiser
+from models.one_step import memorization_by_level
+from theory.regimes import Zone
+from theory.schedules import edm_sigmas
+
+Array = NDArray[np.float64]
+
+
+def peak(
+    sigmas: Array,
+    copies: NDArray[np.int64],
+    n: int,
+    zone: Zone,
+    *,
+    alpha: float,
+    seed: int,
+    octaves: float = 1.0,
+) -> Record:
+    """Compare the peak of a model's per-noise memorization with a danger zone.
+
+    ``copies`` (K,) memorized outputs among ``n`` at each of ``sigmas`` (K,). The quantity is the
+    distance of the peak from the zone in octaves of sigma, 0 inside; its interval spans all noise
+    levels whose rate may be the largest, given intervals that hold together with probability ``1 -
+    alpha``. ``holds`` within ``octaves``, a step or so of a sampling schedule.
+    """
+    rates = proportion(copies, n, alpha / len(sigmas))
+    candidates = sigmas[rates.high >= rates.low.max()]
+
+    def distance(sigma: Array) -> Array:
+        return np.maximum(0, np.maximum(np.log2(zone.start / sigma), np.log2(sigma / zone.end)))
+
+    away = distance(candidates)
+    best = distance(sigmas[[int(np.argmax(rates.mean))]])
+    comparison = Comparison(
+        claim="regimes",
+        instance=f"zone {zone.start:.3g} to {zone.end:.3g}",
+        quantity="octaves between the memorization peak and the zone",
+        relation="<=",
+        bound=0.0,
+        resolution=octaves,
+        parameters={"peak": float(sigmas[np.argmax(rates.mean)]), "candidates": len(candidates)},
+    )
+    found = Estimate(best[0], away.min(), away.max(), n, alpha, "all levels that may be the peak")
+    return from_estimate(comparison, found, seed)
+
+
+def model_peak(
+    study: Study, denoiser: Denoiser, alpha: float, outputs: int = 256, octaves: float = 1.0
+) -> Record:
+    """Where a denoiser that was trained on the study's images memorizes most, against their zone.
+
+    One-step outputs on noised held-out images at the 18 noise levels of EDM sampling, ``outputs``
+    at each. The zone is the one that is possible by the distances; see :func:`peak`.
+    """
+    sigmas = edm_sigmas(18)
+    copies = memorization_by_level(
+        denoiser,
+        study.images_like(study.test),
+        study.train,
+        sigmas,
+        outputs,
+        study.seed,
+        stream="regimes/model",
+        device=study.device,
+    )
+    zone = predicted_zone(study).possible
+    return peak(sigmas, copies, outputs, zone, alpha=alpha, seed=study.seed, octaves=octaves)
