@@ -13,13 +13,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from checks.experiments.outcome import Run
 from checks.options import EXPERIMENTS
 from checks.records import Record, Relation, Verdict, overall
 from checks.report.files import write_whole
-from checks.report.words import interval, number
+from checks.report.template import template
 
 _TABLES = {"table1": 2}
 """Figures that stand before the tables in the paper."""
@@ -83,19 +81,11 @@ def to_html(folder: Path) -> str:
             continue
         except (OSError, ValueError) as error:
             damaged[name] = str(error)
-    environment = Environment(
-        loader=PackageLoader("checks.report", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters |= {"number": number, "interval": interval, "title": title}
     runs: dict[str, list[Experiment]] = {}
     for each in found:
         runs.setdefault(repr(each.run), []).append(each)
     every = [record for each in found for record in each.records]
-    return environment.get_template("experiments.html").render(
+    return template("experiments.html", title=title).render(
         found=found,
         damaged=damaged,
         missing=[n for n in sorted(EXPERIMENTS, key=place) if not (folder / f"{n}.json").exists()],

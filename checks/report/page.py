@@ -3,18 +3,16 @@
 import math
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from latex2mathml.converter import convert
 from markupsafe import Markup
 
 from checks.records import Record, Verdict
 from checks.report.bound_figures import weight_between_bounds
 from checks.report.figures import figures, regime_chart
+from checks.report.template import template
 from checks.report.words import (
     command,
     found,
-    interval,
-    number,
     regime_cells,
     room,
     sentence,
@@ -58,14 +56,6 @@ class Row:
 
 def to_html(result: Result) -> str:
     """The page as text; the same run gives the same bytes."""
-    environment = Environment(
-        loader=PackageLoader("checks.report", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters |= {"number": number, "interval": interval, "room": room, "found": found}
     rows = [
         Row(
             claim,
@@ -76,7 +66,7 @@ def to_html(result: Result) -> str:
         )
         for claim in result.claims
     ]
-    return environment.get_template("report.html").render(
+    return template("report.html", room=room, found=found).render(
         result=result,
         rows=rows,
         unchecked=[
