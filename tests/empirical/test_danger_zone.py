@@ -26,6 +26,11 @@ def near(n: int, d: int) -> np.ndarray:
     return points
 
 
+def crowded(n: int, d: int) -> np.ndarray:
+    """Groups of twenty within 1e-4: too many near-duplicates for products in float32."""
+    return np.repeat(normal(n // 20, d), 20, 0) + 1e-4 / np.sqrt(d) * normal(n, d, 1)
+
+
 def digits(n: int) -> np.ndarray:
     return load("digits").train[:n].reshape(n, -1)
 
@@ -36,6 +41,7 @@ SETS = {
     "five digits": lambda: digits(5),
     "float32 products": lambda: normal(400, 300),
     "near-duplicates": lambda: near(60, 300),
+    "near-duplicates abound": lambda: crowded(100, 300),
     "far from the origin": lambda: 1e-3 * normal(60, 40) + 7,
     "most of them duplicates": lambda: np.repeat(normal(3, 25), 10, 0),
 }
@@ -58,7 +64,7 @@ def test_the_zone_is_that_of_all_distances(name) -> None:
     test = train[::3] + 0.3 * train.std() * normal(len(train[::3]), train.shape[1], 1)
     expected = by_theory(train, test)
     found = np.array(zone_of(train, test, device="cpu"))
-    if name == "most of them duplicates":
+    if name in ("most of them duplicates", "near-duplicates abound"):
         # The weight never exceeds 1/10: both ends lie below all that is looked at.
         scale = np.linalg.norm(train, axis=1).max()
         assert (found[:, 1] < 1e-3 * scale).all()
@@ -118,7 +124,9 @@ def test_one_pass_over_all_pairs_is_enough_as_a_rule(monkeypatch) -> None:
     assert passes == [256, 256, 800]
 
 
-@pytest.mark.parametrize("name", ["digits", "float32 products", "near-duplicates"])
+@pytest.mark.parametrize(
+    "name", ["digits", "float32 products", "near-duplicates", "near-duplicates abound"]
+)
 def test_the_bounds_of_the_weight_are_those_of_theory(name) -> None:
     train = SETS[name]()
     points, apart = torch.as_tensor(train), others(train)

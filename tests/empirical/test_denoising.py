@@ -62,6 +62,7 @@ def test_the_error_is_that_of_the_outputs() -> None:
         value_range=(-1.0, 1.0),
         alpha=1e-6 / len(sigmas),
     )
+    assert found.error.alpha * len(sigmas) == pytest.approx(1e-6)
     assert (found.error.low < outputs.high).all()
     assert (outputs.low < found.error.high).all()
     # Sharp enough to tell it from half of it or twice, where it is no rare event.
