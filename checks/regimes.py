@@ -21,7 +21,7 @@ from empirical.denoising import denoising, scaled
 from empirical.intervals import Estimate, bounded_mean, proportion
 from empirical.neighbours import distances_to_others
 from empirical.posterior import weights
-from empirical.regimes import Crossing, Thresholds, crossing
+from empirical.regimes import Crossing, crossing
 from models import EmpiricalDenoiser
 from models.one_step import copied
 from theory import regimes
@@ -48,7 +48,15 @@ def section_4_2(study: Study, alpha: float) -> Iterator[Record]:
 
 def predicted_zone(study: Study) -> regimes.PredictedZone:
     """The danger zone of the study's images from their distances alone."""
-    return zone_of(study.train, study.test, c=study.c, device=study.device, memory=study.memory)
+    return zone_of(
+        study.train,
+        study.test,
+        c=study.c,
+        weight_high=study.thresholds.weight_high,
+        coverage_high=study.thresholds.coverage_high,
+        device=study.device,
+        memory=study.memory,
+    )
 
 
 def rising(sigmas: Array) -> NDArray[np.int64]:
@@ -140,7 +148,7 @@ def _two_points(study: Study, alpha: float) -> Iterator[Record]:
 
 
 def _zone(study: Study, zone: regimes.PredictedZone, alpha: float) -> Iterator[Record]:
-    curves, at = study.curves, Thresholds()
+    curves, at = study.curves, study.thresholds
     each = alpha / (2 * len(curves.sigmas))
     weight = bounded_mean(curves.max_weight_draws, each)
     coverage = proportion(curves.covered_draws.sum(0), len(curves.covered_draws), each)

@@ -21,7 +21,7 @@ from empirical.intervals import Estimate
 from empirical.large_noise import deviation
 from empirical.neighbours import distances_to_others
 from empirical.noise import generator
-from empirical.regimes import Thresholds, crossing
+from empirical.regimes import crossing
 from theory import flow_matching, large_noise, locality, posterior, regimes, shells
 from theory.coverage import mean_overlap
 from theory.schedules import sigma_to_flow_time
@@ -64,25 +64,22 @@ class Sharper:
     gain: str
 
 
-def comparisons(
-    study: Study, zone: regimes.PredictedZone, at: Thresholds | None = None
-) -> tuple[Sharper, ...]:
+def comparisons(study: Study, zone: regimes.PredictedZone) -> tuple[Sharper, ...]:
     """All rows for one study; the same study always gives the same rows.
 
-    ``zone`` is what distances predict for the thresholds ``at``. A row is left out where the data
+    ``zone`` is what the distances predict. A row is left out where the data
     give it no instance: no image without a copy, flat data for the torus.
     """
-    at = at or Thresholds()
     return (
         *_noise_levels(study),
-        *_posterior_weight(study, at),
+        *_posterior_weight(study),
         _shell(study),
         _coverage(study),
         *_cycle(study),
         *_torus(study),
         *_large_noise(study),
         *_cosine(study),
-        *_zone(study, zone, at),
+        *_zone(study, zone),
     )
 
 
@@ -104,9 +101,9 @@ def _noise_levels(study: Study) -> Iterator[Sharper]:
         yield _row("4.2.2", name, "larger", float(paper), float(ours), truth)
 
 
-def _posterior_weight(study: Study, at: Thresholds) -> Iterator[Sharper]:
+def _posterior_weight(study: Study) -> Iterator[Sharper]:
     curve, apart = study.curves.max_weight, distances_to_others(study.train, study.device)
-    k = int(np.argmin(np.abs(curve.mean - at.weight_high)))
+    k = int(np.argmin(np.abs(curve.mean - study.thresholds.weight_high)))
     sigma = float(study.curves.sigmas[k])
     # Theorem 4.2: w_i >= w with probability 1 - delta at each image whose sigma_minus is not below.
     share = float((_certified(study) >= sigma).mean())
@@ -218,8 +215,8 @@ def _cosine(study: Study) -> Iterator[Sharper]:
         yield _row("A.2", name, "larger", paper, ours, None, gain)
 
 
-def _zone(study: Study, zone: regimes.PredictedZone, at: Thresholds) -> Iterator[Sharper]:
-    curves = study.curves
+def _zone(study: Study, zone: regimes.PredictedZone) -> Iterator[Sharper]:
+    curves, at = study.curves, study.thresholds
     start = _crossed(study, curves.coverage, at.coverage_high, "measured", rising=True)
     end = _crossed(study, curves.max_weight, at.weight_high, "measured", rising=False)
     # Theorem 4.2 gives W >= share w (1 - delta), of the images whose sigma_minus is not below.

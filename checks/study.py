@@ -1,6 +1,6 @@
 """What one run of the checks is about: the data, the noise levels, the constants, the seed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from empirical.neighbours import extreme_distances
 from empirical.products import DEFAULT_MEMORY
+from empirical.regimes import Thresholds
 from empirical.two_curves import Curves
 
 Array = NDArray[np.float64]
@@ -37,6 +38,8 @@ class Study:
     device: str
     memory: int = DEFAULT_MEMORY
     """Bytes that the buffers of one estimate may take."""
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    """When the curves count as high or low."""
 
     @property
     def n(self) -> int:

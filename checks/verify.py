@@ -21,10 +21,10 @@ from checks import (
     small_noise,
 )
 from checks.records import Record, Verdict, overall
+from checks.regimes import predicted_zone
 from checks.sharper import Sharper, comparisons
 from checks.study import Study
 from empirical import curves
-from empirical.danger_zone import zone_of
 from empirical.data import DataSet
 from empirical.device import resolve_device
 from empirical.products import DEFAULT_MEMORY
@@ -65,7 +65,6 @@ class Result:
     study: Study
     claims: tuple[Claim, ...]
     records: tuple[Record, ...]
-    thresholds: Thresholds
     regimes: tuple[Regime, ...]
     alpha: float
     versions: dict[str, str]
@@ -82,21 +81,13 @@ class Result:
 
     @cached_property
     def predicted(self) -> PredictedZone:
-        """The danger zone by distances alone, for the same thresholds."""
-        return zone_of(
-            self.study.train,
-            self.study.test,
-            c=self.study.c,
-            weight_high=self.thresholds.weight_high,
-            coverage_high=self.thresholds.coverage_high,
-            device=self.study.device,
-            memory=self.study.memory,
-        )
+        """The danger zone by distances alone."""
+        return predicted_zone(self.study)
 
     @cached_property
     def sharper(self) -> tuple[Sharper, ...]:
         """The sharper forms beside the paper's on these data."""
-        return comparisons(self.study, self.predicted, self.thresholds)
+        return comparisons(self.study, self.predicted)
 
 
 def verify(
@@ -137,20 +128,19 @@ def verify(
         samples=samples,
         device=device,
         memory=memory,
+        thresholds=thresholds,
     )
     records: list[Record] = []
     for done, claim in enumerate(chosen, start=1):
         note(claim.number, done, len(chosen) + 1)
         records += _timed(CHECKS[claim.id](study, alpha / len(chosen)))
     note("done", len(chosen) + 1, len(chosen) + 1)
-    at = thresholds or Thresholds()
     return Result(
         data=data,
         study=study,
         claims=chosen,
         records=tuple(records),
-        thresholds=at,
-        regimes=read_regimes(study.curves, at),
+        regimes=read_regimes(study.curves, study.thresholds),
         alpha=alpha,
         versions=versions(),
         seconds=time.perf_counter() - started,
@@ -168,6 +158,7 @@ def prepare(
     samples: int = 20_000,
     device: str = "auto",
     memory: int = DEFAULT_MEMORY,
+    thresholds: Thresholds | None = None,
 ) -> Study:
     """Measure the two curves of two sets of images and put together what the checks look at.
 
@@ -196,7 +187,8 @@ def prepare(
         alpha=CURVE_ALPHA,
         memory=memory,
     )
-    return Study(images, train, test, both, c, w, delta, seed, samples, resolved, memory)
+    at = thresholds or Thresholds()
+    return Study(images, train, test, both, c, w, delta, seed, samples, resolved, memory, at)
 
 
 def checked_claims(wanted: str | None = None) -> tuple[Claim, ...]:

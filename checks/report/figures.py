@@ -109,7 +109,7 @@ def regime_chart(result: Result) -> Drawing:
 
 def weight_and_coverage(result: Result) -> Drawing:
     """The two curves that place the danger zone (the paper's Figure 3)."""
-    both, at = result.study.curves, result.thresholds
+    both, at = result.study.curves, result.study.thresholds
     danger = _danger(result)
 
     def draw(figure: Figure, roomy: bool) -> None:

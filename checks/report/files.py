@@ -108,7 +108,7 @@ def to_json(result: Result) -> dict[str, Any]:
                 "delta": study.delta,
                 "samples": study.samples,
             },
-            "thresholds": vars(result.thresholds),
+            "thresholds": vars(result.study.thresholds),
             "claims": [
                 {
                     "id": claim.id,

@@ -130,7 +130,7 @@ def found(row: Sharper) -> str:
 
 def command(result: Result) -> tuple[str, ...]:
     """The parts of a command that repeats the run, given the same data."""
-    data, study, at = result.data, result.study, result.thresholds
+    data, study, at = result.data, result.study, result.study.thresholds
     low, high = data.value_range
     options = {
         "--data": data.name,

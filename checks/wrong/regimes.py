@@ -12,7 +12,7 @@ from theory.regimes import PredictedZone, Zone
 _LOWER = "theory.regimes.weight_lower"
 _ENTROPY = "theory.regimes.posterior_entropy"
 _ORDER = "checks.regimes.rising"
-_ZONE = "theory.regimes.danger_zone"
+_ZONE = "empirical.danger_zone.zone_of"
 
 
 def _scaled(factor: float) -> Callable[[Any], Any]:
@@ -51,8 +51,7 @@ MUTANTS = (
         "d^2/sigma^2 in the entropy",
         _ENTROPY,
         lambda f: lambda d, s: f(np.sqrt(2) * d, s),
-        true_because="the entropy is bounded lower still: true, with the possible zone's end about "
-        "1.4 times too far",
+        true_because="the entropy is bounded lower still: true, and no more than weaker",
     ),
     Mutant("regimes", "sigma^2 for sigma", _LOWER, lambda f: lambda d, s: f(d, np.square(s))),
     Mutant("regimes", "shuffled sigmas", _ORDER, _shuffled),

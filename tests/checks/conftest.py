@@ -13,7 +13,7 @@ from checks.study import Study
 from checks.verify import Result
 from empirical import curves
 from empirical.data import load
-from empirical.regimes import Thresholds, read_regimes
+from empirical.regimes import read_regimes
 from theory.claims import CLAIMS
 from theory.schedules import edm_sigmas
 
@@ -85,7 +85,6 @@ def result() -> Result:
         device="cpu",
     )
     study = Study(data.train, train, test, both, 5.0, 0.95, 0.05, 7, 500, "cpu")
-    at = Thresholds()
     exact = {"n": 0, "alpha": 0.0, "low": 0.5, "high": 0.5, "estimate": 0.5, "method": "exact"}
     return Result(
         data=data,
@@ -97,8 +96,7 @@ def result() -> Result:
             _record("4.8", relation=">=", bound=0.1, visible=math.inf),
             _record("4.11", seed=None, rounding=1e-12, **exact),
         ),
-        thresholds=at,
-        regimes=read_regimes(both, at),
+        regimes=read_regimes(both, study.thresholds),
         alpha=1e-6,
         versions={"python": "3.11.7", "wildmiddle": "0.1.0"},
         seconds=1.5,

@@ -164,7 +164,8 @@ def test_page_shows_hostile_words_as_words(result: Result, record: Make) -> None
 @pytest.mark.usefixtures("no_figures")
 def test_page_says_when_the_danger_zone_is_empty(result: Result, page: str) -> None:
     at = Thresholds(weight_high=0.99, coverage_high=0.999)
-    empty = replace(result, thresholds=at, regimes=read_regimes(result.study.curves, at))
+    study = replace(result.study, thresholds=at)
+    empty = replace(result, study=study, regimes=read_regimes(study.curves, at))
     assert next(regime for regime in empty.regimes if regime.name == "danger").empty
     said = "On these data the danger zone is empty"
     told = report.to_html(empty)

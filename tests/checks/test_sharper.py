@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from checks.regimes import predicted_zone, section_4_2
 from checks.sharper import Sharper, comparisons
 from checks.study import Study
 from checks.verify import prepare
@@ -35,17 +36,8 @@ def study_of(shape: tuple[int, ...], *, seed: int = SEED, copies: bool = False) 
     return prepare(train, test, seed=seed, samples=1000, device="cpu")
 
 
-def rows_of(study: Study, at: Thresholds | None = None) -> tuple[Sharper, ...]:
-    levels = at or Thresholds()
-    zone = zone_of(
-        study.train,
-        study.test,
-        c=study.c,
-        weight_high=levels.weight_high,
-        coverage_high=levels.coverage_high,
-        device="cpu",
-    )
-    return comparisons(study, zone, at)
+def rows_of(study: Study) -> tuple[Sharper, ...]:
+    return comparisons(study, predicted_zone(study))
 
 
 @pytest.fixture(scope="module", params=SETS)
@@ -119,6 +111,24 @@ def test_copies_are_left_out_where_they_certify_nothing() -> None:
 def test_paper_reaches_the_zone_end_only_where_its_weight_does() -> None:
     study = study_of(SETS["grey images"])
     for level, reached in ((0.75, True), (0.95, False)):  # w (1 - delta) is 0.9025
-        rows = [r for r in rows_of(study, Thresholds(weight_high=level)) if r.claim == "regimes"]
+        rows = [
+            r
+            for r in rows_of(replace(study, thresholds=Thresholds(weight_high=level)))
+            if r.claim == "regimes"
+        ]
         (paper,) = [row.paper for row in rows if row.paper is not None]
         assert (paper > 0) == reached
+
+
+def test_thresholds_move_the_zone_that_is_checked() -> None:
+    at = Thresholds(weight_high=0.9, coverage_high=0.3)
+    study = replace(study_of(SETS["grey images"]), thresholds=at)
+    zone = zone_of(study.train, study.test, weight_high=0.9, coverage_high=0.3, device="cpu")
+    records = {
+        record.quantity: record
+        for record in section_4_2(study, 1e-3)
+        if record.instance == "against the distances"
+    }
+    assert records["log2 of the zone's start"].bound == pytest.approx(np.log2(zone.possible.start))
+    assert records["-log2 of the zone's end"].bound == pytest.approx(-np.log2(zone.possible.end))
+    assert {record.verdict for record in records.values()} <= {"holds", "inconclusive"}
