@@ -74,7 +74,7 @@ def zone_of(
         raise ValueError(f"train has d = {d} and test {held_out.shape[1]}; must agree")
     origin = mean_of(points)
     reach = largest_norm(points, origin) + largest_norm(held_out, origin)
-    spread = reach or 1.0  # all points equal
+    spread = _typical(points, held_out)
     pairs = PairSums(spread * math.exp(-REACH), reach)
     nearest = nearest_two(held_out, points, memory=memory, visit=pairs.add)[0][:, 0]
     close = nearest.double().cpu().numpy()
@@ -157,6 +157,18 @@ def _add(
     for_each(update, tiles(len(squared), BLOCK), squared.device, threads)
 
 
+def _some(rows: torch.Tensor) -> torch.Tensor:
+    # Numbers of a few rows, evenly spaced.
+    return torch.linspace(0, len(rows) - 1, min(len(rows), _GUIDES), device=rows.device).long()
+
+
+def _typical(points: torch.Tensor, held_out: torch.Tensor) -> float:
+    # A distance of the size of most, by a few: medians, since one outlier moves any mean.
+    a, b = (rows[_some(rows)].to(working_dtype(rows.device)) for rows in (points, held_out))
+    apart = torch.cdist(a, a)[~torch.eye(len(a), dtype=torch.bool, device=a.device)]
+    return float(apart.median() + torch.cdist(b, a).amin(1).median()) or 1.0  # all points equal
+
+
 def _ends(
     points: torch.Tensor,
     origin: torch.Tensor,
@@ -167,7 +179,7 @@ def _ends(
 ) -> Array:
     # The sigmas at which the union bound and Fano's fall under the level that is high, (2,).
     n, device, scale = len(points), points.device, math.log(spread)
-    guides = torch.linspace(0, n - 1, min(n, _GUIDES), device=device).long()
+    guides = _some(points)
     span = np.array([[scale - REACH, scale + REACH]] * 2)
     for _ in range(2):
         levels = np.linspace(span[:, 0], span[:, 1], _COARSE, axis=1)
