@@ -67,8 +67,8 @@ class Sharper:
 def comparisons(study: Study, zone: regimes.PredictedZone) -> tuple[Sharper, ...]:
     """All rows for one study; the same study always gives the same rows.
 
-    ``zone`` is what the distances predict. A row is left out where the data
-    give it no instance: no image without a copy, flat data for the torus.
+    ``zone`` is what the distances predict. A row is left out where the data give it no instance:
+    no image without a copy, flat data for the torus.
     """
     return (
         *_noise_levels(study),

@@ -202,4 +202,5 @@ def _root(levels: Array, rising: Array, scale: float) -> tuple[float, Array]:
     sign = 1 if rising[-1] <= 0 else -1
     if max(sign * (levels - scale)) >= REACH:
         return scale + sign * REACH, levels
-    return np.nan, levels + sign * (levels[-1] - levels[0])
+    # One step of overlap: a root at the end of one window lies inside of the next.
+    return np.nan, levels + sign * (levels[-2] - levels[0])
