@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from empirical.device import as_rows, kept_rows, resolve_device, working_dtype
 from empirical.noise import BLOCK, blocks, indices
-from empirical.pairs import direct, distances_to, inner_with
+from empirical.pairs import Distances, direct, distances_to, inner_with
 from empirical.products import (
     DEFAULT_MEMORY,
     Tile,
@@ -78,6 +78,8 @@ class _Task:
     inner: float
     outer: float
     """Squared radii of the shell at sigma = 1."""
+    known: Distances | None
+    """Of all pairs, where they are at hand."""
     covered: torch.Tensor
     """(queries, K), filled tile by tile."""
 
@@ -100,10 +102,12 @@ def coverage_part(
     origin: torch.Tensor,
     chosen: NDArray[np.int64],
     c: float,
+    known: Distances | None = None,
 ) -> tuple[Part, Callable[[slice], NDArray[np.bool_]]]:
     """The coverage as part of a sweep over ``points``, and its value, given the sweep's result.
 
-    Each query noises its own row of ``held_out``: ``chosen`` (queries in whole blocks).
+    Each query noises its own row of ``held_out``: ``chosen`` (queries in whole blocks). ``known``
+    are the distances of all ``held_out`` to all ``points``, where the caller has them.
     """
     where = points.device
     levels = torch.as_tensor(np.atleast_1d(np.asarray(sigmas, np.float64)))
@@ -116,6 +120,7 @@ def coverage_part(
         levels.to(where, working_dtype(where)),
         r_in**2,
         r_out**2,
+        known,
         torch.zeros(whole(queries), len(levels), dtype=torch.bool, device=where),
     )
 
@@ -130,7 +135,11 @@ def _prepare(task: _Task, queries: slice, tile: Tile) -> Add | None:
     unique, inverse = (
         torch.as_tensor(a).to(where) for a in np.unique(task.chosen[queries], return_inverse=True)
     )
-    found = distances_to(task.held_out, unique, task.points, tile, task.origin)
+    if task.known is None:
+        found = distances_to(task.held_out, unique, task.points, tile, task.origin)
+    else:
+        columns = slice(tile.start, tile.start + len(tile.points))
+        found = Distances(task.known.squared[unique, columns], None, task.known.reach[unique])
     if found is None:
         return None
     unit = rounding(task.points.shape[1], found.squared.dtype)
@@ -169,41 +178,45 @@ def _union(
     low = (task.inner - own)[:, None] * s.square()
     high = (task.outer - own)[:, None] * s.square()
     error = errors[0][:, None] + 2 * s * errors[1][:, None]
-    lowest, highest = g.aminmax(dim=1)
-    largest = torch.maximum(lowest.abs(), highest.abs())
+    lowest = g.amin(1)
+    largest = torch.maximum(lowest.abs(), g.amax(1).abs())
     error += torch.finfo(g.dtype).eps * (2 * s * largest[:, None] + pairs.farthest[:, None])
     gap = pairs.nearest[:, None] + 2 * s * g.gather(1, pairs.at[:, None])
     covered |= (gap >= low + error) & (gap <= high - error)
     least = pairs.nearest[:, None] + 2 * s * lowest[:, None]
     opened = ~covered & (least <= high + error)
-    buffer = torch.empty_like(g)
+    # The closest of all, where the extremes leave it open.
+    closest, buffer = torch.full_like(low, torch.inf), torch.empty_like(g)
     for k, count in enumerate(opened.sum(0).tolist()):
-        if count == 0:
-            continue
         sigma = float(s[k])
         if count > len(g) // 2:
-            torch.add(squared, g, alpha=2 * sigma, out=buffer)
-            closest = buffer.amin(1)
-        else:
+            closest[:, k] = torch.add(squared, g, alpha=2 * sigma, out=buffer).amin(1)
+        elif count:
             row = opened[:, k].nonzero().squeeze(1)
-            closest = torch.full_like(own, torch.inf)
-            closest[row] = torch.add(squared[row], g[row], alpha=2 * sigma).amin(1).to(own.dtype)
-        sure = (closest >= low[:, k] + error[:, k]) & (closest <= high[:, k] - error[:, k])
-        covered[:, k] |= sure
-        # At an end of the closest shell, or in its hole, where a farther one may still cover.
-        row = (opened[:, k] & ~sure & (closest <= high[:, k] + error[:, k])).nonzero().squeeze(1)
-        if len(row):
-            gaps = torch.add(squared[row], g[row], alpha=2 * sigma)
-            below, above = (low[row, k] - gaps.T).T, (gaps.T - high[row, k]).T
-            outside = torch.maximum(below, above)
-            covered[row, k] |= (outside <= -error[row, k, None]).any(1)
-            doubt = (outside <= error[row, k, None]) & ~covered[row, k, None]
-            for at in doubt.nonzero().split(BLOCK):
-                i, j = row[at[:, 0]], at[:, 1]
-                exact, inner = direct(task.held_out, chosen[i], task.points, j + start, z, i)
-                exact -= 2 * sigma * inner  # inner is <z, x_j - x>
-                inside = (exact >= low[i, k]) & (exact <= high[i, k])
-                covered[i[inside], k] = True
+            closest[row, k] = _gaps(squared, g, sigma, row).amin(1).to(closest.dtype)
+    sure = (closest >= low + error) & (closest <= high - error)
+    covered |= sure
+    # At an end of the closest shell, or in its hole, where a farther one may still cover.
+    opened &= ~sure & (closest <= high + error)
+    for k in opened.any(0).nonzero().flatten().tolist():
+        row, sigma = opened[:, k].nonzero().squeeze(1), float(s[k])
+        gaps = _gaps(squared, g, sigma, row)
+        below, above = (low[row, k] - gaps.T).T, (gaps.T - high[row, k]).T
+        outside = torch.maximum(below, above)
+        covered[row, k] |= (outside <= -error[row, k, None]).any(1)
+        doubt = (outside <= error[row, k, None]) & ~covered[row, k, None]
+        for at in doubt.nonzero().split(BLOCK):
+            i, j = row[at[:, 0]], at[:, 1]
+            exact, inner = direct(task.held_out, chosen[i], task.points, j + start, z, i)
+            exact -= 2 * sigma * inner  # inner is <z, x_j - x>
+            inside = (exact >= low[i, k]) & (exact <= high[i, k])
+            covered[i[inside], k] = True
+
+
+def _gaps(squared: torch.Tensor, g: torch.Tensor, sigma: float, row: torch.Tensor) -> torch.Tensor:
+    # D + 2 sigma G of some rows.
+    d = squared.index_select(0, row)
+    return d.add_(g.index_select(0, row), alpha=2 * sigma)
 
 
 def distances(

@@ -21,8 +21,8 @@ from empirical.pairs import distances_to
 from empirical.products import (
     DEFAULT_MEMORY,
     Tile,
-    largest_norm,
     mean_of,
+    norms_about,
     plan,
     product_dtype,
     tile_of,
@@ -73,10 +73,12 @@ def zone_of(
     if held_out.shape[1] != d:
         raise ValueError(f"train has d = {d} and test {held_out.shape[1]}; must agree")
     origin = mean_of(points)
-    reach = largest_norm(points, origin) + largest_norm(held_out, origin)
+    reach = float(norms_about(points, origin).max() + norms_about(held_out, origin).max())
     spread = _typical(points, held_out)
     pairs = PairSums(spread * math.exp(-REACH), reach)
-    nearest = nearest_two(held_out, points, memory=memory, visit=pairs.add)[0][:, 0]
+    nearest = nearest_two(
+        held_out, points, memory=memory, visit=lambda rows, columns, squared: pairs.add(squared)
+    )[0][:, 0]
     close = nearest.double().cpu().numpy()
     starts = [
         crossing_of(lambda s: lower_bound(close, s, d, c) - coverage_high, spread),

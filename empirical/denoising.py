@@ -15,7 +15,7 @@ from empirical.device import kept_rows, resolve_device
 from empirical.intervals import Estimate, bounded_mean
 from empirical.noise import blocks, indices
 from empirical.posterior import weight_part
-from empirical.products import DEFAULT_MEMORY, largest_norm, mean_of
+from empirical.products import DEFAULT_MEMORY, mean_of, norms_about
 from empirical.sweep import sweep
 
 Array = NDArray[np.float64]
@@ -69,7 +69,7 @@ def denoising(
     assert found.entropy is not None
     each = alpha / len(levels)
     # Twice the largest distance from the origin is no less than the diameter.
-    error = _mean(found.spread, 2 * largest_norm(rows, origin) ** 2, each)
+    error = _mean(found.spread, 2 * float(norms_about(rows, origin).max()) ** 2, each)
     return Denoising(
         sigmas=levels,
         error=error,

@@ -35,7 +35,8 @@ from empirical.threads import for_each
 
 Array = NDArray[np.float64]
 
-Visit = Callable[[torch.Tensor], None]
+Visit = Callable[[slice, slice, torch.Tensor], None]
+"""Takes numbers of queries, numbers of points, and the squared distances of all their pairs."""
 
 _KEPT = 4
 """Nearest by the products that are kept of each tile; their distances are then taken directly."""
@@ -67,7 +68,7 @@ def nearest_two(
 
     ``queries`` (Q, d) and ``points`` (N, d) on one device; with N = 1 the results are (Q, 1). Of
     equal distances the lower index comes first. ``visit`` is called with every block of squared
-    distances, (rows, columns), by several threads. ``memory`` bounds the buffers in bytes.
+    distances, by several threads. ``memory`` bounds the buffers in bytes.
     """
     dtype = product_dtype(points.shape[1], points.device)
     origin = mean_of(points)
@@ -119,7 +120,7 @@ def _search(
                 for i, j in (pair.unbind(1) for pair in near.nonzero().split(BLOCK)):
                     exact, _ = direct(queries, i + rows.start, points, j + tile.start)
                     apart[i, j] = exact.to(dtype)
-                visit(apart)
+                visit(rows, slice(tile.start, tile.start + len(tile.points)), apart)
                 shift = torch.zeros(len(x), dtype=dtype, device=device)
             # Past the first tiles most queries have nothing nearer to come.
             nearest = apart.amin(1) + shift

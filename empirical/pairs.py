@@ -16,7 +16,7 @@ from empirical.threads import for_each
 Differences = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 """``|x_j - x_i|^2`` and ``<z_i, x_j - x_i>`` of pairs of queries i and columns j, (P,) each."""
 
-_PAIRS = 64
+_PAIRS = 128
 _RUN = 64
 _MOST_CLOSE = 0.02
 

@@ -183,10 +183,9 @@ def squared_norms(rows: torch.Tensor) -> torch.Tensor:
     return norms
 
 
-def largest_norm(rows: torch.Tensor, origin: torch.Tensor) -> float:
-    """Largest distance of a row from ``origin``."""
-    ends = [squared_norms(part - origin).max() for part in rows.split(BLOCK)]
-    return float(torch.stack(ends).max().sqrt())
+def norms_about(rows: torch.Tensor, origin: torch.Tensor) -> torch.Tensor:
+    """Distance of each row from ``origin``, (A,), in the device's working precision."""
+    return torch.cat([squared_norms(part - origin) for part in rows.split(BLOCK)]).sqrt_()
 
 
 def squared_distances(

@@ -12,12 +12,16 @@ from empirical.intervals import Estimate, bounded_mean, exact, proportion
 from empirical.neighbours import nearest_two
 from empirical.noise import blocks, indices
 from empirical.overlap import PairSums
-from empirical.products import DEFAULT_MEMORY, largest_norm, mean_of
+from empirical.pairs import Distances
+from empirical.products import DEFAULT_MEMORY, mean_of, norms_about, product_dtype
 from empirical.sweep import sweep
 from theory.coverage import mean_overlap, upper_bound
 from theory.domain import require, require_positive
 
 Array = NDArray[np.float64]
+
+_SHARE = 8
+"""Distances that take less than one part in this many of the memory are kept."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +95,21 @@ def curves(
     (n, d), each = points.shape, alpha / len(sigmas)
 
     origin = mean_of(points)
-    farthest = largest_norm(points, origin) + largest_norm(held_out, origin)
-    pairs = PairSums(float(sigmas.min()), farthest)
-    distance, _ = nearest_two(held_out, points, memory=memory, visit=pairs.add)
+    reach = norms_about(held_out, origin) + norms_about(points, origin).max()
+    pairs = PairSums(float(sigmas.min()), float(reach.max()))
+    # Kept for the coverage, or else, where they take too much, found by it once more.
+    dtype = product_dtype(d, where)
+    size = len(held_out) * n * dtype.itemsize
+    held = _SHARE * size <= memory
+    apart = torch.empty((len(held_out), n) if held else 0, dtype=dtype, device=where)
+
+    def visit(rows: slice, columns: slice, squared: torch.Tensor) -> None:
+        pairs.add(squared)
+        if held:
+            apart[rows, columns] = squared
+
+    memory -= held * size
+    distance, _ = nearest_two(held_out, points, memory=memory, visit=visit)
     nearest = distance[:, 0].double().cpu().numpy()
     overlap = pairs.mean_overlap(sigmas, d, c)
     weight, weights = posterior.weight_part(
@@ -107,6 +123,7 @@ def curves(
         origin,
         indices(seed, "coverage", coverage_queries, len(held_out)),
         c,
+        known=Distances(apart, None, reach) if held else None,
     )
     # The two curves share the noise of their queries: one product serves both.
     drawn = blocks(seed, "curves", max(weight_queries, coverage_queries), d, dtype=np.float32)

@@ -10,12 +10,13 @@ from scipy.special import softmax
 from sklearn.neighbors import NearestNeighbors
 
 import empirical
-from empirical import products
+from empirical import products, two_curves
 from empirical.coverage import covered
 from empirical.neighbours import extreme_distances
 from empirical.noise import blocks, indices
 from empirical.posterior import weights
 from theory.coverage import mean_overlap, overlap_probability
+from theory.shells import radii
 
 SEED = 20260311
 D = 300
@@ -86,18 +87,24 @@ def test_coverage_is_that_of_direct_differences(sets) -> None:
     assert 0.2 < found[:, 0].mean() + found[:, 4].mean() < 1.8
 
 
-def test_coverage_is_decided_in_float64_at_the_end_of_a_shell() -> None:
+@pytest.mark.parametrize("both", [False, True], ids=["alone", "with the weight"])
+def test_coverage_is_decided_in_float64_at_the_end_of_a_shell(both) -> None:
     rng = np.random.default_rng(SEED)
     train, test = rng.standard_normal((3, D)), rng.standard_normal((5, D))
-    index, z = noise("coverage", 60, 5)
+    stream = "curves" if both else "coverage"
+    index, z = indices(SEED, "coverage", 60, 5)[:60], noise(stream, 60, 5)[1]
     gap = test[index][:, None] - train[None]
     a, g = np.square(gap).sum(2), np.einsum("qjd,qd->qj", gap, z)
     room = D + 2 * np.sqrt(5.0 * D) + 10 - np.square(z).sum(1)[:, None]
     # Each query enters the first of its shells here; float32 cannot tell the two sides apart.
     enters = ((g + np.sqrt(g**2 + room * a)) / room).min(1)
-    found = covered(
-        train, test, np.outer([1 - 1e-8, 1 + 1e-8], enters).ravel(), queries=60, seed=SEED
-    )
+    ends = np.outer([1 - 1e-8, 1 + 1e-8], enters).ravel()
+    if both:
+        found = empirical.curves(
+            train, test, ends, weight_queries=60, coverage_queries=60, seed=SEED
+        ).covered_draws
+    else:
+        found = covered(train, test, ends, queries=60, seed=SEED)
     own = np.arange(60)
     assert not found[own, own].any()
     assert found[own, own + 60].all()
@@ -179,6 +186,22 @@ def test_curves_hardly_depend_on_memory(sets) -> None:
     direct = overlap_probability(pairs[:, :, None], SIGMAS, D).mean(axis=(0, 1))
     np.testing.assert_allclose(exact, direct, rtol=1e-7, atol=1e-55)
     np.testing.assert_allclose(whole.mean_overlap, exact, rtol=1e-4, atol=1e-55)
+
+
+@pytest.mark.parametrize("least", [1, 10**9], ids=["distances kept", "found once more"])
+def test_coverage_of_the_curves_is_that_of_direct_differences(sets, least, monkeypatch) -> None:
+    train, test = sets
+    monkeypatch.setattr(products, "_COLUMNS", 37)
+    monkeypatch.setattr(two_curves, "_SHARE", least)
+    options = {"weight_queries": 300, "coverage_queries": 300, "seed": SEED}
+    found = empirical.curves(*sets, SIGMAS, **options).covered_draws
+    chosen, z = indices(SEED, "coverage", 300, len(test)), noise("curves", 300, 1)[1]
+    r_in, r_out = radii(D)
+    for q, k in np.ndindex(found.shape):
+        y = test[chosen[q]] + SIGMAS[k] * z[q]
+        r = np.linalg.norm(y - train, axis=1) / SIGMAS[k]
+        assert found[q, k] == ((r >= r_in) & (r <= r_out)).any(), (q, k)
+    assert 0.1 < found.mean() < 0.9
 
 
 def test_too_little_memory_is_named_with_what_is_needed(sets) -> None:
