@@ -1,7 +1,7 @@
 """Time of the estimates beside one bare float32 matrix product: ``python benchmarks/speed.py``.
 
 Each case runs in a process of its own: bare product and estimate in turns, medians of all turns
-after one that is not counted; the large cases have one turn. The ratio is all that the machine does
+after one that is not counted; the largest case has one turn. The ratio is all that the machine does
 not decide. The bare product has the shapes (weight + coverage queries, d) x (d, N), or (samples, d)
 x (d, N), and writes into memory that it has written to before. The memory is that of the whole
 process at its peak, and how much of it the estimate added to the images and the libraries. The
@@ -114,7 +114,7 @@ CASES: dict[str, tuple[str, Callable[[], dict[str, float]]]] = {
     ),
     "memorization": (
         "memorization, N = 50,000, 10,000 samples",
-        lambda: memorization(50_000, 10_000, 1),
+        lambda: memorization(50_000, 10_000, 3),
     ),
 }
 
