@@ -19,7 +19,6 @@ from checks.study import Study
 from empirical.danger_zone import zone_of
 from empirical.denoising import denoising, scaled
 from empirical.intervals import Estimate, bounded_mean, proportion
-from empirical.neighbours import distances_to_others
 from empirical.posterior import weights
 from empirical.regimes import Crossing, crossing
 from models import EmpiricalDenoiser
@@ -92,9 +91,11 @@ def mean_changes(draws: Array, alpha: float) -> Estimate:
 
 
 def _enclosure(study: Study, alpha: float) -> Iterator[Record]:
-    curves, apart = study.curves, distances_to_others(study.train, study.device)
+    curves = study.curves
     sigmas, n = curves.sigmas, len(curves.max_weight_draws)
-    low, high = regimes.weight_lower(apart, sigmas), regimes.weight_upper(apart, sigmas)
+    low = study.mean_over_images(lambda apart: regimes.weight_lower(apart, sigmas))
+    least = study.mean_over_images(lambda apart: regimes.posterior_entropy(apart, sigmas))
+    high = regimes.weight_of_entropy(least, study.n)
     found = bounded_mean(curves.max_weight_draws, alpha / (3 * len(sigmas)))
     drawn = denoising(
         study.train,
@@ -107,7 +108,7 @@ def _enclosure(study: Study, alpha: float) -> Iterator[Record]:
         memory=study.memory,
     )
     # In units of log N, the most there is.
-    surprise = regimes.posterior_entropy(apart, sigmas) / np.log(study.n)
+    surprise = least / np.log(study.n)
     entropy = scaled(drawn.entropy, np.full(len(sigmas), 1 / np.log(study.n)))
     for k, sigma in enumerate(sigmas.tolist()):
         for quantity, bound, sign, estimate in (
@@ -209,7 +210,7 @@ def _octaves(place: Crossing, sign: float, n: int, alpha: float) -> Estimate:
 def _copies_below(study: Study, zone: regimes.PredictedZone, alpha: float) -> list[Record]:
     denoiser = EmpiricalDenoiser(study.train, study.device)
     levels = [factor * zone.certain.start for factor in BELOW]
-    bounds = regimes.copying_lower(distances_to_others(study.train, study.device), levels)
+    bounds = study.mean_over_images(lambda apart: regimes.copying_lower(apart, levels))
     comparisons = [
         _comparison(
             study,

@@ -19,7 +19,6 @@ from checks.study import Study
 from empirical.coverage import distances
 from empirical.intervals import Estimate
 from empirical.large_noise import deviation
-from empirical.neighbours import distances_to_others
 from empirical.noise import generator
 from empirical.regimes import crossing
 from theory import flow_matching, large_noise, locality, posterior, regimes, shells
@@ -31,6 +30,8 @@ Side = Literal["larger", "smaller"]
 
 POINTS = 20
 """Training images that are averaged over, spread evenly over the ranks of their distance."""
+ROWS = 256
+"""Held-out images whose distances are held at once."""
 RELATIVE_SIGMA = 0.5
 """Noise level of the locality rows, in units of the square root of the largest eigenvalue."""
 FAR = 100.0
@@ -102,15 +103,15 @@ def _noise_levels(study: Study) -> Iterator[Sharper]:
 
 
 def _posterior_weight(study: Study) -> Iterator[Sharper]:
-    curve, apart = study.curves.max_weight, distances_to_others(study.train, study.device)
+    curve = study.curves.max_weight
     k = int(np.argmin(np.abs(curve.mean - study.thresholds.weight_high)))
     sigma = float(study.curves.sigmas[k])
     # Theorem 4.2: w_i >= w with probability 1 - delta at each image whose sigma_minus is not below.
     share = float((_certified(study) >= sigma).mean())
     paper = share * study.w * (1 - study.delta)
-    low, high = (
-        float(bound(apart, sigma)[0]) for bound in (regimes.weight_lower, regimes.weight_upper)
-    )
+    low = float(study.mean_over_images(lambda apart: regimes.weight_lower(apart, sigma))[0])
+    entropy = study.mean_over_images(lambda apart: regimes.posterior_entropy(apart, sigma))
+    high = float(regimes.weight_of_entropy(entropy, study.n)[0])
     name, truth = f"posterior weight W at σ = {sigma:.3g}", _measured(curve, k)
     yield _row("4.1", f"{name}, by decoding errors", "larger", paper, low, truth)
     gain = "the paper bounds the weight on one image, not the largest"
@@ -132,8 +133,11 @@ def _coverage(study: Study) -> Sharper:
     """
     curves = study.curves
     k = int(np.argmin(np.abs(curves.coverage.mean - 0.5)))
-    pairs = distances(study.train, study.test, study.device)
-    sums = [study.n * mean_overlap(row, curves.sigmas[k], study.d, study.c)[0] for row in pairs]
+    sums = [
+        study.n * mean_overlap(row, curves.sigmas[k], study.d, study.c)[0]
+        for part in np.split(study.test, range(ROWS, len(study.test), ROWS))
+        for row in distances(study.train, part, study.device)
+    ]
     paper, ours = float(curves.coverage_upper.mean[k]), float(np.minimum(1, sums).mean())
     name = f"coverage at σ = {curves.sigmas[k]:.3g}, union bound capped image by image"
     return _row("4.8", name, "smaller", paper, ours, _measured(curves.coverage, k))

@@ -1,12 +1,13 @@
 """What one run of the checks is about: the data, the noise levels, the constants, the seed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from empirical.neighbours import extreme_distances
+from empirical.neighbours import distances_to_others, extreme_distances
 from empirical.products import DEFAULT_MEMORY
 from empirical.regimes import Thresholds
 from empirical.two_curves import Curves
@@ -54,6 +55,17 @@ class Study:
     def images_like(self, rows: Array) -> Array:
         """Rows (B, d) in the images' own shape, (B, ...)."""
         return rows.reshape(len(rows), *self.images.shape[1:])
+
+    def mean_over_images(self, bound: Callable[[Array], Array]) -> Array:
+        """``bound`` of all training images, for a mean over the images, some of them at a time.
+
+        ``bound`` takes the distances (R, N - 1) from R images to all others.
+        """
+        total = sum(
+            len(apart) * bound(apart)
+            for apart in distances_to_others(self.train, self.device, self.memory)
+        )
+        return np.asarray(total / self.n)
 
     @cached_property
     def _extremes(self) -> Array:

@@ -5,7 +5,7 @@ differences in float64. Where the rounding of the products leaves open whether a
 nearer, the search is done again with products in float64.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -193,27 +193,30 @@ def extreme_distances(
 
 
 def distances_to_others(
-    train: ArrayLike | torch.Tensor, device: str | torch.device = "auto"
-) -> Array:
-    """Distances from every training point to all others, (N, N - 1) float64.
+    train: ArrayLike | torch.Tensor,
+    device: str | torch.device = "auto",
+    memory: int = DEFAULT_MEMORY,
+) -> Iterator[Array]:
+    """Yield the distances from every training point to all others, some points at a time.
 
-    ``train`` (N, ...), N >= 2; raises ValueError below. The result holds N^2 numbers; it is filled
-    block by block.
+    ``train`` (N, ...), N >= 2; raises ValueError below. Yields (R, N - 1) float64, R points in
+    their order. ``memory`` bounds the buffers in bytes, with room for ten numbers a pair.
     """
     points = kept_rows(train, resolve_device(device))
-    n = len(points)
+    (n, d), work = points.shape, working_dtype(points.device)
     if n < 2:
         raise ValueError(f"train holds N = {n} image; distances need at least 2")
-    result = np.empty((n, n - 1))
-    origin = mean_of(points)
-    centre = centred(points, origin, working_dtype(points.device))
-    norms = squared_norms(centre)
-    for start, end in tiles(n, BLOCK):
-        square = squared_distances(centre[start:end], centre, norms[start:end], norms).sqrt_()
+    origin, sizes = mean_of(points), plan(memory, n, d)
+    for start, end in tiles(n, max(1, min(BLOCK, memory // (80 * n)))):
+        x = centred(points[start:end], origin, work)
+        own = squared_norms(x)
+        square = torch.empty(end - start, n, dtype=work, device=points.device)
+        for ends in tiles(n, sizes.columns):
+            tile = tile_of(points, ends, origin, work, sizes.threads)
+            square[:, slice(*ends)] = squared_distances(x, tile.points, own, tile.norms)
         keep = torch.ones_like(square, dtype=torch.bool)
         keep[torch.arange(end - start), torch.arange(start, end)] = False
-        result[start:end] = square[keep].view(end - start, n - 1).double().cpu().numpy()
-    return result
+        yield square.sqrt_()[keep].view(end - start, n - 1).double().cpu().numpy()
 
 
 def memorization(

@@ -9,9 +9,8 @@ from checks.report.axes import band_note, curve, sigma_ends, unit
 from checks.report.svg import INK, MUTED, SELF, WEIGHT, Drawing, Key, drawing, over_sigma, panels
 from checks.study import Study
 from checks.verify import Result
-from empirical.neighbours import distances_to_others
 from theory.posterior import sigma_minus, sigma_plus
-from theory.regimes import weight_lower, weight_upper
+from theory.regimes import posterior_entropy, weight_lower, weight_of_entropy
 
 Array = NDArray[np.float64]
 
@@ -63,8 +62,9 @@ def weight_between_bounds(result: Result) -> Drawing:
     """The measured posterior weight between what distances alone say of it, over sigma."""
     study = result.study
     both = study.curves
-    apart = distances_to_others(study.train, study.device)
-    lower, upper = weight_lower(apart, both.sigmas), weight_upper(apart, both.sigmas)
+    lower = study.mean_over_images(lambda apart: weight_lower(apart, both.sigmas))
+    entropy = study.mean_over_images(lambda apart: posterior_entropy(apart, both.sigmas))
+    upper = weight_of_entropy(entropy, study.n)
     below, above = certified_levels(study)
     marks = [(float(above.mean()), low_weight(study.n), "σ₊", 0.06)]
     if len(below):

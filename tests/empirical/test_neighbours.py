@@ -5,11 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.distance import cdist
 from scipy.stats import binomtest
 from sklearn.neighbors import NearestNeighbors
 
 import empirical
-from empirical.neighbours import extreme_distances
+from empirical.neighbours import distances_to_others, extreme_distances
+from empirical.products import DEFAULT_MEMORY
 
 SEED = 20260306
 
@@ -52,6 +54,15 @@ def test_extreme_distances_are_those_of_an_exhaustive_search() -> None:
     np.testing.assert_allclose(ends[-4:, 1], distances[-4:, -1], rtol=1e-9)
     with pytest.raises(ValueError, match="N = 1 image"):
         extreme_distances(points[:1])
+
+
+@pytest.mark.parametrize(("memory", "most"), [(DEFAULT_MEMORY, 256), (30_000_000, 150)])
+def test_distances_to_others_are_direct_ones(memory, most) -> None:
+    train = 3 + np.random.default_rng(SEED).standard_normal((2500, 3))
+    blocks = list(distances_to_others(train, memory=memory))
+    assert max(len(block) for block in blocks) == most
+    others = cdist(train, train)[~np.eye(2500, dtype=bool)].reshape(2500, 2499)
+    np.testing.assert_allclose(np.concatenate(blocks), others, rtol=1e-9, atol=1e-9)
 
 
 def test_the_default_threshold_is_a_third() -> None:
