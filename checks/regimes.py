@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr
 
 from checks.posterior import TWO_POINTS
@@ -90,12 +90,23 @@ def mean_changes(draws: Array, alpha: float) -> Estimate:
     return replace(half, mean=mean, low=low, high=high)
 
 
+def weight_bounds(study: Study, sigmas: ArrayLike) -> tuple[Array, Array, Array]:
+    """What all distances say: lower and upper bound on W and the least entropy in nats, (K,) each.
+
+    ``sigmas`` (K,). One pass over the pairs of training images.
+    """
+    low, entropy = study.mean_over_images(
+        lambda apart: np.stack(
+            [regimes.weight_lower(apart, sigmas), regimes.posterior_entropy(apart, sigmas)]
+        )
+    )
+    return low, regimes.weight_of_entropy(entropy, study.n), entropy
+
+
 def _enclosure(study: Study, alpha: float) -> Iterator[Record]:
     curves = study.curves
     sigmas, n = curves.sigmas, len(curves.max_weight_draws)
-    low = study.mean_over_images(lambda apart: regimes.weight_lower(apart, sigmas))
-    least = study.mean_over_images(lambda apart: regimes.posterior_entropy(apart, sigmas))
-    high = regimes.weight_of_entropy(least, study.n)
+    low, high, least = weight_bounds(study, sigmas)
     found = bounded_mean(curves.max_weight_draws, alpha / (3 * len(sigmas)))
     drawn = denoising(
         study.train,

@@ -15,6 +15,7 @@ from checks.flow_matching import COSINE_A, COSINE_B, COSINE_DELTA, COSINE_W
 from checks.large_noise import spanned
 from checks.locality import image_rows
 from checks.posterior import isolated, low_weight, spread
+from checks.regimes import weight_bounds
 from checks.study import Study
 from empirical.coverage import distances
 from empirical.intervals import Estimate
@@ -109,9 +110,7 @@ def _posterior_weight(study: Study) -> Iterator[Sharper]:
     # Theorem 4.2: w_i >= w with probability 1 - delta at each image whose sigma_minus is not below.
     share = float((_certified(study) >= sigma).mean())
     paper = share * study.w * (1 - study.delta)
-    low = float(study.mean_over_images(lambda apart: regimes.weight_lower(apart, sigma))[0])
-    entropy = study.mean_over_images(lambda apart: regimes.posterior_entropy(apart, sigma))
-    high = float(regimes.weight_of_entropy(entropy, study.n)[0])
+    low, high = (float(bound[0]) for bound in weight_bounds(study, sigma)[:2])
     name, truth = f"posterior weight W at σ = {sigma:.3g}", _measured(curve, k)
     yield _row("4.1", f"{name}, by decoding errors", "larger", paper, low, truth)
     gain = "the paper bounds the weight on one image, not the largest"

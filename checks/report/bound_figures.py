@@ -5,12 +5,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from checks.posterior import low_weight
+from checks.regimes import weight_bounds
 from checks.report.axes import band_note, curve, sigma_ends, unit
 from checks.report.svg import INK, MUTED, SELF, WEIGHT, Drawing, Key, drawing, over_sigma, panels
 from checks.study import Study
 from checks.verify import Result
 from theory.posterior import sigma_minus, sigma_plus
-from theory.regimes import posterior_entropy, weight_lower, weight_of_entropy
 
 Array = NDArray[np.float64]
 
@@ -62,9 +62,7 @@ def weight_between_bounds(result: Result) -> Drawing:
     """The measured posterior weight between what distances alone say of it, over sigma."""
     study = result.study
     both = study.curves
-    lower = study.mean_over_images(lambda apart: weight_lower(apart, both.sigmas))
-    entropy = study.mean_over_images(lambda apart: posterior_entropy(apart, both.sigmas))
-    upper = weight_of_entropy(entropy, study.n)
+    lower, upper, _ = weight_bounds(study, both.sigmas)
     below, above = certified_levels(study)
     marks = [(float(above.mean()), low_weight(study.n), "σ₊", 0.06)]
     if len(below):
