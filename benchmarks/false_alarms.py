@@ -11,8 +11,8 @@ from collections import Counter
 import numpy as np
 from tqdm import tqdm
 
-from checks.verify import CHECKS, prepare
-from empirical.intervals import proportion
+from wildmiddle.checks.verify import CHECKS, prepare
+from wildmiddle.empirical.intervals import proportion
 
 ALPHA = 1e-6
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from diffusers import UNet2DModel
 
-from models.sampling import sample
+from wildmiddle.models.sampling import sample
 
 SHAPE = (1, 8, 8)
 

@@ -24,8 +24,8 @@ import numpy as np
 import psutil
 import torch
 
-import empirical
-from theory.schedules import edm_sigmas
+from wildmiddle import empirical
+from wildmiddle.theory.schedules import edm_sigmas
 
 TABLE = Path(__file__).parent / "README.md"
 START, END = "<!-- speed.py -->", "<!-- end of speed.py -->"

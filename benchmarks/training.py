@@ -1,7 +1,7 @@
 """What the training loop costs over the network itself: ``python benchmarks/training.py``.
 
-Trains on the digits for real (``models.training.train``: draws, loss, averaged weights, log,
-progress bar). After each of its optimizer's steps comes one bare step of the same network on a
+Trains on the digits for real (``wildmiddle.models.training.train``: draws, loss, averaged weights,
+log, progress bar). After each of its optimizer's steps comes one bare step of the same network on a
 fixed batch (forward, backward, the same Adam), so that both see the same machine, turn by turn.
 """
 
@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from empirical.data import load
-from models.networks import LAPTOP, SMALL, build
-from models.training import Training, train
+from wildmiddle.empirical.data import load
+from wildmiddle.models.networks import LAPTOP, SMALL, build
+from wildmiddle.models.training import Training, train
 
 
 class Alternation:

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import chi2
 from speed import TABLE, images
 
-from theory.shells import radii
+from wildmiddle.theory.shells import radii
 
 START, END = "<!-- variance.py -->", "<!-- end of variance.py -->"
 N, M, REPEATS, RADII = 200, 100, 40, 32

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from checks.options import EXPERIMENTS, JUDGED, parser
+from wildmiddle.checks.options import EXPERIMENTS, JUDGED, parser
 
 if TYPE_CHECKING:
-    from empirical.data import DataSet
+    from wildmiddle.empirical.data import DataSet
 
 OK, VIOLATED, BAD_USE = 0, 1, 2
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return commands[options.command](options)
     except ModuleNotFoundError as error:
-        if error.name in {"theory", "empirical", "models", "checks"}:
+        if (error.name or "").partition(".")[0] == "wildmiddle":
             raise
         extras = "verify,train" if options.command == "reproduce" else "verify"
         return _complain(
@@ -59,13 +59,13 @@ def _verify(options: argparse.Namespace) -> int:
         raise ValueError(f"--output {options.output} is a file; name a folder")
     if options.claims:
         # Names are checked before torch is imported: bad use is answered at once.
-        from theory.claims import select
+        from wildmiddle.theory.claims import select
 
         select(options.claims)
-    from checks import report
-    from checks.verify import verify
-    from empirical import ranks
-    from empirical.regimes import Thresholds
+    from wildmiddle.checks import report
+    from wildmiddle.checks.verify import verify
+    from wildmiddle.empirical import ranks
+    from wildmiddle.empirical.regimes import Thresholds
 
     thresholds = Thresholds(
         options.weight_high, options.weight_low, options.coverage_high, options.coverage_low
@@ -105,8 +105,8 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _zone(options: argparse.Namespace) -> int:
-    from checks.terminal import zone_page
-    from empirical.danger_zone import zone_of
+    from wildmiddle.checks.terminal import zone_page
+    from wildmiddle.empirical.danger_zone import zone_of
 
     data = _load(options)
     zone = zone_of(
@@ -124,8 +124,8 @@ def _zone(options: argparse.Namespace) -> int:
 
 
 def _theory(options: argparse.Namespace) -> int:
-    from checks.terminal import claim_list, claim_page, parse_values
-    from theory.claims import select
+    from wildmiddle.checks.terminal import claim_list, claim_page, parse_values
+    from wildmiddle.theory.claims import select
 
     if options.claim is None:
         print(claim_list())
@@ -136,10 +136,10 @@ def _theory(options: argparse.Namespace) -> int:
 
 
 def _mutants(options: argparse.Namespace) -> int:
-    from checks.mutants import run
-    from checks.verify import checked_claims, prepare
-    from checks.wrong import MUTANTS
-    from empirical.data import load
+    from wildmiddle.checks.mutants import run
+    from wildmiddle.checks.verify import checked_claims, prepare
+    from wildmiddle.checks.wrong import MUTANTS
+    from wildmiddle.empirical.data import load
 
     wanted = {claim.id for claim in checked_claims(options.claims)}
     chosen = [mutant for mutant in MUTANTS if mutant.claim in wanted]
@@ -161,7 +161,7 @@ def _mutants(options: argparse.Namespace) -> int:
 def _reproduce(options: argparse.Namespace) -> int:
     from importlib import import_module
 
-    from checks.experiments.scale import read_scale
+    from wildmiddle.checks.experiments.scale import read_scale
 
     names = list(EXPERIMENTS) if options.experiment == "all" else [options.experiment]
     scales = {name: read_scale(options.scale, EXPERIMENTS[name], options.data) for name in names}
@@ -173,9 +173,9 @@ def _reproduce(options: argparse.Namespace) -> int:
         )
     if not 0 < options.alpha < 1:
         raise ValueError(f"--alpha {options.alpha} must lie strictly between 0 and 1")
-    from checks.experiments.outcome import summary, write
-    from checks.experiments.page import write_page
-    from checks.experiments.setting import Setting
+    from wildmiddle.checks.experiments.outcome import summary, write
+    from wildmiddle.checks.experiments.page import write_page
+    from wildmiddle.checks.experiments.setting import Setting
 
     progress = not options.quiet and sys.stderr.isatty()
     settings = {
@@ -188,7 +188,7 @@ def _reproduce(options: argparse.Namespace) -> int:
         _ = settings[scales[name].group].extractor  # refused before any training, not after it
     verdicts = []
     for name, scale in scales.items():
-        module = import_module(f"checks.experiments.{name.replace('-', '_')}")
+        module = import_module(f"wildmiddle.checks.experiments.{name.replace('-', '_')}")
         outcome = module.run(settings[scale.group], options.alpha)
         page = write(outcome, options.output, settings[scale.group].run(options.alpha))
         write_page(options.output)
@@ -199,7 +199,7 @@ def _reproduce(options: argparse.Namespace) -> int:
 
 
 def _data(options: argparse.Namespace) -> int:
-    from empirical import download
+    from wildmiddle.empirical import download
 
     path = download.download(download.CIFAR10, options.output, progress=True)
     print(f"{path}: complete and verified; give --data {shlex.quote(str(path))}")
@@ -207,7 +207,7 @@ def _data(options: argparse.Namespace) -> int:
 
 
 def _load(options: argparse.Namespace) -> "DataSet":
-    from empirical.data import load
+    from wildmiddle.empirical.data import load
 
     return load(
         options.data,

@@ -1,7 +1,8 @@
 """Definition 4.7 and Theorem 4.8: the exact overlap probability and the two bounds on coverage.
 
 On the data the bounds are exact for the given sets, so the only noise is in the measured coverage.
-Over random data sets (:mod:`checks.replicates`) everything but the draws is exact as well.
+Over random data sets (:mod:`wildmiddle.checks.replicates`) everything but the draws is exact as
+well.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import ncx2
 
-from checks.records import Comparison, Record, Relation
-from checks.replicates import random_sets
-from checks.statistics import from_law, from_proportion, settle
-from checks.study import Study
-from empirical.coverage import covered, distances
-from empirical.shells import squared_radii
-from theory import coverage
-from theory.shells import radii
+from wildmiddle.checks.records import Comparison, Record, Relation
+from wildmiddle.checks.replicates import random_sets
+from wildmiddle.checks.statistics import from_law, from_proportion, settle
+from wildmiddle.checks.study import Study
+from wildmiddle.empirical.coverage import covered, distances
+from wildmiddle.empirical.shells import squared_radii
+from wildmiddle.theory import coverage
+from wildmiddle.theory.shells import radii
 
 Array = NDArray[np.float64]
 

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from checks.posterior import INSTANCES, POINTS, Instance, isolated
-from checks.records import Comparison, Parameters, Record, Relation
-from checks.statistics import from_exact, settle
-from checks.study import Study
-from empirical.flow_matching import fields
-from empirical.neighbours import extreme_distances
-from theory import flow_matching, posterior
-from theory.schedules import sigma_to_flow_time
+from wildmiddle.checks.posterior import INSTANCES, POINTS, Instance, isolated
+from wildmiddle.checks.records import Comparison, Parameters, Record, Relation
+from wildmiddle.checks.statistics import from_exact, settle
+from wildmiddle.checks.study import Study
+from wildmiddle.empirical.flow_matching import fields
+from wildmiddle.empirical.neighbours import extreme_distances
+from wildmiddle.theory import flow_matching, posterior
+from wildmiddle.theory.schedules import sigma_to_flow_time
 
 RESOLUTION = 0.01
 ROUNDING = 1e-9

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from checks.records import Comparison, Parameters, Record
-from checks.statistics import from_exact
-from checks.study import Study
-from empirical.large_noise import deviation
-from empirical.noise import generator
-from models import GaussianDenoiser
-from theory import large_noise
+from wildmiddle.checks.records import Comparison, Parameters, Record
+from wildmiddle.checks.statistics import from_exact
+from wildmiddle.checks.study import Study
+from wildmiddle.empirical.large_noise import deviation
+from wildmiddle.empirical.noise import generator
+from wildmiddle.models import GaussianDenoiser
+from wildmiddle.theory import large_noise
 
 Array = NDArray[np.float64]
 

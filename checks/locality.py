@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from checks.records import Comparison, Parameters, Record, Relation
-from checks.statistics import from_exact
-from checks.study import Study
-from empirical.locality import jacobian, sensitivity_by_distance
-from models import GaussianDenoiser
-from theory import locality
+from wildmiddle.checks.records import Comparison, Parameters, Record, Relation
+from wildmiddle.checks.statistics import from_exact
+from wildmiddle.checks.study import Study
+from wildmiddle.empirical.locality import jacobian, sensitivity_by_distance
+from wildmiddle.models import GaussianDenoiser
+from wildmiddle.theory import locality
 
 Array = NDArray[np.float64]
 

@@ -3,15 +3,15 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from checks.records import Comparison, Record
-from checks.regimes import predicted_zone
-from checks.statistics import from_estimate
-from checks.study import Study
-from empirical.intervals import Estimate, proportion
-from models import Denoiser
-from models.one_step import memorization_by_level
-from theory.regimes import Zone
-from theory.schedules import edm_sigmas
+from wildmiddle.checks.records import Comparison, Record
+from wildmiddle.checks.regimes import predicted_zone
+from wildmiddle.checks.statistics import from_estimate
+from wildmiddle.checks.study import Study
+from wildmiddle.empirical.intervals import Estimate, proportion
+from wildmiddle.models import Denoiser
+from wildmiddle.models.one_step import memorization_by_level
+from wildmiddle.theory.regimes import Zone
+from wildmiddle.theory.schedules import edm_sigmas
 
 Array = NDArray[np.float64]
 

@@ -14,11 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from checks.study import Study
-from checks.verify import CHECKS
-from checks.wrong import MUTANTS, Mutant
-
-PACKAGES = ("theory", "empirical", "models", "checks")
+from wildmiddle.checks.study import Study
+from wildmiddle.checks.verify import CHECKS
+from wildmiddle.checks.wrong import MUTANTS, Mutant
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def replaced(target: str, wrong: Callable[[Any], Any]) -> Iterator[None]:
         places += [
             (other, bound)
             for key, other in list(sys.modules.items())
-            if key.partition(".")[0] in PACKAGES
+            if key.partition(".")[0] == "wildmiddle"
             for bound, value in list(vars(other).items())
             if value is original and (other, bound) != (module, name)
         ]

@@ -23,8 +23,9 @@ EXPERIMENTS = {
     "trajectories": "",
     "distances": "gaps",
 }
-"""Modules of ``checks.experiments`` by their place in the paper, in the order of a whole run, those
-without training first; and the group of experiments whose values they take from the scale."""
+"""Modules of ``wildmiddle.checks.experiments`` by their place in the paper, in the order of a whole
+run, those without training first; and the group of experiments whose values they take from the
+scale."""
 
 JUDGED = ("figure4", "figure5", "figure9")
 """Those that take samples' quality: without features to take it in they are refused at once."""

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from checks.records import Record
-    from models import Denoiser
+    from wildmiddle.checks.records import Record
+    from wildmiddle.models import Denoiser
 
 
 class Hooks:
@@ -104,9 +104,9 @@ def pytest_collection_modifyitems(
 
 
 def _records(config: pytest.Config) -> Iterator["Record"]:
-    from checks.memorization import model_peak
-    from checks.verify import CHECKS, checked_claims, prepare
-    from empirical.data import load
+    from wildmiddle.checks.memorization import model_peak
+    from wildmiddle.checks.verify import CHECKS, checked_claims, prepare
+    from wildmiddle.empirical.data import load
 
     wanted = config.getoption("--claims")
     claims = checked_claims(None if wanted == "all" else wanted)

@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from checks.records import Comparison, Record
-from checks.statistics import settle
-from checks.study import Study
-from empirical.neighbours import extreme_distances
-from empirical.posterior import weights
-from theory import posterior
+from wildmiddle.checks.records import Comparison, Record
+from wildmiddle.checks.statistics import settle
+from wildmiddle.checks.study import Study
+from wildmiddle.empirical.neighbours import extreme_distances
+from wildmiddle.empirical.posterior import weights
+from wildmiddle.theory import posterior
 
 RESOLUTION = 0.01
 POINTS = 5

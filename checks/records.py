@@ -26,7 +26,7 @@ class Comparison:
     """What is claimed of one instance, fixed before anything is measured."""
 
     claim: str
-    """Identifier of the claim in ``theory.claims``, such as ``4.2.1``."""
+    """Identifier of the claim in ``wildmiddle.theory.claims``, such as ``4.2.1``."""
     instance: str
     """What it is evaluated on, in words."""
     quantity: str

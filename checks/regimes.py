@@ -1,7 +1,7 @@
 """Section 4.2: the two curves run as they should, and the danger zone lies where distances put it.
 
 The weight never rises with sigma: more noise is a worse channel for telling which image was noised.
-The bounds of :mod:`theory.regimes` enclose it, with equality on two points.
+The bounds of :mod:`wildmiddle.theory.regimes` enclose it, with equality on two points.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,19 +12,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr
 
-from checks.posterior import TWO_POINTS
-from checks.records import Comparison, Parameters, Record, Relation
-from checks.statistics import from_bounded, from_estimate, settle
-from checks.study import Study
-from empirical.danger_zone import zone_of
-from empirical.denoising import denoising, scaled
-from empirical.intervals import Estimate, bounded_mean, proportion
-from empirical.posterior import weights
-from empirical.regimes import Crossing, crossing
-from models import EmpiricalDenoiser
-from models.one_step import copied
-from theory import regimes
-from theory.shells import outside_probability
+from wildmiddle.checks.posterior import TWO_POINTS
+from wildmiddle.checks.records import Comparison, Parameters, Record, Relation
+from wildmiddle.checks.statistics import from_bounded, from_estimate, settle
+from wildmiddle.checks.study import Study
+from wildmiddle.empirical.danger_zone import zone_of
+from wildmiddle.empirical.denoising import denoising, scaled
+from wildmiddle.empirical.intervals import Estimate, bounded_mean, proportion
+from wildmiddle.empirical.posterior import weights
+from wildmiddle.empirical.regimes import Crossing, crossing
+from wildmiddle.models import EmpiricalDenoiser
+from wildmiddle.models.one_step import copied
+from wildmiddle.theory import regimes
+from wildmiddle.theory.shells import outside_probability
 
 Array = NDArray[np.float64]
 

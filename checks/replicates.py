@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from checks.records import Comparison, Record, Relation
-from checks.statistics import from_bounded, from_estimate, settle
-from checks.study import Study
-from empirical.intervals import pair_mean
-from empirical.noise import blocks, generator
-from empirical.products import squared_distances
-from theory import coverage
-from theory.shells import radii
+from wildmiddle.checks.records import Comparison, Record, Relation
+from wildmiddle.checks.statistics import from_bounded, from_estimate, settle
+from wildmiddle.checks.study import Study
+from wildmiddle.empirical.intervals import pair_mean
+from wildmiddle.empirical.noise import blocks, generator
+from wildmiddle.empirical.products import squared_distances
+from wildmiddle.theory import coverage
+from wildmiddle.theory.shells import radii
 
 Array = NDArray[np.float64]
 

@@ -11,20 +11,20 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from checks.flow_matching import COSINE_A, COSINE_B, COSINE_DELTA, COSINE_W
-from checks.large_noise import spanned
-from checks.locality import image_rows
-from checks.posterior import isolated, low_weight, spread
-from checks.regimes import weight_bounds
-from checks.study import Study
-from empirical.coverage import distances
-from empirical.intervals import Estimate
-from empirical.large_noise import deviation
-from empirical.noise import generator
-from empirical.regimes import crossing
-from theory import flow_matching, large_noise, locality, posterior, regimes, shells
-from theory.coverage import mean_overlap
-from theory.schedules import sigma_to_flow_time
+from wildmiddle.checks.flow_matching import COSINE_A, COSINE_B, COSINE_DELTA, COSINE_W
+from wildmiddle.checks.large_noise import spanned
+from wildmiddle.checks.locality import image_rows
+from wildmiddle.checks.posterior import isolated, low_weight, spread
+from wildmiddle.checks.regimes import weight_bounds
+from wildmiddle.checks.study import Study
+from wildmiddle.empirical.coverage import distances
+from wildmiddle.empirical.intervals import Estimate
+from wildmiddle.empirical.large_noise import deviation
+from wildmiddle.empirical.noise import generator
+from wildmiddle.empirical.regimes import crossing
+from wildmiddle.theory import flow_matching, large_noise, locality, posterior, regimes, shells
+from wildmiddle.theory.coverage import mean_overlap
+from wildmiddle.theory.schedules import sigma_to_flow_time
 
 Array = NDArray[np.float64]
 Side = Literal["larger", "smaller"]
@@ -55,7 +55,7 @@ class Sharper:
     """One quantity by the paper's form and by ours, with the truth where it is known."""
 
     claim: str
-    """Identifier of the claim in ``theory.claims``."""
+    """Identifier of the claim in ``wildmiddle.theory.claims``."""
     quantity: str
     better: Side
     """Which of two values says more: a lower bound is better larger, an upper bound smaller."""

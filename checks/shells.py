@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.stats import chi2
 
-from checks.records import Comparison, Record, Relation
-from checks.statistics import from_exact, from_law, settle
-from checks.study import Study
-from empirical.shells import squared_radii
-from theory import shells
+from wildmiddle.checks.records import Comparison, Record, Relation
+from wildmiddle.checks.statistics import from_exact, from_law, settle
+from wildmiddle.checks.study import Study
+from wildmiddle.empirical.shells import squared_radii
+from wildmiddle.theory import shells
 
 # At p = 1/2 the default draws and error rate leave an interval of about +-0.025.
 RESOLUTION = 0.03

@@ -10,14 +10,14 @@ from functools import partial
 import numpy as np
 import torch
 
-from checks.records import Comparison, Parameters, Record, Relation
-from checks.statistics import from_exact, settle
-from checks.study import Study
-from empirical.noise import generator
-from empirical.products import squared_distances
-from empirical.small_noise import shell_losses
-from theory import small_noise
-from theory.shells import inside, radii
+from wildmiddle.checks.records import Comparison, Parameters, Record, Relation
+from wildmiddle.checks.statistics import from_exact, settle
+from wildmiddle.checks.study import Study
+from wildmiddle.empirical.noise import generator
+from wildmiddle.empirical.products import squared_distances
+from wildmiddle.empirical.small_noise import shell_losses
+from wildmiddle.theory import small_noise
+from wildmiddle.theory.shells import inside, radii
 
 RESOLUTION = 0.01
 QUERIES = 2048

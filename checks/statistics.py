@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import beta, kstwo
 
-from checks.records import Comparison, Record, Relation
-from empirical.intervals import Estimate, anytime_proportion, bounded_mean, proportion
+from wildmiddle.checks.records import Comparison, Record, Relation
+from wildmiddle.empirical.intervals import Estimate, anytime_proportion, bounded_mean, proportion
 
 POWER = 0.99
 """Probability with which a violation of the size called ``visible`` is reported."""

@@ -7,10 +7,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from empirical.neighbours import distances_to_others, extreme_distances
-from empirical.products import DEFAULT_MEMORY
-from empirical.regimes import Thresholds
-from empirical.two_curves import Curves
+from wildmiddle.empirical.neighbours import distances_to_others, extreme_distances
+from wildmiddle.empirical.products import DEFAULT_MEMORY
+from wildmiddle.empirical.regimes import Thresholds
+from wildmiddle.empirical.two_curves import Curves
 
 Array = NDArray[np.float64]
 

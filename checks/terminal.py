@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from theory.claims import CLAIMS, Claim
-from theory.schedules import ddpm_sigmas, edm_sigmas
+from wildmiddle.theory.claims import CLAIMS, Claim
+from wildmiddle.theory.schedules import ddpm_sigmas, edm_sigmas
 
 if TYPE_CHECKING:
-    from empirical.data import DataSet
-    from theory.regimes import PredictedZone, Zone
+    from wildmiddle.empirical.data import DataSet
+    from wildmiddle.theory.regimes import PredictedZone, Zone
 
 
 def claim_list() -> str:

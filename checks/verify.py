@@ -10,7 +10,7 @@ from importlib import metadata
 import numpy as np
 from numpy.typing import NDArray
 
-from checks import (
+from wildmiddle.checks import (
     coverage,
     flow_matching,
     large_noise,
@@ -20,19 +20,19 @@ from checks import (
     shells,
     small_noise,
 )
-from checks.records import Record, Verdict, overall
-from checks.regimes import predicted_zone
-from checks.sharper import Sharper, comparisons
-from checks.study import Study
-from empirical import curves
-from empirical.data import DataSet
-from empirical.device import resolve_device
-from empirical.products import DEFAULT_MEMORY
-from empirical.regimes import Regime, Thresholds, read_regimes
-from theory.claims import CLAIMS, Claim, select
-from theory.regimes import PredictedZone
-from theory.schedules import edm_sigmas
-from theory.shells import radii
+from wildmiddle.checks.records import Record, Verdict, overall
+from wildmiddle.checks.regimes import predicted_zone
+from wildmiddle.checks.sharper import Sharper, comparisons
+from wildmiddle.checks.study import Study
+from wildmiddle.empirical import curves
+from wildmiddle.empirical.data import DataSet
+from wildmiddle.empirical.device import resolve_device
+from wildmiddle.empirical.products import DEFAULT_MEMORY
+from wildmiddle.empirical.regimes import Regime, Thresholds, read_regimes
+from wildmiddle.theory.claims import CLAIMS, Claim, select
+from wildmiddle.theory.regimes import PredictedZone
+from wildmiddle.theory.schedules import edm_sigmas
+from wildmiddle.theory.shells import radii
 
 Check = Callable[[Study, float], Iterator[Record]]
 

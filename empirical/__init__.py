@@ -8,8 +8,8 @@ not depend on batch size, threads or the order of blocks.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from empirical.neighbours import Memorization, memorization
-    from empirical.two_curves import Curves, curves
+    from wildmiddle.empirical.neighbours import Memorization, memorization
+    from wildmiddle.empirical.two_curves import Curves, curves
 
 __all__ = ["Curves", "Memorization", "curves", "memorization"]
 
@@ -19,6 +19,6 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     if name not in __all__:
-        raise AttributeError(f"module 'empirical' has no attribute {name!r}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = "two_curves" if name.lower() == "curves" else "neighbours"
-    return getattr(importlib.import_module(f"empirical.{home}"), name)
+    return getattr(importlib.import_module(f"wildmiddle.empirical.{home}"), name)

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from empirical.device import as_rows, kept_rows, resolve_device, working_dtype
-from empirical.noise import BLOCK, blocks, indices
-from empirical.pairs import Distances, direct, distances_to, inner_with
-from empirical.products import (
+from wildmiddle.empirical.device import as_rows, kept_rows, resolve_device, working_dtype
+from wildmiddle.empirical.noise import BLOCK, blocks, indices
+from wildmiddle.empirical.pairs import Distances, direct, distances_to, inner_with
+from wildmiddle.empirical.products import (
     DEFAULT_MEMORY,
     Tile,
     mean_of,
@@ -26,9 +26,9 @@ from empirical.products import (
     squared_distances,
     squared_norms,
 )
-from empirical.ranks import summed
-from empirical.sweep import Add, Part, sweep, whole
-from theory.shells import radii
+from wildmiddle.empirical.ranks import summed
+from wildmiddle.empirical.sweep import Add, Part, sweep, whole
+from wildmiddle.theory.shells import radii
 
 Array = NDArray[np.float64]
 

@@ -13,12 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
 from tqdm import tqdm
 
-from empirical.device import kept_rows, resolve_device, working_dtype
-from empirical.neighbours import nearest_two
-from empirical.noise import BLOCK
-from empirical.overlap import PairSums
-from empirical.pairs import distances_to
-from empirical.products import (
+from wildmiddle.empirical.device import kept_rows, resolve_device, working_dtype
+from wildmiddle.empirical.neighbours import nearest_two
+from wildmiddle.empirical.noise import BLOCK
+from wildmiddle.empirical.overlap import PairSums
+from wildmiddle.empirical.pairs import distances_to
+from wildmiddle.empirical.products import (
     DEFAULT_MEMORY,
     Tile,
     mean_of,
@@ -28,10 +28,10 @@ from empirical.products import (
     tile_of,
     tiles,
 )
-from empirical.threads import for_each
-from theory.coverage import lower_bound, upper_bound
-from theory.domain import require
-from theory.regimes import REACH, PredictedZone, Zone, crossing_of, weight_of_entropy
+from wildmiddle.empirical.threads import for_each
+from wildmiddle.theory.coverage import lower_bound, upper_bound
+from wildmiddle.theory.domain import require
+from wildmiddle.theory.regimes import REACH, PredictedZone, Zone, crossing_of, weight_of_entropy
 
 Array = NDArray[np.float64]
 
@@ -58,10 +58,11 @@ def zone_of(
     """The danger zone of two sets of images from their distances alone, without any sampling.
 
     ``train`` (N, ...), ``test`` (M, ...) in the units of sigma; the levels are those of
-    :class:`~empirical.regimes.Thresholds`. As :func:`theory.regimes.danger_zone`, right to 1e-4,
-    but ``memory`` bounds the buffers in bytes whatever N and M: one pass over all pairs of training
-    images as a rule, another where the guides misjudge an end. Raises ValueError for N < 2, shapes
-    that differ, levels outside (0, 1), or where the memory is too small.
+    :class:`~wildmiddle.empirical.regimes.Thresholds`. As
+    :func:`wildmiddle.theory.regimes.danger_zone`, right to 1e-4, but ``memory`` bounds the buffers
+    in bytes whatever N and M: one pass over all pairs of training images as a rule, another where
+    the guides misjudge an end. Raises ValueError for N < 2, shapes that differ, levels outside (0,
+    1), or where the memory is too small.
     """
     for name, level in (("weight_high", weight_high), ("coverage_high", coverage_high)):
         require(0 < level < 1, name, level, "must lie strictly between 0 and 1")
@@ -100,9 +101,9 @@ def weight_bounds(
 ) -> Array:
     """The union bound at ``sigmas[0]`` and Fano's at ``sigmas[1]``, over ``rows`` (R,).
 
-    As :func:`theory.regimes.weight_lower` and :func:`~theory.regimes.weight_upper` of the distances
-    from ``points[rows]`` to all other ``points`` (N, d), whatever their number. ``sigmas`` (2, K);
-    returns (2, K).
+    As :func:`wildmiddle.theory.regimes.weight_lower` and
+    :func:`~wildmiddle.theory.regimes.weight_upper` of the distances from ``points[rows]`` to all
+    other ``points`` (N, d), whatever their number. ``sigmas`` (2, K); returns (2, K).
     """
     (n, d), device = points.shape, points.device
     best, work = product_dtype(d, device), working_dtype(device)

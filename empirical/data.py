@@ -3,8 +3,9 @@
 Every sigma is in units of the pixels: halving the range halves every sigma of the geometry. So
 the range, the centring and the measured standard deviation travel with the images.
 
-What a source holds is read by the module of its kind, then chosen from (`empirical.source`),
-reduced (`empirical.resizing`) and split (`empirical.split`), in this order.
+What a source holds is read by the module of its kind, then chosen from
+(`wildmiddle.empirical.source`), reduced (`wildmiddle.empirical.resizing`) and split
+(`wildmiddle.empirical.split`), in this order.
 """
 
 import hashlib
@@ -17,11 +18,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from empirical.cifar import is_cifar, read_cifar
-from empirical.image_files import SUFFIXES, FolderOptions, read_folder
-from empirical.numpy_files import read_numpy
-from empirical.resizing import reduce_images
-from empirical.source import (
+from wildmiddle.empirical.cifar import is_cifar, read_cifar
+from wildmiddle.empirical.image_files import SUFFIXES, FolderOptions, read_folder
+from wildmiddle.empirical.numpy_files import read_numpy
+from wildmiddle.empirical.resizing import reduce_images
+from wildmiddle.empirical.source import (
     DataError,
     Part,
     Pixels,
@@ -33,7 +34,7 @@ from empirical.source import (
     positions,
     reading,
 )
-from empirical.split import checked_integer, split, subset
+from wildmiddle.empirical.split import checked_integer, split, subset
 
 __all__ = ["DataError", "DataSet", "load"]
 

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from empirical.device import as_rows, resolve_device
-from empirical.noise import blocks
-from theory.domain import require
+from wildmiddle.empirical.device import as_rows, resolve_device
+from wildmiddle.empirical.noise import blocks
+from wildmiddle.theory.domain import require
 
 Array = NDArray[np.float64]
 

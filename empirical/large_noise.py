@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from empirical.device import as_rows, resolve_device
-from empirical.posterior import posterior_mean
+from wildmiddle.empirical.device import as_rows, resolve_device
+from wildmiddle.empirical.posterior import posterior_mean
 
 Array = NDArray[np.float64]
 

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from empirical.device import kept_rows, resolve_device, working_dtype
-from empirical.intervals import proportion
-from empirical.noise import BLOCK
-from empirical.pairs import direct
-from empirical.products import (
+from wildmiddle.empirical.device import kept_rows, resolve_device, working_dtype
+from wildmiddle.empirical.intervals import proportion
+from wildmiddle.empirical.noise import BLOCK
+from wildmiddle.empirical.pairs import direct
+from wildmiddle.empirical.products import (
     DEFAULT_MEMORY,
     Tile,
     centred,
@@ -31,7 +31,7 @@ from empirical.products import (
     tiles,
     too_close,
 )
-from empirical.threads import for_each
+from wildmiddle.empirical.threads import for_each
 
 Array = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from theory.coverage import mean_overlap
+from wildmiddle.theory.coverage import mean_overlap
 
 Array = NDArray[np.float64]
 

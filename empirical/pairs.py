@@ -8,10 +8,17 @@ from typing import NamedTuple
 
 import torch
 
-from empirical.device import working_dtype
-from empirical.noise import BLOCK
-from empirical.products import Tile, centred, squared_distances, squared_norms, tiles, too_close
-from empirical.threads import for_each
+from wildmiddle.empirical.device import working_dtype
+from wildmiddle.empirical.noise import BLOCK
+from wildmiddle.empirical.products import (
+    Tile,
+    centred,
+    squared_distances,
+    squared_norms,
+    tiles,
+    too_close,
+)
+from wildmiddle.empirical.threads import for_each
 
 Differences = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 """``|x_j - x_i|^2`` and ``<z_i, x_j - x_i>`` of pairs of queries i and columns j, (P,) each."""

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from empirical import log_terms
-from empirical.device import kept_rows, resolve_device
-from empirical.noise import blocks, indices
-from empirical.pairs import Differences, direct, distances_to, inner_with, nearly_direct
-from empirical.products import DEFAULT_MEMORY, Tile, mean_of
-from empirical.ranks import summed
-from empirical.sweep import Add, Part, sweep, whole
+from wildmiddle.empirical import log_terms
+from wildmiddle.empirical.device import kept_rows, resolve_device
+from wildmiddle.empirical.noise import blocks, indices
+from wildmiddle.empirical.pairs import Differences, direct, distances_to, inner_with, nearly_direct
+from wildmiddle.empirical.products import DEFAULT_MEMORY, Tile, mean_of
+from wildmiddle.empirical.ranks import summed
+from wildmiddle.empirical.sweep import Add, Part, sweep, whole
 
 Array = NDArray[np.float64]
 

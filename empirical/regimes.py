@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from empirical.intervals import Estimate
-from empirical.two_curves import Curves
-from theory.schedules import ddpm_sigmas, edm_sigmas
+from wildmiddle.empirical.intervals import Estimate
+from wildmiddle.empirical.two_curves import Curves
+from wildmiddle.theory.schedules import ddpm_sigmas, edm_sigmas
 
 Array = NDArray[np.float64]
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from empirical.noise import blocks, generator
+from wildmiddle.empirical.noise import blocks, generator
 
 Array = NDArray[np.float64]
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from empirical.noise import blocks
-from theory.shells import radii
+from wildmiddle.empirical.noise import blocks
+from wildmiddle.theory.shells import radii
 
 Array = NDArray[np.float64]
 

@@ -6,17 +6,17 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from empirical import coverage, posterior
-from empirical.device import kept_rows, resolve_device
-from empirical.intervals import Estimate, bounded_mean, exact, proportion
-from empirical.neighbours import nearest_two
-from empirical.noise import blocks, indices
-from empirical.overlap import PairSums
-from empirical.pairs import Distances
-from empirical.products import DEFAULT_MEMORY, mean_of, norms_about, product_dtype
-from empirical.sweep import sweep
-from theory.coverage import mean_overlap, upper_bound
-from theory.domain import require, require_positive
+from wildmiddle.empirical import coverage, posterior
+from wildmiddle.empirical.device import kept_rows, resolve_device
+from wildmiddle.empirical.intervals import Estimate, bounded_mean, exact, proportion
+from wildmiddle.empirical.neighbours import nearest_two
+from wildmiddle.empirical.noise import blocks, indices
+from wildmiddle.empirical.overlap import PairSums
+from wildmiddle.empirical.pairs import Distances
+from wildmiddle.empirical.products import DEFAULT_MEMORY, mean_of, norms_about, product_dtype
+from wildmiddle.empirical.sweep import sweep
+from wildmiddle.theory.coverage import mean_overlap, upper_bound
+from wildmiddle.theory.domain import require, require_positive
 
 Array = NDArray[np.float64]
 
@@ -28,9 +28,10 @@ _SHARE = 8
 class Curves:
     """Posterior weight and coverage of one training and one held-out set, over sigma.
 
-    Every field but ``sigmas`` and the raw draws is an :class:`~empirical.intervals.Estimate` whose
-    ``mean``, ``low`` and ``high`` have the shape (K,) of ``sigmas``. The intervals of one curve
-    hold at all K sigmas together with probability at least ``1 - alpha``.
+    Every field but ``sigmas`` and the raw draws is an
+    :class:`~wildmiddle.empirical.intervals.Estimate` whose ``mean``, ``low`` and ``high`` have the
+    shape (K,) of ``sigmas``. The intervals of one curve hold at all K sigmas together with
+    probability at least ``1 - alpha``.
     """
 
     sigmas: Array

@@ -1,5 +1,5 @@
 """Denoisers behind one call, ``denoiser(x, sigma) -> x_hat``."""
 
-from models.denoisers import Denoiser, EmpiricalDenoiser, GaussianDenoiser, Piecewise
+from wildmiddle.models.denoisers import Denoiser, EmpiricalDenoiser, GaussianDenoiser, Piecewise
 
 __all__ = ["Denoiser", "EmpiricalDenoiser", "GaussianDenoiser", "Piecewise"]

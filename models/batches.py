@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from empirical.noise import generator
+from wildmiddle.empirical.noise import generator
 
 Levels = NDArray[np.float32] | NDArray[np.int64]
 

@@ -21,12 +21,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from empirical.data import DataSet
-from empirical.device import resolve_device
-from models.networks import build
-from models.parameterizations import DDPMDenoiser, EDMDenoiser, FlowDenoiser, NetworkDenoiser
-from models.settings import Training, training_from
-from models.training_set import TrainingSet
+from wildmiddle.empirical.data import DataSet
+from wildmiddle.empirical.device import resolve_device
+from wildmiddle.models.networks import build
+from wildmiddle.models.parameterizations import (
+    DDPMDenoiser,
+    EDMDenoiser,
+    FlowDenoiser,
+    NetworkDenoiser,
+)
+from wildmiddle.models.settings import Training, training_from
+from wildmiddle.models.training_set import TrainingSet
 
 Tensors = Mapping[str, Mapping[str, Tensor]]
 PARTS = ("weights", "ema", "optimizer")

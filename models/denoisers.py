@@ -7,8 +7,8 @@ from typing import Protocol
 import torch
 from numpy.typing import ArrayLike
 
-from empirical.device import as_rows, resolve_device
-from empirical.posterior import posterior_mean
+from wildmiddle.empirical.device import as_rows, resolve_device
+from wildmiddle.empirical.posterior import posterior_mean
 
 
 class Denoiser(Protocol):

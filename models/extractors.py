@@ -13,8 +13,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import nn
 
-from empirical.noise import generator
-from models.one_step import Images, as_pool
+from wildmiddle.empirical.noise import generator
+from wildmiddle.models.one_step import Images, as_pool
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 from torch import Tensor
 
-from models.gaps import Gaps, draw_outside
+from wildmiddle.models.gaps import Gaps, draw_outside
 
 Array = NDArray[np.float64]
 

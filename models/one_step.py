@@ -18,10 +18,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 
-from empirical.intervals import Estimate, bounded_mean
-from empirical.neighbours import memorization
-from empirical.noise import blocks
-from models.denoisers import Denoiser
+from wildmiddle.empirical.intervals import Estimate, bounded_mean
+from wildmiddle.empirical.neighbours import memorization
+from wildmiddle.empirical.noise import blocks
+from wildmiddle.models.denoisers import Denoiser
 
 Array = NDArray[np.float64]
 Images = ArrayLike | torch.Tensor
@@ -44,8 +44,8 @@ def memorization_by_level(
     """How many of ``count`` one-step outputs are memorized at each noise level, (K,).
 
     Held-out ``images`` (M, ...) are noised, each level with noise of its own, against ``train``
-    (N, ...). The counts are binomial: :func:`empirical.intervals.proportion` gives the intervals.
-    Raises as :func:`copied`. Source: Section 3, per-noise-level memorization; Figure 2.
+    (N, ...). The counts are binomial: :func:`wildmiddle.empirical.intervals.proportion` gives the
+    intervals. Raises as :func:`copied`. Source: Section 3, per-noise-level memorization; Figure 2.
     """
     counts = [
         copied(denoiser, images, train, sigma, count, seed, stream=f"{stream}/{k}", device=device)

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.denoisers import per_image
-from theory.schedules import ddpm_sigmas
+from wildmiddle.models.denoisers import per_image
+from wildmiddle.theory.schedules import ddpm_sigmas
 
 FLOW_CLOCK = 1000.0
 """Flow time 0..1 is given to the network as 0..1000, the range its time embedding resolves."""
@@ -127,7 +127,9 @@ class DDPMDenoiser(NetworkDenoiser):
     ) -> None:
         super().__init__(network, label)
         table = torch.from_numpy(ddpm_sigmas(timesteps, beta_start, beta_end))
-        middle = (table[1:].log() + table[:-1].log()) / 2  # as theory.schedules.ddpm_timestep
+        middle = (
+            table[1:].log() + table[:-1].log()
+        ) / 2  # as wildmiddle.theory.schedules.ddpm_timestep
         # No buffers: several processes would send them round in every step.
         self.sigmas = table.float()
         self._midpoints = middle.float()

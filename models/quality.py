@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from empirical.device import resolve_device
-from models.extractors import Extractor
-from models.one_step import Images, as_pool
+from wildmiddle.empirical.device import resolve_device
+from wildmiddle.models.extractors import Extractor
+from wildmiddle.models.one_step import Images, as_pool
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 Every query noises a uniformly drawn image and asks for one uniformly drawn output value, so that
 one backward pass over a block answers as many queries as the block has images, whatever their
-size; the whole Jacobian of one input is :func:`empirical.locality.jacobian`. For stationary
-Gaussian data :mod:`theory.locality` has the sensitivities in closed form, with their bounds.
+size; the whole Jacobian of one input is :func:`wildmiddle.empirical.locality.jacobian`. For
+stationary Gaussian data :mod:`wildmiddle.theory.locality` has the sensitivities in closed form,
+with their bounds.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,10 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from empirical.intervals import Estimate, bounded_mean
-from empirical.noise import generator
-from models.denoisers import Denoiser
-from models.one_step import Images, as_pool, noise_levels, queries
+from wildmiddle.empirical.intervals import Estimate, bounded_mean
+from wildmiddle.empirical.noise import generator
+from wildmiddle.models.denoisers import Denoiser
+from wildmiddle.models.one_step import Images, as_pool, noise_levels, queries
 
 Array = NDArray[np.float64]
 

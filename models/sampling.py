@@ -23,10 +23,10 @@ import torch
 import torch.distributed as dist
 from numpy.typing import ArrayLike, NDArray
 
-from empirical.device import resolve_device
-from empirical.noise import generator
-from models.denoisers import Denoiser
-from theory.schedules import ddpm_sigmas, edm_sigmas
+from wildmiddle.empirical.device import resolve_device
+from wildmiddle.empirical.noise import generator
+from wildmiddle.models.denoisers import Denoiser
+from wildmiddle.theory.schedules import ddpm_sigmas, edm_sigmas
 
 Array = NDArray[np.float64]
 Method = Literal["euler", "heun", "ddpm", "ddim"]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, get_args
 
-from models.gaps import Gaps, merged, require_some_left
-from models.networks import LAPTOP, Network
-from models.objectives import ddpm_share, edm_share, flow_share
+from wildmiddle.models.gaps import Gaps, merged, require_some_left
+from wildmiddle.models.networks import LAPTOP, Network
+from wildmiddle.models.objectives import ddpm_share, edm_share, flow_share
 
 Objective = Literal["edm", "ddpm", "flow"]
 Decay = Literal["none", "linear", "cosine"]

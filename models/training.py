@@ -16,13 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from empirical.data import DataSet
-from empirical.device import resolve_device
-from empirical.noise import generator
-from models import checkpoints
-from models.batches import draw_batch
-from models.checkpoints import Checkpoint
-from models.objectives import (
+from wildmiddle.empirical.data import DataSet
+from wildmiddle.empirical.device import resolve_device
+from wildmiddle.empirical.noise import generator
+from wildmiddle.models import checkpoints
+from wildmiddle.models.batches import draw_batch
+from wildmiddle.models.checkpoints import Checkpoint
+from wildmiddle.models.objectives import (
     ddpm_levels,
     ddpm_loss,
     edm_levels,
@@ -30,11 +30,11 @@ from models.objectives import (
     flow_levels,
     flow_loss,
 )
-from models.parameterizations import DDPMDenoiser, NetworkDenoiser
-from models.run_log import open_log
-from models.settings import Training
-from models.training_set import TrainingSet, prepare
-from models.training_state import State, average, ema_decay, new_state, restore, tensors
+from wildmiddle.models.parameterizations import DDPMDenoiser, NetworkDenoiser
+from wildmiddle.models.run_log import open_log
+from wildmiddle.models.settings import Training
+from wildmiddle.models.training_set import TrainingSet, prepare
+from wildmiddle.models.training_state import State, average, ema_decay, new_state, restore, tensors
 
 __all__ = ["Training", "learning_rate", "train"]
 

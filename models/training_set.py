@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.batches import noise_images
-from models.networks import channels_first
-from models.settings import Training
+from wildmiddle.models.batches import noise_images
+from wildmiddle.models.networks import channels_first
+from wildmiddle.models.settings import Training
 
 
 @dataclass(frozen=True, eq=False)

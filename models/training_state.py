@@ -7,11 +7,11 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from empirical.noise import generator
-from models import checkpoints
-from models.checkpoints import Checkpoint
-from models.parameterizations import NetworkDenoiser
-from models.settings import Training
+from wildmiddle.empirical.noise import generator
+from wildmiddle.models import checkpoints
+from wildmiddle.models.checkpoints import Checkpoint
+from wildmiddle.models.parameterizations import NetworkDenoiser
+from wildmiddle.models.settings import Training
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what Adam keeps of each weight
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from empirical.intervals import Estimate, proportion
-from empirical.neighbours import Memorization
+from wildmiddle.empirical.intervals import Estimate, proportion
+from wildmiddle.empirical.neighbours import Memorization
 
 Array = NDArray[np.float64]
 
@@ -18,9 +18,10 @@ COLUMNS = ("condition", "sample", "nearest", "distance", "second_distance", "rat
 def rate_by_threshold(ratio: ArrayLike, thresholds: ArrayLike, alpha: float = 0.05) -> Estimate:
     """Share of samples with ``d_(1) / d_(2)`` below each threshold, (K,).
 
-    ``ratio`` (S,) of :func:`empirical.neighbours.memorization`. Each Clopper-Pearson interval
-    misses with probability ``alpha``; for all of them at once give ``alpha / K``. Raises ValueError
-    without samples or for a threshold outside (0, 1]. Source: Section 3; the paper's is 1/3.
+    ``ratio`` (S,) of :func:`wildmiddle.empirical.neighbours.memorization`. Each Clopper-Pearson
+    interval misses with probability ``alpha``; for all of them at once give ``alpha / K``. Raises
+    ValueError without samples or for a threshold outside (0, 1]. Source: Section 3; the paper's is
+    1/3.
     """
     ratios, at = np.asarray(ratio, np.float64), np.atleast_1d(np.asarray(thresholds, np.float64))
     if not ((at > 0) & (at <= 1)).all():

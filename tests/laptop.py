@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.options import EXPERIMENTS
+from wildmiddle.checks.options import EXPERIMENTS
 
 FOLDER = Path(os.environ.get("WILDMIDDLE_EXPERIMENTS", "experiments"))
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline
 
-from theory.domain import require, require_distance, require_positive
-from theory.shells import inside, radii, shifted_probability
+from wildmiddle.theory.domain import require, require_distance, require_positive
+from wildmiddle.theory.shells import inside, radii, shifted_probability
 
 Array = NDArray[np.float64]
 
@@ -23,7 +23,8 @@ def covered(
 
     ``distances`` (..., N) from it to every training point; ``sigma``, ``d`` and ``c`` broadcast
     against (...,). All N shells are tried: the nearest point alone does not decide. Raises
-    ValueError as :func:`theory.shells.inside`. Source: Def 4.6, whose coverage is the mean of this.
+    ValueError as :func:`wildmiddle.theory.shells.inside`. Source: Def 4.6, whose coverage is the
+    mean of this.
     """
     sigma, d, c = (np.asarray(value, np.float64)[..., None] for value in (sigma, d, c))
     return np.asarray(inside(distances, sigma, d, c).any(-1))
@@ -37,9 +38,9 @@ def overlap_probability(
     With ``lambda = (r/sigma)^2`` this is ``F(r_out^2; d, lambda) - F(r_in^2; d, lambda)``, F the
     noncentral chi-square CDF. Strictly falling in r and rising in sigma, from 0 to the shell's own
     probability, which it has at r = 0. Broadcasts; distance and sigma share the data's units. All
-    digits down to 1e-300, see :func:`theory.shells.shifted_probability`. Raises ValueError unless
-    distance >= 0, sigma > 0 and 0 < c <= d/4.
-    Source: Def 4.7, Lemmas B.4 and B.5; the closed form is ours.
+    digits down to 1e-300, see :func:`wildmiddle.theory.shells.shifted_probability`. Raises
+    ValueError unless distance >= 0, sigma > 0 and 0 < c <= d/4. Source: Def 4.7, Lemmas B.4 and
+    B.5; the closed form is ours.
     """
     distance, sigma = np.asarray(distance, np.float64), np.asarray(sigma, np.float64)
     require_distance("distance", distance)

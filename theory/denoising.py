@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from theory.domain import require, require_positive
-from theory.posterior import weights
+from wildmiddle.theory.domain import require, require_positive
+from wildmiddle.theory.posterior import weights
 
 Array = NDArray[np.float64]
 Denoiser = Callable[[Array, float], ArrayLike]

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_ndtr, ndtr
 
-from theory.domain import require, require_distance, require_positive
-from theory.posterior import log_odds, margin, weights
-from theory.schedules import flow_time_to_sigma
+from wildmiddle.theory.domain import require, require_distance, require_positive
+from wildmiddle.theory.posterior import log_odds, margin, weights
+from wildmiddle.theory.schedules import flow_time_to_sigma
 
 Array = NDArray[np.float64]
 

@@ -6,7 +6,7 @@ First on a cycle of d pixels, as the paper has it; then on a torus of n1 x n2, a
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from theory.domain import require, require_positive
+from wildmiddle.theory.domain import require, require_positive
 
 Array = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_ndtr, log_softmax, logsumexp, ndtr, ndtri, ndtri_exp
 
-from theory.domain import require, require_distance, require_positive
+from wildmiddle.theory.domain import require, require_distance, require_positive
 
 Array = NDArray[np.float64]
 

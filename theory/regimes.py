@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import entr, logsumexp, ndtri
 
-from theory.coverage import lower_bound, mean_overlap, overlap_probability, upper_bound
-from theory.domain import require, require_distance, require_positive
-from theory.posterior import below_probability, decoding_error
-from theory.shells import radii, shell_probability
+from wildmiddle.theory.coverage import lower_bound, mean_overlap, overlap_probability, upper_bound
+from wildmiddle.theory.domain import require, require_distance, require_positive
+from wildmiddle.theory.posterior import below_probability, decoding_error
+from wildmiddle.theory.shells import radii, shell_probability
 
 Array = NDArray[np.float64]
 
@@ -28,7 +28,8 @@ def weight_lower(distances: ArrayLike, sigma: ArrayLike) -> Array:
     """Lower bound ``1 - mean_i min(1, sum_j Phi(-d_ij / (2 sigma)))`` on the posterior weight.
 
     ``distances`` (N, N - 1), from every training point to all others; ``sigma`` (K,); returns (K,).
-    Falls with sigma; equality at N = 2. Source: ours, by :func:`theory.posterior.decoding_error`.
+    Falls with sigma; equality at N = 2. Source: ours, by
+    :func:`wildmiddle.theory.posterior.decoding_error`.
     """
     levels = np.atleast_1d(np.asarray(sigma, np.float64))
     return np.array([1 - decoding_error(distances, level).mean() for level in levels])
@@ -87,8 +88,9 @@ def copying_lower(distances: ArrayLike, sigma: ArrayLike) -> Array:
     ``distances`` (N, N - 1), ``sigma`` (K,); returns (K,). The output m lies within ``(1 - w_i)
     d_max`` of x_i, so at ``w_i > w = 1 - d_min / (4 d_max)`` it is nearer than ``d_min / 4`` to x_i
     and farther than ``3 d_min / 4`` from all others: a copy by ``d_(1) < d_(2) / 3``. Hence it is
-    at least ``mean_i (1 - P(w_i < w))``, by :func:`theory.posterior.below_probability`; a duplicate
-    adds 0. Falls with sigma. Source: ours, for Section 3's per-noise-level memorization.
+    at least ``mean_i (1 - P(w_i < w))``, by :func:`wildmiddle.theory.posterior.below_probability`;
+    a duplicate adds 0. Falls with sigma. Source: ours, for Section 3's per-noise-level
+    memorization.
     """
     distances = np.asarray(distances, np.float64)
     require_distance("distances", distances)

@@ -7,7 +7,7 @@ means something only together with the range its model is trained in.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from theory.domain import require, require_positive
+from wildmiddle.theory.domain import require, require_positive
 
 Array = NDArray[np.float64]
 

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from theory.chi_square import tail
-from theory.domain import require, require_distance, require_positive
+from wildmiddle.theory.chi_square import tail
+from wildmiddle.theory.domain import require, require_distance, require_positive
 
 Array = NDArray[np.float64]
 

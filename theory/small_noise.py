@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc
 
-from theory.domain import require, require_distance, require_positive
-from theory.shells import radii
+from wildmiddle.theory.domain import require, require_distance, require_positive
+from wildmiddle.theory.shells import radii
 
 Array = NDArray[np.float64]
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from checks.experiments.figure4 import conditions
-from checks.experiments.outcome import Outcome, Row
-from checks.experiments.setting import Setting
-from empirical.intervals import Estimate
-from models.one_step import gap_between
+from wildmiddle.checks.experiments.figure4 import conditions
+from wildmiddle.checks.experiments.outcome import Outcome, Row
+from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.empirical.intervals import Estimate
+from wildmiddle.models.one_step import gap_between
 
 REFERENCES = ("empirical optimum", "Gaussian")
 

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from checks.experiments.outcome import Outcome, Row
-from checks.experiments.setting import Setting
-from checks.records import Comparison, Record
-from checks.statistics import from_estimate
-from empirical.intervals import Estimate
-from models.one_step import denoising_error
+from wildmiddle.checks.experiments.outcome import Outcome, Row
+from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.records import Comparison, Record
+from wildmiddle.checks.statistics import from_estimate
+from wildmiddle.empirical.intervals import Estimate
+from wildmiddle.models.one_step import denoising_error
 
 RECORDS = 4
 """Comparisons, of two intervals each."""

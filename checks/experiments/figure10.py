@@ -8,13 +8,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from checks.experiments.outcome import Outcome, Row
-from checks.experiments.pictures import Strip, pixels, show
-from checks.experiments.samples import copied, drawn
-from checks.experiments.setting import Setting
-from checks.experiments.table1 import parts, swapped
-from empirical.neighbours import Memorization, memorization
-from models.denoisers import Denoiser
+from wildmiddle.checks.experiments.outcome import Outcome, Row
+from wildmiddle.checks.experiments.pictures import Strip, pixels, show
+from wildmiddle.checks.experiments.samples import copied, drawn
+from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.experiments.table1 import parts, swapped
+from wildmiddle.empirical.neighbours import Memorization, memorization
+from wildmiddle.models.denoisers import Denoiser
 
 COLUMNS = 16
 """Samples that are drawn, the first ones; fewer where there are fewer."""

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.figure import Figure
 
-from checks.experiments.outcome import Outcome, Row
-from checks.experiments.setting import Setting
-from checks.memorization import peak
-from checks.records import Comparison
-from checks.statistics import from_proportion
-from empirical.intervals import proportion
-from models.one_step import memorization_by_level
+from wildmiddle.checks.experiments.outcome import Outcome, Row
+from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.memorization import peak
+from wildmiddle.checks.records import Comparison
+from wildmiddle.checks.statistics import from_proportion
+from wildmiddle.empirical.intervals import proportion
+from wildmiddle.models.one_step import memorization_by_level
 
 
 def run(setting: Setting, alpha: float) -> Outcome:

@@ -13,7 +13,7 @@ from operator import itemgetter
 import numpy as np
 from matplotlib.figure import Figure
 
-from checks.experiments.geometry import (
+from wildmiddle.checks.experiments.geometry import (
     HEADER,
     MUTED,
     banded,
@@ -30,16 +30,16 @@ from checks.experiments.geometry import (
     start_panel,
     value_at,
 )
-from checks.experiments.outcome import Outcome
-from checks.experiments.setting import Setting
-from checks.records import Comparison, Relation
-from checks.regimes import enclosed, mean_changes
-from checks.report.axes import edm_axis
-from checks.statistics import from_estimate
-from empirical import Curves
-from empirical.intervals import Estimate
-from empirical.regimes import Regime, Thresholds
-from theory.shells import outside_probability
+from wildmiddle.checks.experiments.outcome import Outcome
+from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.records import Comparison, Relation
+from wildmiddle.checks.regimes import enclosed, mean_changes
+from wildmiddle.checks.report.axes import edm_axis
+from wildmiddle.checks.statistics import from_estimate
+from wildmiddle.empirical import Curves
+from wildmiddle.empirical.intervals import Estimate
+from wildmiddle.empirical.regimes import Regime, Thresholds
+from wildmiddle.theory.shells import outside_probability
 
 
 def run(setting: Setting, alpha: float) -> Outcome:

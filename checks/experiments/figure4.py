@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from checks.experiments.outcome import Outcome, Row
-from checks.experiments.remedies import (
+from wildmiddle.checks.experiments.outcome import Outcome, Row
+from wildmiddle.checks.experiments.remedies import (
     HEADER,
     Judged,
     judged,
     lowered,
     zone_gaps,
 )
-from checks.experiments.samples import HALF, rate_record
-from checks.experiments.setting import Setting
+from wildmiddle.checks.experiments.samples import HALF, rate_record
+from wildmiddle.checks.experiments.setting import Setting
 
 _LOWERED = "gap over the lowered zone"
 """The condition that the paper does not have."""

@@ -3,17 +3,17 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from checks.experiments.outcome import Outcome, Row
-from checks.experiments.remedies import (
+from wildmiddle.checks.experiments.outcome import Outcome, Row
+from wildmiddle.checks.experiments.remedies import (
     HEADER,
     Judged,
     judged,
     lowered,
     timestep_gaps,
 )
-from checks.experiments.samples import HALF, rate_record
-from checks.experiments.setting import Setting
-from theory.schedules import ddpm_sigmas, ddpm_timestep
+from wildmiddle.checks.experiments.samples import HALF, rate_record
+from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.theory.schedules import ddpm_sigmas, ddpm_timestep
 
 Gap = tuple[int, int]
 NONE = (0, 0)

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from checks.experiments.geometry import (
+from wildmiddle.checks.experiments.geometry import (
     HEADER,
     MUTED,
     SELF,
@@ -25,14 +25,14 @@ from checks.experiments.geometry import (
     regimes_of,
     start_panel,
 )
-from checks.experiments.outcome import Outcome
-from checks.experiments.setting import Setting
-from checks.records import Comparison, Record
-from checks.report.axes import curve, unit
-from checks.statistics import from_estimate, from_exact
-from empirical.intervals import Estimate, bounded_mean
-from empirical.posterior import weights
-from empirical.regimes import Regime
+from wildmiddle.checks.experiments.outcome import Outcome
+from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.records import Comparison, Record
+from wildmiddle.checks.report.axes import curve, unit
+from wildmiddle.checks.statistics import from_estimate, from_exact
+from wildmiddle.empirical.intervals import Estimate, bounded_mean
+from wildmiddle.empirical.posterior import weights
+from wildmiddle.empirical.regimes import Regime
 
 Array = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from checks.experiments.geometry import (
+from wildmiddle.checks.experiments.geometry import (
     DANGER,
     HEADER,
     banded,
@@ -25,15 +25,15 @@ from checks.experiments.geometry import (
     start_panel,
     value_at,
 )
-from checks.experiments.outcome import Outcome
-from checks.experiments.remedies import zone_gaps
-from checks.experiments.setting import Setting
-from checks.statistics import from_estimate
-from empirical import Curves
-from empirical import curves as curves_of
-from empirical.intervals import Estimate
-from empirical.regimes import Crossing, Regime, Thresholds, crossing
-from theory.schedules import ddpm_sigmas, ddpm_timestep, edm_sigmas
+from wildmiddle.checks.experiments.outcome import Outcome
+from wildmiddle.checks.experiments.remedies import zone_gaps
+from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.statistics import from_estimate
+from wildmiddle.empirical import Curves
+from wildmiddle.empirical import curves as curves_of
+from wildmiddle.empirical.intervals import Estimate
+from wildmiddle.empirical.regimes import Crossing, Regime, Thresholds, crossing
+from wildmiddle.theory.schedules import ddpm_sigmas, ddpm_timestep, edm_sigmas
 
 Array = NDArray[np.float64]
 

@@ -2,10 +2,10 @@
 
 from matplotlib.figure import Figure
 
-from checks.experiments import figure5
-from checks.experiments.outcome import Outcome
-from checks.experiments.remedies import HEADER, Judged
-from checks.experiments.setting import Setting
+from wildmiddle.checks.experiments import figure5
+from wildmiddle.checks.experiments.outcome import Outcome
+from wildmiddle.checks.experiments.remedies import HEADER, Judged
+from wildmiddle.checks.experiments.setting import Setting
 
 
 def run(setting: Setting, alpha: float) -> Outcome:

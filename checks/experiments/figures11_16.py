@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from checks.experiments.outcome import Outcome, Row
-from checks.experiments.pictures import Strip, above, pixels, show
-from checks.experiments.samples import copied
-from checks.experiments.setting import Setting
-from empirical.neighbours import memorization
-from empirical.noise import blocks
-from models import one_step
+from wildmiddle.checks.experiments.outcome import Outcome, Row
+from wildmiddle.checks.experiments.pictures import Strip, above, pixels, show
+from wildmiddle.checks.experiments.samples import copied
+from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.empirical.neighbours import memorization
+from wildmiddle.empirical.noise import blocks
+from wildmiddle.models import one_step
 
 LEVELS = 6
 """Noise levels: evenly spaced indices of the schedule, both ends among them."""

@@ -6,13 +6,13 @@ zone out. The rates are those of all samples that figure4 counts, of which the f
 
 from matplotlib.figure import Figure
 
-from checks.experiments.outcome import Outcome, Row
-from checks.experiments.pictures import Strip, beside, in_rows, pixels, show
-from checks.experiments.remedies import zone_gaps
-from checks.experiments.samples import copied, drawn
-from checks.experiments.setting import Setting
-from empirical.neighbours import Memorization, memorization
-from models.denoisers import Denoiser
+from wildmiddle.checks.experiments.outcome import Outcome, Row
+from wildmiddle.checks.experiments.pictures import Strip, beside, in_rows, pixels, show
+from wildmiddle.checks.experiments.remedies import zone_gaps
+from wildmiddle.checks.experiments.samples import copied, drawn
+from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.empirical.neighbours import Memorization, memorization
+from wildmiddle.models.denoisers import Denoiser
 
 PAIRS = 64
 """Samples that are drawn, the first ones, as many as the paper's; fewer where there are fewer."""

@@ -13,14 +13,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from checks.coverage import RESOLUTION
-from checks.experiments.outcome import Row
-from checks.records import Comparison, Relation
-from checks.report.axes import curve, unit
-from checks.report.svg import over_sigma
-from empirical import Curves
-from empirical.intervals import Estimate, bounded_mean, proportion
-from empirical.regimes import Crossing, Regime, read_regimes
+from wildmiddle.checks.coverage import RESOLUTION
+from wildmiddle.checks.experiments.outcome import Row
+from wildmiddle.checks.records import Comparison, Relation
+from wildmiddle.checks.report.axes import curve, unit
+from wildmiddle.checks.report.svg import over_sigma
+from wildmiddle.empirical import Curves
+from wildmiddle.empirical.intervals import Estimate, bounded_mean, proportion
+from wildmiddle.empirical.regimes import Crossing, Regime, read_regimes
 
 Array = NDArray[np.float64]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from checks.records import Record, overall
-from checks.report.files import plain, write_whole
-from empirical.neighbours import Memorization
-from models.trajectory import write_samples
+from wildmiddle.checks.records import Record, overall
+from wildmiddle.checks.report.files import plain, write_whole
+from wildmiddle.empirical.neighbours import Memorization
+from wildmiddle.models.trajectory import write_samples
 
 Row = Sequence[str | float | int]
 

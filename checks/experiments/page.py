@@ -13,11 +13,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from checks.experiments.outcome import Run
-from checks.options import EXPERIMENTS
-from checks.records import Record, Relation, Verdict, overall
-from checks.report.files import write_whole
-from checks.report.template import template
+from wildmiddle.checks.experiments.outcome import Run
+from wildmiddle.checks.options import EXPERIMENTS
+from wildmiddle.checks.records import Record, Relation, Verdict, overall
+from wildmiddle.checks.report.files import write_whole
+from wildmiddle.checks.report.template import template
 
 _TABLES = {"table1": 2}
 """Figures that stand before the tables in the paper."""

@@ -9,7 +9,7 @@ import torch
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from checks.experiments.setting import Setting
+from wildmiddle.checks.experiments.setting import Setting
 
 Pixels = NDArray[np.float64]
 

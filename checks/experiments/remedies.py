@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from checks.experiments.outcome import Row
-from checks.experiments.samples import Copies, copied, drawn, mcnemar, quality
-from checks.experiments.setting import Setting
-from checks.records import Comparison, Record
-from checks.statistics import from_proportion
-from empirical.intervals import proportion
-from empirical.neighbours import Memorization, memorization
-from models.denoisers import Denoiser
-from models.quality import FrechetDistance
-from theory.schedules import ddpm_sigmas
+from wildmiddle.checks.experiments.outcome import Row
+from wildmiddle.checks.experiments.samples import Copies, copied, drawn, mcnemar, quality
+from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.records import Comparison, Record
+from wildmiddle.checks.statistics import from_proportion
+from wildmiddle.empirical.intervals import proportion
+from wildmiddle.empirical.neighbours import Memorization, memorization
+from wildmiddle.models.denoisers import Denoiser
+from wildmiddle.models.quality import FrechetDistance
+from wildmiddle.theory.schedules import ddpm_sigmas
 
 Gap = tuple[float, float]
 

@@ -5,14 +5,14 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from checks.experiments.setting import Setting
-from checks.records import Comparison, Record, Relation
-from checks.statistics import from_proportion
-from empirical.neighbours import Memorization, memorization
-from models.denoisers import Denoiser
-from models.one_step import Images
-from models.quality import FrechetDistance, frechet_distance
-from models.sampling import sample
+from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.records import Comparison, Record, Relation
+from wildmiddle.checks.statistics import from_proportion
+from wildmiddle.empirical.neighbours import Memorization, memorization
+from wildmiddle.models.denoisers import Denoiser
+from wildmiddle.models.one_step import Images
+from wildmiddle.models.quality import FrechetDistance, frechet_distance
+from wildmiddle.models.sampling import sample
 
 Copies = NDArray[np.bool_]
 

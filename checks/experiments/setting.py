@@ -9,22 +9,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from checks.experiments.outcome import Run
-from checks.experiments.scale import Scale
-from checks.verify import versions
-from empirical import Curves, curves
-from empirical.danger_zone import zone_of
-from empirical.data import DataSet, load
-from empirical.device import resolve_device
-from empirical.regimes import Regime, read_regimes
-from models import checkpoints
-from models.denoisers import Denoiser, EmpiricalDenoiser, GaussianDenoiser
-from models.extractors import Extractor, inception, train_classifier
-from models.networks import NETWORKS, channels_first
-from models.settings import Training
-from models.training import train
-from theory.regimes import PredictedZone
-from theory.schedules import ddpm_sigmas, edm_sigmas
+from wildmiddle.checks.experiments.outcome import Run
+from wildmiddle.checks.experiments.scale import Scale
+from wildmiddle.checks.verify import versions
+from wildmiddle.empirical import Curves, curves
+from wildmiddle.empirical.danger_zone import zone_of
+from wildmiddle.empirical.data import DataSet, load
+from wildmiddle.empirical.device import resolve_device
+from wildmiddle.empirical.regimes import Regime, read_regimes
+from wildmiddle.models import checkpoints
+from wildmiddle.models.denoisers import Denoiser, EmpiricalDenoiser, GaussianDenoiser
+from wildmiddle.models.extractors import Extractor, inception, train_classifier
+from wildmiddle.models.networks import NETWORKS, channels_first
+from wildmiddle.models.settings import Training
+from wildmiddle.models.training import train
+from wildmiddle.theory.regimes import PredictedZone
+from wildmiddle.theory.schedules import ddpm_sigmas, edm_sigmas
 
 Array = NDArray[np.float64]
 
@@ -158,7 +158,8 @@ class Setting:
     def trained(self, count: int, name: str, **changes: Any) -> Denoiser:
         """A denoiser of the first ``count`` images; trained, or gone on with, or loaded.
 
-        ``changes`` are values of :class:`~models.settings.Training` that differ from the scale's.
+        ``changes`` are values of :class:`~wildmiddle.models.settings.Training` that differ from the
+        scale's.
         """
         return train(
             self.data.train[:count],

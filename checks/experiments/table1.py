@@ -13,14 +13,21 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from checks.experiments.outcome import Outcome, Row
-from checks.experiments.samples import HALF, Copies, copied, mcnemar, memorized, rate_record
-from checks.experiments.setting import Setting
-from checks.records import Record
-from empirical.intervals import Estimate, proportion
-from empirical.neighbours import Memorization
-from models.denoisers import Denoiser, Piecewise
-from models.trajectory import rate_by_threshold
+from wildmiddle.checks.experiments.outcome import Outcome, Row
+from wildmiddle.checks.experiments.samples import (
+    HALF,
+    Copies,
+    copied,
+    mcnemar,
+    memorized,
+    rate_record,
+)
+from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.records import Record
+from wildmiddle.empirical.intervals import Estimate, proportion
+from wildmiddle.empirical.neighbours import Memorization
+from wildmiddle.models.denoisers import Denoiser, Piecewise
+from wildmiddle.models.trajectory import rate_by_threshold
 
 PAPER = 1 / 3
 """The paper's threshold for a copy."""

@@ -12,15 +12,15 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from checks.experiments.outcome import Outcome, Row
-from checks.experiments.samples import copied
-from checks.experiments.setting import Setting
-from empirical.coverage import distances
-from empirical.intervals import Estimate, proportion
-from empirical.neighbours import memorization
-from models.denoisers import Denoiser
-from models.sampling import sample
-from theory.shells import radii
+from wildmiddle.checks.experiments.outcome import Outcome, Row
+from wildmiddle.checks.experiments.samples import copied
+from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.empirical.coverage import distances
+from wildmiddle.empirical.intervals import Estimate, proportion
+from wildmiddle.empirical.neighbours import memorization
+from wildmiddle.models.denoisers import Denoiser
+from wildmiddle.models.sampling import sample
+from wildmiddle.theory.shells import radii
 
 WHAT = ("in a shell", "copied in one step", "final image chosen")
 """Counted of the samples at each noise level."""

@@ -4,9 +4,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from checks.verify import Result
-from empirical.intervals import Estimate
-from theory.schedules import edm_sigmas
+from wildmiddle.checks.verify import Result
+from wildmiddle.empirical.intervals import Estimate
+from wildmiddle.theory.schedules import edm_sigmas
 
 Array = NDArray[np.float64]
 

@@ -4,13 +4,23 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from checks.posterior import low_weight
-from checks.regimes import weight_bounds
-from checks.report.axes import band_note, curve, sigma_ends, unit
-from checks.report.svg import INK, MUTED, SELF, WEIGHT, Drawing, Key, drawing, over_sigma, panels
-from checks.study import Study
-from checks.verify import Result
-from theory.posterior import sigma_minus, sigma_plus
+from wildmiddle.checks.posterior import low_weight
+from wildmiddle.checks.regimes import weight_bounds
+from wildmiddle.checks.report.axes import band_note, curve, sigma_ends, unit
+from wildmiddle.checks.report.svg import (
+    INK,
+    MUTED,
+    SELF,
+    WEIGHT,
+    Drawing,
+    Key,
+    drawing,
+    over_sigma,
+    panels,
+)
+from wildmiddle.checks.study import Study
+from wildmiddle.checks.verify import Result
+from wildmiddle.theory.posterior import sigma_minus, sigma_plus
 
 Array = NDArray[np.float64]
 

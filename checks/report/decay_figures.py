@@ -5,9 +5,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from checks.large_noise import spanned
-from checks.locality import RELATIVE_SIGMAS, image_rows, sensitivity
-from checks.report.svg import (
+from wildmiddle.checks.large_noise import spanned
+from wildmiddle.checks.locality import RELATIVE_SIGMAS, image_rows, sensitivity
+from wildmiddle.checks.report.svg import (
     COVERAGE,
     INK,
     MUTED,
@@ -19,10 +19,10 @@ from checks.report.svg import (
     panels,
     plain_log,
 )
-from checks.study import Study
-from empirical.large_noise import deviation
-from empirical.noise import generator
-from theory import large_noise, locality
+from wildmiddle.checks.study import Study
+from wildmiddle.empirical.large_noise import deviation
+from wildmiddle.empirical.noise import generator
+from wildmiddle.theory import large_noise, locality
 
 Array = NDArray[np.float64]
 

@@ -5,10 +5,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from checks.report.axes import band_note, curve, curve_alpha, edm_axis, sigma_ends, unit
-from checks.report.bound_figures import weight_thresholds
-from checks.report.decay_figures import large_noise_order, sensitivity_decay
-from checks.report.svg import (
+from wildmiddle.checks.report.axes import band_note, curve, curve_alpha, edm_axis, sigma_ends, unit
+from wildmiddle.checks.report.bound_figures import weight_thresholds
+from wildmiddle.checks.report.decay_figures import large_noise_order, sensitivity_decay
+from wildmiddle.checks.report.svg import (
     COVERAGE,
     DANGER,
     INK,
@@ -22,9 +22,9 @@ from checks.report.svg import (
     panels,
     plain_log,
 )
-from checks.verify import Result
-from empirical.regimes import Crossing, Regime
-from theory.schedules import ddpm_sigmas
+from wildmiddle.checks.verify import Result
+from wildmiddle.empirical.regimes import Crossing, Regime
+from wildmiddle.theory.schedules import ddpm_sigmas
 
 Array = NDArray[np.float64]
 Pair = tuple[float, float]

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from checks.records import Record
-from checks.report.page import to_html
-from checks.report.words import (
+from wildmiddle.checks.records import Record
+from wildmiddle.checks.report.page import to_html
+from wildmiddle.checks.report.words import (
     command,
     predicted,
     regime_cells,
@@ -25,11 +25,11 @@ from checks.report.words import (
     tightest,
     zone_steps,
 )
-from checks.report.words import number as shown
-from checks.verify import Result
-from empirical.intervals import Estimate
-from empirical.regimes import Regime
-from theory.regimes import Zone
+from wildmiddle.checks.report.words import number as shown
+from wildmiddle.checks.verify import Result
+from wildmiddle.empirical.intervals import Estimate
+from wildmiddle.empirical.regimes import Regime
+from wildmiddle.theory.regimes import Zone
 
 SCHEMA = "wildmiddle-report/1"
 

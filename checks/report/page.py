@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from latex2mathml.converter import convert
 from markupsafe import Markup
 
-from checks.records import Record, Verdict
-from checks.report.bound_figures import weight_between_bounds
-from checks.report.figures import figures, regime_chart
-from checks.report.template import template
-from checks.report.words import (
+from wildmiddle.checks.records import Record, Verdict
+from wildmiddle.checks.report.bound_figures import weight_between_bounds
+from wildmiddle.checks.report.figures import figures, regime_chart
+from wildmiddle.checks.report.template import template
+from wildmiddle.checks.report.words import (
     command,
     found,
     regime_cells,
@@ -19,8 +19,8 @@ from checks.report.words import (
     tightest,
     zone_cells,
 )
-from checks.verify import Result
-from theory.claims import CLAIMS, Claim
+from wildmiddle.checks.verify import Result
+from wildmiddle.theory.claims import CLAIMS, Claim
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from checks.report.words import interval, number
+from wildmiddle.checks.report.words import interval, number
 
 
 def template(name: str, **filters: Callable[..., Any]) -> Template:
     """A template of ``checks/report/templates``; a name that it asks for in vain is an error."""
     environment = Environment(
-        loader=PackageLoader("checks.report", "templates"),
+        loader=PackageLoader("wildmiddle.checks.report", "templates"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from checks.records import Record
-from checks.sharper import Sharper
-from checks.verify import Result
-from empirical.regimes import Crossing, Regime
-from theory.regimes import Zone
-from theory.schedules import ddpm_sigmas, edm_sigmas
+from wildmiddle.checks.records import Record
+from wildmiddle.checks.sharper import Sharper
+from wildmiddle.checks.verify import Result
+from wildmiddle.empirical.regimes import Crossing, Regime
+from wildmiddle.theory.regimes import Zone
+from wildmiddle.theory.schedules import ddpm_sigmas, edm_sigmas
 
 # A plain way to say each verdict of a claim in a sentence.
 _SEVERITY = {"violated": 0, "inconclusive": 1, "holds": 2}

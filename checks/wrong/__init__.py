@@ -1,6 +1,6 @@
 """The registry of wrong theorems: for each checked claim the slips that a hand would make."""
 
-from checks.wrong import (
+from wildmiddle.checks.wrong import (
     coverage,
     flow_matching,
     large_noise,
@@ -10,7 +10,7 @@ from checks.wrong import (
     shells,
     small_noise,
 )
-from checks.wrong.mutant import Mutant
+from wildmiddle.checks.wrong.mutant import Mutant
 
 __all__ = ["MUTANTS", "Mutant"]
 

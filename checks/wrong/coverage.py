@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from scipy.special import chndtr
 
-from checks.wrong.mutant import Mutant
-from theory import shells
+from wildmiddle.checks.wrong.mutant import Mutant
+from wildmiddle.theory import shells
 
 
 def _overlap(law: Callable[..., Any]) -> Callable[[Any], Any]:
@@ -22,7 +22,7 @@ def _overlap(law: Callable[..., Any]) -> Callable[[Any], Any]:
     return wrong
 
 
-_P = "theory.coverage.overlap_probability"
+_P = "wildmiddle.theory.coverage.overlap_probability"
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "4.7",
@@ -63,9 +63,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("4.7", "the complement", _P, lambda f: lambda r, sigma, d, c=5.0: 1 - f(r, sigma, d, c)),
 )
 
-_UPPER = "theory.coverage.upper_bound"
-_LOWER = "theory.coverage.lower_bound"
-_IDENTITY = "theory.coverage.expected_coverage"
+_UPPER = "wildmiddle.theory.coverage.upper_bound"
+_LOWER = "wildmiddle.theory.coverage.lower_bound"
+_IDENTITY = "wildmiddle.theory.coverage.expected_coverage"
 MUTANTS += (
     Mutant("4.8", "N-1 for N", _UPPER, lambda f: lambda p, n: np.minimum(1, (n - 1) * p)),
     Mutant("4.8", "no N", _UPPER, lambda f: lambda p, n: p),
@@ -90,13 +90,13 @@ MUTANTS += (
     Mutant(
         "4.8",
         "2 S2 for 2 S2/N",
-        "theory.coverage.second_order_upper",
+        "wildmiddle.theory.coverage.second_order_upper",
         lambda f: lambda s1, s2, n: np.clip(s1 - 2 * s2, 0, 1),
     ),
     Mutant(
         "4.8",
         "S1 alone as a lower bound",
-        "theory.coverage.dawson_sankoff_lower",
+        "wildmiddle.theory.coverage.dawson_sankoff_lower",
         lambda f: lambda s1, s2: np.minimum(1, s1),
     ),
 )

@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from checks.wrong.mutant import Mutant
-from theory import posterior
-from theory.flow_matching import CosineBound
+from wildmiddle.checks.wrong.mutant import Mutant
+from wildmiddle.theory import posterior
+from wildmiddle.theory.flow_matching import CosineBound
 
-_FAILURE = "theory.flow_matching.concentration_failure"
-_REACH = "theory.flow_matching.denoiser_reach"
-_TIME = "theory.schedules.sigma_to_flow_time"
-_COSINE = "theory.flow_matching.cosine_bound"
-_LENGTH = "theory.flow_matching.shortest_target"
-_SHORT = "theory.flow_matching.shortfall"
+_FAILURE = "wildmiddle.theory.flow_matching.concentration_failure"
+_REACH = "wildmiddle.theory.flow_matching.denoiser_reach"
+_TIME = "wildmiddle.theory.schedules.sigma_to_flow_time"
+_COSINE = "wildmiddle.theory.flow_matching.cosine_bound"
+_LENGTH = "wildmiddle.theory.flow_matching.shortest_target"
+_SHORT = "wildmiddle.theory.flow_matching.shortfall"
 
 
 def _failure(formula: Callable[..., Any]) -> Callable[[Any], Any]:

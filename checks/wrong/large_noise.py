@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from checks.wrong.mutant import Mutant
+from wildmiddle.checks.wrong.mutant import Mutant
 
-_TERM = "theory.large_noise.leading_term"
-_REST = "theory.large_noise.remainder_bound"
-_GAUSSIAN = "theory.large_noise.gaussian_denoiser"
-_ORDER = "theory.large_noise.ORDER"
+_TERM = "wildmiddle.theory.large_noise.leading_term"
+_REST = "wildmiddle.theory.large_noise.remainder_bound"
+_GAUSSIAN = "wildmiddle.theory.large_noise.gaussian_denoiser"
+_ORDER = "wildmiddle.theory.large_noise.ORDER"
 
 
 def _term(along: float, cubic: float, power: int = 2, centred: bool = True) -> Callable[[Any], Any]:

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from checks.wrong.mutant import Mutant
-from theory import locality
+from wildmiddle.checks.wrong.mutant import Mutant
+from wildmiddle.theory import locality
 
-_SINE = "theory.locality.sensitivity_bound"
-_HARMONIC = "theory.locality.harmonic_bound"
-_VARIATION = "theory.locality.total_variation"
+_SINE = "wildmiddle.theory.locality.sensitivity_bound"
+_HARMONIC = "wildmiddle.theory.locality.harmonic_bound"
+_VARIATION = "wildmiddle.theory.locality.total_variation"
 
 
 def _bound(formula: Callable[..., Any]) -> Callable[[Any], Any]:

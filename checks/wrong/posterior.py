@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from checks.wrong.mutant import Mutant
-from theory import posterior
+from wildmiddle.checks.wrong.mutant import Mutant
+from wildmiddle.theory import posterior
 
 
 def _thresholds(claim: str, target: str, formula: Callable[..., Any]) -> tuple[Mutant, ...]:
@@ -21,7 +21,10 @@ def _thresholds(claim: str, target: str, formula: Callable[..., Any]) -> tuple[M
 
         return wrong
 
-    quantile, odds = "theory.posterior.union_quantile", "theory.posterior.log_odds"
+    quantile, odds = (
+        "wildmiddle.theory.posterior.union_quantile",
+        "wildmiddle.theory.posterior.log_odds",
+    )
     return (
         Mutant(claim, "L for 2L", target, slip(lambda z, L: formula(z, L))),
         Mutant(claim, "4L for 2L", target, slip(lambda z, L: formula(z, 4 * L))),
@@ -38,13 +41,17 @@ def _thresholds(claim: str, target: str, formula: Callable[..., Any]) -> tuple[M
         Mutant(
             claim,
             "d_min and d_max exchanged",
-            "empirical.neighbours.extreme_distances",
+            "wildmiddle.empirical.neighbours.extreme_distances",
             lambda f: lambda *given: f(*given)[:, ::-1],
         ),
     )
 
 
 MUTANTS = (
-    *_thresholds("4.2.1", "theory.posterior.sigma_plus", lambda z, m: (z + np.sqrt(z**2 + m)) / m),
-    *_thresholds("4.2.2", "theory.posterior.sigma_minus", lambda z, m: 1 / (z + np.sqrt(z**2 + m))),
+    *_thresholds(
+        "4.2.1", "wildmiddle.theory.posterior.sigma_plus", lambda z, m: (z + np.sqrt(z**2 + m)) / m
+    ),
+    *_thresholds(
+        "4.2.2", "wildmiddle.theory.posterior.sigma_minus", lambda z, m: 1 / (z + np.sqrt(z**2 + m))
+    ),
 )

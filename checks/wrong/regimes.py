@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from checks.wrong.mutant import Mutant
-from theory.regimes import PredictedZone, Zone
+from wildmiddle.checks.wrong.mutant import Mutant
+from wildmiddle.theory.regimes import PredictedZone, Zone
 
-_LOWER = "theory.regimes.weight_lower"
-_ENTROPY = "theory.regimes.posterior_entropy"
-_ORDER = "checks.regimes.rising"
-_ZONE = "empirical.danger_zone.zone_of"
+_LOWER = "wildmiddle.theory.regimes.weight_lower"
+_ENTROPY = "wildmiddle.theory.regimes.posterior_entropy"
+_ORDER = "wildmiddle.checks.regimes.rising"
+_ZONE = "wildmiddle.empirical.danger_zone.zone_of"
 
 
 def _scaled(factor: float) -> Callable[[Any], Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import chndtr
 
-from checks.wrong.mutant import Mutant
+from wildmiddle.checks.wrong.mutant import Mutant
 
 
 def _radii(inner: Callable[..., Any], outer: Callable[..., Any]) -> Callable[[Any], Any]:
@@ -28,8 +28,8 @@ def _out(d: Any, c: Any) -> Any:
     return d + 2 * np.sqrt(c * d) + 2 * c
 
 
-_RADII = "theory.shells.radii"
-_TAILS = "theory.shells.tail_bounds"
+_RADII = "wildmiddle.theory.shells.radii"
+_TAILS = "wildmiddle.theory.shells.tail_bounds"
 MUTANTS = (
     Mutant("4.5", "r_out without 2c", _RADII, _radii(_in, lambda d, c: d + 2 * np.sqrt(c * d))),
     Mutant("4.5", "c for 2c in r_out", _RADII, _radii(_in, lambda d, c: _out(d, c) - c)),
@@ -41,11 +41,16 @@ MUTANTS = (
         _radii(lambda d, c: d - np.sqrt(c * d), lambda d, c: d + np.sqrt(c * d) + 2 * c),
     ),
     Mutant("4.5", "c for sqrt(c)", _RADII, _radii(lambda d, c: d - 2 * c * np.sqrt(d), _out)),
-    Mutant("4.5", "2 e^-2c for 2 e^-c", "theory.shells.shell_bound", lambda f: lambda c: f(2 * c)),
+    Mutant(
+        "4.5",
+        "2 e^-2c for 2 e^-c",
+        "wildmiddle.theory.shells.shell_bound",
+        lambda f: lambda c: f(2 * c),
+    ),
     Mutant(
         "4.5",
         "one-sided e^-c for two-sided 2 e^-c",
-        "theory.shells.shell_bound",
+        "wildmiddle.theory.shells.shell_bound",
         lambda f: lambda c: 1 - np.exp(-c),
         true_because="stronger and, wherever we looked, true: at c = 5 both exact tails together "
         "are below 1.6e-3 for every d, under a quarter of e^-c",
@@ -62,7 +67,7 @@ MUTANTS = (
     Mutant(
         "4.5",
         "d - 1 degrees of freedom",
-        "theory.shells.shell_probability",
+        "wildmiddle.theory.shells.shell_probability",
         lambda f: (
             lambda d, c=5.0: chndtr(_out(d, c), d - 0.999, 0) - chndtr(_in(d, c), d - 0.999, 0)
         ),

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from checks.wrong.mutant import Mutant
-from theory import shells
+from wildmiddle.checks.wrong.mutant import Mutant
+from wildmiddle.theory import shells
 
-_TOUCH = "theory.small_noise.disjoint_sigma"
-_LEAST = "theory.small_noise.two_point_minimum"
+_TOUCH = "wildmiddle.theory.small_noise.disjoint_sigma"
+_LEAST = "wildmiddle.theory.small_noise.two_point_minimum"
 MUTANTS = (
     Mutant("4.9", "r_out for 2 r_out", _TOUCH, lambda f: lambda r, d, c=5.0: 2 * f(r, d, c)),
     Mutant("4.9", "4 r_out for 2 r_out", _TOUCH, lambda f: lambda r, d, c=5.0: f(r, d, c) / 2),
@@ -23,7 +23,7 @@ MUTANTS = (
     Mutant(
         "4.9",
         "another dimension in the overlap",
-        "theory.small_noise.shell_overlap",
+        "wildmiddle.theory.small_noise.shell_overlap",
         lambda f: lambda r, sigma, d, c=5.0: f(r, sigma, d + 2, c),
     ),
 )

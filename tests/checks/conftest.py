@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from checks import report
-from checks.records import Record
-from checks.study import Study
-from checks.verify import Result
-from empirical import curves
-from empirical.data import load
-from empirical.regimes import read_regimes
-from theory.claims import CLAIMS
-from theory.schedules import edm_sigmas
+from wildmiddle.checks import report
+from wildmiddle.checks.records import Record
+from wildmiddle.checks.study import Study
+from wildmiddle.checks.verify import Result
+from wildmiddle.empirical import curves
+from wildmiddle.empirical.data import load
+from wildmiddle.empirical.regimes import read_regimes
+from wildmiddle.theory.claims import CLAIMS
+from wildmiddle.theory.schedules import edm_sigmas
 
 CHECKED = ("4.2.1", "4.8", "4.11")
 

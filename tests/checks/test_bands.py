@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 
 pytest.importorskip("diffusers", reason="needs the extra train")
 
-from checks.experiments import figure8, geometry
-from empirical.intervals import Estimate, exact
-from empirical.regimes import Crossing, Regime
+from wildmiddle.checks.experiments import figure8, geometry
+from wildmiddle.empirical.intervals import Estimate, exact
+from wildmiddle.empirical.regimes import Crossing, Regime
 
 LOW = Estimate(
     np.array([0.9, 0.5, 0.1]), np.array([0.8, 0.4, 0]), np.array([1, 0.6, 0.2]), 9, 0.1, "known"

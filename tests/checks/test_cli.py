@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from checks.cli import main
-from checks.mutants import replaced
-from empirical.data import DataSet
-from theory.claims import CLAIMS
+from wildmiddle.checks.cli import main
+from wildmiddle.checks.mutants import replaced
+from wildmiddle.empirical.data import DataSet
+from wildmiddle.theory.claims import CLAIMS
 
 SEED = 20260315
 WITHOUT_TORCH = """
@@ -140,7 +140,7 @@ def test_choices_are_reported_and_repeated_by_the_command(
 
     repeated: list[DataSet] = []
     with monkeypatch.context() as patched:
-        patched.setattr("checks.verify.verify", stop)
+        patched.setattr("wildmiddle.checks.verify.verify", stop)
         assert main(again[1:]) == 2
     assert repeated[0].title == "a.npz, cat + dog, first 50, grayscale, 4x4"
     assert (repeated[0].sha256, repeated[0].sigma_data) == (
@@ -172,7 +172,7 @@ def test_a_violated_claim_is_exit_code_1_and_quiet_prints_nothing(
     twice: Path, tmp_path: Path, capsys
 ) -> None:
     arguments = ["verify", "--data", str(twice), *QUICK, "--output", str(tmp_path / "out")]
-    with replaced("theory.locality.total_variation", lambda f: lambda *a: 0.5 * f(*a)):
+    with replaced("wildmiddle.theory.locality.total_variation", lambda f: lambda *a: 0.5 * f(*a)):
         assert main([*arguments, "--quiet"]) == 1
     assert tuple(capsys.readouterr()) == ("", "")
     found = report(tmp_path / "out")
@@ -264,7 +264,7 @@ def test_an_interrupt_leaves_nothing_behind(bad: Path, capsys, monkeypatch) -> N
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("checks.verify.verify", interrupted)
+    monkeypatch.setattr("wildmiddle.checks.verify.verify", interrupted)
     before = listing(bad)
     assert main(["verify", "--data", "good.npy"]) == 2
     assert capsys.readouterr().err == "wildmiddle: interrupted; nothing was written\n"
@@ -278,7 +278,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     heavy = ["torch", "sympy", "scipy", "matplotlib", "sklearn", "numpy"]
     run = python(
         "import sys\n"
-        "from checks.cli import main\n"
+        "from wildmiddle.checks.cli import main\n"
         "try:\n"
         f"    main({arguments!r})\n"
         "except SystemExit as end:\n"
@@ -292,7 +292,8 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 
 def test_without_torch_verify_says_what_to_install() -> None:
     run = python(
-        WITHOUT_TORCH + "from checks.cli import main\nraise SystemExit(main(['verify']))\n"
+        WITHOUT_TORCH
+        + "from wildmiddle.checks.cli import main\nraise SystemExit(main(['verify']))\n"
     )
     assert run.returncode == 2
     assert run.stdout == ""
@@ -303,7 +304,7 @@ def test_without_torch_verify_says_what_to_install() -> None:
 
 def test_theory_needs_no_torch() -> None:
     run = python(
-        WITHOUT_TORCH + "from checks.cli import main\n"
+        WITHOUT_TORCH + "from wildmiddle.checks.cli import main\n"
         "raise SystemExit(main(['theory', '4.2.2', '--at', 'N=2', 'd_min=3', 'w=0.9', "
         "'delta=0.2']))\n"
     )

@@ -10,14 +10,14 @@ import torch
 
 pytest.importorskip("diffusers", reason="needs the extra train")
 
-from checks.cli import main
-from checks.experiments import figure1, figure2, samples, table1, trajectories
-from checks.experiments.outcome import summary, write
-from checks.experiments.scale import read_scale
-from checks.experiments.setting import Setting
-from models.denoisers import EmpiricalDenoiser, GaussianDenoiser
-from models.networks import PAPER, SMALL
-from models.sampling import heun, start
+from wildmiddle.checks.cli import main
+from wildmiddle.checks.experiments import figure1, figure2, samples, table1, trajectories
+from wildmiddle.checks.experiments.outcome import summary, write
+from wildmiddle.checks.experiments.scale import read_scale
+from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.models.denoisers import EmpiricalDenoiser, GaussianDenoiser
+from wildmiddle.models.networks import PAPER, SMALL
+from wildmiddle.models.sampling import heun, start
 
 
 @pytest.fixture

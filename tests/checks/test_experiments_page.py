@@ -14,11 +14,11 @@ import pytest
 pytest.importorskip("jinja2", reason="needs the extra verify")
 pytest.importorskip("matplotlib", reason="needs the extra verify")
 
-from checks.experiments import page as module
-from checks.experiments.outcome import Outcome, Run, write
-from checks.experiments.page import place, read, title, to_html, write_page
-from checks.records import Comparison
-from checks.statistics import from_proportion
+from wildmiddle.checks.experiments import page as module
+from wildmiddle.checks.experiments.outcome import Outcome, Run, write
+from wildmiddle.checks.experiments.page import place, read, title, to_html, write_page
+from wildmiddle.checks.records import Comparison
+from wildmiddle.checks.statistics import from_proportion
 
 RUN = Run(
     scale="laptop",

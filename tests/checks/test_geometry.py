@@ -10,15 +10,15 @@ from matplotlib.figure import Figure
 
 pytest.importorskip("diffusers", reason="needs the extra train")
 
-from checks.cli import main
-from checks.experiments import figure3, figure7, figure8, geometry, remedies
-from checks.experiments.outcome import Outcome
-from checks.experiments.scale import read_scale
-from checks.experiments.setting import Setting
-from checks.options import EXPERIMENTS
-from empirical.danger_zone import zone_of
-from empirical.intervals import bounded_mean, proportion
-from theory.schedules import ddpm_timestep, edm_sigmas
+from wildmiddle.checks.cli import main
+from wildmiddle.checks.experiments import figure3, figure7, figure8, geometry, remedies
+from wildmiddle.checks.experiments.outcome import Outcome
+from wildmiddle.checks.experiments.scale import read_scale
+from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.options import EXPERIMENTS
+from wildmiddle.empirical.danger_zone import zone_of
+from wildmiddle.empirical.intervals import bounded_mean, proportion
+from wildmiddle.theory.schedules import ddpm_timestep, edm_sigmas
 
 ALPHA = 1e-6
 

@@ -4,12 +4,12 @@ from collections import Counter
 
 import pytest
 
-from checks import mutants
-from checks.study import Study
-from checks.verify import CHECKS, prepare
-from checks.wrong import MUTANTS, Mutant
-from empirical.data import load
-from theory import posterior, shells
+from wildmiddle.checks import mutants
+from wildmiddle.checks.study import Study
+from wildmiddle.checks.verify import CHECKS, prepare
+from wildmiddle.checks.wrong import MUTANTS, Mutant
+from wildmiddle.empirical.data import load
+from wildmiddle.theory import posterior, shells
 
 ALPHA = 1e-6 / len(CHECKS)
 
@@ -38,12 +38,15 @@ def test_there_are_enough_of_them() -> None:
 
 def test_a_function_is_replaced_wherever_it_was_imported_and_put_back() -> None:
     original = posterior.log_odds
-    import theory.flow_matching as user
+    import wildmiddle.theory.flow_matching as user
 
-    with mutants.replaced("theory.posterior.log_odds", lambda f: lambda n, w: 7.0):
+    with mutants.replaced("wildmiddle.theory.posterior.log_odds", lambda f: lambda n, w: 7.0):
         assert posterior.log_odds(2, 0.9) == user.log_odds(2, 0.9) == 7.0
     assert posterior.log_odds is user.log_odds is original
-    with pytest.raises(RuntimeError), mutants.replaced("theory.shells.radii", lambda f: None):
+    with (
+        pytest.raises(RuntimeError),
+        mutants.replaced("wildmiddle.theory.shells.radii", lambda f: None),
+    ):
         raise RuntimeError
     assert callable(shells.radii)
 
@@ -55,13 +58,15 @@ def test_an_error_kills(study: Study) -> None:
 
         return raises
 
-    mutant = Mutant("4.2.1", "raises", "theory.posterior.sigma_plus", broken)
+    mutant = Mutant("4.2.1", "raises", "wildmiddle.theory.posterior.sigma_plus", broken)
     (outcome,) = mutants.run(study, ALPHA, [mutant])
     assert outcome.fate == "killed"
     assert outcome.killer == "ValueError: no"
 
 
 def test_a_survivor_is_called_one(study: Study) -> None:
-    mutant = Mutant("4.10", "nothing changed", "theory.locality.harmonic_bound", lambda f: f)
+    mutant = Mutant(
+        "4.10", "nothing changed", "wildmiddle.theory.locality.harmonic_bound", lambda f: f
+    )
     (outcome,) = mutants.run(study, ALPHA, [mutant])
     assert outcome.fate == "survived"

@@ -9,16 +9,20 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from checks import report
-from checks.records import Record
-from checks.report.bound_figures import certified_levels, weight_between_bounds, weight_thresholds
-from checks.report.decay_figures import sensitivity_decay
-from checks.report.figures import weight_and_coverage
-from checks.report.page import mathml
-from checks.report.words import found, number, room, sentence, zone_cells
-from checks.verify import Result
-from empirical.regimes import Thresholds, read_regimes
-from theory.claims import CLAIMS
+from wildmiddle.checks import report
+from wildmiddle.checks.records import Record
+from wildmiddle.checks.report.bound_figures import (
+    certified_levels,
+    weight_between_bounds,
+    weight_thresholds,
+)
+from wildmiddle.checks.report.decay_figures import sensitivity_decay
+from wildmiddle.checks.report.figures import weight_and_coverage
+from wildmiddle.checks.report.page import mathml
+from wildmiddle.checks.report.words import found, number, room, sentence, zone_cells
+from wildmiddle.checks.verify import Result
+from wildmiddle.empirical.regimes import Thresholds, read_regimes
+from wildmiddle.theory.claims import CLAIMS
 
 Make = Callable[..., Record]
 
@@ -121,7 +125,7 @@ def test_page_shows_the_predicted_zone_in_chart_and_table(result: Result, page: 
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves the figures out of the page: they are slow and do not matter to the words."""
-    monkeypatch.setattr("checks.report.page.figures", lambda _: ())
+    monkeypatch.setattr("wildmiddle.checks.report.page.figures", lambda _: ())
 
 
 @pytest.mark.usefixtures("no_figures")

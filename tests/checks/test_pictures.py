@@ -11,16 +11,32 @@ from matplotlib.figure import Figure
 
 pytest.importorskip("diffusers", reason="needs the extra train")
 
-from checks.experiments import figure2, figure10, figures11_16, figures17_19, remedies, table1
-from checks.experiments.outcome import Outcome, write
-from checks.experiments.pictures import FRAME, Strip, above, beside, in_rows, mosaic, pixels, show
-from checks.experiments.samples import drawn
-from checks.experiments.scale import Scale
-from checks.experiments.setting import Setting
-from checks.options import EXPERIMENTS
-from models.denoisers import EmpiricalDenoiser, GaussianDenoiser
-from models.settings import Training
-from models.training_set import prepare
+from wildmiddle.checks.experiments import (
+    figure2,
+    figure10,
+    figures11_16,
+    figures17_19,
+    remedies,
+    table1,
+)
+from wildmiddle.checks.experiments.outcome import Outcome, write
+from wildmiddle.checks.experiments.pictures import (
+    FRAME,
+    Strip,
+    above,
+    beside,
+    in_rows,
+    mosaic,
+    pixels,
+    show,
+)
+from wildmiddle.checks.experiments.samples import drawn
+from wildmiddle.checks.experiments.scale import Scale
+from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.options import EXPERIMENTS
+from wildmiddle.models.denoisers import EmpiricalDenoiser, GaussianDenoiser
+from wildmiddle.models.settings import Training
+from wildmiddle.models.training_set import prepare
 
 
 def setting_of(folder: Path, **data) -> Setting:
@@ -277,7 +293,7 @@ def test_a_dummy_trained_denoiser_samples_the_real_class(tmp_path) -> None:
 @pytest.mark.parametrize("name", ["figure10", "figures11-16", "figures17-19"])
 def test_pictures_have_files_and_no_verdict(known, tmp_path, monkeypatch, name) -> None:
     monkeypatch.setattr(Setting, "trained", lambda self, count, name, **_: self.generalizing)
-    module = import_module(f"checks.experiments.{name.replace('-', '_')}")
+    module = import_module(f"wildmiddle.checks.experiments.{name.replace('-', '_')}")
     outcome = module.run(known, 1e-3)
     page = write(outcome, tmp_path / "new")
     assert page.name == f"{name}.md"

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from checks.coverage import EQUALITY, RESOLUTION
-from checks.verify import verify
-from empirical.intervals import anytime_proportion
+from wildmiddle.checks.coverage import EQUALITY, RESOLUTION
+from wildmiddle.checks.verify import verify
+from wildmiddle.empirical.intervals import anytime_proportion
 
 ALPHA = 1e-6 / 11 / 18
 """Of one equality of Theorem 4.8 in a whole run: 11 claims, a third of it, 6 comparisons."""

@@ -16,8 +16,16 @@ from hypothesis import strategies as st
 from scipy.special import betaincinv
 from scipy.stats import binom, binomtest
 
-from checks.verify import CHECKS, prepare
-from theory import coverage, flow_matching, large_noise, locality, posterior, regimes, shells
+from wildmiddle.checks.verify import CHECKS, prepare
+from wildmiddle.theory import (
+    coverage,
+    flow_matching,
+    large_noise,
+    locality,
+    posterior,
+    regimes,
+    shells,
+)
 
 RATE = 1e-11  # of one comparison; an example makes at most five
 SEED = 20260314

@@ -10,12 +10,12 @@ import torch
 pytest.importorskip("diffusers", reason="needs the extra train")
 pytest.importorskip("torchmetrics", reason="needs the extra train")
 
-from checks.cli import main
-from checks.experiments import setting as module
-from checks.experiments.samples import quality
-from checks.experiments.scale import read_scale
-from checks.experiments.setting import Setting
-from models.extractors import Extractor
+from wildmiddle.checks.cli import main
+from wildmiddle.checks.experiments import setting as module
+from wildmiddle.checks.experiments.samples import quality
+from wildmiddle.checks.experiments.scale import read_scale
+from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.models.extractors import Extractor
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def test_two_processes_give_the_records_of_one(tmp_path) -> None:
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     for name, start in (("one", []), ("two", torchrun)):
-        command = [sys.executable, *start, "-m", "checks", "verify", "--quiet"]
+        command = [sys.executable, *start, "-m", "wildmiddle", "verify", "--quiet"]
         command += ["--data", str(data), "--claims", "4.2,4.8", "--samples", "1500"]
         command += ["--output", str(tmp_path / name)]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240)

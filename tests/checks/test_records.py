@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from checks.records import Record, overall
+from wildmiddle.checks.records import Record, overall
 
 BOUND, RESOLUTION = 0.5, 0.1
 

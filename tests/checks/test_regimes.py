@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from checks.regimes import weight_bounds
-from empirical.noise import BLOCK
-from theory import regimes
+from wildmiddle.checks.regimes import weight_bounds
+from wildmiddle.empirical.noise import BLOCK
+from wildmiddle.theory import regimes
 
 SIGMAS = np.array([0.5, 1.0, 2.0, 4.0])
 

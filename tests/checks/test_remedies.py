@@ -11,18 +11,18 @@ from matplotlib.figure import Figure
 pytest.importorskip("diffusers", reason="needs the extra train")
 pytest.importorskip("torchmetrics", reason="needs the extra train")
 
-from checks.cli import main
-from checks.experiments import distances, figure4, figure5, figure9, remedies
-from checks.experiments.remedies import Judged
-from checks.experiments.scale import read_scale
-from checks.experiments.setting import Setting
-from empirical.danger_zone import zone_of
-from empirical.neighbours import memorization
-from models.denoisers import EmpiricalDenoiser, GaussianDenoiser
-from models.extractors import Extractor
-from models.quality import FrechetDistance, frechet_distance
-from theory.regimes import PredictedZone, Zone
-from theory.schedules import ddpm_sigmas
+from wildmiddle.checks.cli import main
+from wildmiddle.checks.experiments import distances, figure4, figure5, figure9, remedies
+from wildmiddle.checks.experiments.remedies import Judged
+from wildmiddle.checks.experiments.scale import read_scale
+from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.empirical.danger_zone import zone_of
+from wildmiddle.empirical.neighbours import memorization
+from wildmiddle.models.denoisers import EmpiricalDenoiser, GaussianDenoiser
+from wildmiddle.models.extractors import Extractor
+from wildmiddle.models.quality import FrechetDistance, frechet_distance
+from wildmiddle.theory.regimes import PredictedZone, Zone
+from wildmiddle.theory.schedules import ddpm_sigmas
 
 
 def setting_of(folder: Path, group: str = "") -> Setting:

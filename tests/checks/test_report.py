@@ -11,10 +11,10 @@ import jsonschema
 import numpy as np
 import pytest
 
-from checks import report
-from checks.options import parser
-from checks.records import Record
-from checks.report.words import (
+from wildmiddle.checks import report
+from wildmiddle.checks.options import parser
+from wildmiddle.checks.records import Record
+from wildmiddle.checks.report.words import (
     command,
     number,
     predicted,
@@ -25,9 +25,9 @@ from checks.report.words import (
     zone_cells,
     zone_steps,
 )
-from checks.verify import Result
-from theory.regimes import Zone
-from theory.schedules import ddpm_sigmas, edm_sigmas
+from wildmiddle.checks.verify import Result
+from wildmiddle.theory.regimes import Zone
+from wildmiddle.theory.schedules import ddpm_sigmas, edm_sigmas
 
 Make = Callable[..., Record]
 
@@ -53,7 +53,7 @@ def test_writes_the_three_files_and_nothing_else(folder: Path) -> None:
 def test_same_run_gives_the_same_bytes_but_for_seconds(
     result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("checks.report.page.figures", lambda _: ())  # see test_page.py
+    monkeypatch.setattr("wildmiddle.checks.report.page.figures", lambda _: ())  # see test_page.py
     slower = tuple(replace(r, seconds=r.seconds + 1) for r in result.records)
     report.write(result, tmp_path / "once")
     report.write(replace(result, records=slower, seconds=99.0), tmp_path / "again")
@@ -93,7 +93,9 @@ def closed(schema: dict) -> dict:
 
 
 def test_json_is_strict_and_fits_its_schema(result: Result, folder: Path) -> None:
-    text = (files("checks.report") / "templates" / "report.schema.json").read_text(encoding="utf-8")
+    text = (files("wildmiddle.checks.report") / "templates" / "report.schema.json").read_text(
+        encoding="utf-8"
+    )
     schema = closed(json.loads(text))
     jsonschema.Draft202012Validator.check_schema(schema)
     written = strict_json((folder / "report.json").read_text(encoding="utf-8"))

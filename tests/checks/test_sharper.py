@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from checks.regimes import predicted_zone, section_4_2
-from checks.sharper import Sharper, comparisons
-from checks.study import Study
-from checks.verify import prepare
-from empirical.danger_zone import zone_of
-from empirical.data import load
-from empirical.regimes import Thresholds
-from theory.claims import CLAIMS
+from wildmiddle.checks.regimes import predicted_zone, section_4_2
+from wildmiddle.checks.sharper import Sharper, comparisons
+from wildmiddle.checks.study import Study
+from wildmiddle.checks.verify import prepare
+from wildmiddle.empirical.danger_zone import zone_of
+from wildmiddle.empirical.data import load
+from wildmiddle.empirical.regimes import Thresholds
+from wildmiddle.theory.claims import CLAIMS
 
 SEED = 20260411
 SETS = {

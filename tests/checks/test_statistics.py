@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy.stats import beta, binom, binomtest, kstwo, norm, uniform
 
-from checks import statistics
-from checks.records import Comparison
-from checks.statistics import (
+from wildmiddle.checks import statistics
+from wildmiddle.checks.records import Comparison
+from wildmiddle.checks.statistics import (
     FIRST_DRAWS,
     POWER,
     from_bounded,
@@ -22,7 +22,7 @@ from checks.statistics import (
     settle,
     visible_proportion,
 )
-from empirical.intervals import anytime_proportion, bounded_mean, proportion
+from wildmiddle.empirical.intervals import anytime_proportion, bounded_mean, proportion
 
 SEED = 20260313
 ALPHA = 0.05

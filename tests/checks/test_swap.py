@@ -9,12 +9,12 @@ import pytest
 
 pytest.importorskip("diffusers", reason="needs the extra train")
 
-from checks.experiments.table1 import swapped
-from empirical.danger_zone import zone_of
-from empirical.data import load
-from empirical.neighbours import memorization
-from models.sampling import sample
-from models.training import Training, train
+from wildmiddle.checks.experiments.table1 import swapped
+from wildmiddle.empirical.danger_zone import zone_of
+from wildmiddle.empirical.data import load
+from wildmiddle.empirical.neighbours import memorization
+from wildmiddle.models.sampling import sample
+from wildmiddle.models.training import Training, train
 
 SAMPLES = 64
 ALPHA = 1e-6

@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 
 pytest.importorskip("diffusers", reason="needs the extra train")
 
-from checks.experiments import table1
-from checks.experiments.outcome import write
-from checks.experiments.scale import read_scale
-from checks.experiments.setting import Setting
-from empirical.neighbours import Memorization
+from wildmiddle.checks.experiments import table1
+from wildmiddle.checks.experiments.outcome import write
+from wildmiddle.checks.experiments.scale import read_scale
+from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.empirical.neighbours import Memorization
 
 RATIOS = {
     ("memorizing", "none"): [0.1] * 9 + [0.9],

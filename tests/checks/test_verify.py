@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from checks.mutants import replaced
-from checks.study import Study
-from checks.verify import CHECKS, Result, checked_claims, verify
-from empirical.data import DataSet, load
-from theory.claims import CLAIMS
+from wildmiddle.checks.mutants import replaced
+from wildmiddle.checks.study import Study
+from wildmiddle.checks.verify import CHECKS, Result, checked_claims, verify
+from wildmiddle.empirical.data import DataSet, load
+from wildmiddle.theory.claims import CLAIMS
 
 SEED = 20260314
 ALPHA = 1e-6
@@ -158,21 +158,33 @@ def without_cycle(eigenvalues: Any, sigma: Any) -> Any:
 # What is broken, how, and the check that must see it. The slip is in the theory alone, wherever it
 # is imported, as if its line there had been edited.
 BROKEN = {
-    "L for 2L": ("theory.posterior.log_odds", lambda f: lambda n, w: f(n, w) / 2, "4.2.1"),
-    "L for 2L, below": ("theory.posterior.log_odds", lambda f: lambda n, w: f(n, w) / 2, "4.2.2"),
-    "N for N - 1": ("theory.posterior.union_quantile", lambda f: lambda n, d: f(n + 1, d), "4.2.2"),
+    "L for 2L": (
+        "wildmiddle.theory.posterior.log_odds",
+        lambda f: lambda n, w: f(n, w) / 2,
+        "4.2.1",
+    ),
+    "L for 2L, below": (
+        "wildmiddle.theory.posterior.log_odds",
+        lambda f: lambda n, w: f(n, w) / 2,
+        "4.2.2",
+    ),
+    "N for N - 1": (
+        "wildmiddle.theory.posterior.union_quantile",
+        lambda f: lambda n, d: f(n + 1, d),
+        "4.2.2",
+    ),
     "N - 2 for N - 1": (
-        "theory.posterior.union_quantile",
+        "wildmiddle.theory.posterior.union_quantile",
         lambda f: lambda n, d: f(np.maximum(np.asarray(n) - 1, 2), d),
         "4.2.1",
     ),
     "d_min doubled": (
-        "theory.posterior.sigma_minus",
+        "wildmiddle.theory.posterior.sigma_minus",
         lambda f: lambda d, n, w, delta: f(2 * np.asarray(d), n, w, delta),
         "4.2.2",
     ),
     "outer radius without 2c": (
-        "theory.shells.radii",
+        "wildmiddle.theory.shells.radii",
         lambda f: (
             lambda d, c=5.0: (
                 f(d, c)[0],
@@ -182,48 +194,52 @@ BROKEN = {
         "4.5",
     ),
     "central for noncentral": (
-        "theory.coverage.overlap_probability",
+        "wildmiddle.theory.coverage.overlap_probability",
         lambda f: lambda r, sigma, d, c=5.0: f(0 * np.asarray(r), sigma, d, c),
         "4.7",
     ),
     "r for 2r in p_sigma": (
-        "theory.coverage.overlap_probability",
+        "wildmiddle.theory.coverage.overlap_probability",
         lambda f: lambda r, sigma, d, c=5.0: f(np.asarray(r) / 2, sigma, d, c),
         "4.8",
     ),
-    "no factor N": ("theory.coverage.upper_bound", lambda f: lambda p, n: f(p, 1), "4.8"),
+    "no factor N": (
+        "wildmiddle.theory.coverage.upper_bound",
+        lambda f: lambda p, n: f(p, 1),
+        "4.8",
+    ),
     "diameter for radius": (
-        "theory.small_noise.disjoint_sigma",
+        "wildmiddle.theory.small_noise.disjoint_sigma",
         lambda f: lambda distance, d, c=5.0: 2 * f(distance, d, c),
         "4.9",
     ),
     "TV without its cyclic term": (
-        "theory.locality.total_variation",
+        "wildmiddle.theory.locality.total_variation",
         lambda f: without_cycle,
         "4.10",
     ),
     "leading term's sign": (
-        "theory.large_noise.leading_term",
+        "wildmiddle.theory.large_noise.leading_term",
         lambda f: lambda points, z=None: -f(points, z),
         "4.11",
     ),
     "leading term doubled": (
-        "theory.large_noise.leading_term",
+        "wildmiddle.theory.large_noise.leading_term",
         lambda f: lambda points, z=None: 2 * f(points, z),
         "4.11",
     ),
     "half the failures of A.1": (
-        "theory.flow_matching.concentration_failure",
+        "wildmiddle.theory.flow_matching.concentration_failure",
         lambda f: lambda d_min, sigma, n, w: f(d_min, sigma, n, w) / 2,
         "A.1",
     ),
     "flow time of sigma / 2": (
-        "theory.schedules.sigma_to_flow_time",
+        "wildmiddle.theory.schedules.sigma_to_flow_time",
         lambda f: lambda sigma: f(np.asarray(sigma) / 2),
         "A.1",
     ),
     "cosine without its square": (
-        "theory.flow_matching.shortest_target",
+        "wildmiddle.theory.flow_matching.shortest_target",
         lambda f: lambda norm, d, a, b: 1.05 * f(norm, d, a, b),
         "A.2",
     ),

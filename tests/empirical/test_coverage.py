@@ -5,9 +5,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from empirical import coverage
-from empirical.noise import BLOCK, Block, blocks
-from theory.coverage import lower_bound, mean_overlap, overlap_probability, upper_bound
+from wildmiddle.empirical import coverage
+from wildmiddle.empirical.noise import BLOCK, Block, blocks
+from wildmiddle.theory.coverage import lower_bound, mean_overlap, overlap_probability, upper_bound
 
 SEED = 20260303
 SIGMAS = np.geomspace(0.05, 20, 12)

@@ -5,11 +5,11 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 
-from empirical import danger_zone
-from empirical.danger_zone import weight_bounds, zone_of
-from empirical.data import load
-from empirical.products import mean_of
-from theory import regimes
+from wildmiddle.empirical import danger_zone
+from wildmiddle.empirical.danger_zone import weight_bounds, zone_of
+from wildmiddle.empirical.data import load
+from wildmiddle.empirical.products import mean_of
+from wildmiddle.theory import regimes
 
 SMALL = 2**23
 """Bytes for a tile of few points and one block of rows."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from empirical.data import DataError, DataSet, load
+from wildmiddle.empirical.data import DataError, DataSet, load
 
 SEED = 20260217
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from empirical.data import DataError, load
-from empirical.resizing import reduce_images
+from wildmiddle.empirical.data import DataError, load
+from wildmiddle.empirical.resizing import reduce_images
 
 SEED = 20260217
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from empirical import image_files
-from empirical.data import DataError, DataSet, load
-from empirical.resizing import reduce_images
+from wildmiddle.empirical import image_files
+from wildmiddle.empirical.data import DataError, DataSet, load
+from wildmiddle.empirical.resizing import reduce_images
 
 SEED = 20260217
 SMALL = {"size": 8, "grayscale": True}

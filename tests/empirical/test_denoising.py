@@ -6,16 +6,16 @@ import torch
 from scipy.integrate import cumulative_simpson
 from scipy.special import entr
 
-from empirical.data import load
-from empirical.denoising import denoising
-from empirical.locality import jacobian
-from empirical.noise import blocks, indices
-from empirical.posterior import weight_part
-from empirical.products import mean_of
-from empirical.sweep import sweep
-from models.denoisers import EmpiricalDenoiser
-from models.one_step import denoising_error
-from theory.posterior import weights
+from wildmiddle.empirical.data import load
+from wildmiddle.empirical.denoising import denoising
+from wildmiddle.empirical.locality import jacobian
+from wildmiddle.empirical.noise import blocks, indices
+from wildmiddle.empirical.posterior import weight_part
+from wildmiddle.empirical.products import mean_of
+from wildmiddle.empirical.sweep import sweep
+from wildmiddle.models.denoisers import EmpiricalDenoiser
+from wildmiddle.models.one_step import denoising_error
+from wildmiddle.theory.posterior import weights
 
 SEED = 20261124
 SIGMAS = np.array([0.002, 0.05, 0.3, 1.0, 5.0, 80.0])

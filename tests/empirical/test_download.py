@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from checks.cli import main
-from empirical import download as module
-from empirical.cifar import BINARY
-from empirical.download import CIFAR10, Remote, download
-from empirical.source import DataError
+from wildmiddle.checks.cli import main
+from wildmiddle.empirical import download as module
+from wildmiddle.empirical.cifar import BINARY
+from wildmiddle.empirical.download import CIFAR10, Remote, download
+from wildmiddle.empirical.source import DataError
 
 CONTENT = np.random.default_rng(20260217).bytes(300_000)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from empirical.flow_matching import fields
-from empirical.noise import blocks
-from empirical.posterior import posterior_mean, weights
+from wildmiddle.empirical.flow_matching import fields
+from wildmiddle.empirical.noise import blocks
+from wildmiddle.empirical.posterior import posterior_mean, weights
 
 SEED = 20260307
 TIMES = [0.02, 0.3, 0.6, 0.9, 0.99]

@@ -8,7 +8,13 @@ import pytest
 from scipy.special import xlogy
 from scipy.stats import binomtest, norm
 
-from empirical.intervals import anytime_proportion, bounded_mean, exact, pair_mean, proportion
+from wildmiddle.empirical.intervals import (
+    anytime_proportion,
+    bounded_mean,
+    exact,
+    pair_mean,
+    proportion,
+)
 
 SEED = 20260301
 ALPHA = 0.05

@@ -4,9 +4,9 @@ import mpmath
 import numpy as np
 import pytest
 
-from empirical.large_noise import deviation
-from theory.large_noise import gaussian_denoiser
-from theory.posterior import weights
+from wildmiddle.empirical.large_noise import deviation
+from wildmiddle.theory.large_noise import gaussian_denoiser
+from wildmiddle.theory.posterior import weights
 
 SEED = 20260308
 EPS = np.finfo(np.float64).eps

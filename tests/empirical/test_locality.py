@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from empirical.locality import jacobian, sensitivity_by_distance
-from models import EmpiricalDenoiser, GaussianDenoiser
-from theory.locality import gaussian_jacobian
+from wildmiddle.empirical.locality import jacobian, sensitivity_by_distance
+from wildmiddle.models import EmpiricalDenoiser, GaussianDenoiser
+from wildmiddle.theory.locality import gaussian_jacobian
 
 SEED = 20260310
 

@@ -9,9 +9,9 @@ from scipy.spatial.distance import cdist
 from scipy.stats import binomtest
 from sklearn.neighbors import NearestNeighbors
 
-import empirical
-from empirical.neighbours import distances_to_others, extreme_distances
-from empirical.products import DEFAULT_MEMORY
+from wildmiddle import empirical
+from wildmiddle.empirical.neighbours import distances_to_others, extreme_distances
+from wildmiddle.empirical.products import DEFAULT_MEMORY
 
 SEED = 20260306
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from empirical.noise import BLOCK, blocks, generator
+from wildmiddle.empirical.noise import BLOCK, blocks, generator
 
 SEED = 20260304
 

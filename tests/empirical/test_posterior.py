@@ -7,10 +7,10 @@ import pytest
 import torch
 from scipy.stats import kstest, norm
 
-from empirical.noise import blocks
-from empirical.posterior import posterior_mean, weights
-from empirical.products import squared_distances
-from theory.posterior import sigma_minus, sigma_plus
+from wildmiddle.empirical.noise import blocks
+from wildmiddle.empirical.posterior import posterior_mean, weights
+from wildmiddle.empirical.products import squared_distances
+from wildmiddle.theory.posterior import sigma_minus, sigma_plus
 
 SEED = 20260302
 SIGMAS = [0.002, 0.05, 0.3, 1.0, 5.0, 80.0]

@@ -9,14 +9,14 @@ import torch
 from scipy.special import softmax
 from sklearn.neighbors import NearestNeighbors
 
-import empirical
-from empirical import products, two_curves
-from empirical.coverage import covered
-from empirical.neighbours import extreme_distances
-from empirical.noise import blocks, indices
-from empirical.posterior import weights
-from theory.coverage import mean_overlap, overlap_probability
-from theory.shells import radii
+from wildmiddle import empirical
+from wildmiddle.empirical import products, two_curves
+from wildmiddle.empirical.coverage import covered
+from wildmiddle.empirical.neighbours import extreme_distances
+from wildmiddle.empirical.noise import blocks, indices
+from wildmiddle.empirical.posterior import weights
+from wildmiddle.theory.coverage import mean_overlap, overlap_probability
+from wildmiddle.theory.shells import radii
 
 SEED = 20260311
 D = 300

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from empirical.intervals import Estimate
-from empirical.regimes import Crossing, Thresholds, crossing, read_regimes
-from theory.schedules import ddpm_sigmas, edm_sigmas
+from wildmiddle.empirical.intervals import Estimate
+from wildmiddle.empirical.regimes import Crossing, Thresholds, crossing, read_regimes
+from wildmiddle.theory.schedules import ddpm_sigmas, edm_sigmas
 
 SIGMAS = np.geomspace(0.001, 100, 101)
 HALF_WIDTH = 0.04
@@ -25,7 +25,7 @@ def ramp(sigma: np.ndarray, start: float, end: float) -> np.ndarray:
 
 
 def two(coverage: np.ndarray, weight: np.ndarray) -> SimpleNamespace:
-    """What the regimes are read from, of a :class:`empirical.two_curves.Curves`."""
+    """What the regimes are read from, of a :class:`wildmiddle.empirical.two_curves.Curves`."""
     return SimpleNamespace(sigmas=SIGMAS, coverage=band(coverage), max_weight=band(weight))
 
 

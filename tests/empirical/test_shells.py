@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2, kstest, ncx2
 
-from empirical.shells import squared_radii
+from wildmiddle.empirical.shells import squared_radii
 
 SEED = 20260311
 

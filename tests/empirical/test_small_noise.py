@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.stats import kstest
 
-from empirical.small_noise import shell_losses, shell_noise
-from theory.shells import radii
+from wildmiddle.empirical.small_noise import shell_losses, shell_noise
+from wildmiddle.theory.shells import radii
 
 SEED = 20260309
 

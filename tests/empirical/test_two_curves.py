@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy.stats import norm
 
-import empirical
-from theory.coverage import overlap_probability
+from wildmiddle import empirical
+from wildmiddle.theory.coverage import overlap_probability
 
 SEED = 20260305
 SIGMAS = np.geomspace(0.05, 20, 8)

@@ -35,7 +35,7 @@ def as_network():
 def tiny():
     """Settings of a network that takes milliseconds a step."""
     pytest.importorskip("diffusers", reason="needs the extra train")
-    from models.networks import Network
+    from wildmiddle.models.networks import Network
 
     return Network(widths=(8,), attention=(False,), groups=4)
 

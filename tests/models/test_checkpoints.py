@@ -10,9 +10,9 @@ import torch
 
 pytest.importorskip("diffusers", reason="needs the extra train")
 
-from empirical.data import load as load_data
-from models import checkpoints
-from models.training import Training, train
+from wildmiddle.empirical.data import load as load_data
+from wildmiddle.models import checkpoints
+from wildmiddle.models.training import Training, train
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from models import EmpiricalDenoiser, GaussianDenoiser, Piecewise
-from theory.large_noise import gaussian_denoiser
+from wildmiddle.models import EmpiricalDenoiser, GaussianDenoiser, Piecewise
+from wildmiddle.theory.large_noise import gaussian_denoiser
 
 SEED = 20260312
 

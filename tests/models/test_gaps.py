@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from models.gaps import draw_outside, inside, merged, require_some_left
-from models.objectives import (
+from wildmiddle.models.gaps import draw_outside, inside, merged, require_some_left
+from wildmiddle.models.objectives import (
     FLOW_ENDS,
     ddpm_levels,
     ddpm_share,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.networks import LAPTOP, PAPER, SMALL, Network, build, channels_first
+from wildmiddle.models.networks import LAPTOP, PAPER, SMALL, Network, build, channels_first
 
 
 def parameters(network, image_shape) -> int:

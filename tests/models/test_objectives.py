@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from models.objectives import ddpm_loss, edm_loss, flow_loss
-from models.parameterizations import DDPMDenoiser, EDMDenoiser, FlowDenoiser
+from wildmiddle.models.objectives import ddpm_loss, edm_loss, flow_loss
+from wildmiddle.models.parameterizations import DDPMDenoiser, EDMDenoiser, FlowDenoiser
 
 SEED = 20260320
 SHAPE = (7, 1, 2, 3)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from models import EmpiricalDenoiser, GaussianDenoiser
-from models.one_step import copied, denoising_error, gap_between, memorization_by_level
+from wildmiddle.models import EmpiricalDenoiser, GaussianDenoiser
+from wildmiddle.models.one_step import copied, denoising_error, gap_between, memorization_by_level
 
 SEED = 20260402
 SIGMAS = [0.05, 0.7, 5.0]

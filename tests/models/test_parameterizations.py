@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from models import EmpiricalDenoiser
-from models.parameterizations import DDPMDenoiser, EDMDenoiser, FlowDenoiser
-from theory.flow_matching import optimal_field
-from theory.schedules import ddpm_sigmas, ddpm_timestep
+from wildmiddle.models import EmpiricalDenoiser
+from wildmiddle.models.parameterizations import DDPMDenoiser, EDMDenoiser, FlowDenoiser
+from wildmiddle.theory.flow_matching import optimal_field
+from wildmiddle.theory.schedules import ddpm_sigmas, ddpm_timestep
 
 SEED = 20260321
 POINTS = np.random.default_rng(SEED).uniform(-1, 1, (9, 1, 2, 3))
@@ -120,7 +120,7 @@ def test_ddpm_takes_the_timestep_nearest_in_log_sigma(as_network) -> None:
 def denoisers(tiny):
     from dataclasses import replace
 
-    from models.networks import build
+    from wildmiddle.models.networks import build
 
     torch.manual_seed(SEED)
     return {

@@ -8,8 +8,8 @@ import torch
 from scipy.linalg import sqrtm
 from sklearn.datasets import load_digits
 
-from models.extractors import Extractor, inception, train_classifier
-from models.quality import distance_of_normals, frechet_distance
+from wildmiddle.models.extractors import Extractor, inception, train_classifier
+from wildmiddle.models.quality import distance_of_normals, frechet_distance
 
 SEED = 20260404
 

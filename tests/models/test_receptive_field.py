@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from models import EmpiricalDenoiser, GaussianDenoiser
-from models.receptive_field import (
+from wildmiddle.models import EmpiricalDenoiser, GaussianDenoiser
+from wildmiddle.models.receptive_field import (
     jacobian_rows,
     radius,
     receptive_field,
     sensitivity_by_offset,
 )
-from theory import locality
+from wildmiddle.theory import locality
 
 SEED = 20260403
 SHAPE = (1, 6, 8)

@@ -11,11 +11,11 @@ import pytest
 import torch
 from tqdm import tqdm
 
-from empirical.neighbours import memorization
-from empirical.noise import generator
-from models import EmpiricalDenoiser, GaussianDenoiser
-from models.sampling import ddim, default_sigmas, gather, heun, sample, start
-from theory.schedules import ddpm_sigmas, ddpm_timestep, edm_sigmas
+from wildmiddle.empirical.neighbours import memorization
+from wildmiddle.empirical.noise import generator
+from wildmiddle.models import EmpiricalDenoiser, GaussianDenoiser
+from wildmiddle.models.sampling import ddim, default_sigmas, gather, heun, sample, start
+from wildmiddle.theory.schedules import ddpm_sigmas, ddpm_timestep, edm_sigmas
 
 SEED = 20260401
 METHODS = ("euler", "heun", "ddpm", "ddim")
@@ -356,7 +356,7 @@ WORKER = """
 import sys
 import torch
 import torch.distributed as dist
-from models.sampling import gather, sample
+from wildmiddle.models.sampling import gather, sample
 
 rank, folder = int(sys.argv[1]), sys.argv[2]
 dist.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=2)

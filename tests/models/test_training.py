@@ -17,10 +17,10 @@ import torch
 pytest.importorskip("diffusers", reason="needs the extra train")
 pytest.importorskip("accelerate", reason="needs the extra train")
 
-from models import checkpoints
-from models.parameterizations import NetworkDenoiser
-from models.training import Training, learning_rate, train
-from models.training_state import ema_decay
+from wildmiddle.models import checkpoints
+from wildmiddle.models.parameterizations import NetworkDenoiser
+from wildmiddle.models.training import Training, learning_rate, train
+from wildmiddle.models.training_state import ema_decay
 
 PARTS = ("weights", "ema", "optimizer")
 
@@ -165,7 +165,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
     images, settings, whole, tmp_path, monkeypatch, number
 ) -> None:
     before = handlers()
-    draw = sys.modules["models.training"].draw_batch
+    draw = sys.modules["wildmiddle.models.training"].draw_batch
 
     def interrupted(seed, step, *rest):
         if step == 4:
@@ -173,7 +173,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
         return draw(seed, step, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr("models.training.draw_batch", interrupted)
+        patch.setattr("wildmiddle.models.training.draw_batch", interrupted)
         with pytest.raises(KeyboardInterrupt, match=r"after step 5 of 20 and saved in .* goes on"):
             train(images, settings, tmp_path)
     assert handlers() == before
@@ -225,8 +225,8 @@ from dataclasses import replace
 from pathlib import Path
 import numpy as np
 import torch
-from models import checkpoints
-from models.training import NetworkDenoiser, train
+from wildmiddle.models import checkpoints
+from wildmiddle.models.training import NetworkDenoiser, train
 
 seen = []
 
@@ -384,7 +384,7 @@ def test_the_loss_falls(images, tiny, tmp_path) -> None:
 
 @pytest.mark.parametrize("objective", ["edm", "ddpm", "flow"])
 def test_gap_is_left_out_of_training(images, settings, tmp_path, watch, objective) -> None:
-    from theory.schedules import ddpm_sigmas
+    from wildmiddle.theory.schedules import ddpm_sigmas
 
     table = ddpm_sigmas()
     gap, ends = {
@@ -407,7 +407,7 @@ def test_gap_is_left_out_of_training(images, settings, tmp_path, watch, objectiv
 
 def test_each_pass_sees_every_image_once(images, settings, tmp_path, watch, monkeypatch) -> None:
     settings = replace(settings, flips=False, dummy=False, gap=(), steps=6)
-    monkeypatch.setattr("models.training.draw_batch", without_noise(monkeypatch))
+    monkeypatch.setattr("wildmiddle.models.training.draw_batch", without_noise(monkeypatch))
     train(images, settings, tmp_path)
     seen = np.concatenate([arguments[0].numpy()[:, 0] for arguments in watch])
     assert seen.shape == (48, 4, 4)  # four passes over twelve images, in batches of eight
@@ -419,7 +419,7 @@ def test_each_pass_sees_every_image_once(images, settings, tmp_path, watch, monk
 
 
 def without_noise(monkeypatch):
-    draw = sys.modules["models.training"].draw_batch
+    draw = sys.modules["wildmiddle.models.training"].draw_batch
     return lambda *arguments: draw(*arguments)._replace(noise=np.zeros((8, 1, 4, 4), np.float32))
 
 
@@ -427,7 +427,7 @@ def test_flips_mirror_half_of_the_images(
     images, settings, tmp_path, watch, monkeypatch, expect_rate
 ):
     settings = replace(settings, flips=True, dummy=False, steps=40)
-    monkeypatch.setattr("models.training.draw_batch", without_noise(monkeypatch))
+    monkeypatch.setattr("wildmiddle.models.training.draw_batch", without_noise(monkeypatch))
     train(images, settings, tmp_path)
     seen = np.concatenate([arguments[0].numpy()[:, 0] for arguments in watch])
     known = images.astype(np.float32)
@@ -442,7 +442,7 @@ def test_dummies_are_noise_in_a_class_of_their_own(
 ) -> None:
     settings = replace(settings, flips=False, steps=9)
     with monkeypatch.context() as patch:
-        patch.setattr("models.training.draw_batch", without_noise(monkeypatch))
+        patch.setattr("wildmiddle.models.training.draw_batch", without_noise(monkeypatch))
         denoiser = train(images, settings, tmp_path)
     seen = torch.cat([arguments[0] for arguments in watch]).numpy()[:, 0]
     labels = torch.cat([arguments[2] for arguments in watch]).numpy()
@@ -463,7 +463,7 @@ def test_labels_are_trained_with(images, settings, tmp_path, watch, monkeypatch)
     settings = replace(settings, flips=False, dummy=False, steps=6)
     labels = np.arange(12) % 3
     with monkeypatch.context() as patch:
-        patch.setattr("models.training.draw_batch", without_noise(monkeypatch))
+        patch.setattr("wildmiddle.models.training.draw_batch", without_noise(monkeypatch))
         denoiser = train(images, settings, tmp_path, labels=labels)
     for x, _, found in watch:
         nearest = [np.abs(images - image).max((1, 2)).argmin() for image in x.numpy()[:, 0]]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from empirical.neighbours import memorization
-from models.trajectory import COLUMNS, rate_by_threshold, write_samples
+from wildmiddle.empirical.neighbours import memorization
+from wildmiddle.models.trajectory import COLUMNS, rate_by_threshold, write_samples
 
 TRAIN = np.array([[0.0], [1.0], [4.0]])
 SAMPLES = np.array([[0.0], [0.2], [0.3], [3.0], [0.5]])

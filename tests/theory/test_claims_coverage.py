@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mpmath import mp
 
-from theory import coverage, shells
-from theory.claims import coverage as claims
-from theory.proofs import coverage as proofs
-from theory.proofs import noncentral, second_order
-from theory.proofs.shells import c, d, r, sigma
+from wildmiddle.theory import coverage, shells
+from wildmiddle.theory.claims import coverage as claims
+from wildmiddle.theory.proofs import coverage as proofs
+from wildmiddle.theory.proofs import noncentral, second_order
+from wildmiddle.theory.proofs.shells import c, d, r, sigma
 
 
 def claim(name):

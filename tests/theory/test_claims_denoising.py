@@ -6,9 +6,9 @@ import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from theory import denoising, posterior
-from theory.claims.denoising import CLAIMS
-from theory.proofs import denoising as proofs
+from wildmiddle.theory import denoising, posterior
+from wildmiddle.theory.claims.denoising import CLAIMS
+from wildmiddle.theory.proofs import denoising as proofs
 
 RNG = np.random.default_rng(20)
 POINTS = RNG.standard_normal((4, 3))

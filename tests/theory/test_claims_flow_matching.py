@@ -7,10 +7,10 @@ import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from theory import denoising, flow_matching, schedules
-from theory.claims.flow_matching import CLAIMS
-from theory.proofs import alignment
-from theory.proofs import flow_matching as proofs
+from wildmiddle.theory import denoising, flow_matching, schedules
+from wildmiddle.theory.claims.flow_matching import CLAIMS
+from wildmiddle.theory.proofs import alignment
+from wildmiddle.theory.proofs import flow_matching as proofs
 
 RNG = np.random.default_rng(31)
 POINTS = RNG.standard_normal((5, 3))

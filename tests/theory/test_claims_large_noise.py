@@ -7,10 +7,10 @@ import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from theory import denoising, flow_matching, large_noise
-from theory.claims.large_noise import CLAIMS
-from theory.proofs import large_noise as proofs
-from theory.proofs import leading_term, remainder
+from wildmiddle.theory import denoising, flow_matching, large_noise
+from wildmiddle.theory.claims.large_noise import CLAIMS
+from wildmiddle.theory.proofs import large_noise as proofs
+from wildmiddle.theory.proofs import leading_term, remainder
 
 LINE = np.array([[-1.0], [0.1], [0.3], [2.0]])
 TRIANGLE = np.array([[1.0, 0.0], [-0.5, np.sqrt(0.75)], [-0.5, -np.sqrt(0.75)]])

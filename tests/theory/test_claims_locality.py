@@ -8,10 +8,10 @@ import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from theory import locality
-from theory.claims.locality import CLAIMS
-from theory.proofs import locality as proofs
-from theory.proofs import torus
+from wildmiddle.theory import locality
+from wildmiddle.theory.claims.locality import CLAIMS
+from wildmiddle.theory.proofs import locality as proofs
+from wildmiddle.theory.proofs import torus
 
 SIGMAS = st.floats(0.05, 20)
 

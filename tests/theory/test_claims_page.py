@@ -5,16 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from theory.claims import CLAIMS
-from theory.claims.page import markdown
-from theory.proofs import STEPS
+from wildmiddle.theory.claims import CLAIMS
+from wildmiddle.theory.claims.page import markdown
+from wildmiddle.theory.proofs import STEPS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "claims.md"
 
 
 def test_page_is_current():
-    assert PAGE.read_text() == markdown(), "run: python -m theory.claims.page > docs/claims.md"
+    assert PAGE.read_text() == markdown(), (
+        "run: python -m wildmiddle.theory.claims.page > docs/claims.md"
+    )
 
 
 def test_no_cell_is_empty():

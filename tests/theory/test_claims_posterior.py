@@ -12,10 +12,10 @@ from mpmath import mp
 from scipy.special import ndtr
 from scipy.stats import binom
 
-from theory import posterior
-from theory.claims import posterior as claims
-from theory.proofs import posterior as proofs
-from theory.proofs import sharper_posterior
+from wildmiddle.theory import posterior
+from wildmiddle.theory.claims import posterior as claims
+from wildmiddle.theory.proofs import posterior as proofs
+from wildmiddle.theory.proofs import sharper_posterior
 
 CASES = [
     (n, w, delta)
@@ -111,7 +111,7 @@ def test_the_claims_evaluate_and_check_their_assumptions():
 
 
 def test_claims_do_not_import_sympy():
-    code = "import sys, theory.claims; sys.exit('sympy' in sys.modules)"
+    code = "import sys, wildmiddle.theory.claims; sys.exit('sympy' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -11,11 +11,11 @@ from hypothesis.extra.numpy import arrays
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from theory import regimes
-from theory.claims import select
-from theory.coverage import overlap_probability
-from theory.posterior import weights
-from theory.proofs import regimes as proofs
+from wildmiddle.theory import regimes
+from wildmiddle.theory.claims import select
+from wildmiddle.theory.coverage import overlap_probability
+from wildmiddle.theory.posterior import weights
+from wildmiddle.theory.proofs import regimes as proofs
 
 SIGMAS = np.geomspace(0.05, 20, 25)
 

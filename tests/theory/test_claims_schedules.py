@@ -7,9 +7,9 @@ import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from theory import schedules
-from theory.claims.schedules import CLAIMS
-from theory.proofs import schedules as proofs
+from wildmiddle.theory import schedules
+from wildmiddle.theory.claims.schedules import CLAIMS
+from wildmiddle.theory.proofs import schedules as proofs
 
 SIGMAS = st.floats(1e-4, 1e4)
 

@@ -5,9 +5,9 @@ import pytest
 import sympy as sp
 from mpmath import mp
 
-from theory import shells
-from theory.claims import shells as claims
-from theory.proofs import shells as proofs
+from wildmiddle.theory import shells
+from wildmiddle.theory.claims import shells as claims
+from wildmiddle.theory.proofs import shells as proofs
 
 CASES = [(4, 0.9), (20, 4.9), (64, 0.5), (64, 15.9), (3072, 5.0), (196_608, 30.0)]
 

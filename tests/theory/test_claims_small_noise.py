@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from theory import small_noise
-from theory.claims.small_noise import CLAIMS
-from theory.proofs import small_noise as proofs
-from theory.shells import radii
+from wildmiddle.theory import small_noise
+from wildmiddle.theory.claims.small_noise import CLAIMS
+from wildmiddle.theory.proofs import small_noise as proofs
+from wildmiddle.theory.shells import radii
 
 
 @pytest.mark.parametrize("d", [1, 3, 64, 3072, 196608])

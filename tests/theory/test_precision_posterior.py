@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from theory import flow_matching, posterior
+from wildmiddle.theory import flow_matching, posterior
 
 COUNTS = (2, 3, 4, 10, 1000, 50_000, 10_000_000)
 DELTAS = (1e-300, 1e-200, 1e-50, 1e-9, 0.05, 0.5, 0.75, 1 - 1e-12)

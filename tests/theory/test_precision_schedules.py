@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from theory import schedules
+from wildmiddle.theory import schedules
 
 SIGMAS = (1e-4, 0.01, 1.0, 80.0, 1e4)
 

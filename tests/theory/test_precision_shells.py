@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from theory import chi_square, coverage, shells, small_noise
+from wildmiddle.theory import chi_square, coverage, shells, small_noise
 
 DIMENSIONS = (1, 2, 3, 8, 64, 784, 3072, 196_608)
 

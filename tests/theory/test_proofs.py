@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from theory.claims import CLAIMS
-from theory.proofs import STEPS
+from wildmiddle.theory.claims import CLAIMS
+from wildmiddle.theory.proofs import STEPS
 
 
 @pytest.mark.parametrize("step", STEPS, ids=[f"{step.claim}: {step.name}" for step in STEPS])

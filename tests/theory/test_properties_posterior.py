@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from theory import flow_matching, posterior
+from wildmiddle.theory import flow_matching, posterior
 
 SLACK = 1e-12
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from theory import coverage, shells, small_noise
+from wildmiddle.theory import coverage, shells, small_noise
 
 SLACK = 1e-12
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from theory import large_noise, locality, posterior, schedules
+from wildmiddle.theory import large_noise, locality, posterior, schedules
 
 SLACK = 1e-12
 

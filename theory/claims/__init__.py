@@ -1,6 +1,6 @@
 """Every numbered statement of the paper as a claim, one module a subject."""
 
-from theory.claims import (
+from wildmiddle.theory.claims import (
     coverage,
     denoising,
     flow_matching,
@@ -12,7 +12,7 @@ from theory.claims import (
     shells,
     small_noise,
 )
-from theory.claims.claim import Assumption, Claim
+from wildmiddle.theory.claims.claim import Assumption, Claim
 
 __all__ = ["CLAIMS", "Assumption", "Claim", "select"]
 

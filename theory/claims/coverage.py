@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from theory import coverage
-from theory.claims.claim import Assumption, Claim
-from theory.claims.shells import DISTANCE, NOISE, WIDTH
+from wildmiddle.theory import coverage
+from wildmiddle.theory.claims.claim import Assumption, Claim
+from wildmiddle.theory.claims.shells import DISTANCE, NOISE, WIDTH
 
 POINTS = Assumption("N >= 1", lambda N: N >= 1)
 DISTANCES = Assumption("distances >= 0", lambda distances: np.greater_equal(distances, 0))
@@ -29,7 +29,7 @@ BOUNDED = Assumption("phi is finite, so integrable", lambda phi: np.isfinite(phi
 
 def _proved(name: str) -> Callable[[], Any]:
     # Builds the expression when it is asked for: importing the claims must not import sympy.
-    return lambda: getattr(import_module("theory.proofs.coverage"), name)
+    return lambda: getattr(import_module("wildmiddle.theory.proofs.coverage"), name)
 
 
 def _overlap(r: Any, sigma: Any, d: Any, c: Any = 5.0) -> Any:

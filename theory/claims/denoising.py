@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from theory import denoising, posterior
-from theory.claims.claim import Assumption, Claim
+from wildmiddle.theory import denoising, posterior
+from wildmiddle.theory.claims.claim import Assumption, Claim
 
 NOISE = Assumption("sigma > 0", lambda sigma: np.asarray(sigma) > 0)
 WEIGHTING = Assumption("lambda(sigma) > 0", lambda weighting: np.asarray(weighting) > 0)

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from theory import denoising, flow_matching, posterior
-from theory.claims.claim import Assumption, Claim
-from theory.schedules import flow_time_to_sigma, sigma_to_flow_time
+from wildmiddle.theory import denoising, flow_matching, posterior
+from wildmiddle.theory.claims.claim import Assumption, Claim
+from wildmiddle.theory.schedules import flow_time_to_sigma, sigma_to_flow_time
 
 ENOUGH = Assumption("N >= 2", lambda N: np.asarray(N) >= 2)
 WEIGHT = Assumption(
@@ -30,7 +30,7 @@ def _field_error(w: Any, diam: Any, t: Any) -> Any:
 def _expression(module: str, name: str) -> Any:
     from importlib import import_module
 
-    return getattr(import_module(f"theory.proofs.{module}"), name)
+    return getattr(import_module(f"wildmiddle.theory.proofs.{module}"), name)
 
 
 def _bound(

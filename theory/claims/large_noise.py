@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from theory import denoising, flow_matching, large_noise
-from theory.claims.claim import Assumption, Claim
+from wildmiddle.theory import denoising, flow_matching, large_noise
+from wildmiddle.theory.claims.claim import Assumption, Claim
 
 NOISE = Assumption("sigma > 0", lambda sigma: np.asarray(sigma) > 0)
 TIME = Assumption("0 <= t < 1", lambda t: (np.asarray(t) >= 0) & (np.asarray(t) < 1))

@@ -1,16 +1,16 @@
-"""The page of all claims: ``python -m theory.claims.page > docs/claims.md``."""
+"""The page of all claims: ``python -m wildmiddle.theory.claims.page > docs/claims.md``."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from theory.claims import CLAIMS, Claim
-from theory.proofs import STEPS
+from wildmiddle.theory.claims import CLAIMS, Claim
+from wildmiddle.theory.proofs import STEPS
 
 HEADER = """# Claims
 
 Every numbered statement of *Two Calm Ends and the Wild Middle* (arXiv 2602.17846) as the project
 encodes it. `wildmiddle theory ID` prints one, `wildmiddle theory ID --at N=1000 ...` evaluates it.
-This page is generated: `python -m theory.claims.page > docs/claims.md`.
+This page is generated: `python -m wildmiddle.theory.claims.page > docs/claims.md`.
 
 Each step of a proof is checked by a machine when the tests run: *symbolic* steps by sympy, by
 reducing two independent forms to one or deciding an inequality; *numeric* ones, where sympy cannot,

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from theory import posterior
-from theory.claims.claim import Assumption, Claim
+from wildmiddle.theory import posterior
+from wildmiddle.theory.claims.claim import Assumption, Claim
 
 ENOUGH = Assumption("N >= 2", lambda N: N >= 2)
 WEIGHT = Assumption("1/N < w < 1", lambda N, w: (N * w > 1) & (w < 1))
@@ -22,7 +22,7 @@ DISTANCES = Assumption(
 
 def _proved(name: str) -> Callable[[], Any]:
     # Builds the expression when it is asked for: importing the claims must not import sympy.
-    return lambda: getattr(import_module("theory.proofs.posterior"), name)
+    return lambda: getattr(import_module("wildmiddle.theory.proofs.posterior"), name)
 
 
 CLAIMS = (

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from theory import coverage, regimes
-from theory.claims.claim import Assumption, Claim
+from wildmiddle.theory import coverage, regimes
+from wildmiddle.theory.claims.claim import Assumption, Claim
 
 
 def _zone() -> Any:

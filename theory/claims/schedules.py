@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from theory import schedules
-from theory.claims.claim import Assumption, Claim
+from wildmiddle.theory import schedules
+from wildmiddle.theory.claims.claim import Assumption, Claim
 
 
 def _expression(name: str) -> Any:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from theory import shells
-from theory.claims.claim import Assumption, Claim
+from wildmiddle.theory import shells
+from wildmiddle.theory.claims.claim import Assumption, Claim
 
 DIMENSION = Assumption("d >= 1", lambda d: d >= 1)
 WIDTH = Assumption("0 < c <= d/4", lambda d, c: (c > 0) & (4 * c <= d))
@@ -16,7 +16,7 @@ LEVEL = Assumption("t > 0", lambda t: t > 0)
 
 def _proved(name: str) -> Callable[[], Any]:
     # Builds the expression when it is asked for: importing the claims must not import sympy.
-    return lambda: getattr(import_module("theory.proofs.shells"), name)
+    return lambda: getattr(import_module("wildmiddle.theory.proofs.shells"), name)
 
 
 CLAIMS = (

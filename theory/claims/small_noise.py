@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from theory import small_noise
-from theory.claims.claim import Assumption, Claim
+from wildmiddle.theory import small_noise
+from wildmiddle.theory.claims.claim import Assumption, Claim
 
 
 def _disjoint_sigma() -> Any:

@@ -6,7 +6,7 @@ flow matching, ``torus`` to locality, ``noncentral`` and ``second_order`` to cov
 sympy and collects all steps.
 """
 
-from theory.proofs import (
+from wildmiddle.theory.proofs import (
     alignment,
     coverage,
     denoising,
@@ -25,7 +25,7 @@ from theory.proofs import (
     small_noise,
     torus,
 )
-from theory.proofs.step import STEPS, Step
+from wildmiddle.theory.proofs.step import STEPS, Step
 
 __all__ = [
     "STEPS",

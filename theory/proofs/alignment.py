@@ -5,7 +5,7 @@ from typing import Any
 import sympy as sp
 from sympy.stats import Normal, density
 
-from theory.proofs.flow_matching import (
+from wildmiddle.theory.proofs.flow_matching import (
     conditional_field,
     denoiser_distance,
     diam,
@@ -16,8 +16,8 @@ from theory.proofs.flow_matching import (
     x,
     z,
 )
-from theory.proofs.small_sets import squared, vanishes, vector
-from theory.proofs.step import step
+from wildmiddle.theory.proofs.small_sets import squared, vanishes, vector
+from wildmiddle.theory.proofs.step import step
 
 d, a, b, norm, B, e = sp.symbols("d a b norm B e", positive=True)
 

@@ -11,10 +11,10 @@ import sympy as sp
 from mpmath import mp
 from sympy.logic.inference import satisfiable
 
-from theory.proofs.noncentral import lam, noncentral_chi2_cdf, p_sigma, y
-from theory.proofs.posterior import normal_cdf, normal_density, vanishes
-from theory.proofs.shells import r
-from theory.proofs.step import step
+from wildmiddle.theory.proofs.noncentral import lam, noncentral_chi2_cdf, p_sigma, y
+from wildmiddle.theory.proofs.posterior import normal_cdf, normal_density, vanishes
+from wildmiddle.theory.proofs.shells import r
+from wildmiddle.theory.proofs.step import step
 
 N = sp.Symbol("N", integer=True, positive=True)
 V = sp.Symbol("V", integer=True, nonnegative=True)

@@ -5,7 +5,7 @@ from typing import Any
 import sympy as sp
 from sympy.stats import Normal, density
 
-from theory.proofs.small_sets import (
+from wildmiddle.theory.proofs.small_sets import (
     SIZES,
     Matrix,
     average,
@@ -18,7 +18,7 @@ from theory.proofs.small_sets import (
     vanishes,
     vector,
 )
-from theory.proofs.step import step
+from wildmiddle.theory.proofs.step import step
 
 N, M, K, d = sp.symbols("N M K d", integer=True, positive=True)
 sigma, s = sp.symbols("sigma s", positive=True)

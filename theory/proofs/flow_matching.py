@@ -4,9 +4,9 @@ from typing import Any
 
 import sympy as sp
 
-from theory.proofs.denoising import noised_densities
-from theory.proofs.denoising import sigma as noise_level
-from theory.proofs.small_sets import (
+from wildmiddle.theory.proofs.denoising import noised_densities
+from wildmiddle.theory.proofs.denoising import sigma as noise_level
+from wildmiddle.theory.proofs.small_sets import (
     SIZES,
     Matrix,
     average,
@@ -17,7 +17,7 @@ from theory.proofs.small_sets import (
     vanishes,
     vector,
 )
-from theory.proofs.step import step
+from wildmiddle.theory.proofs.step import step
 
 N = sp.Symbol("N", integer=True, positive=True)
 d_min, diam, sigma, L = sp.symbols("d_min diam sigma L", positive=True)

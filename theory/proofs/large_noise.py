@@ -4,7 +4,7 @@ from typing import Any
 
 import sympy as sp
 
-from theory.proofs.small_sets import (
+from wildmiddle.theory.proofs.small_sets import (
     SIZES,
     Matrix,
     average,
@@ -15,7 +15,7 @@ from theory.proofs.small_sets import (
     vanishes,
     vector,
 )
-from theory.proofs.step import step
+from wildmiddle.theory.proofs.step import step
 
 sigma = sp.Symbol("sigma", positive=True)
 s, t = sp.symbols("s t", nonnegative=True)

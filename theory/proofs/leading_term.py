@@ -5,14 +5,14 @@ from typing import Any
 
 import sympy as sp
 
-from theory.proofs.large_noise import (
+from wildmiddle.theory.proofs.large_noise import (
     flow_exponent,
     gaussian,
     gaussian_flow,
     symbolic_moments,
     t,
 )
-from theory.proofs.small_sets import (
+from wildmiddle.theory.proofs.small_sets import (
     SIZES,
     Matrix,
     average,
@@ -24,7 +24,7 @@ from theory.proofs.small_sets import (
     vanishes,
     vector,
 )
-from theory.proofs.step import step
+from wildmiddle.theory.proofs.step import step
 
 e = sp.Symbol("e", positive=True)
 """1/sigma."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import sympy as sp
 
-from theory.proofs.small_sets import (
+from wildmiddle.theory.proofs.small_sets import (
     SIZES,
     Matrix,
     covariance,
@@ -14,7 +14,7 @@ from theory.proofs.small_sets import (
     vanishes,
     vector,
 )
-from theory.proofs.step import step
+from wildmiddle.theory.proofs.step import step
 
 d, rho, tv = sp.symbols("d rho TV_sigma", positive=True)
 sigma = sp.Symbol("sigma", positive=True)

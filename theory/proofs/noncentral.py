@@ -10,9 +10,9 @@ import sympy as sp
 from mpmath import mp
 from sympy.utilities.lambdify import implemented_function
 
-from theory.proofs.posterior import normal_density, vanishes
-from theory.proofs.shells import c, d, r, r_in, r_out, sigma, x
-from theory.proofs.step import step
+from wildmiddle.theory.proofs.posterior import normal_density, vanishes
+from wildmiddle.theory.proofs.shells import c, d, r, r_in, r_out, sigma, x
+from wildmiddle.theory.proofs.step import step
 
 k = sp.Symbol("k", integer=True, nonnegative=True)
 lam = sp.Symbol("lambda", positive=True)

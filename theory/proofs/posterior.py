@@ -11,7 +11,7 @@ from typing import Any
 
 import sympy as sp
 
-from theory.proofs.step import step
+from wildmiddle.theory.proofs.step import step
 
 N = sp.Symbol("N", integer=True, positive=True)
 w, delta = sp.symbols("w delta", positive=True)

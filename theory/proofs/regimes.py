@@ -5,7 +5,7 @@ The self-weight's law is that of Theorem 4.2: ``log t_j ~ N(-u^2/2, u^2)`` with 
 
 import sympy as sp
 
-from theory.proofs.step import step
+from wildmiddle.theory.proofs.step import step
 
 d, c, N, sigma, r_nn, d_min = sp.symbols("d c N sigma r_nn d_min", positive=True)
 u, x = sp.symbols("u x", positive=True)

@@ -10,9 +10,9 @@ from typing import Any
 import mpmath as mp
 import sympy as sp
 
-from theory.proofs.large_noise import gaussian_denoiser, mu, s, sigma, y
-from theory.proofs.leading_term import e, third_moments, tilted_series
-from theory.proofs.small_sets import (
+from wildmiddle.theory.proofs.large_noise import gaussian_denoiser, mu, s, sigma, y
+from wildmiddle.theory.proofs.leading_term import e, third_moments, tilted_series
+from wildmiddle.theory.proofs.small_sets import (
     SIZES,
     average,
     moments,
@@ -22,7 +22,7 @@ from theory.proofs.small_sets import (
     vanishes,
     vector,
 )
-from theory.proofs.step import step
+from wildmiddle.theory.proofs.step import step
 
 A, B, R = sp.symbols("A B R", positive=True)
 z = sp.Symbol("z", real=True)

@@ -4,7 +4,7 @@ from typing import Any
 
 import sympy as sp
 
-from theory.proofs.step import step
+from wildmiddle.theory.proofs.step import step
 
 n = sp.Symbol("n", integer=True, positive=True)
 i = sp.Symbol("i", integer=True, nonnegative=True)

@@ -1,6 +1,6 @@
 """The second-order bounds beside Theorem 4.8, step by step.
 
-The symbols are those of :mod:`theory.proofs.coverage`.
+The symbols are those of :mod:`wildmiddle.theory.proofs.coverage`.
 """
 
 from fractions import Fraction
@@ -8,9 +8,9 @@ from itertools import combinations, product
 
 import sympy as sp
 
-from theory.proofs.coverage import S1, S2, N, V, dawson_sankoff, k
-from theory.proofs.posterior import vanishes
-from theory.proofs.step import step
+from wildmiddle.theory.proofs.coverage import S1, S2, N, V, dawson_sankoff, k
+from wildmiddle.theory.proofs.posterior import vanishes
+from wildmiddle.theory.proofs.step import step
 
 
 @step("4.8", "Dawson-Sankoff: the union's gap is a product of consecutive integers")

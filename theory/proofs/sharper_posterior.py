@@ -1,6 +1,6 @@
 """The sharper forms of Theorem 4.2, step by step: both use all distances of the noised point.
 
-The symbols are those of :mod:`theory.proofs.posterior`.
+The symbols are those of :mod:`wildmiddle.theory.proofs.posterior`.
 """
 
 from functools import cache
@@ -9,7 +9,7 @@ from typing import Any
 
 import sympy as sp
 
-from theory.proofs.posterior import (
+from wildmiddle.theory.proofs.posterior import (
     S,
     level,
     log_term_above,
@@ -22,7 +22,7 @@ from theory.proofs.posterior import (
     vanishes,
     x,
 )
-from theory.proofs.step import step
+from wildmiddle.theory.proofs.step import step
 
 
 @step("4.2.2", "E min(1, t/S) in closed form")

@@ -9,8 +9,8 @@ from typing import Any
 import sympy as sp
 from mpmath import mp
 
-from theory.proofs.posterior import vanishes
-from theory.proofs.step import step
+from wildmiddle.theory.proofs.posterior import vanishes
+from wildmiddle.theory.proofs.step import step
 
 d, c, t, s, sigma, r, x, b = sp.symbols("d c t s sigma r x b", positive=True)
 y = sp.Symbol("y", real=True)
@@ -187,7 +187,7 @@ def inner_radius() -> bool:
 
 @step("4.5", "r_in^2 without cancellation is (d - 4c) / (1 + 2 sqrt(c/d))")
 def inner_radius_form() -> bool:
-    """Lemma 4.5, as :func:`theory.shells.radii` computes it."""
+    """Lemma 4.5, as :func:`wildmiddle.theory.shells.radii` computes it."""
     return vanishes((d - 4 * c) / (1 + 2 * sp.sqrt(c / d)) - r_in**2)
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import sympy as sp
 
-from theory.proofs.small_sets import points, squared, vanishes, vector
-from theory.proofs.step import step
+from wildmiddle.theory.proofs.small_sets import points, squared, vanishes, vector
+from wildmiddle.theory.proofs.step import step
 
 d, c, sigma, d_min, r = sp.symbols("d c sigma d_min r", positive=True)
 r_in, r_out = sp.symbols("r_in r_out", positive=True)

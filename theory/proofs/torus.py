@@ -9,9 +9,9 @@ from typing import Any
 
 import sympy as sp
 
-from theory.proofs.locality import at_root, u, v
-from theory.proofs.small_sets import Matrix
-from theory.proofs.step import step
+from wildmiddle.theory.proofs.locality import at_root, u, v
+from wildmiddle.theory.proofs.small_sets import Matrix
+from wildmiddle.theory.proofs.step import step
 
 n1, n2, rho1, rho2, tv1, tv2, mixed = sp.symbols("n1 n2 rho1 rho2 TV_1 TV_2 V", positive=True)
 
