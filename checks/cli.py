@@ -64,7 +64,7 @@ def _verify(options: argparse.Namespace) -> int:
         select(options.claims)
     from wildmiddle.checks import report
     from wildmiddle.checks.verify import verify
-    from wildmiddle.empirical import ranks
+    from wildmiddle.empirical.kernels import processes
     from wildmiddle.empirical.regimes import Thresholds
 
     thresholds = Thresholds(
@@ -77,8 +77,8 @@ def _verify(options: argparse.Namespace) -> int:
             "Theorem 4.2 certifies no noise level for them",
             file=sys.stderr,
         )
-    with ranks.joined(options.device):
-        first = ranks.rank() == 0
+    with processes.joined(options.device):
+        first = processes.rank() == 0
         result = verify(
             data,
             wanted=options.claims,
@@ -199,7 +199,7 @@ def _reproduce(options: argparse.Namespace) -> int:
 
 
 def _data(options: argparse.Namespace) -> int:
-    from wildmiddle.empirical import download
+    from wildmiddle.empirical.data import download
 
     path = download.download(download.CIFAR10, options.output, progress=True)
     print(f"{path}: complete and verified; give --data {shlex.quote(str(path))}")

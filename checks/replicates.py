@@ -15,8 +15,8 @@ from wildmiddle.checks.records import Comparison, Record, Relation
 from wildmiddle.checks.statistics import from_bounded, from_estimate, settle
 from wildmiddle.checks.study import Study
 from wildmiddle.empirical.intervals import pair_mean
+from wildmiddle.empirical.kernels.products import squared_distances
 from wildmiddle.empirical.noise import blocks, generator
-from wildmiddle.empirical.products import squared_distances
 from wildmiddle.theory import coverage
 from wildmiddle.theory.shells import radii
 

@@ -13,8 +13,8 @@ import torch
 from wildmiddle.checks.records import Comparison, Parameters, Record, Relation
 from wildmiddle.checks.statistics import from_exact, settle
 from wildmiddle.checks.study import Study
+from wildmiddle.empirical.kernels.products import squared_distances
 from wildmiddle.empirical.noise import generator
-from wildmiddle.empirical.products import squared_distances
 from wildmiddle.empirical.small_noise import shell_losses
 from wildmiddle.theory import small_noise
 from wildmiddle.theory.shells import inside, radii

@@ -7,8 +7,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from wildmiddle.empirical.kernels.products import DEFAULT_MEMORY
 from wildmiddle.empirical.neighbours import distances_to_others, extreme_distances
-from wildmiddle.empirical.products import DEFAULT_MEMORY
 from wildmiddle.empirical.regimes import Thresholds
 from wildmiddle.empirical.two_curves import Curves
 

@@ -26,8 +26,8 @@ from wildmiddle.checks.sharper import Sharper, comparisons
 from wildmiddle.checks.study import Study
 from wildmiddle.empirical import curves
 from wildmiddle.empirical.data import DataSet
-from wildmiddle.empirical.device import resolve_device
-from wildmiddle.empirical.products import DEFAULT_MEMORY
+from wildmiddle.empirical.kernels.device import resolve_device
+from wildmiddle.empirical.kernels.products import DEFAULT_MEMORY
 from wildmiddle.empirical.regimes import Regime, Thresholds, read_regimes
 from wildmiddle.theory.claims import CLAIMS, Claim, select
 from wildmiddle.theory.regimes import PredictedZone

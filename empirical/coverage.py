@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from wildmiddle.empirical.device import as_rows, kept_rows, resolve_device, working_dtype
-from wildmiddle.empirical.noise import BLOCK, blocks, indices
-from wildmiddle.empirical.pairs import Distances, direct, distances_to, inner_with
-from wildmiddle.empirical.products import (
+from wildmiddle.empirical.kernels.device import as_rows, kept_rows, resolve_device, working_dtype
+from wildmiddle.empirical.kernels.distances import Distances, direct, distances_to, inner_with
+from wildmiddle.empirical.kernels.noise_pass import Add, Part, sweep, whole
+from wildmiddle.empirical.kernels.processes import summed
+from wildmiddle.empirical.kernels.products import (
     DEFAULT_MEMORY,
     Tile,
     mean_of,
@@ -26,8 +27,7 @@ from wildmiddle.empirical.products import (
     squared_distances,
     squared_norms,
 )
-from wildmiddle.empirical.ranks import summed
-from wildmiddle.empirical.sweep import Add, Part, sweep, whole
+from wildmiddle.empirical.noise import BLOCK, blocks, indices
 from wildmiddle.theory.shells import radii
 
 Array = NDArray[np.float64]

@@ -13,12 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
 from tqdm import tqdm
 
-from wildmiddle.empirical.device import kept_rows, resolve_device, working_dtype
-from wildmiddle.empirical.neighbours import nearest_two
-from wildmiddle.empirical.noise import BLOCK
-from wildmiddle.empirical.overlap import PairSums
-from wildmiddle.empirical.pairs import distances_to
-from wildmiddle.empirical.products import (
+from wildmiddle.empirical.kernels.device import kept_rows, resolve_device, working_dtype
+from wildmiddle.empirical.kernels.distances import distances_to
+from wildmiddle.empirical.kernels.overlap_sums import PairSums
+from wildmiddle.empirical.kernels.products import (
     DEFAULT_MEMORY,
     Tile,
     mean_of,
@@ -28,7 +26,9 @@ from wildmiddle.empirical.products import (
     tile_of,
     tiles,
 )
-from wildmiddle.empirical.threads import for_each
+from wildmiddle.empirical.kernels.threads import for_each
+from wildmiddle.empirical.neighbours import nearest_two
+from wildmiddle.empirical.noise import BLOCK
 from wildmiddle.theory.coverage import lower_bound, upper_bound
 from wildmiddle.theory.domain import require
 from wildmiddle.theory.regimes import REACH, PredictedZone, Zone, crossing_of, weight_of_entropy

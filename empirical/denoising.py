@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from wildmiddle.empirical.device import kept_rows, resolve_device
 from wildmiddle.empirical.intervals import Estimate, bounded_mean
+from wildmiddle.empirical.kernels.device import kept_rows, resolve_device
+from wildmiddle.empirical.kernels.noise_pass import sweep
+from wildmiddle.empirical.kernels.products import DEFAULT_MEMORY, mean_of, norms_about
 from wildmiddle.empirical.noise import blocks, indices
 from wildmiddle.empirical.posterior import weight_part
-from wildmiddle.empirical.products import DEFAULT_MEMORY, mean_of, norms_about
-from wildmiddle.empirical.sweep import sweep
 
 Array = NDArray[np.float64]
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from wildmiddle.empirical.device import as_rows, resolve_device
+from wildmiddle.empirical.kernels.device import as_rows, resolve_device
 from wildmiddle.empirical.noise import blocks
 from wildmiddle.theory.domain import require
 

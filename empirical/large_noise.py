@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from wildmiddle.empirical.device import as_rows, resolve_device
+from wildmiddle.empirical.kernels.device import as_rows, resolve_device
 from wildmiddle.empirical.posterior import posterior_mean
 
 Array = NDArray[np.float64]

@@ -12,11 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from wildmiddle.empirical.device import kept_rows, resolve_device, working_dtype
 from wildmiddle.empirical.intervals import proportion
-from wildmiddle.empirical.noise import BLOCK
-from wildmiddle.empirical.pairs import direct
-from wildmiddle.empirical.products import (
+from wildmiddle.empirical.kernels.device import kept_rows, resolve_device, working_dtype
+from wildmiddle.empirical.kernels.distances import direct
+from wildmiddle.empirical.kernels.products import (
     DEFAULT_MEMORY,
     Tile,
     centred,
@@ -31,7 +30,8 @@ from wildmiddle.empirical.products import (
     tiles,
     too_close,
 )
-from wildmiddle.empirical.threads import for_each
+from wildmiddle.empirical.kernels.threads import for_each
+from wildmiddle.empirical.noise import BLOCK
 
 Array = NDArray[np.float64]
 

@@ -13,13 +13,19 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from wildmiddle.empirical import log_terms
-from wildmiddle.empirical.device import kept_rows, resolve_device
+from wildmiddle.empirical.kernels import dominant_terms
+from wildmiddle.empirical.kernels.device import kept_rows, resolve_device
+from wildmiddle.empirical.kernels.distances import (
+    Differences,
+    direct,
+    distances_to,
+    inner_with,
+    nearly_direct,
+)
+from wildmiddle.empirical.kernels.noise_pass import Add, Part, sweep, whole
+from wildmiddle.empirical.kernels.processes import summed
+from wildmiddle.empirical.kernels.products import DEFAULT_MEMORY, Tile, mean_of
 from wildmiddle.empirical.noise import blocks, indices
-from wildmiddle.empirical.pairs import Differences, direct, distances_to, inner_with, nearly_direct
-from wildmiddle.empirical.products import DEFAULT_MEMORY, Tile, mean_of
-from wildmiddle.empirical.ranks import summed
-from wildmiddle.empirical.sweep import Add, Part, sweep, whole
 
 Array = NDArray[np.float64]
 
@@ -97,7 +103,7 @@ def weight_part(
     """
     sigmas = np.atleast_1d(np.asarray(sigmas, np.float64))
     order = np.argsort(-sigmas, kind="stable")
-    terms = log_terms.start(sigmas[order], whole(queries), rows.device, moments=moments)
+    terms = dominant_terms.start(sigmas[order], whole(queries), rows.device, moments=moments)
     prepare: Callable[[slice, Tile], Add | None]
     if isinstance(chosen, int):
         prepare = partial(_from_one, terms, rows, origin, chosen)
@@ -124,7 +130,7 @@ def weight_part(
 
 
 def _from_each(
-    terms: log_terms.Terms,
+    terms: dominant_terms.Terms,
     rows: torch.Tensor,
     origin: torch.Tensor,
     chosen: NDArray[np.int64],
@@ -155,17 +161,17 @@ def _from_each(
 
         if found.close is not None:
             near: Sequence[torch.Tensor] = found.close[which].nonzero(as_tuple=True)
-            log_terms.add_exactly(terms, queries, a, g, near, between(direct))
+            dominant_terms.add_exactly(terms, queries, a, g, near, between(direct))
         if a.dtype != terms.total.dtype:
-            lead = log_terms.leaders(a, g, terms.first[queries])
-            log_terms.add_exactly(terms, queries, a, g, lead, between(nearly_direct))
-        log_terms.add(terms, queries, a, g)
+            lead = dominant_terms.leaders(a, g, terms.first[queries])
+            dominant_terms.add_exactly(terms, queries, a, g, lead, between(nearly_direct))
+        dominant_terms.add(terms, queries, a, g)
 
     return add
 
 
 def _from_one(
-    terms: log_terms.Terms,
+    terms: dominant_terms.Terms,
     rows: torch.Tensor,
     origin: torch.Tensor,
     chosen: int,
@@ -178,6 +184,6 @@ def _from_one(
         half[chosen - tile.start] = -torch.inf
 
     def add(queries: slice, z: torch.Tensor, inner: torch.Tensor) -> None:
-        log_terms.add(terms, queries, half[None], inner)
+        dominant_terms.add(terms, queries, half[None], inner)
 
     return add

@@ -7,14 +7,19 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from wildmiddle.empirical import coverage, posterior
-from wildmiddle.empirical.device import kept_rows, resolve_device
 from wildmiddle.empirical.intervals import Estimate, bounded_mean, exact, proportion
+from wildmiddle.empirical.kernels.device import kept_rows, resolve_device
+from wildmiddle.empirical.kernels.distances import Distances
+from wildmiddle.empirical.kernels.noise_pass import sweep
+from wildmiddle.empirical.kernels.overlap_sums import PairSums
+from wildmiddle.empirical.kernels.products import (
+    DEFAULT_MEMORY,
+    mean_of,
+    norms_about,
+    product_dtype,
+)
 from wildmiddle.empirical.neighbours import nearest_two
 from wildmiddle.empirical.noise import blocks, indices
-from wildmiddle.empirical.overlap import PairSums
-from wildmiddle.empirical.pairs import Distances
-from wildmiddle.empirical.products import DEFAULT_MEMORY, mean_of, norms_about, product_dtype
-from wildmiddle.empirical.sweep import sweep
 from wildmiddle.theory.coverage import mean_overlap, upper_bound
 from wildmiddle.theory.domain import require, require_positive
 

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from wildmiddle.empirical.data import DataSet
-from wildmiddle.empirical.device import resolve_device
+from wildmiddle.empirical.kernels.device import resolve_device
 from wildmiddle.models.networks import build
 from wildmiddle.models.parameterizations import (
     DDPMDenoiser,

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from numpy.typing import ArrayLike
 
-from wildmiddle.empirical.device import as_rows, resolve_device
+from wildmiddle.empirical.kernels.device import as_rows, resolve_device
 from wildmiddle.empirical.posterior import posterior_mean
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from wildmiddle.empirical.device import resolve_device
+from wildmiddle.empirical.kernels.device import resolve_device
 from wildmiddle.models.extractors import Extractor
 from wildmiddle.models.one_step import Images, as_pool
 

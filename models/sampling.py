@@ -23,7 +23,7 @@ import torch
 import torch.distributed as dist
 from numpy.typing import ArrayLike, NDArray
 
-from wildmiddle.empirical.device import resolve_device
+from wildmiddle.empirical.kernels.device import resolve_device
 from wildmiddle.empirical.noise import generator
 from wildmiddle.models.denoisers import Denoiser
 from wildmiddle.theory.schedules import ddpm_sigmas, edm_sigmas

@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from wildmiddle.empirical.data import DataSet
-from wildmiddle.empirical.device import resolve_device
+from wildmiddle.empirical.kernels.device import resolve_device
 from wildmiddle.empirical.noise import generator
 from wildmiddle.models import checkpoints
 from wildmiddle.models.batches import draw_batch

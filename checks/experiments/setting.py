@@ -15,7 +15,7 @@ from wildmiddle.checks.verify import versions
 from wildmiddle.empirical import Curves, curves
 from wildmiddle.empirical.danger_zone import zone_of
 from wildmiddle.empirical.data import DataSet, load
-from wildmiddle.empirical.device import resolve_device
+from wildmiddle.empirical.kernels.device import resolve_device
 from wildmiddle.empirical.regimes import Regime, read_regimes
 from wildmiddle.models import checkpoints
 from wildmiddle.models.denoisers import Denoiser, EmpiricalDenoiser, GaussianDenoiser

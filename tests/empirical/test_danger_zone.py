@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 from wildmiddle.empirical import danger_zone
 from wildmiddle.empirical.danger_zone import weight_bounds, zone_of
 from wildmiddle.empirical.data import load
-from wildmiddle.empirical.products import mean_of
+from wildmiddle.empirical.kernels.products import mean_of
 from wildmiddle.theory import regimes
 
 SMALL = 2**23

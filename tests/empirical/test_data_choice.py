@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from wildmiddle.empirical.data import DataError, load
-from wildmiddle.empirical.resizing import reduce_images
+from wildmiddle.empirical.data.resizing import reduce_images
 
 SEED = 20260217
 

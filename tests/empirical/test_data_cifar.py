@@ -18,10 +18,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wildmiddle.empirical import cifar
-from wildmiddle.empirical.cifar import BINARY, CLASSES, PYTHON, read_cifar
-from wildmiddle.empirical.data import DataError, load
-from wildmiddle.empirical.pickled import read_pickle
+from wildmiddle.empirical.data import DataError, cifar, load
+from wildmiddle.empirical.data.cifar import BINARY, CLASSES, PYTHON, read_cifar
+from wildmiddle.empirical.data.pickles import read_pickle
 
 SEED = 20260217
 LABELS = [3, 1, 0, 9, 1, 1, 5, 3, 2, 1, 1, 3]  # of the twelve images, two a batch

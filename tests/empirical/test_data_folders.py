@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from wildmiddle.empirical import image_files
-from wildmiddle.empirical.data import DataError, DataSet, load
-from wildmiddle.empirical.resizing import reduce_images
+from wildmiddle.empirical.data import DataError, DataSet, folders, load
+from wildmiddle.empirical.data.resizing import reduce_images
 
 SEED = 20260217
 SMALL = {"size": 8, "grayscale": True}
@@ -54,13 +53,13 @@ def faces(tmp_path: Path) -> Path:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The image files that are opened from here on."""
     opened: list[Path] = []
-    read = image_files._read_image
+    read = folders._read_image
 
-    def note(path: Path, options: image_files.FolderOptions) -> np.ndarray:
+    def note(path: Path, options: folders.FolderOptions) -> np.ndarray:
         opened.append(path)
         return read(path, options)
 
-    monkeypatch.setattr(image_files, "_read_image", note)
+    monkeypatch.setattr(folders, "_read_image", note)
     return opened
 
 

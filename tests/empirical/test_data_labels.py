@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from wildmiddle.empirical.cifar import BINARY
 from wildmiddle.empirical.data import load
+from wildmiddle.empirical.data.cifar import BINARY
 
 SEED = 20260218
 

@@ -8,11 +8,11 @@ from scipy.special import entr
 
 from wildmiddle.empirical.data import load
 from wildmiddle.empirical.denoising import denoising
+from wildmiddle.empirical.kernels.noise_pass import sweep
+from wildmiddle.empirical.kernels.products import mean_of
 from wildmiddle.empirical.locality import jacobian
 from wildmiddle.empirical.noise import blocks, indices
 from wildmiddle.empirical.posterior import weight_part
-from wildmiddle.empirical.products import mean_of
-from wildmiddle.empirical.sweep import sweep
 from wildmiddle.models.denoisers import EmpiricalDenoiser
 from wildmiddle.models.one_step import denoising_error
 from wildmiddle.theory.posterior import weights

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from wildmiddle.empirical.device import as_rows, resolve_device, working_dtype
+from wildmiddle.empirical.kernels.device import as_rows, resolve_device, working_dtype
 
 CPU = torch.device("cpu")
 

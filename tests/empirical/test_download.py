@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from wildmiddle.checks.cli import main
-from wildmiddle.empirical import download as module
-from wildmiddle.empirical.cifar import BINARY
-from wildmiddle.empirical.download import CIFAR10, Remote, download
-from wildmiddle.empirical.source import DataError
+from wildmiddle.empirical.data import download as module
+from wildmiddle.empirical.data.cifar import BINARY
+from wildmiddle.empirical.data.download import CIFAR10, Remote, download
+from wildmiddle.empirical.data.source import DataError
 
 CONTENT = np.random.default_rng(20260217).bytes(300_000)
 

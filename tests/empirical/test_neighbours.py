@@ -10,8 +10,8 @@ from scipy.stats import binomtest
 from sklearn.neighbors import NearestNeighbors
 
 from wildmiddle import empirical
+from wildmiddle.empirical.kernels.products import DEFAULT_MEMORY
 from wildmiddle.empirical.neighbours import distances_to_others, extreme_distances
-from wildmiddle.empirical.products import DEFAULT_MEMORY
 
 SEED = 20260306
 

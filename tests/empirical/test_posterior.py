@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.stats import kstest, norm
 
+from wildmiddle.empirical.kernels.products import squared_distances
 from wildmiddle.empirical.noise import blocks
 from wildmiddle.empirical.posterior import posterior_mean, weights
-from wildmiddle.empirical.products import squared_distances
 from wildmiddle.theory.posterior import sigma_minus, sigma_plus
 
 SEED = 20260302

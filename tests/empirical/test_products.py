@@ -10,8 +10,9 @@ from scipy.special import softmax
 from sklearn.neighbors import NearestNeighbors
 
 from wildmiddle import empirical
-from wildmiddle.empirical import products, two_curves
+from wildmiddle.empirical import two_curves
 from wildmiddle.empirical.coverage import covered
+from wildmiddle.empirical.kernels import products
 from wildmiddle.empirical.neighbours import extreme_distances
 from wildmiddle.empirical.noise import blocks, indices
 from wildmiddle.empirical.posterior import weights

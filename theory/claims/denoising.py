@@ -12,7 +12,7 @@ WEIGHTING = Assumption("lambda(sigma) > 0", lambda weighting: np.asarray(weighti
 
 
 def _expression(name: str) -> Any:
-    from theory.proofs import denoising as proofs
+    from wildmiddle.theory.proofs import denoising as proofs
 
     return getattr(proofs, name)
 

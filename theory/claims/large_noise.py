@@ -13,26 +13,26 @@ BOUNDED = Assumption("the data are bounded", lambda points: np.isfinite(points))
 
 
 def _gaussian(name: str) -> Any:
-    from theory.proofs import large_noise as proofs
+    from wildmiddle.theory.proofs import large_noise as proofs
 
     return getattr(proofs, name)
 
 
 def _flow_exponent() -> Any:
-    from theory.proofs.large_noise import flow_exponent
-    from theory.proofs.small_sets import vector
+    from wildmiddle.theory.proofs.large_noise import flow_exponent
+    from wildmiddle.theory.proofs.small_sets import vector
 
     return flow_exponent(vector("y", 1), vector("x", 1))
 
 
 def _initial_slope() -> Any:
-    from theory.proofs.large_noise import gaussian_flow_denoiser, t
+    from wildmiddle.theory.proofs.large_noise import gaussian_flow_denoiser, t
 
     return gaussian_flow_denoiser.diff(t).subs(t, 0)
 
 
 def _leading_term() -> Any:
-    from theory.proofs.leading_term import leading_term
+    from wildmiddle.theory.proofs.leading_term import leading_term
 
     return leading_term
 

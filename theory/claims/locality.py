@@ -11,7 +11,7 @@ NOISE = Assumption("sigma > 0", lambda sigma: np.asarray(sigma) > 0)
 
 
 def _expression(name: str) -> Any:
-    from theory.proofs import locality as proofs
+    from wildmiddle.theory.proofs import locality as proofs
 
     return getattr(proofs, name)
 

@@ -7,7 +7,7 @@ from wildmiddle.theory.claims.claim import Assumption, Claim
 
 
 def _zone() -> Any:
-    from theory.proofs.regimes import zone_ends
+    from wildmiddle.theory.proofs.regimes import zone_ends
 
     return zone_ends
 

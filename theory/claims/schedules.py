@@ -9,7 +9,7 @@ from wildmiddle.theory.claims.claim import Assumption, Claim
 
 
 def _expression(name: str) -> Any:
-    from theory.proofs import schedules as proofs
+    from wildmiddle.theory.proofs import schedules as proofs
 
     return getattr(proofs, name)
 

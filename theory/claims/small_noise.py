@@ -9,7 +9,7 @@ from wildmiddle.theory.claims.claim import Assumption, Claim
 
 
 def _disjoint_sigma() -> Any:
-    from theory.proofs.small_noise import disjoint_sigma
+    from wildmiddle.theory.proofs.small_noise import disjoint_sigma
 
     return disjoint_sigma
 

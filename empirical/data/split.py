@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from wildmiddle.empirical.source import DataError
+from wildmiddle.empirical.data.source import DataError
 
 _MOST = 1_000  # images of each part, unless told: the size of the paper's own geometry studies
 

@@ -4,8 +4,8 @@ Every sigma is in units of the pixels: halving the range halves every sigma of t
 the range, the centring and the measured standard deviation travel with the images.
 
 What a source holds is read by the module of its kind, then chosen from
-(`wildmiddle.empirical.source`), reduced (`wildmiddle.empirical.resizing`) and split
-(`wildmiddle.empirical.split`), in this order.
+(`wildmiddle.empirical.data.source`), reduced (`wildmiddle.empirical.data.resizing`) and split
+(`wildmiddle.empirical.data.split`), in this order.
 """
 
 import hashlib
@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wildmiddle.empirical.cifar import is_cifar, read_cifar
-from wildmiddle.empirical.image_files import SUFFIXES, FolderOptions, read_folder
-from wildmiddle.empirical.numpy_files import read_numpy
-from wildmiddle.empirical.resizing import reduce_images
-from wildmiddle.empirical.source import (
+from wildmiddle.empirical.data.cifar import is_cifar, read_cifar
+from wildmiddle.empirical.data.folders import SUFFIXES, FolderOptions, read_folder
+from wildmiddle.empirical.data.numpy_files import read_numpy
+from wildmiddle.empirical.data.resizing import reduce_images
+from wildmiddle.empirical.data.source import (
     DataError,
     Part,
     Pixels,
@@ -34,7 +34,7 @@ from wildmiddle.empirical.source import (
     positions,
     reading,
 )
-from wildmiddle.empirical.split import checked_integer, split, subset
+from wildmiddle.empirical.data.split import checked_integer, split, subset
 
 __all__ = ["DataError", "DataSet", "load"]
 

@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 import torch
 
-from wildmiddle.empirical.device import working_dtype
-from wildmiddle.empirical.noise import BLOCK
-from wildmiddle.empirical.products import (
+from wildmiddle.empirical.kernels.device import working_dtype
+from wildmiddle.empirical.kernels.products import (
     Tile,
     centred,
     squared_distances,
@@ -18,7 +17,8 @@ from wildmiddle.empirical.products import (
     tiles,
     too_close,
 )
-from wildmiddle.empirical.threads import for_each
+from wildmiddle.empirical.kernels.threads import for_each
+from wildmiddle.empirical.noise import BLOCK
 
 Differences = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 """``|x_j - x_i|^2`` and ``<z_i, x_j - x_i>`` of pairs of queries i and columns j, (P,) each."""

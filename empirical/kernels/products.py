@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import torch
 
-from wildmiddle.empirical.device import working_dtype
+from wildmiddle.empirical.kernels.device import working_dtype
+from wildmiddle.empirical.kernels.threads import for_each
 from wildmiddle.empirical.noise import BLOCK, Block
-from wildmiddle.empirical.threads import for_each
 
 DEFAULT_MEMORY = 2**30
 """Bytes that the buffers of one estimate may take, its arguments and results apart."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from wildmiddle.empirical.source import DataError, Part, Pixels, Source, reading
+from wildmiddle.empirical.data.source import DataError, Part, Pixels, Source, reading
 
 
 def read_numpy(path: Path, *, labels: bool = False) -> Source:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wildmiddle.empirical.source import DataError, reading
+from wildmiddle.empirical.data.source import DataError, reading
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wildmiddle.empirical.resizing import reduce_images
-from wildmiddle.empirical.source import DataError, Part, Pixels, Source, reading
+from wildmiddle.empirical.data.resizing import reduce_images
+from wildmiddle.empirical.data.source import DataError, Part, Pixels, Source, reading
 
 # No gif: a palette of 256 colours, often animated, is rarely what a study means by an image.
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from wildmiddle.empirical.source import DataError, Pixels
+from wildmiddle.empirical.data.source import DataError, Pixels
 
 _LUMA = (299, 587, 114)  # ITU-R BT.601, in thousandths
 _BLOCK = 64  # images whose sums are held at a time, eight bytes a pixel

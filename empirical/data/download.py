@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from wildmiddle.empirical.cifar import BINARY, verify_md5
-from wildmiddle.empirical.source import DataError
+from wildmiddle.empirical.data.cifar import BINARY, verify_md5
+from wildmiddle.empirical.data.source import DataError
 
 _BLOCK = 1 << 16
 _TIMEOUT = 30.0  # seconds without an answer

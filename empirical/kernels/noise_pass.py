@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import torch
 
-from wildmiddle.empirical.device import working_dtype
-from wildmiddle.empirical.noise import BLOCK, Block, batches
-from wildmiddle.empirical.products import (
+from wildmiddle.empirical.kernels.device import working_dtype
+from wildmiddle.empirical.kernels.processes import share
+from wildmiddle.empirical.kernels.products import (
     Tile,
     groups,
     joined,
@@ -22,8 +22,8 @@ from wildmiddle.empirical.products import (
     tile_of,
     tiles,
 )
-from wildmiddle.empirical.ranks import share
-from wildmiddle.empirical.threads import for_each
+from wildmiddle.empirical.kernels.threads import for_each
+from wildmiddle.empirical.noise import BLOCK, Block, batches
 
 Add = Callable[[slice, torch.Tensor, torch.Tensor], None]
 """Takes the queries' numbers, their noise z (R, d) and ``<z, x_j>`` (R, T)."""
@@ -57,8 +57,8 @@ def sweep(
     """Pass the noise of the ``drawn`` blocks and the training ``rows`` (N, d) by all ``parts``.
 
     Returns the queries that were done: all, or the share of this process where there are several
-    (:mod:`wildmiddle.empirical.ranks`). ``memory`` bounds the buffers in bytes; raises ValueError
-    where it is too small.
+    (:mod:`wildmiddle.empirical.kernels.processes`). ``memory`` bounds the buffers in bytes; raises
+    ValueError where it is too small.
     """
     sizes = plan(memory, *rows.shape)
     best = product_dtype(rows.shape[1], rows.device)

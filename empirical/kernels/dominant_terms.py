@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wildmiddle.empirical.device import working_dtype
+from wildmiddle.empirical.kernels.device import working_dtype
+from wildmiddle.empirical.kernels.distances import Differences
 from wildmiddle.empirical.noise import BLOCK
-from wildmiddle.empirical.pairs import Differences
 
 LEADERS = 6
 _NEGLIGIBLE = 40.0

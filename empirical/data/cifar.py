@@ -2,7 +2,7 @@
 
 A binary record is one label byte and 3,072 pixel bytes, the 32x32 red, green and blue planes in
 turn. A batch for Python is a pickled dict of the same rows and a list of labels; it is read by
-`wildmiddle.empirical.pickled`, which runs nothing. Archives are read in memory and by expected
+`wildmiddle.empirical.data.pickles`, which runs nothing. Archives are read in memory and by expected
 names only; no path in them reaches the disk.
 
 What bears an official name must be the official file: the archives and the batches for Python have
@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wildmiddle.empirical.pickled import read_pickle
-from wildmiddle.empirical.source import DataError, Part, Pixels, Source, reading
+from wildmiddle.empirical.data.pickles import read_pickle
+from wildmiddle.empirical.data.source import DataError, Part, Pixels, Source, reading
 
 CLASSES = (
     *("airplane", "automobile", "bird", "cat", "deer"),

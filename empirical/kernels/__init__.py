@@ -1,0 +1,1 @@
+"""The numerical work that the estimates share: products, distances, sums, devices, processes."""
