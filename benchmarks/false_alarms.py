@@ -11,7 +11,9 @@ from collections import Counter
 import numpy as np
 from tqdm import tqdm
 
-from wildmiddle.checks.verify import CHECKS, prepare
+from wildmiddle.checks.settings import Settings
+from wildmiddle.checks.study import Study
+from wildmiddle.checks.verify import CHECKS
 from wildmiddle.empirical.intervals import proportion
 
 ALPHA = 1e-6
@@ -29,7 +31,7 @@ def images(seed: int) -> np.ndarray:
 def run(seed: int, samples: int) -> Counter[tuple[str, str]]:
     """Verdicts of one run, by claim."""
     data = images(seed)
-    study = prepare(data[:80], data[80:], c=4.0, seed=seed, samples=samples, device="cpu")
+    study = Study(data[:80], data[80:], Settings(c=4.0, seed=seed, samples=samples, device="cpu"))
     verdicts: Counter[tuple[str, str]] = Counter()
     for claim, check in CHECKS.items():
         for record in check(study, ALPHA / len(CHECKS)):

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from wildmiddle.checks.options import EXPERIMENTS, JUDGED, parser
+from wildmiddle.checks.options import EXPERIMENTS, JUDGED, parser, settings_of
 
 if TYPE_CHECKING:
     from wildmiddle.empirical.data import DataSet
@@ -62,14 +62,11 @@ def _verify(options: argparse.Namespace) -> int:
         from wildmiddle.theory.claims import select
 
         select(options.claims)
+    settings = settings_of(options)
     from wildmiddle.checks import report
     from wildmiddle.checks.verify import verify
     from wildmiddle.empirical.kernels import processes
-    from wildmiddle.empirical.regimes import Thresholds
 
-    thresholds = Thresholds(
-        options.weight_high, options.weight_low, options.coverage_high, options.coverage_low
-    )
     data = _load(options)
     if data.duplicates and not options.quiet:
         print(
@@ -79,20 +76,8 @@ def _verify(options: argparse.Namespace) -> int:
         )
     with processes.joined(options.device):
         first = processes.rank() == 0
-        result = verify(
-            data,
-            wanted=options.claims,
-            c=options.c,
-            w=options.w,
-            delta=options.delta,
-            alpha=options.alpha,
-            seed=options.seed,
-            samples=options.samples,
-            device=options.device,
-            memory=options.memory,
-            thresholds=thresholds,
-            progress=_progress(options.quiet or not first),
-        )
+        progress = _progress(options.quiet or not first)
+        result = verify(data, settings, claims=options.claims, progress=progress)
     if not first:
         return OK
     report.write(result, options.output)
@@ -105,6 +90,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _zone(options: argparse.Namespace) -> int:
+    settings = settings_of(options)
     from wildmiddle.checks.terminal import zone_page
     from wildmiddle.empirical.danger_zone import zone_of
 
@@ -112,11 +98,11 @@ def _zone(options: argparse.Namespace) -> int:
     zone = zone_of(
         data.train,
         data.test,
-        c=options.c,
-        weight_high=options.weight_high,
-        coverage_high=options.coverage_high,
-        device=options.device,
-        memory=options.memory,
+        c=settings.c,
+        weight_high=settings.weight_high,
+        coverage_high=settings.coverage_high,
+        device=settings.device,
+        memory=settings.memory,
         progress=True,
     )
     print(zone_page(data, zone))
@@ -136,17 +122,19 @@ def _theory(options: argparse.Namespace) -> int:
 
 
 def _mutants(options: argparse.Namespace) -> int:
+    settings = settings_of(options)
     from wildmiddle.checks.mutants import run
-    from wildmiddle.checks.verify import checked_claims, prepare
+    from wildmiddle.checks.study import Study
+    from wildmiddle.checks.verify import checked_claims
     from wildmiddle.checks.wrong import MUTANTS
     from wildmiddle.empirical.data import load
 
     wanted = {claim.id for claim in checked_claims(options.claims)}
     chosen = [mutant for mutant in MUTANTS if mutant.claim in wanted]
     data = load()
-    study = prepare(data.train, data.test, seed=options.seed, samples=options.samples)
+    study = Study(data.train, data.test, settings)
     fates = {"killed": 0, "true": 0, "survived": 0}
-    for outcome in run(study, options.alpha / len(wanted), chosen):
+    for outcome in run(study, settings.alpha / len(wanted), chosen):
         fate, mutant = outcome.fate, outcome.mutant
         fates[fate] += 1
         why = outcome.killer or mutant.true_because or "no check saw it"
@@ -171,26 +159,30 @@ def _reproduce(options: argparse.Namespace) -> int:
         raise ValueError(
             f"--inception {options.inception}: no such file; give weights of Inception"
         )
-    if not 0 < options.alpha < 1:
-        raise ValueError(f"--alpha {options.alpha} must lie strictly between 0 and 1")
+    settings = settings_of(options)
     from wildmiddle.checks.experiments.outcome import summary, write
     from wildmiddle.checks.experiments.page import write_page
-    from wildmiddle.checks.experiments.setting import Setting
+    from wildmiddle.checks.experiments.trained import trained_study
 
     progress = not options.quiet and sys.stderr.isatty()
-    settings = {
-        scale.group: Setting(
-            scale, options.output, options.device, options.seed, progress, options.inception
+    studies = {
+        scale.group: trained_study(
+            scale,
+            options.output,
+            settings,
+            progress=progress,
+            inception=options.inception,
         )
         for scale in scales.values()
     }
     for name in set(JUDGED).intersection(names):
-        _ = settings[scales[name].group].extractor  # refused before any training, not after it
+        _ = studies[scales[name].group].extractor  # refused before any training, not after it
     verdicts = []
     for name, scale in scales.items():
         module = import_module(f"wildmiddle.checks.experiments.{name.replace('-', '_')}")
-        outcome = module.run(settings[scale.group], options.alpha)
-        page = write(outcome, options.output, settings[scale.group].run(options.alpha))
+        study = studies[scale.group]
+        outcome = module.run(study, settings.alpha)
+        page = write(outcome, options.output, study.run())
         write_page(options.output)
         verdicts += [record.verdict for record in outcome.records]
         if not options.quiet:

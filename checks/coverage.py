@@ -13,7 +13,7 @@ from scipy.stats import ncx2
 
 from wildmiddle.checks.records import Comparison, Record, Relation
 from wildmiddle.checks.replicates import random_sets
-from wildmiddle.checks.statistics import from_law, from_proportion, settle
+from wildmiddle.checks.statistics import from_distribution, from_proportion, settle
 from wildmiddle.checks.study import Study
 from wildmiddle.empirical.coverage import covered, distances
 from wildmiddle.empirical.shells import squared_radii
@@ -23,11 +23,11 @@ from wildmiddle.theory.shells import radii
 Array = NDArray[np.float64]
 
 # At p = 1/2 the default draws leave an interval of about +-0.025: enough for a bound.
-RESOLUTION = 0.03
+MARGIN = 0.03
 EQUALITY = 2
-"""Times the draws for an equality, whose interval must fit into the resolution with its own error:
+"""Times the draws for an equality, whose interval must fit into the margin with its own error:
 with the default draws alone it would stay open one time in eight at p = 1/2."""
-LAW_RESOLUTION = 0.05
+LAW_MARGIN = 0.05
 SHARES = (0.0, 0.5, 0.8, 1.0, 1.2)
 """Distances of Definition 4.7, in units of the one at which the overlap passes about 1/2."""
 SMALL = (16, 1.0)
@@ -37,15 +37,21 @@ TIGHT_LEVELS = (0.2, 0.5, 0.8)
 
 def definition_4_7(study: Study, alpha: float) -> Iterator[Record]:
     """``p_sigma(r)`` as a noncentral chi-square difference, against whole vectors."""
-    instances = ((study.d, study.c, EQUALITY), (*SMALL, 10))
+    instances = ((study.d, study.settings.c, EQUALITY), (*SMALL, 10))
     each = alpha / (len(instances) * len(SHARES) + 1)
     for d, c, times in instances:
         turn = 1 / float(coverage.half_coverage_sigma(1.0, d, c))
         for share in SHARES:
-            yield _overlap(share * turn, d, c, times * study.samples, study, each)
-    turn = 1 / float(coverage.half_coverage_sigma(1.0, study.d, study.c))
+            yield _overlap(share * turn, d, c, times * study.settings.samples, study, each)
+    turn = 1 / float(coverage.half_coverage_sigma(1.0, study.d, study.settings.c))
     squared = np.sort(
-        squared_radii(study.d, turn, queries=study.samples, seed=study.seed, stream="4.7/law")
+        squared_radii(
+            study.d,
+            turn,
+            queries=study.settings.samples,
+            seed=study.settings.seed,
+            stream="4.7/law",
+        )
     )
     comparison = Comparison(
         claim="4.7",
@@ -53,11 +59,13 @@ def definition_4_7(study: Study, alpha: float) -> Iterator[Record]:
         quantity="largest gap to the noncentral chi-square CDF",
         relation="==",
         bound=0.0,
-        resolution=LAW_RESOLUTION,
+        margin=LAW_MARGIN,
         parameters={"r/sigma": turn, "d": study.d},
     )
     law = ncx2(study.d, turn**2)
-    yield from_law(comparison, squared, law.cdf(squared), alpha=each, seed=study.seed)
+    yield from_distribution(
+        comparison, squared, law.cdf(squared), alpha=each, seed=study.settings.seed
+    )
 
 
 def _overlap(offset: float, d: int, c: float, most: int, study: Study, alpha: float) -> Record:
@@ -68,16 +76,16 @@ def _overlap(offset: float, d: int, c: float, most: int, study: Study, alpha: fl
         quantity="p_sigma(r)",
         relation="==",
         bound=float(coverage.overlap_probability(2 * offset, 2.0, d, c)),  # any sigma will do
-        resolution=RESOLUTION if d == study.d else RESOLUTION / 3,
+        margin=MARGIN if d == study.d else MARGIN / 3,
         parameters={"r/sigma": offset, "d": d, "c": c},
     )
 
     def draw(count: int, suffix: str, pending: object) -> int:
         stream = f"4.7/{d}/{offset}{suffix}"
-        squared = squared_radii(d, offset, queries=count, seed=study.seed, stream=stream)
+        squared = squared_radii(d, offset, queries=count, seed=study.settings.seed, stream=stream)
         return int(((squared >= r_in**2) & (squared <= r_out**2)).sum())
 
-    return settle(draw, [comparison], most=most, alpha=alpha, seed=study.seed)[0]
+    return settle(draw, [comparison], most=most, alpha=alpha, seed=study.settings.seed)[0]
 
 
 def theorem_4_8(study: Study, alpha: float) -> Iterator[Record]:
@@ -90,7 +98,7 @@ def theorem_4_8(study: Study, alpha: float) -> Iterator[Record]:
 
 def _schedule(study: Study, alpha: float) -> Iterator[Record]:
     curves = study.curves
-    lower = coverage.lower_bound(curves.nearest, curves.sigmas, study.d, study.c)
+    lower = coverage.lower_bound(curves.nearest, curves.sigmas, study.d, study.settings.c)
     upper = coverage.upper_bound(curves.mean_overlap, study.n)
     for k, sigma in enumerate(curves.sigmas.tolist()):
         sides: tuple[tuple[Relation, Array, str], ...] = (
@@ -104,28 +112,29 @@ def _schedule(study: Study, alpha: float) -> Iterator[Record]:
                 quantity="coverage C_sigma",
                 relation=relation,
                 bound=float(bound[k]),
-                resolution=RESOLUTION,
-                parameters={"sigma": sigma, "c": study.c, "N": study.n, "d": study.d},
+                margin=MARGIN,
+                parameters={"sigma": sigma, "c": study.settings.c, "N": study.n, "d": study.d},
             )
             yield from_proportion(
                 comparison,
                 int(curves.covered_draws[:, k].sum()),
                 curves.coverage.n,
                 alpha=alpha / (2 * len(curves.sigmas)),
-                seed=study.seed,
+                seed=study.settings.seed,
             )
 
 
 def _one_training_point(study: Study, alpha: float) -> list[Record]:
     # N = 1: both bounds equal the coverage. Sigmas where the mean overlap passes each level.
-    pairs = distances(study.train[:1], study.test, study.device)
-    turn = float(coverage.half_coverage_sigma(np.median(pairs) or 1.0, study.d, study.c))
+    pairs = distances(study.train[:1], study.test, study.settings.device)
+    turn = float(coverage.half_coverage_sigma(np.median(pairs) or 1.0, study.d, study.settings.c))
     grid = turn * np.geomspace(0.05, 20, 400)
-    overlap = coverage.lower_bound(pairs[:, 0], grid, study.d, study.c)
+    overlap = coverage.lower_bound(pairs[:, 0], grid, study.d, study.settings.c)
     sigmas = np.array([grid[np.argmax(overlap >= level)] for level in TIGHT_LEVELS])
-    lower = coverage.lower_bound(pairs[:, 0], sigmas, study.d, study.c)
+    lower = coverage.lower_bound(pairs[:, 0], sigmas, study.d, study.settings.c)
     means = [
-        coverage.overlap_probability(pairs, sigma, study.d, study.c).mean() for sigma in sigmas
+        coverage.overlap_probability(pairs, sigma, study.d, study.settings.c).mean()
+        for sigma in sigmas
     ]
     upper = coverage.upper_bound(np.array(means), 1)
     comparisons = [
@@ -135,8 +144,8 @@ def _one_training_point(study: Study, alpha: float) -> list[Record]:
             quantity="coverage C_sigma",
             relation="==",
             bound=float(bound),
-            resolution=RESOLUTION,
-            parameters={"sigma": float(sigma), "c": study.c, "N": 1, "d": study.d},
+            margin=MARGIN,
+            parameters={"sigma": float(sigma), "c": study.settings.c, "N": 1, "d": study.d},
         )
         for name, bounds in (("nearest-neighbour bound", lower), ("union bound", upper))
         for sigma, bound in zip(sigmas, bounds, strict=True)
@@ -148,14 +157,20 @@ def _one_training_point(study: Study, alpha: float) -> list[Record]:
             study.train[:1],
             study.test,
             levels[list(pending)],
-            c=study.c,
+            c=study.settings.c,
             queries=count,
-            seed=study.seed,
-            device=study.device,
-            memory=study.memory,
+            seed=study.settings.seed,
+            device=study.settings.device,
+            memory=study.settings.memory,
             stream=f"4.8/one{suffix}",
         )
         return inside.sum(0)
 
     each = alpha / len(comparisons)
-    return settle(draw, comparisons, most=EQUALITY * study.samples, alpha=each, seed=study.seed)
+    return settle(
+        draw,
+        comparisons,
+        most=EQUALITY * study.settings.samples,
+        alpha=each,
+        seed=study.settings.seed,
+    )

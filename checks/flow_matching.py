@@ -17,7 +17,7 @@ from wildmiddle.empirical.neighbours import extreme_distances
 from wildmiddle.theory import flow_matching, posterior
 from wildmiddle.theory.schedules import sigma_to_flow_time
 
-RESOLUTION = 0.01
+MARGIN = 0.01
 ROUNDING = 1e-9
 """On two points ``|m - x_i| = (1 - w_i) diam`` and the two events are one, but for rounding."""
 
@@ -29,13 +29,17 @@ def lemma_a_1(study: Study, alpha: float) -> Iterator[Record]:
     """But for ``(N-1)(1 - Phi(tau))``: ``w_i >= w`` and ``|m - x_i| <= (1 - w) diam``."""
     each = alpha / (len(INSTANCES) + POINTS)
     for instance in INSTANCES:
-        d_min = float(extreme_distances(instance.points, study.device)[0, 0])
-        diameter = float(extreme_distances(instance.points, study.device)[:, 1].max())
-        yield _concentration(study, instance, 0, d_min, diameter, 10 * study.samples, each)
+        d_min = float(extreme_distances(instance.points, study.settings.device)[0, 0])
+        diameter = float(extreme_distances(instance.points, study.settings.device)[:, 1].max())
+        yield _concentration(study, instance, 0, d_min, diameter, 10 * study.settings.samples, each)
     for index in isolated(study):
-        image = Instance(f"training image {index}", study.train, study.w, study.delta, None)
+        image = Instance(
+            f"training image {index}", study.train, study.settings.w, study.settings.delta, None
+        )
         d_min = float(study.nearest[index])
-        yield _concentration(study, image, index, d_min, study.diameter, study.samples, each)
+        yield _concentration(
+            study, image, index, d_min, study.diameter, study.settings.samples, each
+        )
 
 
 def _concentration(
@@ -60,7 +64,7 @@ def _concentration(
         relation="<=" if truth is None else "==",
         # On copies of one point the union bound counts a single event N - 1 times.
         bound=failure if truth is None else failure * truth / delta,
-        resolution=RESOLUTION,
+        margin=MARGIN,
         parameters={
             "sigma": sigma,
             "w": w,
@@ -77,14 +81,14 @@ def _concentration(
             index,
             float(sigma_to_flow_time(sigma)),
             queries=count,
-            seed=study.seed,
-            device=study.device,
+            seed=study.settings.seed,
+            device=study.settings.device,
             stream=f"A.1/{name}/{w}{suffix}",
         )
         far = seen.denoiser_error > reach * (1 + ROUNDING)
         return int(((seen.self_weight < w) | far).sum())
 
-    return settle(draw, [comparison], most=most, alpha=alpha, seed=study.seed)[0]
+    return settle(draw, [comparison], most=most, alpha=alpha, seed=study.settings.seed)[0]
 
 
 def corollary_a_2(study: Study, alpha: float) -> Iterator[Record]:
@@ -135,17 +139,17 @@ def _length(study: Study, norm: float, d: int, a: float, b: float, alpha: float)
         quantity=f"P(|x_i - Z| >= B = {shortest:.6g})",
         relation=">=",
         bound=1 - float(flow_matching.shortfall(a, b)),
-        resolution=RESOLUTION,
+        margin=MARGIN,
         parameters={"norm": norm, "d": d, "a": a, "b": b},
     )
 
     def draw(count: int, suffix: str, pending: object) -> int:
         stream = f"A.2/length/{norm}{suffix}"
-        seen = fields(points, 0, 0.5, queries=count, seed=study.seed, stream=stream)
+        seen = fields(points, 0, 0.5, queries=count, seed=study.settings.seed, stream=stream)
         return int((seen.target_norm >= shortest).sum())
 
-    most = 10 * study.samples
-    return settle(draw, [comparison], most=most, alpha=alpha, seed=study.seed)[0]
+    most = 10 * study.settings.samples
+    return settle(draw, [comparison], most=most, alpha=alpha, seed=study.settings.seed)[0]
 
 
 def _alignment(study: Study, index: int, alpha: float) -> list[Record]:
@@ -185,7 +189,7 @@ def _alignment(study: Study, index: int, alpha: float) -> list[Record]:
             quantity=quantity,
             relation=">=",
             bound=probability,
-            resolution=RESOLUTION,
+            margin=MARGIN,
             parameters=parameters,
         )
         for quantity, probability in (
@@ -201,11 +205,13 @@ def _alignment(study: Study, index: int, alpha: float) -> list[Record]:
             index,
             t,
             queries=count,
-            seed=study.seed,
-            device=study.device,
+            seed=study.settings.seed,
+            device=study.settings.device,
             stream=f"A.2/{index}{suffix}",
         )
         events = (seen.cosine >= cosine, seen.cosine >= sharp, seen.target_norm >= shortest)
         return [int(events[k].sum()) for k in pending]
 
-    return settle(draw, comparisons, most=study.samples, alpha=alpha, seed=study.seed)
+    return settle(
+        draw, comparisons, most=study.settings.samples, alpha=alpha, seed=study.settings.seed
+    )

@@ -42,7 +42,7 @@ def spanned(images: Array) -> Array:
 
 def theorem_4_11(study: Study, alpha: float) -> Iterator[Record]:
     """The deviation is the leading term over sigma squared, up to the explicit remainder."""
-    rng = generator(study.seed, "4.11")
+    rng = generator(study.settings.seed, "4.11")
     images = spanned(study.train)
     sets = (("five points in the plane", SKEWED), (f"{len(images)} training images", images))
     for name, points in sets:

@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wildmiddle.checks.records import Comparison, Record
-from wildmiddle.checks.regimes import predicted_zone
 from wildmiddle.checks.statistics import from_estimate
 from wildmiddle.checks.study import Study
 from wildmiddle.empirical.intervals import Estimate, proportion
@@ -47,7 +46,7 @@ def peak(
         quantity="octaves between the memorization peak and the zone",
         relation="<=",
         bound=0.0,
-        resolution=octaves,
+        margin=octaves,
         parameters={"peak": float(sigmas[np.argmax(rates.mean)]), "candidates": len(candidates)},
     )
     found = Estimate(best[0], away.min(), away.max(), n, alpha, "all levels that may be the peak")
@@ -65,13 +64,15 @@ def model_peak(
     sigmas = edm_sigmas(18)
     copies = memorization_by_level(
         denoiser,
-        study.images_like(study.test),
+        study.held_out,
         study.train,
         sigmas,
         outputs,
-        study.seed,
+        study.settings.seed,
         stream="regimes/model",
-        device=study.device,
+        device=study.settings.device,
     )
-    zone = predicted_zone(study).possible
-    return peak(sigmas, copies, outputs, zone, alpha=alpha, seed=study.seed, octaves=octaves)
+    zone = study.zone.possible
+    return peak(
+        sigmas, copies, outputs, zone, alpha=alpha, seed=study.settings.seed, octaves=octaves
+    )

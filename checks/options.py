@@ -1,11 +1,14 @@
 """The options of the command line, one function a group, so that commands share them.
 
-Imports nothing but argparse: ``--help`` must not wait for torch.
+Imports nothing heavy: ``--help`` must not wait for torch.
 """
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
+
+from wildmiddle.checks.settings import Settings, arguments, option
 
 EXPERIMENTS = {
     "figure3": "",
@@ -29,6 +32,9 @@ scale."""
 
 JUDGED = ("figure4", "figure5", "figure9")
 """Those that take samples' quality: without features to take it in they are refused at once."""
+
+
+_EXPERIMENTS_TAKE = tuple(f.name for f in fields(Settings) if f.name not in ("w", "delta"))
 
 
 class Parser(argparse.ArgumentParser):
@@ -55,11 +61,8 @@ def parser() -> Parser:
         "index.html, report.json and report.md.",
     )
     _add_data(verify)
-    _add_constants(verify)
-    _add_levels(verify)
-    _add_sampling(verify)
-    _add_device(verify)
-    _add_memory(verify)
+    _add_claims(verify)
+    _add_settings(verify)
     _add_output(verify)
 
     zone = _command(
@@ -70,10 +73,7 @@ def parser() -> Parser:
         "certain, and the part outside of which there is none.",
     )
     _add_data(zone)
-    _add_shell_width(zone.add_argument_group("constants"))
-    _add_levels(zone, low=False)
-    _add_device(zone)
-    _add_memory(zone)
+    _add_settings(zone, "weight_high", "coverage_high", "c", "device", "memory")
 
     theory = _command(
         commands,
@@ -99,7 +99,7 @@ def parser() -> Parser:
         "of each. Exit code 1 if a falsehood survives.",
     )
     _add_claims(mutants)
-    _add_sampling(mutants)
+    _add_settings(mutants, "seed", "samples", "alpha")
 
     reproduce = _command(
         commands,
@@ -121,10 +121,6 @@ def parser() -> Parser:
     reproduce.add_argument(
         "--data", metavar="digits|PATH", help="images in the place of those that the scale names"
     )
-    reproduce.add_argument("--seed", type=int, default=0, help="seed of training and sampling")
-    reproduce.add_argument(
-        "--alpha", type=float, default=1e-3, help="error rate of the verdicts of an experiment"
-    )
     reproduce.add_argument(
         "--inception",
         type=Path,
@@ -132,7 +128,7 @@ def parser() -> Parser:
         help="weights of the Inception network of FID, .safetensors or .pth; without them samples "
         "are judged in the features of a small classifier trained here on labelled images",
     )
-    _add_device(reproduce)
+    _add_settings(reproduce, *_EXPERIMENTS_TAKE, alpha=1e-3)
     reproduce.add_argument(
         "--output",
         type=Path,
@@ -216,67 +212,25 @@ def _add_data(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_shell_width(group: Any) -> None:
-    group.add_argument("--c", type=float, default=5.0, help="shell width, at most d/4 (Lemma 4.5)")
+def _add_claims(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--claims", metavar="4.2,4.8", help="these alone; all without this option")
 
 
-def _add_claims(group: Any) -> None:
-    group.add_argument("--claims", metavar="4.2,4.8", help="these alone; all without this option")
+def _add_settings(command: argparse.ArgumentParser, *names: str, **defaults: Any) -> None:
+    """Add the settings named, or all; ``defaults`` take the place of their own."""
+    groups: dict[str, Any] = {}
+    for each in fields(Settings):
+        if not names or each.name in names:
+            title = each.metadata["group"]
+            group = groups.setdefault(title, None) or command.add_argument_group(title)
+            groups[title] = group
+            group.add_argument(option(each.name), **arguments(each.name, defaults.get(each.name)))
 
 
-def _add_constants(command: argparse.ArgumentParser) -> None:
-    constants = command.add_argument_group("claims and their constants")
-    _add_claims(constants)
-    _add_shell_width(constants)
-    constants.add_argument("--w", type=float, default=0.95, help="high weight (Theorem 4.2)")
-    constants.add_argument(
-        "--delta", type=float, default=0.05, help="failure probability (Theorem 4.2)"
-    )
-
-
-def _add_levels(command: argparse.ArgumentParser, *, low: bool = True) -> None:
-    levels = command.add_argument_group("regimes: what counts as high and low")
-    for name, text, default, wanted in (
-        ("weight-high", "high posterior weight: 3/4 is where two points give a copy", 0.75, True),
-        ("weight-low", "low posterior weight", 0.1, low),
-        ("coverage-high", "high coverage", 0.5, True),
-        ("coverage-low", "low coverage", 0.1, low),
-    ):
-        if wanted:
-            levels.add_argument(f"--{name}", type=float, default=default, help=text)
-
-
-def _add_sampling(command: argparse.ArgumentParser) -> None:
-    sampling = command.add_argument_group("sampling")
-    sampling.add_argument("--seed", type=int, default=0, help="seed of all noise")
-    sampling.add_argument(
-        "--samples",
-        type=int,
-        default=20_000,
-        help="most draws of a comparison on the data; cheap ones may take ten times as many",
-    )
-    sampling.add_argument(
-        "--alpha",
-        type=float,
-        default=1e-6,
-        help="probability that a run over true claims reports any violation",
-    )
-
-
-def _add_device(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="where to compute"
-    )
-
-
-def _add_memory(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--memory",
-        type=_bytes,
-        default="1GB",
-        metavar="SIZE",
-        help="most that the buffers of one estimate may take, such as 500MB or 2GB",
-    )
+def settings_of(options: argparse.Namespace) -> Settings:
+    """The settings that a command was given, the defaults of those that it does not take."""
+    given = vars(options)
+    return Settings(**{f.name: given[f.name] for f in fields(Settings) if f.name in given})
 
 
 def _add_output(command: argparse.ArgumentParser) -> None:
@@ -296,14 +250,3 @@ def _value_range(text: str) -> tuple[float, float]:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no pair of numbers such as -1,1") from None
     return low, high
-
-
-def _bytes(text: str) -> int:
-    units = {"MB": 2**20, "GB": 2**30}
-    try:
-        size = int(float(text[:-2]) * units[text[-2:].upper()])
-    except (KeyError, ValueError, OverflowError):
-        size = 0
-    if size <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 500MB or 2GB")
-    return size

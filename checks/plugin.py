@@ -14,9 +14,12 @@ slack are properties in JUnit XML. The checks run while pytest collects.
 """
 
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from wildmiddle.checks.settings import Settings, arguments, option
 
 if TYPE_CHECKING:
     from wildmiddle.checks.records import Record
@@ -45,7 +48,17 @@ class RecordItem(pytest.Item):
     def __init__(self, *, record: "Record", **kwargs: Any):
         super().__init__(**kwargs)
         self.record = record
-        for name in ("bound", "estimate", "low", "high", "slack", "n", "alpha", "visible", "seed"):
+        for name in (
+            "bound",
+            "estimate",
+            "low",
+            "high",
+            "slack",
+            "n",
+            "alpha",
+            "detectable",
+            "seed",
+        ):
             self.user_properties.append((name, getattr(record, name)))
 
     def runtest(self) -> None:
@@ -81,10 +94,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="4.2,4.8",
         help="collect the claims of arXiv 2602.17846 as tests: all, or those named after =",
     )
-    group.addoption("--claims-seed", type=int, default=0, help="seed of their noise")
-    group.addoption("--claims-samples", type=int, default=20_000, help="most draws of one of them")
-    group.addoption("--claims-c", type=float, default=5.0, help="shell width, at most d/4")
-    group.addoption("--claims-alpha", type=float, default=1e-6, help="false-failure rate in all")
+    for each in fields(Settings):
+        group.addoption("--claims-" + option(each.name)[2:], **arguments(each.name))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -105,7 +116,8 @@ def pytest_collection_modifyitems(
 
 def _records(config: pytest.Config) -> Iterator["Record"]:
     from wildmiddle.checks.memorization import model_peak
-    from wildmiddle.checks.verify import CHECKS, checked_claims, prepare
+    from wildmiddle.checks.study import Study
+    from wildmiddle.checks.verify import CHECKS, checked_claims
     from wildmiddle.empirical.data import load
 
     wanted = config.getoption("--claims")
@@ -115,13 +127,12 @@ def _records(config: pytest.Config) -> Iterator["Record"]:
     if images is None:
         digits = load()
         images = digits.train, digits.test
-    study = prepare(
-        *images,
-        c=config.getoption("--claims-c"),
-        seed=config.getoption("--claims-seed"),
-        samples=config.getoption("--claims-samples"),
+    settings = Settings(
+        **{each.name: config.getoption(f"claims_{each.name}") for each in fields(Settings)}
     )
-    alpha = config.getoption("--claims-alpha") / (len(claims) + (denoiser is not None))
+    train, test = images
+    study = Study(train, test, settings)
+    alpha = settings.alpha / (len(claims) + (denoiser is not None))
     for claim in claims:
         yield from CHECKS[claim.id](study, alpha)
     if denoiser is not None:

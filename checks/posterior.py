@@ -18,7 +18,7 @@ from wildmiddle.empirical.neighbours import extreme_distances
 from wildmiddle.empirical.posterior import weights
 from wildmiddle.theory import posterior
 
-RESOLUTION = 0.01
+MARGIN = 0.01
 POINTS = 5
 """Training points that are tried, spread evenly over the ranks of their distance."""
 
@@ -63,16 +63,16 @@ def theorem_4_2_part_1(study: Study, alpha: float) -> Iterator[Record]:
 
 def theorem_4_2_part_2(study: Study, alpha: float) -> Iterator[Record]:
     """Up to sigma_minus, ``P(w_i < w)`` is at most delta."""
-    yield from _part("4.2.2", study, study.w, isolated(study), alpha)
+    yield from _part("4.2.2", study, study.settings.w, isolated(study), alpha)
 
 
 def _part(claim: str, study: Study, w: float, indices: list[int], alpha: float) -> Iterator[Record]:
     each = alpha / (len(INSTANCES) + POINTS)
     for instance in INSTANCES:
-        yield _failures(claim, study, instance, 0, 10 * study.samples, each)
+        yield _failures(claim, study, instance, 0, 10 * study.settings.samples, each)
     for index in indices:
-        image = Instance(f"training image {index}", study.train, w, study.delta, None)
-        yield _failures(claim, study, image, index, study.samples, each)
+        image = Instance(f"training image {index}", study.train, w, study.settings.delta, None)
+        yield _failures(claim, study, image, index, study.settings.samples, each)
 
 
 def spread(values: NDArray[np.float64], count: int = POINTS) -> list[int]:
@@ -99,7 +99,7 @@ def _failures(
     if points is study.train:
         d_min, d_max = float(study.nearest[index]), float(study.farthest[index])
     else:
-        d_min, d_max = (float(v) for v in extreme_distances(points, study.device)[index])
+        d_min, d_max = (float(v) for v in extreme_distances(points, study.settings.device)[index])
     if above:
         sigma = float(posterior.sigma_plus(d_max, n, w, delta))
     else:
@@ -110,7 +110,7 @@ def _failures(
         quantity="P(w_i > w)" if above else "P(w_i < w)",
         relation="<=" if truth is None else "==",
         bound=delta if truth is None else truth,
-        resolution=RESOLUTION,
+        margin=MARGIN,
         parameters={
             "sigma": sigma,
             "w": w,
@@ -127,12 +127,12 @@ def _failures(
             points,
             sigma,
             queries=count,
-            seed=study.seed,
-            device=study.device,
-            memory=study.memory,
+            seed=study.settings.seed,
+            device=study.settings.device,
+            memory=study.settings.memory,
             index=index,
             stream=f"{claim}/{name}/{w}/{delta}{suffix}",
         )
         return int((own > w).sum() if above else (own < w).sum())
 
-    return settle(draw, [comparison], most=most, alpha=alpha, seed=study.seed)[0]
+    return settle(draw, [comparison], most=most, alpha=alpha, seed=study.settings.seed)[0]

@@ -4,9 +4,9 @@ The grammar of a comparison: a quantity is claimed to be ``<=``, ``>=`` or ``==`
 known of the quantity is an interval that misses it with probability at most ``alpha``.
 
 - ``violated``: the whole interval contradicts the claim. A true claim gets this verdict with
-  probability at most ``alpha``; a false one that is off by ``visible`` or more gets it with
+  probability at most ``alpha``; a false one that is off by ``detectable`` or more gets it with
   probability at least 0.99.
-- ``holds``: the whole interval agrees with the claim to within ``resolution``, a margin that is
+- ``holds``: the whole interval agrees with the claim to within ``margin``, a margin that is
   fixed before anything is drawn.
 - ``inconclusive``: neither; the interval is too wide to say.
 """
@@ -33,7 +33,7 @@ class Comparison:
     """What is estimated, in words or a formula."""
     relation: Relation
     bound: float
-    resolution: float = 0.0
+    margin: float = 0.0
     """Margin within which the interval must agree for ``holds``, in units of the quantity."""
     rounding: float = 0.0
     """How far floating point may push the comparison; 0 where sampling noise dwarfs it."""
@@ -52,7 +52,7 @@ class Record(Comparison):
     high: float
     method: str
     alpha: float
-    visible: float
+    detectable: float
     """Smallest violation that is reported with probability at least 0.99."""
     n: int
     seed: int | None
@@ -74,7 +74,7 @@ class Record(Comparison):
         """The verdict by the grammar of this module."""
         above = self.low > self.bound + self.rounding
         below = self.high < self.bound - self.rounding
-        margin = self.resolution + self.rounding
+        margin = self.margin + self.rounding
         not_above = self.high <= self.bound + margin
         not_below = self.low >= self.bound - margin
         if self.relation == "<=":
@@ -91,11 +91,11 @@ class Record(Comparison):
     def wanted(self) -> int | None:
         """About how many draws would settle an inconclusive comparison, None for any other.
 
-        An interval as wide as twice the resolution does; its width falls with the root of n.
+        An interval as wide as twice the margin does; its width falls with the root of n.
         """
-        if self.verdict != "inconclusive" or not self.n or not self.resolution:
+        if self.verdict != "inconclusive" or not self.n or not self.margin:
             return None
-        return ceil(self.n * ((self.high - self.low) / (2 * self.resolution)) ** 2)
+        return ceil(self.n * ((self.high - self.low) / (2 * self.margin)) ** 2)
 
     def __str__(self) -> str:
         """Everything that a failure must say, in one line."""
@@ -104,7 +104,7 @@ class Record(Comparison):
             f"{self.claim}, {self.instance}: {self.verdict}: {self.quantity} {self.relation} "
             f"{self.bound:.6g}, found {self.estimate:.6g} in [{self.low:.6g}, {self.high:.6g}] "
             f"({self.method}, alpha = {self.alpha:.2g}, n = {self.n}, seed = {self.seed}, "
-            f"smallest visible violation {self.visible:.2g}{more})"
+            f"minimum detectable effect {self.detectable:.2g}{more})"
         )
 
 

@@ -16,7 +16,6 @@ from wildmiddle.checks.posterior import TWO_POINTS
 from wildmiddle.checks.records import Comparison, Parameters, Record, Relation
 from wildmiddle.checks.statistics import from_bounded, from_estimate, settle
 from wildmiddle.checks.study import Study
-from wildmiddle.empirical.danger_zone import zone_of
 from wildmiddle.empirical.denoising import denoising, scaled
 from wildmiddle.empirical.intervals import Estimate, bounded_mean, proportion
 from wildmiddle.empirical.posterior import weights
@@ -28,7 +27,7 @@ from wildmiddle.theory.shells import outside_probability
 
 Array = NDArray[np.float64]
 
-RESOLUTION = 0.03
+MARGIN = 0.03
 TIGHT_SIGMAS = (1.0, 2.0, 4.0)
 """Noise levels of the two points at distance 3."""
 BELOW = (1.0, 0.5, 0.25)
@@ -37,25 +36,12 @@ BELOW = (1.0, 0.5, 0.25)
 
 def section_4_2(study: Study, alpha: float) -> Iterator[Record]:
     """Both curves in order, the weight within its bounds, the zone in place, copies below it."""
-    zone = predicted_zone(study)
+    zone = study.zone
     yield from _two_points(study, alpha / 5)
     yield from _zone(study, zone, alpha / 5)
     yield from _enclosure(study, alpha / 5)
     yield from _order(study, alpha / 5)
     yield from _copies_below(study, zone, alpha / 5)
-
-
-def predicted_zone(study: Study) -> regimes.PredictedZone:
-    """The danger zone of the study's images from their distances alone."""
-    return zone_of(
-        study.train,
-        study.test,
-        c=study.c,
-        weight_high=study.thresholds.weight_high,
-        coverage_high=study.thresholds.coverage_high,
-        device=study.device,
-        memory=study.memory,
-    )
 
 
 def rising(sigmas: Array) -> NDArray[np.int64]:
@@ -67,7 +53,7 @@ def _order(study: Study, alpha: float) -> Iterator[Record]:
     curves, order = study.curves, rising(study.curves.sigmas)
     sigmas = curves.sigmas[order]
     # Once every shell holds nearly all, merging them can lose what lies outside of one.
-    loss = float(outside_probability(study.d, study.c))
+    loss = float(outside_probability(study.d, study.settings.c))
     for quantity, draws, sign, room in (
         ("fall of the weight", curves.max_weight_draws, -1.0, 0.0),
         ("rise of the coverage", curves.covered_draws.astype(np.float64), 1.0, loss),
@@ -76,7 +62,7 @@ def _order(study: Study, alpha: float) -> Iterator[Record]:
         for k, (start, end) in enumerate(pairwise(sigmas)):
             where = f"from sigma = {start:.3g} to {end:.3g}"
             comparison = _comparison(study, where, quantity, -room)
-            yield from_estimate(comparison, _signed(found, k, 1.0), study.seed)
+            yield from_estimate(comparison, _signed(found, k, 1.0), study.settings.seed)
 
 
 def mean_changes(draws: Array, alpha: float) -> Estimate:
@@ -112,11 +98,11 @@ def _enclosure(study: Study, alpha: float) -> Iterator[Record]:
         study.train,
         sigmas,
         queries=n,
-        seed=study.seed,
-        device=study.device,
+        seed=study.settings.seed,
+        device=study.settings.device,
         alpha=alpha / 3,
         stream="regimes/entropy",
-        memory=study.memory,
+        memory=study.settings.memory,
     )
     # In units of log N, the most there is.
     surprise = least / np.log(study.n)
@@ -128,14 +114,18 @@ def _enclosure(study: Study, alpha: float) -> Iterator[Record]:
             ("entropy over log N above Jensen's bound", surprise[k], 1.0, entropy),
         ):
             comparison = _comparison(study, f"sigma = {sigma:.4g}", quantity, float(bound))
-            yield from_estimate(comparison, _signed(estimate, k, sign), study.seed)
+            yield from_estimate(comparison, _signed(estimate, k, sign), study.settings.seed)
 
 
 def _two_points(study: Study, alpha: float) -> Iterator[Record]:
     sigmas, apart = np.array(TIGHT_SIGMAS), np.full((2, 1), 3.0)
     weight, entropy = regimes.weight_lower(apart, sigmas), regimes.posterior_entropy(apart, sigmas)
     largest, _ = weights(
-        TWO_POINTS, sigmas, queries=study.samples, seed=study.seed, stream="regimes/two"
+        TWO_POINTS,
+        sigmas,
+        queries=study.settings.samples,
+        seed=study.settings.seed,
+        stream="regimes/two",
     )
     largest = np.minimum(largest, 1)
     surprise = entr(largest) + entr(1 - largest)
@@ -151,23 +141,23 @@ def _two_points(study: Study, alpha: float) -> Iterator[Record]:
                 quantity=quantity,
                 relation=relation,
                 bound=float(bounds[k]),
-                resolution=RESOLUTION,
+                margin=MARGIN,
                 parameters={"sigma": sigma, "N": 2, "distance": 3.0},
             )
             yield from_bounded(
-                comparison, draws[:, k], span=(0, top), alpha=alpha / 6, seed=study.seed
+                comparison, draws[:, k], span=(0, top), alpha=alpha / 6, seed=study.settings.seed
             )
 
 
 def _zone(study: Study, zone: regimes.PredictedZone, alpha: float) -> Iterator[Record]:
-    curves, at = study.curves, study.thresholds
+    curves, at = study.curves, study.settings
     each = alpha / (2 * len(curves.sigmas))
     weight = bounded_mean(curves.max_weight_draws, each)
     coverage = proportion(curves.covered_draws.sum(0), len(curves.covered_draws), each)
     start = crossing(curves.sigmas, coverage, at.coverage_high, rising=True)
     end = crossing(curves.sigmas, weight, at.weight_high, rising=False)
-    parameters: Parameters = {"N": study.n, "d": study.d, "c": study.c}
-    for record in enclosed(start, end, zone, coverage.n, alpha=alpha, seed=study.seed):
+    parameters: Parameters = {"N": study.n, "d": study.d, "c": study.settings.c}
+    for record in enclosed(start, end, zone, coverage.n, alpha=alpha, seed=study.settings.seed):
         yield replace(record, parameters=parameters)
 
 
@@ -184,7 +174,7 @@ def enclosed(
     """The measured zone's ends against those that the distances allow: certain within possible.
 
     The crossings are of curves of ``n`` draws whose intervals all hold with probability ``1 -
-    alpha``; ``octaves`` is the resolution.
+    alpha``; ``octaves`` is the margin.
     """
     for quantity, place, bound, sign in (
         ("log2 of the zone's start", start, zone.possible.start, 1.0),
@@ -198,7 +188,7 @@ def enclosed(
             quantity=quantity,
             relation=">=",
             bound=sign * float(np.log2(bound)),
-            resolution=octaves,
+            margin=octaves,
         )
         yield from_estimate(comparison, _octaves(place, sign, n, alpha / 4), seed)
 
@@ -219,7 +209,7 @@ def _octaves(place: Crossing, sign: float, n: int, alpha: float) -> Estimate:
 
 
 def _copies_below(study: Study, zone: regimes.PredictedZone, alpha: float) -> list[Record]:
-    denoiser = EmpiricalDenoiser(study.train, study.device)
+    denoiser = EmpiricalDenoiser(study.train, study.settings.device)
     levels = [factor * zone.certain.start for factor in BELOW]
     bounds = study.mean_over_images(lambda apart: regimes.copying_lower(apart, levels))
     comparisons = [
@@ -241,15 +231,17 @@ def _copies_below(study: Study, zone: regimes.PredictedZone, alpha: float) -> li
                 study.train,
                 levels[k],
                 count,
-                study.seed,
+                study.settings.seed,
                 stream=f"{stream}/{k}",
-                device=study.device,
+                device=study.settings.device,
             )
             for k in pending
         ]
 
     each = alpha / len(levels)
-    return settle(draw, comparisons, most=study.samples // 4, alpha=each, seed=study.seed)
+    return settle(
+        draw, comparisons, most=study.settings.samples // 4, alpha=each, seed=study.settings.seed
+    )
 
 
 def _comparison(study: Study, instance: str, quantity: str, bound: float) -> Comparison:
@@ -259,6 +251,6 @@ def _comparison(study: Study, instance: str, quantity: str, bound: float) -> Com
         quantity=quantity,
         relation=">=",
         bound=bound,
-        resolution=RESOLUTION,
-        parameters={"N": study.n, "d": study.d, "c": study.c},
+        margin=MARGIN,
+        parameters={"N": study.n, "d": study.d, "c": study.settings.c},
     )

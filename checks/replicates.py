@@ -26,7 +26,7 @@ POOL = 200
 """Images that make up the law p; few enough for all pairs in a moment."""
 SET_SIZE = 8
 """Training points N of each random set."""
-RESOLUTION = 0.03
+MARGIN = 0.03
 LEVELS = (0.3, 0.7)
 """Expected coverages, roughly, at which the bounds are tried."""
 
@@ -39,7 +39,7 @@ def random_sets(study: Study, alpha: float) -> Iterator[Record]:
     """The two bounds and the exact identity ``C = E[1 - (1 - q(Y))^N]`` over fresh sets."""
     pool = np.concatenate([study.train, study.test])[:POOL]
     pairs = np.sqrt(squared_distances(torch.as_tensor(pool), torch.as_tensor(pool)).numpy())
-    turn = float(coverage.half_coverage_sigma(np.median(pairs) or 1.0, study.d, study.c))
+    turn = float(coverage.half_coverage_sigma(np.median(pairs) or 1.0, study.d, study.settings.c))
     for level in LEVELS:
         # The bound rises with sigma; one digit of the level's place is enough.
         low, high = 0.1 * turn, 10 * turn
@@ -54,12 +54,12 @@ def _lower(pairs: Array, sigma: float, study: Study) -> float:
     # probability ((m - r + 1)^N - (m - r)^N) / m^N.
     m = len(pairs)
     left = (np.arange(m, -1, -1) / m) ** SET_SIZE
-    overlap = coverage.overlap_probability(np.sort(pairs, axis=1), sigma, study.d, study.c)
+    overlap = coverage.overlap_probability(np.sort(pairs, axis=1), sigma, study.d, study.settings.c)
     return float((overlap @ (left[:-1] - left[1:])).mean())
 
 
 def _at(pool: Array, pairs: Array, sigma: float, study: Study, alpha: float) -> Iterator[Record]:
-    overlap = float(coverage.overlap_probability(pairs, sigma, study.d, study.c).mean())
+    overlap = float(coverage.overlap_probability(pairs, sigma, study.d, study.settings.c).mean())
     bounds: tuple[tuple[Relation, float, str], ...] = (
         (">=", _lower(pairs, sigma, study), "nearest-neighbour bound"),
         ("<=", float(coverage.upper_bound(min(1.0, overlap), SET_SIZE)), "union bound"),
@@ -71,8 +71,8 @@ def _at(pool: Array, pairs: Array, sigma: float, study: Study, alpha: float) -> 
             quantity="coverage C_sigma",
             relation=relation,
             bound=bound,
-            resolution=RESOLUTION,
-            parameters={"sigma": sigma, "c": study.c, "N": SET_SIZE, "d": study.d},
+            margin=MARGIN,
+            parameters={"sigma": sigma, "c": study.settings.c, "N": SET_SIZE, "d": study.d},
         )
         for relation, bound, name in bounds
     ]
@@ -81,7 +81,9 @@ def _at(pool: Array, pairs: Array, sigma: float, study: Study, alpha: float) -> 
         covered, _ = _queries(pool, sigma, count, f"4.8/random/{sigma}{suffix}", study)
         return [int(covered.sum())] * len(pending)
 
-    yield from settle(draw, comparisons, most=study.samples, alpha=alpha, seed=study.seed)
+    yield from settle(
+        draw, comparisons, most=study.settings.samples, alpha=alpha, seed=study.settings.seed
+    )
     yield from _given_the_point(pool, sigma, study, alpha)
     yield _pairs(pairs, sigma, study, alpha)
 
@@ -89,7 +91,7 @@ def _at(pool: Array, pairs: Array, sigma: float, study: Study, alpha: float) -> 
 def _given_the_point(pool: Array, sigma: float, study: Study, alpha: float) -> Iterator[Record]:
     # Given a noisy point Y, a fresh set covers it with probability 1 - (1 - q(Y))^N, which the
     # second-order bounds enclose, S1 = N q and S2 = N (N - 1)/2 q^2.
-    covered, q = _queries(pool, sigma, study.samples, f"4.8/identity/{sigma}", study)
+    covered, q = _queries(pool, sigma, study.settings.samples, f"4.8/identity/{sigma}", study)
     s1, s2 = SET_SIZE * q, SET_SIZE * (SET_SIZE - 1) / 2 * q**2
     forms: tuple[tuple[str, Relation, Array], ...] = (
         ("1 - (1 - q(Y))^N", "==", coverage.expected_coverage(q, SET_SIZE)),
@@ -103,17 +105,21 @@ def _given_the_point(pool: Array, sigma: float, study: Study, alpha: float) -> I
             quantity="mean of covered less the form",
             relation=relation,
             bound=0.0,
-            resolution=RESOLUTION,
-            parameters={"sigma": sigma, "c": study.c, "N": SET_SIZE, "d": study.d},
+            margin=MARGIN,
+            parameters={"sigma": sigma, "c": study.settings.c, "N": SET_SIZE, "d": study.d},
         )
         gap = covered - form
-        yield from_bounded(comparison, gap, span=(-1.0, 1.0), alpha=alpha, seed=study.seed)
+        yield from_bounded(comparison, gap, span=(-1.0, 1.0), alpha=alpha, seed=study.settings.seed)
 
 
 def _pairs(pairs: Array, sigma: float, study: Study, alpha: float) -> Record:
     # The mean over all pairs of two samples, as Theorem 4.8's upper bound takes it from data.
-    overlap = coverage.overlap_probability(pairs, sigma, study.d, study.c)
-    rng, m, draws = generator(study.seed, f"4.8/pairs/{sigma}"), len(pairs), study.samples
+    overlap = coverage.overlap_probability(pairs, sigma, study.d, study.settings.c)
+    rng, m, draws = (
+        generator(study.settings.seed, f"4.8/pairs/{sigma}"),
+        len(pairs),
+        study.settings.samples,
+    )
     first, second = (np.bincount(rng.integers(m, size=draws), minlength=m) for _ in range(2))
     comparison = Comparison(
         claim="4.8",
@@ -121,11 +127,11 @@ def _pairs(pairs: Array, sigma: float, study: Study, alpha: float) -> Record:
         quantity="E p_sigma(|X - X'|), by a U-statistic",
         relation="==",
         bound=float(overlap.mean()),
-        resolution=RESOLUTION,
-        parameters={"sigma": sigma, "c": study.c, "d": study.d},
+        margin=MARGIN,
+        parameters={"sigma": sigma, "c": study.settings.c, "d": study.d},
     )
     mean = min(1.0, float(first @ overlap @ second) / draws**2)
-    return from_estimate(comparison, pair_mean(mean, draws, alpha), study.seed)
+    return from_estimate(comparison, pair_mean(mean, draws, alpha), study.settings.seed)
 
 
 def _queries(
@@ -133,13 +139,13 @@ def _queries(
 ) -> tuple[NDArray[np.bool_], Array]:
     # For each noised pool point: whether a fresh set covers it, and q(Y) over the whole pool.
     points = torch.as_tensor(pool)
-    r_in, r_out = (float(r) for r in radii(study.d, study.c))
+    r_in, r_out = (float(r) for r in radii(study.d, study.settings.c))
     covered, hit = [], []
-    for number, block in enumerate(blocks(study.seed, stream, count, study.d, len(pool))):
+    for number, block in enumerate(blocks(study.settings.seed, stream, count, study.d, len(pool))):
         y = points[torch.as_tensor(block.indices)] + sigma * torch.as_tensor(block.noise)
         gap = squared_distances(y, points).sqrt().numpy()
         inside = (gap >= sigma * r_in) & (gap <= sigma * r_out)
-        rng = generator(study.seed, stream + "/sets", number)
+        rng = generator(study.settings.seed, stream + "/sets", number)
         chosen = rng.integers(len(pool), size=(len(inside), SET_SIZE))
         covered.append(np.take_along_axis(inside, chosen, axis=1).any(axis=1))
         hit.append(inside.mean(axis=1))

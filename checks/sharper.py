@@ -22,7 +22,7 @@ from wildmiddle.empirical.intervals import Estimate
 from wildmiddle.empirical.large_noise import deviation
 from wildmiddle.empirical.noise import generator
 from wildmiddle.empirical.regimes import crossing
-from wildmiddle.theory import flow_matching, large_noise, locality, posterior, regimes, shells
+from wildmiddle.theory import flow_matching, large_noise, locality, posterior, shells
 from wildmiddle.theory.coverage import mean_overlap
 from wildmiddle.theory.schedules import sigma_to_flow_time
 
@@ -66,11 +66,11 @@ class Sharper:
     gain: str
 
 
-def comparisons(study: Study, zone: regimes.PredictedZone) -> tuple[Sharper, ...]:
+def comparisons(study: Study) -> tuple[Sharper, ...]:
     """All rows for one study; the same study always gives the same rows.
 
-    ``zone`` is what the distances predict. A row is left out where the data give it no instance:
-    no image without a copy, flat data for the torus.
+    A row is left out where the data give it no instance: no image without a copy, flat data for the
+    torus.
     """
     return (
         *_noise_levels(study),
@@ -81,12 +81,17 @@ def comparisons(study: Study, zone: regimes.PredictedZone) -> tuple[Sharper, ...
         *_torus(study),
         *_large_noise(study),
         *_cosine(study),
-        *_zone(study, zone),
+        *_zone(study),
     )
 
 
 def _noise_levels(study: Study) -> Iterator[Sharper]:
-    n, delta, seen = study.n, study.delta, "where the measured mean weight passes it"
+    n, w, delta, seen = (
+        study.n,
+        study.settings.w,
+        study.settings.delta,
+        "where the measured mean weight passes it",
+    )
     low, chosen = low_weight(n), spread(study.farthest, POINTS)
     apart = _to_others(study, chosen)
     paper = posterior.sigma_plus(apart.max(1), n, low, delta).mean()
@@ -96,20 +101,20 @@ def _noise_levels(study: Study) -> Iterator[Sharper]:
     yield _row("4.2.1", name, "smaller", float(paper), float(ours), truth)
     if chosen := _isolated(study):
         apart = _to_others(study, chosen)
-        paper = posterior.sigma_minus(apart.min(1), n, study.w, delta).mean()
-        ours = posterior.sigma_minus_from_distances(apart, study.w, delta).mean()
-        truth = _crossed(study, study.curves.self_weight, study.w, seen, rising=False)
-        name = f"σ₋, up to which the weight is at least {study.w:g}, mean of {len(chosen)} images"
+        paper = posterior.sigma_minus(apart.min(1), n, study.settings.w, delta).mean()
+        ours = posterior.sigma_minus_from_distances(apart, study.settings.w, delta).mean()
+        truth = _crossed(study, study.curves.self_weight, study.settings.w, seen, rising=False)
+        name = f"σ₋, up to which the weight is at least {w:g}, mean of {len(chosen)} images"
         yield _row("4.2.2", name, "larger", float(paper), float(ours), truth)
 
 
 def _posterior_weight(study: Study) -> Iterator[Sharper]:
     curve = study.curves.max_weight
-    k = int(np.argmin(np.abs(curve.mean - study.thresholds.weight_high)))
+    k = int(np.argmin(np.abs(curve.mean - study.settings.weight_high)))
     sigma = float(study.curves.sigmas[k])
     # Theorem 4.2: w_i >= w with probability 1 - delta at each image whose sigma_minus is not below.
     share = float((_certified(study) >= sigma).mean())
-    paper = share * study.w * (1 - study.delta)
+    paper = share * study.settings.w * (1 - study.settings.delta)
     low, high = (float(bound[0]) for bound in weight_bounds(study, sigma)[:2])
     name, truth = f"posterior weight W at σ = {sigma:.3g}", _measured(curve, k)
     yield _row("4.1", f"{name}, by decoding errors", "larger", paper, low, truth)
@@ -118,9 +123,9 @@ def _posterior_weight(study: Study) -> Iterator[Sharper]:
 
 
 def _shell(study: Study) -> Sharper:
-    paper = min(1.0, 1 - float(shells.shell_bound(study.c)))
-    ours = float(shells.outside_probability(study.d, study.c))
-    name = f"probability outside the shell, c = {study.c:g}"
+    paper = min(1.0, 1 - float(shells.shell_bound(study.settings.c)))
+    ours = float(shells.outside_probability(study.d, study.settings.c))
+    name = f"probability outside the shell, c = {study.settings.c:g}"
     return _row("4.5", name, "smaller", paper, ours, _exactly(ours))
 
 
@@ -133,9 +138,9 @@ def _coverage(study: Study) -> Sharper:
     curves = study.curves
     k = int(np.argmin(np.abs(curves.coverage.mean - 0.5)))
     sums = [
-        study.n * mean_overlap(row, curves.sigmas[k], study.d, study.c)[0]
+        study.n * mean_overlap(row, curves.sigmas[k], study.d, study.settings.c)[0]
         for part in np.split(study.test, range(ROWS, len(study.test), ROWS))
-        for row in distances(study.train, part, study.device)
+        for row in distances(study.train, part, study.settings.device)
     ]
     paper, ours = float(curves.coverage_upper.mean[k]), float(np.minimum(1, sums).mean())
     name = f"coverage at σ = {curves.sigmas[k]:.3g}, union bound capped image by image"
@@ -185,7 +190,7 @@ def _large_noise(study: Study) -> Iterator[Sharper]:
     if radius == 0:
         return
     sigma = FAR * radius
-    z = generator(study.seed, "sharper/4.11").standard_normal(points.shape[1:])
+    z = generator(study.settings.seed, "sharper/4.11").standard_normal(points.shape[1:])
     y: Array = sigma * z
     leading = float(np.linalg.norm(large_noise.leading_term(points, z))) / sigma**2
     ours = leading + float(large_noise.remainder_bound(points, y, sigma))
@@ -218,13 +223,13 @@ def _cosine(study: Study) -> Iterator[Sharper]:
         yield _row("A.2", name, "larger", paper, ours, None, gain)
 
 
-def _zone(study: Study, zone: regimes.PredictedZone) -> Iterator[Sharper]:
-    curves, at = study.curves, study.thresholds
+def _zone(study: Study) -> Iterator[Sharper]:
+    curves, at, zone = study.curves, study.settings, study.zone
     start = _crossed(study, curves.coverage, at.coverage_high, "measured", rising=True)
     end = _crossed(study, curves.max_weight, at.weight_high, "measured", rising=False)
     # Theorem 4.2 gives W >= share w (1 - delta), of the images whose sigma_minus is not below.
     shares = np.arange(1, study.n + 1) / study.n
-    enough = shares * study.w * (1 - study.delta) >= at.weight_high
+    enough = shares * study.settings.w * (1 - study.settings.delta) >= at.weight_high
     paper = float(np.sort(_certified(study))[::-1][np.argmax(enough)]) if enough.any() else 0.0
     name, gain = "σ at which the danger zone", "no sampling"
     near, far = zone.possible.start, zone.certain.start
@@ -249,7 +254,7 @@ def _row(
 
 
 def _certified(study: Study) -> Array:
-    return posterior.sigma_minus(study.nearest, study.n, study.w, study.delta)
+    return posterior.sigma_minus(study.nearest, study.n, study.settings.w, study.settings.delta)
 
 
 def _isolated(study: Study) -> list[int]:

@@ -10,19 +10,19 @@ import numpy as np
 from scipy.stats import chi2
 
 from wildmiddle.checks.records import Comparison, Record, Relation
-from wildmiddle.checks.statistics import from_exact, from_law, settle
+from wildmiddle.checks.statistics import from_distribution, from_exact, settle
 from wildmiddle.checks.study import Study
 from wildmiddle.empirical.shells import squared_radii
 from wildmiddle.theory import shells
 
 # At p = 1/2 the default draws and error rate leave an interval of about +-0.025.
-RESOLUTION = 0.03
-LAW_RESOLUTION = 0.05
+MARGIN = 0.03
+LAW_MARGIN = 0.05
 
 
 def lemma_4_5(study: Study, alpha: float) -> Iterator[Record]:
     """``P(r_in <= |Z| <= r_out) >= 1 - 2 e^-c``, and each side alone (Lemma B.1)."""
-    for d, c in _instances(study.d, study.c):
+    for d, c in _instances(study.d, study.settings.c):
         for quantity, relation, bound, value, rounding in _exact_comparisons(d, c):
             comparison = Comparison(
                 claim="4.5",
@@ -66,22 +66,24 @@ def _sampled(d: int, c: float, study: Study, alpha: float) -> Record:
         quantity="P(r_in <= |Z| <= r_out)",
         relation="==",
         bound=float(shells.shell_probability(d, c)),
-        resolution=0.01 if d <= 16 else RESOLUTION,
+        margin=0.01 if d <= 16 else MARGIN,
         parameters={"d": d, "c": c},
     )
 
     def draw(count: int, suffix: str, pending: object) -> int:
         stream = f"4.5/{d}/{c}{suffix}"
-        squared = squared_radii(d, 0.0, queries=count, seed=study.seed, stream=stream)
+        squared = squared_radii(d, 0.0, queries=count, seed=study.settings.seed, stream=stream)
         return int(((squared >= r_in**2) & (squared <= r_out**2)).sum())
 
-    most = study.samples * (10 if d <= 16 else 1)
-    return settle(draw, [comparison], most=most, alpha=alpha, seed=study.seed)[0]
+    most = study.settings.samples * (10 if d <= 16 else 1)
+    return settle(draw, [comparison], most=most, alpha=alpha, seed=study.settings.seed)[0]
 
 
 def _law(study: Study, alpha: float) -> Record:
     squared = np.sort(
-        squared_radii(study.d, 0.0, queries=study.samples, seed=study.seed, stream="4.5/law")
+        squared_radii(
+            study.d, 0.0, queries=study.settings.samples, seed=study.settings.seed, stream="4.5/law"
+        )
     )
     comparison = Comparison(
         claim="4.5",
@@ -89,10 +91,12 @@ def _law(study: Study, alpha: float) -> Record:
         quantity="largest gap to the chi-square CDF of |Z|^2",
         relation="==",
         bound=0.0,
-        resolution=LAW_RESOLUTION,
+        margin=LAW_MARGIN,
         parameters={"d": study.d},
     )
-    return from_law(comparison, squared, chi2(study.d).cdf(squared), alpha=alpha, seed=study.seed)
+    return from_distribution(
+        comparison, squared, chi2(study.d).cdf(squared), alpha=alpha, seed=study.settings.seed
+    )
 
 
 def _instances(d: int, c: float) -> list[tuple[int, float]]:

@@ -19,7 +19,7 @@ from wildmiddle.empirical.small_noise import shell_losses
 from wildmiddle.theory import small_noise
 from wildmiddle.theory.shells import inside, radii
 
-RESOLUTION = 0.01
+MARGIN = 0.01
 QUERIES = 2048
 OVERLAPS = (0.8, 1.2, 2.0)
 """Distance of the two overlapping points, in units of sigma times the root of the dimension."""
@@ -56,8 +56,8 @@ def _exact(
 def _two_minimisers(study: Study) -> Iterator[Record]:
     points = torch.as_tensor(np.unique(study.train, axis=0))  # copies share their shell
     smallest = float(study.nearest[study.nearest > 0].min())
-    sigma = 0.9 * float(small_noise.disjoint_sigma(smallest, study.d, study.c))
-    r_in, r_out = (float(r) for r in radii(study.d, study.c))
+    sigma = 0.9 * float(small_noise.disjoint_sigma(smallest, study.d, study.settings.c))
+    r_in, r_out = (float(r) for r in radii(study.d, study.settings.c))
 
     def masked(outside: float, y: torch.Tensor, level: float) -> torch.Tensor:
         # x_i on the shell of x_i, a constant everywhere else.
@@ -69,18 +69,23 @@ def _two_minimisers(study: Study) -> Iterator[Record]:
 
     parameters: Parameters = {
         "sigma": sigma,
-        "c": study.c,
+        "c": study.settings.c,
         "N": len(points),
         "d": study.d,
         "d_min": smallest,
     }
     for outside in (0.0, 1.0):
         losses = shell_losses(
-            partial(masked, outside), points, sigma, queries=QUERIES, c=study.c, seed=study.seed
+            partial(masked, outside),
+            points,
+            sigma,
+            queries=QUERIES,
+            c=study.settings.c,
+            seed=study.settings.seed,
         )
         name = f"x_i on its shell, {outside:g} elsewhere"
         yield _exact(name, "largest loss on the shells", "==", 0.0, losses.max(), parameters)
-    between = generator(study.seed, "4.9/between").uniform(-1, 1, (QUERIES, study.d))
+    between = generator(study.settings.seed, "4.9/between").uniform(-1, 1, (QUERIES, study.d))
     low, high = (masked(outside, torch.as_tensor(between), sigma) for outside in (0.0, 1.0))
     apart = float((high - low).abs().max())
     name = "the two maps, between the shells"
@@ -100,14 +105,14 @@ def _nearest(y: torch.Tensor, points: torch.Tensor) -> tuple[torch.Tensor, torch
 def _touching(study: Study) -> Iterator[Record]:
     # Two shells meet at the midpoint exactly when sigma reaches d_ij / (2 r_out).
     for factor, expected in ((1 - 1e-9, 0.0), (1 + 1e-9, 1.0)):
-        sigma = factor * float(small_noise.disjoint_sigma(2.0, study.d, study.c))
+        sigma = factor * float(small_noise.disjoint_sigma(2.0, study.d, study.settings.c))
         yield _exact(
             f"midpoint of two points at {factor - 1:+.0e} of the touching sigma",
             "lies in both shells (1) or none (0)",
             "==",
             expected,
-            float(inside(1.0, sigma, study.d, study.c)),
-            {"sigma": sigma, "c": study.c, "d": study.d, "distance": 2.0},
+            float(inside(1.0, sigma, study.d, study.settings.c)),
+            {"sigma": sigma, "c": study.settings.c, "d": study.d, "distance": 2.0},
         )
 
 
@@ -127,7 +132,7 @@ def _overlapping(ratio: float, study: Study, alpha: float) -> Record:
     def draw(count: int, suffix: str, pending: object) -> int:
         stream = f"4.9/{ratio}{suffix}"
         losses = shell_losses(
-            best, points, sigma, queries=count, c=c, seed=study.seed, stream=stream
+            best, points, sigma, queries=count, c=c, seed=study.settings.seed, stream=stream
         )
         # The loss is (distance / 2)^2 in the overlap and 0 elsewhere.
         return int((losses > distance**2 / 8).sum())
@@ -138,8 +143,8 @@ def _overlapping(ratio: float, study: Study, alpha: float) -> Record:
         quantity="least objective, in units of distance^2 / 2",
         relation="==",
         bound=float(small_noise.two_point_minimum(distance, sigma, d, c)) / (distance**2 / 2),
-        resolution=RESOLUTION,
+        margin=MARGIN,
         parameters={"sigma": sigma, "c": c, "N": 2, "d": d, "distance": distance},
     )
-    most = 10 * study.samples
-    return settle(draw, [comparison], most=most, alpha=alpha, seed=study.seed)[0]
+    most = 10 * study.settings.samples
+    return settle(draw, [comparison], most=most, alpha=alpha, seed=study.settings.seed)[0]

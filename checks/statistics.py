@@ -4,14 +4,15 @@ Two error rates are stated for every comparison. ``alpha`` is the probability th
 called ``violated``. The rate of a whole run is split before anything is drawn: evenly over the
 claims that run, then evenly over the comparisons of each; by the union bound a run over true claims
 reports any violation with probability at most the total. 0.01 is the probability that a claim which
-is off by ``visible`` goes unreported.
+is off by ``detectable`` goes unreported.
 
 Naming: ``from_x`` makes a record from what is already drawn, ``settle`` draws until the verdict is
-settled, ``visible_x`` is the smallest violation that is seen at a sample count, and
-``required_samples`` the sample count at which a violation is seen; the last two invert each other.
+settled, ``detectable_x`` is the minimum detectable effect, the smallest violation that is seen at a
+sample count, and ``required_samples`` the sample count at which a violation is seen; the last two
+invert each other.
 
-Cost: to halve the visible violation takes four times the draws; to divide ``alpha`` by ten adds
-about ``1 / log10(1/alpha)`` of them.
+Cost: to halve the minimum detectable effect takes four times the draws; to divide ``alpha`` by ten
+adds about ``1 / log10(1/alpha)`` of them.
 """
 
 from bisect import bisect_left
@@ -27,7 +28,7 @@ from wildmiddle.checks.records import Comparison, Record, Relation
 from wildmiddle.empirical.intervals import Estimate, anytime_proportion, bounded_mean, proportion
 
 POWER = 0.99
-"""Probability with which a violation of the size called ``visible`` is reported."""
+"""Probability with which a violation of the size called ``detectable`` is reported."""
 
 FIRST_DRAWS = 1024
 """Draws before the first look of ``settle``; each further look doubles them."""
@@ -56,7 +57,7 @@ def from_proportion(
         high=float(found.high),
         method=found.method,
         alpha=alpha,
-        visible=visible_proportion(comparison.bound, n, alpha, comparison.relation, interval),
+        detectable=detectable_proportion(comparison.bound, n, alpha, comparison.relation, interval),
         n=n,
         seed=seed,
     )
@@ -73,7 +74,7 @@ def settle(
     """Draw until every comparison of a probability is settled, or ``most`` draws are used up.
 
     The power is that of the whole procedure: it stops at ``holds`` only with an interval that is
-    within the resolution, so a violation beyond both the resolution and what ``most`` draws would
+    within the margin, so a violation beyond both the margin and what ``most`` draws would
     show is reported with probability 0.99, however early the true claims settle.
 
     ``draw(count, suffix, open)`` makes ``count`` fresh independent trials and returns the successes
@@ -93,16 +94,18 @@ def settle(
             records[k] = from_estimate(comparisons[k], found, seed)
         pending = [k for k in pending if records[k].verdict == "inconclusive" and n < most]
     return [
-        replace(records[k], visible=max(comparison.resolution, _visible(comparison, most, alpha)))
+        replace(records[k], detectable=max(comparison.margin, _detectable(comparison, most, alpha)))
         for k, comparison in enumerate(comparisons)
     ]
 
 
-def _visible(comparison: Comparison, n: int, alpha: float) -> float:
-    return visible_proportion(comparison.bound, n, alpha, comparison.relation, anytime_proportion)
+def _detectable(comparison: Comparison, n: int, alpha: float) -> float:
+    return detectable_proportion(
+        comparison.bound, n, alpha, comparison.relation, anytime_proportion
+    )
 
 
-def visible_proportion(
+def detectable_proportion(
     bound: float,
     n: int,
     alpha: float,
@@ -155,9 +158,9 @@ def required_samples(
 ) -> int:
     """Trials after which a probability ``effect`` beyond its bound is refuted with power 0.99.
 
-    The inverse of :func:`visible_proportion`, which falls with n but for the steps of counting: the
-    smallest power-of-two bracket is bisected. Raises ValueError where the bound leaves no room for
-    the effect, or ``most`` trials are not enough.
+    The inverse of :func:`detectable_proportion`, which falls with n but for the steps of counting:
+    the smallest power-of-two bracket is bisected. Raises ValueError where the bound leaves no room
+    for the effect, or ``most`` trials are not enough.
     """
     room = max(
         1 - bound if relation in ("<=", "==") else 0, bound if relation in (">=", "==") else 0
@@ -166,7 +169,7 @@ def required_samples(
         raise ValueError(f"effect = {effect} beyond bound = {bound} leaves [0, 1]")
 
     def seen(n: int) -> bool:
-        return visible_proportion(bound, n, alpha, relation, interval) <= effect
+        return detectable_proportion(bound, n, alpha, relation, interval) <= effect
 
     high = 1
     while not seen(high):
@@ -186,7 +189,7 @@ def from_bounded(
 ) -> Record:
     """Compare the mean of variables within ``span`` with its bound, given independent draws.
 
-    Interval: betting. Visible violation: as of :func:`from_estimate`.
+    Interval: betting. Minimum detectable effect: as of :func:`from_estimate`.
     """
     start, width = span[0], span[1] - span[0]
     found = bounded_mean((np.asarray(samples) - start) / width, alpha)
@@ -195,7 +198,7 @@ def from_bounded(
     return from_estimate(comparison, scaled, seed)
 
 
-def from_law(
+def from_distribution(
     comparison: Comparison, samples: ArrayLike, cdf: ArrayLike, *, alpha: float, seed: int | None
 ) -> Record:
     """Compare a whole law with independent draws: the largest gap between the two CDFs is 0.
@@ -210,23 +213,23 @@ def from_law(
     gap = np.asarray(max((steps[1:] - claimed).max(), (claimed - steps[:-1]).max()))
     width = float(kstwo.isf(alpha, n))
     found = Estimate(gap, np.maximum(0, gap - width), gap + width, n, alpha, "Kolmogorov")
-    return from_estimate(comparison, found, seed, visible=width + float(kstwo.isf(1 - POWER, n)))
+    return from_estimate(comparison, found, seed, detectable=width + float(kstwo.isf(1 - POWER, n)))
 
 
 def from_exact(comparison: Comparison, value: SupportsFloat) -> Record:
     """Compare a value computed without sampling with its bound, up to the comparison's rounding."""
     known: NDArray[np.float64] = np.asarray(float(value))
     found = Estimate(known, known, known, 0, 0.0, "exact")
-    return from_estimate(comparison, found, None, visible=2 * comparison.rounding)
+    return from_estimate(comparison, found, None, detectable=2 * comparison.rounding)
 
 
 def from_estimate(
-    comparison: Comparison, found: Estimate, seed: int | None, visible: float | None = None
+    comparison: Comparison, found: Estimate, seed: int | None, detectable: float | None = None
 ) -> Record:
     """Compare a single estimate, already at its error rate, with a bound.
 
-    Without ``visible`` it is the interval's width: around a value that far off, an interval as wide
-    would not reach the bound.
+    Without ``detectable`` it is the interval's width: around a value that far off, an interval as
+    wide would not reach the bound.
     """
     return Record(
         **asdict(comparison),
@@ -235,7 +238,7 @@ def from_estimate(
         high=float(found.high),
         method=found.method,
         alpha=found.alpha,
-        visible=float(found.high - found.low) if visible is None else visible,
+        detectable=float(found.high - found.low) if detectable is None else detectable,
         n=found.n,
         seed=seed,
     )

@@ -1,60 +1,109 @@
-"""What one run of the checks is about: the data, the noise levels, the constants, the seed."""
+"""What one run of the checks is about: two sets of images and the settings, and what follows."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wildmiddle.empirical.kernels.products import DEFAULT_MEMORY
+from wildmiddle.checks.settings import Settings
+from wildmiddle.empirical import Curves, curves
+from wildmiddle.empirical.danger_zone import zone_of
+from wildmiddle.empirical.kernels.device import resolve_device
 from wildmiddle.empirical.neighbours import distances_to_others, extreme_distances
-from wildmiddle.empirical.regimes import Thresholds
-from wildmiddle.empirical.two_curves import Curves
+from wildmiddle.empirical.regimes import Regime, read_regimes
+from wildmiddle.theory.regimes import PredictedZone
+from wildmiddle.theory.schedules import edm_sigmas
+from wildmiddle.theory.shells import radii
 
 Array = NDArray[np.float64]
 
+COVERAGE_STEPS = 40
+"""Steps of the EDM schedule for the two curves, as in the paper's coverage study (E.2)."""
 
-@dataclass(frozen=True)
+CURVE_ALPHA = 0.05
+"""Error rate of each curve as drawn and of the regimes read off it; no verdict rests on it."""
+
+
+@dataclass(frozen=True, eq=False)
 class Study:
-    """Everything that a check may look at; the same study always gives the same records."""
+    """Training images (N, ...) and held-out images (M, ...) in the units of sigma, and settings.
+
+    What is measured on them is measured when it is first asked for, and kept: the same study always
+    gives the same records. Raises ValueError for constants that the data do not allow.
+    """
 
     images: Array
-    """Training images in their own shape, (N, ...)."""
-    train: Array
-    """Training images as rows, (N, d)."""
-    test: Array
-    """Held-out images as rows, (M, d)."""
-    curves: Curves
-    """Posterior weight and coverage over the schedule."""
-    c: float
-    """Width of the Gaussian shells (Lemma 4.5)."""
-    w: float
-    """Weight that counts as concentrated (Theorem 4.2, part 2)."""
-    delta: float
-    """Failure probability of Theorem 4.2."""
-    seed: int
-    samples: int
-    """Most draws of a comparison on the data; the cheap two-point ones may take ten times that."""
-    device: str
-    memory: int = DEFAULT_MEMORY
-    """Bytes that the buffers of one estimate may take."""
-    thresholds: Thresholds = field(default_factory=Thresholds)
-    """When the curves count as high or low."""
+    held_out: Array
+    settings: Settings = field(default_factory=Settings)
+
+    def __post_init__(self) -> None:
+        for name in ("images", "held_out"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), np.float64))
+        device = str(resolve_device(self.settings.device))
+        object.__setattr__(self, "settings", replace(self.settings, device=device))
+        if not 1 / self.n < self.settings.w:
+            raise ValueError(
+                f"w = {self.settings.w} must lie strictly between 1/N = {1 / self.n:.3g} and 1"
+            )
+        radii(np.float64(self.d), self.settings.c)
+
+    @property
+    def train(self) -> Array:
+        """Training images as rows, (N, d)."""
+        return self.images.reshape(self.n, -1)
+
+    @property
+    def test(self) -> Array:
+        """Held-out images as rows, (M, d)."""
+        return self.held_out.reshape(len(self.held_out), -1)
 
     @property
     def n(self) -> int:
         """Number N of training images."""
-        return len(self.train)
+        return len(self.images)
 
     @property
     def d(self) -> int:
         """Dimension d of an image."""
-        return self.train.shape[1]
+        return self.images[0].size
 
-    def images_like(self, rows: Array) -> Array:
-        """Rows (B, d) in the images' own shape, (B, ...)."""
-        return rows.reshape(len(rows), *self.images.shape[1:])
+    @cached_property
+    def curves(self) -> Curves:
+        """Posterior weight and coverage over the schedule; no model has a part in them."""
+        at = self.settings
+        return curves(
+            self.train,
+            self.test,
+            edm_sigmas(COVERAGE_STEPS),
+            c=at.c,
+            weight_queries=max(at.samples // 5, 1000),
+            coverage_queries=at.samples,
+            seed=at.seed,
+            device=at.device,
+            alpha=CURVE_ALPHA,
+            memory=at.memory,
+        )
+
+    @cached_property
+    def regimes(self) -> tuple[Regime, ...]:
+        """Small, medium, danger and large, read off the curves."""
+        return read_regimes(self.curves, self.settings)
+
+    @cached_property
+    def zone(self) -> PredictedZone:
+        """The danger zone by the distances alone."""
+        at = self.settings
+        return zone_of(
+            self.train,
+            self.test,
+            c=at.c,
+            weight_high=at.weight_high,
+            coverage_high=at.coverage_high,
+            device=at.device,
+            memory=at.memory,
+        )
 
     def mean_over_images(self, bound: Callable[[Array], Array]) -> Array:
         """``bound`` of all training images, for a mean over the images, some of them at a time.
@@ -63,13 +112,13 @@ class Study:
         """
         total = sum(
             len(apart) * bound(apart)
-            for apart in distances_to_others(self.train, self.device, self.memory)
+            for apart in distances_to_others(self.train, self.settings.device, self.settings.memory)
         )
         return np.asarray(total / self.n)
 
     @cached_property
     def _extremes(self) -> Array:
-        return extreme_distances(self.train, self.device, self.memory)
+        return extreme_distances(self.train, self.settings.device, self.settings.memory)
 
     @property
     def nearest(self) -> Array:

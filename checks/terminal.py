@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wildmiddle.theory.claims import CLAIMS, Claim
-from wildmiddle.theory.schedules import ddpm_sigmas, edm_sigmas
+from wildmiddle.theory.schedules import steps_between
 
 if TYPE_CHECKING:
     from wildmiddle.empirical.data import DataSet
-    from wildmiddle.theory.regimes import PredictedZone, Zone
+    from wildmiddle.theory.regimes import PredictedZone
 
 
 def claim_list() -> str:
@@ -87,7 +87,7 @@ def zone_page(data: "DataSet", zone: "PredictedZone") -> str:
         if part.empty:
             lines.append(f"{name:<12}none")
             continue
-        steps, timesteps = _inside(edm_sigmas(18), part), _inside(ddpm_sigmas(), part)
+        steps, timesteps = map(_span, steps_between(*part))
         span = f"{part.start:.4g} to {part.end:.4g}"
         lines.append(f"{name:<12}{span:<22}{steps:<18}{timesteps}")
     lines += [
@@ -98,6 +98,5 @@ def zone_page(data: "DataSet", zone: "PredictedZone") -> str:
     return "\n".join(lines)
 
 
-def _inside(table: Any, zone: "Zone") -> str:
-    inside = np.flatnonzero((table >= zone.start) & (table <= zone.end))
-    return f"{inside[0]} to {inside[-1]}" if len(inside) else "none"
+def _span(inside: tuple[int, ...]) -> str:
+    return f"{inside[0]} to {inside[-1]}" if inside else "none"

@@ -7,9 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import metadata
 
-import numpy as np
-from numpy.typing import NDArray
-
 from wildmiddle.checks import (
     coverage,
     flow_matching,
@@ -21,18 +18,11 @@ from wildmiddle.checks import (
     small_noise,
 )
 from wildmiddle.checks.records import Record, Verdict, overall
-from wildmiddle.checks.regimes import predicted_zone
+from wildmiddle.checks.settings import Settings
 from wildmiddle.checks.sharper import Sharper, comparisons
 from wildmiddle.checks.study import Study
-from wildmiddle.empirical import curves
 from wildmiddle.empirical.data import DataSet
-from wildmiddle.empirical.kernels.device import resolve_device
-from wildmiddle.empirical.kernels.products import DEFAULT_MEMORY
-from wildmiddle.empirical.regimes import Regime, Thresholds, read_regimes
 from wildmiddle.theory.claims import CLAIMS, Claim, select
-from wildmiddle.theory.regimes import PredictedZone
-from wildmiddle.theory.schedules import edm_sigmas
-from wildmiddle.theory.shells import radii
 
 Check = Callable[[Study, float], Iterator[Record]]
 
@@ -50,12 +40,6 @@ CHECKS: dict[str, Check] = {
     "regimes": regimes.section_4_2,
 }
 
-COVERAGE_STEPS = 40
-"""Steps of the EDM schedule for the two curves, as in the paper's coverage study (E.2)."""
-
-CURVE_ALPHA = 0.05
-"""Error rate of each curve as drawn and of the regimes read off it; no verdict rests on it."""
-
 
 @dataclass(frozen=True)
 class Result:
@@ -65,8 +49,6 @@ class Result:
     study: Study
     claims: tuple[Claim, ...]
     records: tuple[Record, ...]
-    regimes: tuple[Regime, ...]
-    alpha: float
     versions: dict[str, str]
     seconds: float
 
@@ -80,115 +62,42 @@ class Result:
         return overall([record.verdict for record in chosen])
 
     @cached_property
-    def predicted(self) -> PredictedZone:
-        """The danger zone by distances alone."""
-        return predicted_zone(self.study)
-
-    @cached_property
     def sharper(self) -> tuple[Sharper, ...]:
         """The sharper forms beside the paper's on these data."""
-        return comparisons(self.study, self.predicted)
+        return comparisons(self.study)
 
 
 def verify(
     data: DataSet,
+    settings: Settings | None = None,
     *,
-    wanted: str | None = None,
-    c: float = 5.0,
-    w: float = 0.95,
-    delta: float = 0.05,
-    alpha: float = 1e-6,
-    seed: int = 0,
-    samples: int = 20_000,
-    device: str = "auto",
-    memory: int = DEFAULT_MEMORY,
-    thresholds: Thresholds | None = None,
+    claims: str | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Result:
-    """Check the claims named in ``wanted`` (all by default) on a data set.
+    """Check the claims named in ``claims``, such as ``"4.2,4.8"``, or all, on a data set.
 
-    ``alpha`` is the probability that a run over true claims reports any ``violated``; ``samples``
-    the draws of one comparison, ``memory`` the bytes for the buffers of one estimate. ``progress``
-    is called with a line, the steps done and their number. Raises ValueError for constants outside
-    their domain.
+    ``progress`` is called with a line, the steps done and their number. Raises ValueError for
+    claims that are unknown and for constants that the data do not allow.
     """
     started = time.perf_counter()
-    chosen = checked_claims(wanted)
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha = {alpha} must lie strictly between 0 and 1")
+    chosen = checked_claims(claims)
+    study = Study(data.train, data.test, settings or Settings())
     note = progress or (lambda line, done, total: None)
     note("posterior weight and coverage", 0, len(chosen) + 1)
-    study = prepare(
-        data.train,
-        data.test,
-        c=c,
-        w=w,
-        delta=delta,
-        seed=seed,
-        samples=samples,
-        device=device,
-        memory=memory,
-        thresholds=thresholds,
-    )
+    _ = study.curves  # measured here, in a step of their own
     records: list[Record] = []
     for done, claim in enumerate(chosen, start=1):
         note(claim.number, done, len(chosen) + 1)
-        records += _timed(CHECKS[claim.id](study, alpha / len(chosen)))
+        records += _timed(CHECKS[claim.id](study, study.settings.alpha / len(chosen)))
     note("done", len(chosen) + 1, len(chosen) + 1)
     return Result(
         data=data,
         study=study,
         claims=chosen,
         records=tuple(records),
-        regimes=read_regimes(study.curves, study.thresholds),
-        alpha=alpha,
         versions=versions(),
         seconds=time.perf_counter() - started,
     )
-
-
-def prepare(
-    train: NDArray[np.float64],
-    test: NDArray[np.float64],
-    *,
-    c: float = 5.0,
-    w: float = 0.95,
-    delta: float = 0.05,
-    seed: int = 0,
-    samples: int = 20_000,
-    device: str = "auto",
-    memory: int = DEFAULT_MEMORY,
-    thresholds: Thresholds | None = None,
-) -> Study:
-    """Measure the two curves of two sets of images and put together what the checks look at.
-
-    ``train`` (N, ...) and ``test`` (M, ...), in the units of sigma; ``memory`` in bytes. Raises
-    ValueError for constants outside their domain.
-    """
-    images, n = np.asarray(train, np.float64), len(train)
-    if not 1 / n < w < 1:
-        raise ValueError(f"w = {w} must lie strictly between 1/N = {1 / n:.3g} and 1")
-    if not 0 < delta < 1:
-        raise ValueError(f"delta = {delta} must lie strictly between 0 and 1")
-    if samples < 100:
-        raise ValueError(f"samples = {samples} is too few to say anything; use at least 100")
-    resolved = str(resolve_device(device))
-    train, test = images.reshape(n, -1), np.asarray(test, np.float64).reshape(len(test), -1)
-    radii(np.float64(train.shape[1]), c)
-    both = curves(
-        train,
-        test,
-        edm_sigmas(COVERAGE_STEPS),
-        c=c,
-        weight_queries=max(samples // 5, 1000),
-        coverage_queries=samples,
-        seed=seed,
-        device=resolved,
-        alpha=CURVE_ALPHA,
-        memory=memory,
-    )
-    at = thresholds or Thresholds()
-    return Study(images, train, test, both, c, w, delta, seed, samples, resolved, memory, at)
 
 
 def checked_claims(wanted: str | None = None) -> tuple[Claim, ...]:

@@ -58,7 +58,7 @@ def zone_of(
     """The danger zone of two sets of images from their distances alone, without any sampling.
 
     ``train`` (N, ...), ``test`` (M, ...) in the units of sigma; the levels are those of
-    :class:`~wildmiddle.empirical.regimes.Thresholds`. As
+    :class:`~wildmiddle.theory.constants.Thresholds`. As
     :func:`wildmiddle.theory.regimes.danger_zone`, right to 1e-4, but ``memory`` bounds the buffers
     in bytes whatever N and M: one pass over all pairs of training images as a rule, another where
     the guides misjudge an end. Raises ValueError for N < 2, shapes that differ, levels outside (0,

@@ -11,32 +11,10 @@ from numpy.typing import NDArray
 
 from wildmiddle.empirical.intervals import Estimate
 from wildmiddle.empirical.two_curves import Curves
-from wildmiddle.theory.schedules import ddpm_sigmas, edm_sigmas
+from wildmiddle.theory.constants import Thresholds
+from wildmiddle.theory.schedules import steps_between
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """When a curve counts as high or low.
-
-    ``weight_high`` is 3/4 since that is where the paper's memorization test turns on: on two points
-    the output ``w x_1 + (1 - w) x_2`` has ``d_(1) < d_(2) / 3`` exactly when w > 3/4. Coverage
-    counts as high once most queries are covered. Raises ValueError unless 0 < low < high < 1.
-    """
-
-    weight_high: float = 0.75
-    weight_low: float = 0.1
-    coverage_high: float = 0.5
-    coverage_low: float = 0.1
-
-    def __post_init__(self) -> None:
-        for low, high in (("weight_low", "weight_high"), ("coverage_low", "coverage_high")):
-            if not 0 < getattr(self, low) < getattr(self, high) < 1:
-                raise ValueError(
-                    f"{low} = {getattr(self, low)}, {high} = {getattr(self, high)}; "
-                    "need 0 < low < high < 1"
-                )
 
 
 @dataclass(frozen=True)
@@ -109,8 +87,7 @@ def read_regimes(curves: Curves, thresholds: Thresholds | None = None) -> tuple[
     passes ``coverage_high`` to where the weight falls under ``weight_high`` and is empty where the
     weight falls first. Source: Section 4.2, whose table gives no thresholds; these are ours.
     """
-    at = thresholds or Thresholds()
-    s = curves.sigmas
+    at, s = thresholds or Thresholds(), curves.sigmas
     bottom = Crossing(0.0, 0.0, 0.0)
     top = Crossing(np.inf, np.inf, np.inf)
     covered = crossing(s, curves.coverage, at.coverage_low, rising=True)
@@ -126,10 +103,5 @@ def read_regimes(curves: Curves, thresholds: Thresholds | None = None) -> tuple[
 
 
 def _regime(name: str, start: Crossing, end: Crossing) -> Regime:
-    def inside(table: Array) -> NDArray[np.int64]:
-        return np.flatnonzero((table >= start.sigma) & (table < end.sigma)).astype(np.int64)
-
-    steps = tuple(int(i) for i in inside(edm_sigmas(18)))
-    timesteps = inside(ddpm_sigmas())
-    ends = (int(timesteps[0]), int(timesteps[-1])) if len(timesteps) else ()
-    return Regime(name, start, end, steps, ends)
+    steps, timesteps = steps_between(start.sigma, end.sigma)
+    return Regime(name, start, end, steps, timesteps[:1] + timesteps[-1:])

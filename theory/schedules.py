@@ -62,6 +62,15 @@ def ddpm_timestep(sigma: ArrayLike, sigmas: ArrayLike | None = None) -> NDArray[
     return np.searchsorted((table[1:] + table[:-1]) / 2, np.log(sigma)).astype(np.int64)
 
 
+def steps_between(start: float, end: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Steps of EDM's 18 and timesteps of DDPM's 1,000 at which ``start <= sigma < end``."""
+    edm, ddpm = (
+        tuple(np.flatnonzero((table >= start) & (table < end)).tolist())
+        for table in (edm_sigmas(18), ddpm_sigmas())
+    )
+    return edm, ddpm
+
+
 def sigma_to_flow_time(sigma: ArrayLike) -> Array:
     """Flow-matching time ``t = 1 / (1 + sigma)`` of a noise level; t = 1 is the data.
 

@@ -11,34 +11,34 @@ from matplotlib.figure import Figure
 
 from wildmiddle.checks.experiments.figure4 import conditions
 from wildmiddle.checks.experiments.outcome import Outcome, Row
-from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.empirical.intervals import Estimate
 from wildmiddle.models.one_step import gap_between
 
 REFERENCES = ("empirical optimum", "Gaussian")
 
 
-def run(setting: Setting, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> Outcome:
     """Measure the mean squared distances over the schedule; no verdict."""
-    count, data, sigmas = setting.scale.memorizing, setting.data, setting.sigmas
-    wanted = conditions(setting)
+    count, data, sigmas = study.scale.memorizing, study.data, study.sigmas
+    wanted = conditions(study)
     places = {
-        "training images, noised": (setting.few, False),
-        "shells of training images": (setting.few, True),
-        "held-out images, noised": (setting.test, False),
+        "training images, noised": (study.few, False),
+        "shells of training images": (study.few, True),
+        "held-out images, noised": (study.fresh, False),
     }
     found: dict[tuple[str, str, str], Estimate] = {}
     for name, (folder, changes) in wanted.items():
-        denoiser = setting.trained(count, folder, **changes)
-        for reference, known in zip(REFERENCES, (setting.optimum, setting.gaussian), strict=True):
+        denoiser = study.trained(count, folder, **changes)
+        for reference, known in zip(REFERENCES, (study.optimum, study.gaussian), strict=True):
             for place, (images, on_shell) in places.items():
                 found[name, reference, place] = gap_between(
                     denoiser,
                     known,
-                    images.to(setting.where),
+                    images.to(study.where),
                     sigmas,
-                    setting.scale.samples,
-                    setting.seed,
+                    study.scale.samples,
+                    study.settings.seed,
                     on_shell=on_shell,
                     value_range=None if data.centred else data.value_range,
                     alpha=alpha / (len(wanted) * len(REFERENCES) * len(places) * len(sigmas)),

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from wildmiddle.checks.experiments.outcome import Outcome, Row
-from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.records import Comparison, Record
 from wildmiddle.checks.statistics import from_estimate
 from wildmiddle.empirical.intervals import Estimate
@@ -18,18 +18,18 @@ AGREE = 1.1
 """How far the errors of the three may lie apart, as a ratio, to agree at the largest sigma."""
 
 
-def run(setting: Setting, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> Outcome:
     """Measure the mean squared errors; a verdict on the two ends of the schedule."""
-    denoisers = setting.denoisers | {"Gaussian": setting.gaussian}
-    images = {"train": setting.few, "test": setting.test}
+    denoisers = study.denoisers | {"Gaussian": study.gaussian}
+    images = {"train": study.few, "test": study.fresh}
     found: dict[tuple[str, str], Estimate] = {
         (name, part): denoising_error(
             denoiser,
-            pool.to(setting.where),
-            setting.sigmas,
-            setting.scale.outputs,
-            setting.seed,
-            alpha=alpha / max(len(setting.sigmas), 2 * RECORDS),
+            pool.to(study.where),
+            study.sigmas,
+            study.scale.outputs,
+            study.settings.seed,
+            alpha=alpha / max(len(study.sigmas), 2 * RECORDS),
         )
         for name, denoiser in denoisers.items()
         for part, pool in images.items()
@@ -37,14 +37,14 @@ def run(setting: Setting, alpha: float) -> Outcome:
     rows: list[Row] = [
         (name, part, float(sigma), *(float(end[k]) for end in (e.mean, e.low, e.high)))
         for (name, part), e in found.items()
-        for k, sigma in enumerate(setting.sigmas)
+        for k, sigma in enumerate(study.sigmas)
     ]
 
     def draw(figure: Figure) -> None:
         panels: Any = figure.subplots(1, 2, sharey=True)
         for axes, part in zip(panels, images, strict=True):
             for name in denoisers:
-                axes.loglog(setting.sigmas, found[name, part].mean, label=name)
+                axes.loglog(study.sigmas, found[name, part].mean, label=name)
             axes.set(xlabel="σ", title=f"{part} images")
         panels[0].set_ylabel("squared error, sum over pixels")
         panels[0].set_ylim(bottom=1e-5)  # the optimum's error on its own images goes to 0
@@ -54,15 +54,15 @@ def run(setting: Setting, alpha: float) -> Outcome:
         "figure1",
         "the three denoisers agree at large noise, the two trained ones at small noise too, where "
         "the optimum of the training images fails on held-out ones.",
-        tuple(_ends(setting, found)),
+        tuple(_ends(study, found)),
         ("denoiser", "images", "sigma", "error", "low", "high"),
         tuple(rows),
         draw,
     )
 
 
-def _ends(setting: Setting, found: dict[tuple[str, str], Estimate]) -> list[Record]:
-    largest, smallest = 0, len(setting.sigmas) - 1
+def _ends(study: TrainedStudy, found: dict[tuple[str, str], Estimate]) -> list[Record]:
+    largest, smallest = 0, len(study.sigmas) - 1
     cases = [
         (name, "generalizing", largest, "<=", AGREE)
         for name in ("memorizing", "empirical optimum", "Gaussian")
@@ -81,11 +81,11 @@ def _ends(setting: Setting, found: dict[tuple[str, str], Estimate]) -> list[Reco
         )
         comparison = Comparison(
             claim="figure1",
-            instance=f"sigma = {setting.sigmas[k]:.3g}, held-out images",
+            instance=f"sigma = {study.sigmas[k]:.3g}, held-out images",
             quantity=f"error of the {above} over that of the {below} denoiser",
             relation="<=" if relation == "<=" else ">=",
             bound=bound,
-            resolution=0.05,
+            margin=0.05,
         )
-        records.append(from_estimate(comparison, ratio, setting.seed))
+        records.append(from_estimate(comparison, ratio, study.settings.seed))
     return records

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from wildmiddle.checks.experiments.outcome import Outcome, Row
 from wildmiddle.checks.experiments.pictures import Strip, pixels, show
 from wildmiddle.checks.experiments.samples import copied, drawn
-from wildmiddle.checks.experiments.setting import Setting
 from wildmiddle.checks.experiments.table1 import parts, swapped
+from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.empirical.neighbours import Memorization, memorization
 from wildmiddle.models.denoisers import Denoiser
 
@@ -20,23 +20,23 @@ COLUMNS = 16
 """Samples that are drawn, the first ones; fewer where there are fewer."""
 
 
-def run(setting: Setting, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> Outcome:
     """Draw samples of both denoisers and of their swaps; no verdict, table1 has it."""
-    small, large = setting.memorizing, setting.generalizing
+    small, large = study.memorizing, study.generalizing
     found: dict[tuple[str, str], Memorization] = {}
     strips: list[Strip] = []
     rows: list[Row] = []
     for name, base, other in (("memorizing", small, large), ("generalizing", large, small)):
         conditions: dict[str, Denoiser] = {"none": base}
         for part in ("large", "middle", "small"):
-            conditions[part] = swapped(base, other, *parts(setting)[part])
+            conditions[part] = swapped(base, other, *parts(study)[part])
         for part, denoiser in conditions.items():
-            samples = drawn(setting, denoiser)
-            now = found[name, part] = memorization(samples, setting.few, device=setting.device)
+            samples = drawn(study, denoiser)
+            now = found[name, part] = memorization(samples, study.few, device=study.settings.device)
             label = name if part == "none" else f"{part} swapped"
             strips.append(
                 Strip(
-                    pixels(setting, samples[:COLUMNS]),
+                    pixels(study, samples[:COLUMNS]),
                     copied(now)[:COLUMNS],
                     f"{label}: {100 * now.rate:.1f}%",
                 )

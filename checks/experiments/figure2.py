@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from wildmiddle.checks.experiments.outcome import Outcome, Row
-from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.memorization import peak
 from wildmiddle.checks.records import Comparison
 from wildmiddle.checks.statistics import from_proportion
@@ -14,12 +14,12 @@ from wildmiddle.empirical.intervals import proportion
 from wildmiddle.models.one_step import memorization_by_level
 
 
-def run(setting: Setting, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> Outcome:
     """Count copies among one-step outputs on noised held-out images, over the schedule."""
-    denoisers = setting.denoisers
-    n, sigmas, images = setting.scale.outputs, setting.sigmas, setting.test.to(setting.where)
+    denoisers = study.denoisers
+    n, sigmas, images = study.scale.outputs, study.sigmas, study.fresh.to(study.where)
     counts = {
-        name: memorization_by_level(denoiser, images, setting.few, sigmas, n, setting.seed)
+        name: memorization_by_level(denoiser, images, study.few, sigmas, n, study.settings.seed)
         for name, denoiser in denoisers.items()
     }
     rates = {name: proportion(found, n, alpha / len(sigmas)) for name, found in counts.items()}
@@ -28,8 +28,8 @@ def run(setting: Setting, alpha: float) -> Outcome:
         for name, rate in rates.items()
         for k, sigma in enumerate(sigmas)
     ]
-    zone = setting.zone.possible
-    where = peak(sigmas, counts["memorizing"], n, zone, alpha=alpha / 3, seed=setting.seed)
+    zone = study.zone.possible
+    where = peak(sigmas, counts["memorizing"], n, zone, alpha=alpha / 3, seed=study.settings.seed)
     records = [replace(where, claim="figure2")]
     last = len(sigmas) - 1
     for name, relation, bound in (
@@ -42,11 +42,11 @@ def run(setting: Setting, alpha: float) -> Outcome:
             quantity=f"one-step memorization of the {name} denoiser",
             relation="<=" if relation == "<=" else ">=",
             bound=bound,
-            resolution=0.02,
+            margin=0.02,
         )
         records.append(
             from_proportion(
-                comparison, int(counts[name][last]), n, alpha=alpha / 3, seed=setting.seed
+                comparison, int(counts[name][last]), n, alpha=alpha / 3, seed=study.settings.seed
             )
         )
 

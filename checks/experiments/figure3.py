@@ -31,28 +31,29 @@ from wildmiddle.checks.experiments.geometry import (
     value_at,
 )
 from wildmiddle.checks.experiments.outcome import Outcome
-from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.records import Comparison, Relation
 from wildmiddle.checks.regimes import enclosed, mean_changes
 from wildmiddle.checks.report.axes import edm_axis
 from wildmiddle.checks.statistics import from_estimate
 from wildmiddle.empirical import Curves
 from wildmiddle.empirical.intervals import Estimate
-from wildmiddle.empirical.regimes import Regime, Thresholds
+from wildmiddle.empirical.regimes import Regime
+from wildmiddle.theory.constants import Thresholds
 from wildmiddle.theory.shells import outside_probability
 
 
-def run(setting: Setting, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> Outcome:
     """Read the regimes off the curves and hold them against Theorem 4.8 and the distances."""
-    curves, predicted = banded(setting.curves, alpha / 2), setting.zone
+    curves, predicted = banded(study.curves, alpha / 2), study.zone
     regimes = regimes_of(curves)
     danger = regimes["danger"]
-    seed, n = setting.seed, curves.coverage.n
+    seed, n = study.settings.seed, curves.coverage.n
     inside = enclosed(danger.start, danger.end, predicted, n, alpha=alpha / 2, seed=seed)
     found = [
         *_within_bounds(curves, alpha / 2),
         *_table(curves, regimes, alpha / 2),
-        *_order(curves, setting.few[0].numel(), alpha / 2),
+        *_order(curves, study.few[0].numel(), alpha / 2),
     ]
     drawn = {
         "posterior weight": curves.max_weight,

@@ -19,20 +19,20 @@ from wildmiddle.checks.experiments.remedies import (
     zone_gaps,
 )
 from wildmiddle.checks.experiments.samples import HALF, rate_record
-from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.experiments.trained import TrainedStudy
 
 _LOWERED = "gap over the lowered zone"
 """The condition that the paper does not have."""
 
 
-def run(setting: Setting, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> Outcome:
     """Train under each condition and judge its checkpoints; a verdict on the last."""
-    wanted = conditions(setting)
+    wanted = conditions(study)
     for folder, changes in wanted.values():
-        setting.trained(setting.scale.memorizing, folder, **changes)
-    steps, last = setting.looks, setting.looks[-1]
+        study.trained(study.scale.memorizing, folder, **changes)
+    steps, last = study.looks, study.looks[-1]
     found: dict[str, dict[int, Judged]] = {
-        name: {step: judged(setting, setting.at(folder, step)) for step in steps}
+        name: {step: judged(study, study.at(folder, step)) for step in steps}
         for name, (folder, _) in wanted.items()
     }
     baseline, each = found["baseline"], alpha / (len(wanted) * len(steps))
@@ -44,22 +44,20 @@ def run(setting: Setting, alpha: float) -> Outcome:
     share = alpha / (2 * len(wanted) - 1)
     ends = {name: along[last] for name, along in found.items()}
     records = [
-        rate_record(
-            setting, "figure4", "baseline", ends["baseline"].copies, ">=", HALF, share, 0.788
-        )
+        rate_record(study, "figure4", "baseline", ends["baseline"].copies, ">=", HALF, share, 0.788)
     ]
     for name, one in ends.items():
         if name != "baseline":
             reported = {"dummy class": 0.09, _LOWERED: None}.get(name.split(",")[0], 0.007)
             records += [
-                lowered(setting, "figure4", name, (ends["baseline"], one), share),
-                rate_record(setting, "figure4", name, one.copies, "<=", HALF, share, reported),
+                lowered(study, "figure4", name, (ends["baseline"], one), share),
+                rate_record(study, "figure4", name, one.copies, "<=", HALF, share, reported),
             ]
 
     def draw(figure: Figure) -> None:
         panels: Any = figure.subplots(1, 2)
         for name, along in found.items():
-            counts = np.array([one.count / setting.scale.samples for one in along.values()])
+            counts = np.array([one.count / study.scale.samples for one in along.values()])
             panels[0].plot(steps, 100 * counts, "o-", label=name)
             panels[1].plot(steps, [one.distance.value for one in along.values()], "o-")
         panels[0].set(xlabel="training steps", ylabel="memorized samples, %", ylim=(-2, 102))
@@ -80,13 +78,13 @@ def run(setting: Setting, alpha: float) -> Outcome:
     )
 
 
-def conditions(setting: Setting) -> dict[str, tuple[str, dict[str, Any]]]:
+def conditions(study: TrainedStudy) -> dict[str, tuple[str, dict[str, Any]]]:
     """The folder of each training, and what differs from the baseline's settings."""
     found: dict[str, tuple[str, dict[str, Any]]] = {
         "baseline": ("memorizing", {}),
         "dummy class": ("dummy", {"dummy": True}),
     }
-    for name, gap in zone_gaps(setting).items():
+    for name, gap in zone_gaps(study).items():
         if gap[0] < gap[1]:
             title = f"gap over the {name}, σ {gap[0]:g} to {gap[1]:g}"
             found[title] = (f"gap-{name.split()[0]}", {"gap": (gap,)})

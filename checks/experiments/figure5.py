@@ -12,7 +12,7 @@ from wildmiddle.checks.experiments.remedies import (
     timestep_gaps,
 )
 from wildmiddle.checks.experiments.samples import HALF, rate_record
-from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.theory.schedules import ddpm_sigmas, ddpm_timestep
 
 Gap = tuple[int, int]
@@ -20,33 +20,31 @@ NONE = (0, 0)
 """The baseline's gap."""
 
 
-def run(setting: Setting, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> Outcome:
     """Train with each gap and judge the samples; a verdict on the widest and on the zone itself."""
-    found = measure(setting)
+    found = measure(study)
     baseline, widest = found[NONE], next(gap for gap in found if gap != NONE)
     share = alpha / (len(found) + 1)
     records = [
-        rate_record(setting, "figure5", "no gap", baseline.copies, ">=", HALF, share, 0.7497),
-        rate_record(
-            setting, "figure5", label(widest), found[widest].copies, "<=", HALF, share, 0.09
-        ),
+        rate_record(study, "figure5", "no gap", baseline.copies, ">=", HALF, share, 0.7497),
+        rate_record(study, "figure5", label(widest), found[widest].copies, "<=", HALF, share, 0.09),
     ]
     records += [
-        lowered(setting, "figure5", label(gap), (baseline, one), share)
+        lowered(study, "figure5", label(gap), (baseline, one), share)
         for gap, one in found.items()
         if gap != NONE
     ]
 
     def draw(figure: Figure) -> None:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 3])
-        at = ddpm_timestep(setting.curves.sigmas)
-        above.plot(at, setting.curves.max_weight.mean, label="posterior weight")
-        above.plot(at, setting.curves.coverage.mean, "--", label="shell coverage")
+        at = ddpm_timestep(study.curves.sigmas)
+        above.plot(at, study.curves.max_weight.mean, label="posterior weight")
+        above.plot(at, study.curves.coverage.mean, "--", label="shell coverage")
         above.set(ylabel="probability", ylim=(-0.02, 1.04))
         above.legend(loc="center right")
         for row, (gap, one) in enumerate(found.items()):
             below.barh(row, gap[1] - gap[0], left=gap[0], color="C3", height=0.6)
-            rate = one.count / setting.scale.samples
+            rate = one.count / study.scale.samples
             below.text(1.02, row, f"{rate:.0%}", va="center", transform=below.get_yaxis_transform())
         names = ["none" if gap == NONE else f"{gap[0]} to {gap[1]}" for gap in found]
         below.set_yticks(range(len(found)), names)
@@ -68,13 +66,13 @@ def run(setting: Setting, alpha: float) -> Outcome:
     )
 
 
-def measure(setting: Setting) -> dict[Gap, Judged]:
+def measure(study: TrainedStudy) -> dict[Gap, Judged]:
     """Train without a gap and with each of the nine, and judge the samples, by gap."""
-    found = {NONE: judged(setting, setting.memorizing)}
-    for gap in timestep_gaps(setting):
+    found = {NONE: judged(study, study.memorizing)}
+    for gap in timestep_gaps(study):
         name = f"gap-{gap[0]}-{gap[1]}"
-        trained = setting.trained(setting.scale.memorizing, name, gap=(gap,))
-        found[gap] = judged(setting, trained)
+        trained = study.trained(study.scale.memorizing, name, gap=(gap,))
+        found[gap] = judged(study, trained)
     return found
 
 

@@ -26,7 +26,7 @@ from wildmiddle.checks.experiments.geometry import (
     start_panel,
 )
 from wildmiddle.checks.experiments.outcome import Outcome
-from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.records import Comparison, Record
 from wildmiddle.checks.report.axes import curve, unit
 from wildmiddle.checks.statistics import from_estimate, from_exact
@@ -42,14 +42,19 @@ EQUAL = 0.05
 """A difference of mean weights up to which they count as equal: a twentieth of the whole scale."""
 
 
-def run(setting: Setting, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> Outcome:
     """Draw both weights of the same noised images and compare them."""
-    sigmas, regimes = setting.curves.sigmas, regimes_of(setting.curves)
-    few = setting.few.double().flatten(1)
+    sigmas, regimes = study.curves.sigmas, regimes_of(study.curves)
+    few = study.few.double().flatten(1)
     largest, own = (
         np.minimum(draws, 1)
         for draws in weights(
-            few, sigmas, queries=QUERIES, seed=setting.seed, device=setting.device, stream="figure7"
+            few,
+            sigmas,
+            queries=QUERIES,
+            seed=study.settings.seed,
+            device=study.settings.device,
+            stream="figure7",
         )
     )
     # Both weights of a query share its noise, so that their difference has a band of its own.
@@ -88,7 +93,7 @@ def run(setting: Setting, alpha: float) -> Outcome:
         "figure7",
         "the largest weight is nearly always that on the noised image itself: the two curves agree "
         "at small and large noise and part in the transition alone.",
-        tuple(_records(setting, regimes, largest, own, (gap, room), alpha)),
+        tuple(_records(study, regimes, largest, own, (gap, room), alpha)),
         HEADER,
         (*points(sigmas, drawn), *ends(regimes)),
         draw,
@@ -97,14 +102,14 @@ def run(setting: Setting, alpha: float) -> Outcome:
 
 
 def _records(
-    setting: Setting,
+    study: TrainedStudy,
     regimes: dict[str, Regime],
     largest: Array,
     own: Array,
     found: tuple[Estimate, Estimate],
     alpha: float,
 ) -> list[Record]:
-    sigmas, (gap, room) = setting.curves.sigmas, found
+    sigmas, (gap, room) = study.curves.sigmas, found
     small, medium, large = (
         (sigmas >= regimes[name].start.sigma) & (sigmas < regimes[name].end.sigma)
         for name in ("small", "medium", "large")
@@ -136,7 +141,9 @@ def _records(
         cases.append(("small and large noise", text, 0.0, apart))
     for instance, quantity, bound, estimate in cases:
         comparison = compared("figure7", instance, quantity, "<=", bound)
-        records.append(from_estimate(comparison, replace(estimate, alpha=alpha), setting.seed))
+        records.append(
+            from_estimate(comparison, replace(estimate, alpha=alpha), study.settings.seed)
+        )
     return records
 
 

@@ -27,12 +27,13 @@ from wildmiddle.checks.experiments.geometry import (
 )
 from wildmiddle.checks.experiments.outcome import Outcome
 from wildmiddle.checks.experiments.remedies import zone_gaps
-from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.statistics import from_estimate
 from wildmiddle.empirical import Curves
 from wildmiddle.empirical import curves as curves_of
 from wildmiddle.empirical.intervals import Estimate
-from wildmiddle.empirical.regimes import Crossing, Regime, Thresholds, crossing
+from wildmiddle.empirical.regimes import Crossing, Regime, crossing
+from wildmiddle.theory.constants import Thresholds
 from wildmiddle.theory.schedules import ddpm_sigmas, ddpm_timestep, edm_sigmas
 
 Array = NDArray[np.float64]
@@ -43,12 +44,12 @@ TICKS = (0, 10, 50, 100, 200, 400, 600, 800)
 """DDPM timesteps that are marked."""
 
 
-def run(setting: Setting, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> Outcome:
     """Find where the curves cross, and hold the danger zone against it."""
-    gaps = zone_gaps(setting)
-    few, test = (images.double().flatten(1) for images in (setting.few, setting.test))
+    gaps = zone_gaps(study)
+    few, test = (images.double().flatten(1) for images in (study.few, study.fresh))
     sigmas = _levels(*gaps["possible zone"])
-    found = curves_of(few, test, sigmas, seed=setting.seed, device=setting.device)
+    found = curves_of(few, test, sigmas, seed=study.settings.seed, device=study.settings.device)
     curves = banded(found, alpha)
     regimes, at = regimes_of(curves), Thresholds()
     place, height = intersection(curves)
@@ -56,11 +57,11 @@ def run(setting: Setting, alpha: float) -> Outcome:
     where = f"where the curves cross, sigma = {place.sigma:.3g}"
     high = max(at.weight_high, at.coverage_high)
     both = compared("figure8", where, "posterior weight and coverage", ">=", high)
-    records = [from_estimate(both, height, setting.seed)]
+    records = [from_estimate(both, height, study.settings.seed)]
     if np.isfinite(regimes["medium"].end.sigma):
         text = "share of medium noise that is danger zone"
         share = compared("figure8", "octaves", text, "<=", SHARE)
-        records.append(from_estimate(share, narrow, setting.seed))
+        records.append(from_estimate(share, narrow, study.settings.seed))
     rows = [
         *points(
             curves.sigmas, {"posterior weight": curves.max_weight, "coverage": curves.coverage}

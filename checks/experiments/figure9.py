@@ -5,12 +5,12 @@ from matplotlib.figure import Figure
 from wildmiddle.checks.experiments import figure5
 from wildmiddle.checks.experiments.outcome import Outcome
 from wildmiddle.checks.experiments.remedies import HEADER, Judged
-from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.experiments.trained import TrainedStudy
 
 
-def run(setting: Setting, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> Outcome:
     """Put the trainings of Figure 5 on the plane of rate and distance; no verdict."""
-    found = figure5.measure(setting)
+    found = figure5.measure(study)
     best = front(found)
     lines = figure5.lines(found, alpha)
     rows = [(*line, int(gap in best)) for line, gap in zip(lines, found, strict=True)]
@@ -18,7 +18,7 @@ def run(setting: Setting, alpha: float) -> Outcome:
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         points = {gap: (one.count, one.distance.value) for gap, one in found.items()}
-        n = setting.scale.samples
+        n = study.scale.samples
         in_order = sorted(points.items(), key=lambda item: item[1][1])
         for k, (gap, (count, distance)) in enumerate(in_order):
             axes.plot(100 * count / n, distance, "s" if gap == figure5.NONE else "o", color="C0")

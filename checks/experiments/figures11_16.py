@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from wildmiddle.checks.experiments.outcome import Outcome, Row
 from wildmiddle.checks.experiments.pictures import Strip, above, pixels, show
 from wildmiddle.checks.experiments.samples import copied
-from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.empirical.neighbours import memorization
 from wildmiddle.empirical.noise import blocks
 from wildmiddle.models import one_step
@@ -23,32 +23,32 @@ IMAGES = 8
 """Held-out images, the first ones."""
 
 
-def run(setting: Setting, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> Outcome:
     """Denoise some held-out images in one step; no verdict, figure2 has it."""
-    denoisers = setting.denoisers
-    device, few = setting.where, setting.few
-    test = setting.test.to(device)
+    denoisers = study.denoisers
+    device, few = study.where, study.few
+    test = study.fresh.to(device)
     clean = test[:IMAGES]
-    (block,) = blocks(setting.seed, one_step.STREAM, len(clean), clean[0].numel())
+    (block,) = blocks(study.settings.seed, one_step.STREAM, len(clean), clean[0].numel())
     noise = torch.as_tensor(block.noise[: len(clean)]).to(clean).reshape(clean.shape)
-    n = setting.scale.outputs
+    n = study.scale.outputs
     rows: list[Row] = []
     panels: dict[str, list[Strip]] = {}
-    for k in np.linspace(0, len(setting.sigmas) - 1, LEVELS).round().astype(int).tolist():
-        sigma = float(setting.sigmas[k])
+    for k in np.linspace(0, len(study.sigmas) - 1, LEVELS).round().astype(int).tolist():
+        sigma = float(study.sigmas[k])
         noisy = clean + sigma * noise
         strips = [
-            Strip(pixels(setting, clean), label="held-out image"),
-            Strip(pixels(setting, noisy), label="with noise"),
+            Strip(pixels(study, clean), label="held-out image"),
+            Strip(pixels(study, noisy), label="with noise"),
         ]
         for name, denoiser in denoisers.items():
             with torch.no_grad():
                 output = denoiser(noisy, sigma).cpu()
             found = memorization(output, few, device=device)
-            pair = above(pixels(setting, output), pixels(setting, few[found.nearest]))
+            pair = above(pixels(study, output), pixels(study, few[found.nearest]))
             stream = f"{one_step.STREAM}/{k}"  # figure2's
             count = one_step.copied(
-                denoiser, test, few, sigma, n, setting.seed, stream=stream, device=device
+                denoiser, test, few, sigma, n, study.settings.seed, stream=stream, device=device
             )
             label = f"{name},\nnearest of training"
             strips.append(Strip(pair, copied(found), label, f"{100 * count / n:.1f}%"))

@@ -10,7 +10,7 @@ from wildmiddle.checks.experiments.outcome import Outcome, Row
 from wildmiddle.checks.experiments.pictures import Strip, beside, in_rows, pixels, show
 from wildmiddle.checks.experiments.remedies import zone_gaps
 from wildmiddle.checks.experiments.samples import copied, drawn
-from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.empirical.neighbours import Memorization, memorization
 from wildmiddle.models.denoisers import Denoiser
 
@@ -21,25 +21,25 @@ COLUMNS = 16
 """Pairs side by side."""
 
 
-def run(setting: Setting, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> Outcome:
     """Draw samples beside their nearest images; no verdict, figure4 has it."""
-    count = setting.scale.memorizing
+    count = study.scale.memorizing
     denoisers: dict[str, Denoiser] = {
-        "baseline": setting.memorizing,
-        "dummy class": setting.trained(count, "dummy", dummy=True),  # samples of the real class
+        "baseline": study.memorizing,
+        "dummy class": study.trained(count, "dummy", dummy=True),  # samples of the real class
     }
-    start, end = gap = zone_gaps(setting)["possible zone"]
+    start, end = gap = zone_gaps(study)["possible zone"]
     if start < end:
-        trained = setting.trained(count, "gap-possible", gap=(gap,))
+        trained = study.trained(count, "gap-possible", gap=(gap,))
         denoisers[f"gap, σ {start:g} to {end:g}"] = trained
     found: dict[str, Memorization] = {}
     panels: dict[str, list[Strip]] = {}
     rows: list[Row] = []
     for name, denoiser in denoisers.items():
-        samples = drawn(setting, denoiser)
-        now = found[name] = memorization(samples, setting.few, device=setting.device)
-        nearest = setting.few[now.nearest[:PAIRS]]
-        pairs = beside(pixels(setting, samples[:PAIRS]), pixels(setting, nearest))
+        samples = drawn(study, denoiser)
+        now = found[name] = memorization(samples, study.few, device=study.settings.device)
+        nearest = study.few[now.nearest[:PAIRS]]
+        pairs = beside(pixels(study, samples[:PAIRS]), pixels(study, nearest))
         title = f"{name}: {100 * now.rate:.1f}% of {len(samples)}"
         panels[title] = in_rows(pairs, copied(now)[:PAIRS], COLUMNS)
         rows.append((name, int(copied(now).sum()), len(samples), int(copied(now)[:PAIRS].sum())))

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from wildmiddle.checks.coverage import RESOLUTION
+from wildmiddle.checks.coverage import MARGIN
 from wildmiddle.checks.experiments.outcome import Row
 from wildmiddle.checks.records import Comparison, Relation
 from wildmiddle.checks.report.axes import curve, unit
@@ -90,14 +90,14 @@ def compared(
     bound: float,
     rounding: float = 0.0,
 ) -> Comparison:
-    """A comparison at the resolution that coverage has in the checks."""
+    """A comparison at the margin that coverage has in the checks."""
     return Comparison(
         claim=claim,
         instance=instance,
         quantity=quantity,
         relation=relation,
         bound=bound,
-        resolution=RESOLUTION,
+        margin=MARGIN,
         rounding=rounding,
     )
 

@@ -31,9 +31,8 @@ class Run:
     sha256: str
     memorizing: int
     generalizing: int
-    seed: int
-    alpha: float
-    device: str
+    settings: Mapping[str, str | float]
+    """Of :class:`~wildmiddle.checks.settings.Settings`, by name."""
     versions: Mapping[str, str]
 
 

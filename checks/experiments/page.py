@@ -93,7 +93,9 @@ def to_html(folder: Path) -> str:
         titles=sorted({each.run.data for each in found if each.run is not None}),
         counts={v: sum(r.verdict == v for r in every) for v in get_args(Verdict)},
         verdict=overall(record.verdict for record in every) if every else None,
-        alphas=math.fsum(each.run.alpha for each in found if each.run and each.records),
+        alphas=math.fsum(
+            float(each.run.settings["alpha"]) for each in found if each.run and each.records
+        ),
     )
 
 
@@ -136,7 +138,7 @@ def place(name: str) -> tuple[float, str]:
 
 def _record(entry: dict[str, Any]) -> Record:
     values = {field.name: entry[field.name] for field in fields(Record) if field.name in entry}
-    for name in ("bound", "resolution", "rounding", "estimate", "low", "high", "alpha", "visible"):
+    for name in ("bound", "margin", "rounding", "estimate", "low", "high", "alpha", "detectable"):
         values[name] = float(values[name])
     for name in ("claim", "instance", "quantity", "method"):
         _text(values[name])
@@ -151,9 +153,9 @@ def _run(entry: dict[str, Any]) -> Run:
     return Run(
         **entry
         | {
-            "alpha": float(entry["alpha"]),
             "image_shape": tuple(int(size) for size in sizes),
             "value_range": (float(low), float(high)),
+            "settings": {**entry["settings"], "alpha": float(entry["settings"]["alpha"])},
             "versions": dict(entry["versions"]),
             "data": _text(entry["data"]),
         }

@@ -9,7 +9,7 @@ import torch
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.experiments.trained import TrainedStudy
 
 Pixels = NDArray[np.float64]
 
@@ -30,14 +30,14 @@ class Strip:
     note: str = ""
 
 
-def pixels(setting: Setting, images: torch.Tensor) -> Pixels:
+def pixels(study: TrainedStudy, images: torch.Tensor) -> Pixels:
     """Images (K, C, H, W) of any range as red, green and blue in [0, 1], (K, H, W, 3).
 
     The data's value range becomes [0, 1], with the mean put back where they are centred; what lies
     beyond is cut. One channel is grey.
     """
-    low, high = setting.data.value_range
-    shares = (images.double().cpu() + setting.mean - low) / (high - low)
+    low, high = study.data.value_range
+    shares = (images.double().cpu() + study.mean - low) / (high - low)
     return shares.clamp(0, 1).movedim(1, -1).expand(-1, -1, -1, 3).numpy()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from wildmiddle.checks.experiments.outcome import Row
 from wildmiddle.checks.experiments.samples import Copies, copied, drawn, mcnemar, quality
-from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.records import Comparison, Record
 from wildmiddle.checks.statistics import from_proportion
 from wildmiddle.empirical.intervals import proportion
@@ -50,21 +50,21 @@ class Judged:
         return (self.count, n, float(rate.low), float(rate.high), *changed, self.distance.value)
 
 
-def judged(setting: Setting, denoiser: Denoiser) -> Judged:
+def judged(study: TrainedStudy, denoiser: Denoiser) -> Judged:
     """Draw the scale's samples of a denoiser, look for copies and take their distance."""
-    samples = drawn(setting, denoiser)
-    found = memorization(samples, setting.few, device=setting.device)
-    return Judged(found, quality(setting, samples))
+    samples = drawn(study, denoiser)
+    found = memorization(samples, study.few, device=study.settings.device)
+    return Judged(found, quality(study, samples))
 
 
-def zone_gaps(setting: Setting) -> dict[str, Gap]:
+def zone_gaps(study: TrainedStudy) -> dict[str, Gap]:
     """Start and end of the two zones of the distances, in sigma; empty unless the start is lower.
 
     And of the possible one an octave lower: a model that copies is supervised on its own way at
     lower noise than held-out images are. Three digits: the last bits of the distances may differ
     between machines, and a training only goes on with the very same gap.
     """
-    certain, possible = setting.zone
+    certain, possible = study.zone
     ends = {
         "certain zone": certain,
         "possible zone": possible,
@@ -75,13 +75,13 @@ def zone_gaps(setting: Setting) -> dict[str, Gap]:
     }
 
 
-def timestep_gaps(setting: Setting) -> tuple[tuple[int, int], ...]:
+def timestep_gaps(study: TrainedStudy) -> tuple[tuple[int, int], ...]:
     """Nine gaps in DDPM's timesteps around the possible zone, the widest first.
 
     They start at 1/4, 1/2 and once the zone's start and end at twice, once and 1/2 its end, in
     sigma. Gaps that would be empty are left out.
     """
-    low, high = setting.zone.possible
+    low, high = study.zone.possible
     starts, ends = (
         np.searchsorted(ddpm_sigmas(), np.multiply(factors, end)).tolist()
         for factors, end in (((1 / 4, 1 / 2, 1), low), ((2, 1, 1 / 2), high))
@@ -90,7 +90,7 @@ def timestep_gaps(setting: Setting) -> tuple[tuple[int, int], ...]:
 
 
 def lowered(
-    setting: Setting, claim: str, instance: str, pair: tuple[Judged, Judged], alpha: float
+    study: TrainedStudy, claim: str, instance: str, pair: tuple[Judged, Judged], alpha: float
 ) -> Record:
     """Whether a remedy undoes more copies than it makes, by the samples that it changes.
 
@@ -105,4 +105,4 @@ def lowered(
         bound=0.5,
     )
     changed = max(lost + gained, 1)  # none changed: nothing speaks for the remedy
-    return from_proportion(comparison, lost, changed, alpha=alpha, seed=setting.seed)
+    return from_proportion(comparison, lost, changed, alpha=alpha, seed=study.settings.seed)

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.records import Comparison, Record, Relation
 from wildmiddle.checks.statistics import from_proportion
 from wildmiddle.empirical.neighbours import Memorization, memorization
@@ -20,36 +20,36 @@ HALF = 0.5
 """A training copies, or does not, by the side of this that its rate is on."""
 
 
-def drawn(setting: Setting, denoiser: Denoiser, count: int | None = None) -> torch.Tensor:
+def drawn(study: TrainedStudy, denoiser: Denoiser, count: int | None = None) -> torch.Tensor:
     """The first samples of a denoiser, (count, C, H, W); all that the scale has by default.
 
     Sample k starts from the same noise whatever the denoiser.
     """
     return sample(
         denoiser,
-        tuple(setting.few.shape[1:]),
-        range(setting.scale.samples if count is None else count),
-        sigmas=setting.sigmas,
-        method=setting.scale.method,
-        seed=setting.seed,
-        device=setting.device,
-        progress=setting.progress,
+        tuple(study.few.shape[1:]),
+        range(study.scale.samples if count is None else count),
+        sigmas=study.sigmas,
+        method=study.scale.method,
+        seed=study.settings.seed,
+        device=study.settings.device,
+        progress=study.progress,
     )
 
 
-def memorized(setting: Setting, denoiser: Denoiser) -> Memorization:
+def memorized(study: TrainedStudy, denoiser: Denoiser) -> Memorization:
     """The samples of a denoiser against the memorizing model's images."""
-    return memorization(drawn(setting, denoiser), setting.few, device=setting.device)
+    return memorization(drawn(study, denoiser), study.few, device=study.settings.device)
 
 
-def quality(setting: Setting, samples: Images) -> FrechetDistance:
+def quality(study: TrainedStudy, samples: Images) -> FrechetDistance:
     """The Fréchet distance of samples (n, C, H, W) from all training images of the data."""
     return frechet_distance(
         samples,
-        setting.pool,
-        setting.extractor,
-        reference_name=f"{setting.data.title}, all training images",
-        device=setting.device,
+        study.pool,
+        study.extractor,
+        reference_name=f"{study.data.title}, all training images",
+        device=study.settings.device,
     )
 
 
@@ -66,7 +66,7 @@ def mcnemar(before: Copies, after: Copies) -> tuple[int, int, float]:
 
 
 def rate_record(
-    setting: Setting,
+    study: TrainedStudy,
     claim: str,
     instance: str,
     copies: Copies,
@@ -85,5 +85,5 @@ def rate_record(
         parameters={} if reported is None else {"paper": reported},
     )
     return from_proportion(
-        comparison, int(copies.sum()), len(copies), alpha=alpha, seed=setting.seed
+        comparison, int(copies.sum()), len(copies), alpha=alpha, seed=study.settings.seed
     )

@@ -22,7 +22,7 @@ from wildmiddle.checks.experiments.samples import (
     memorized,
     rate_record,
 )
-from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.records import Record
 from wildmiddle.empirical.intervals import Estimate, proportion
 from wildmiddle.empirical.neighbours import Memorization
@@ -54,34 +54,34 @@ COMPARED = {"none": "-", "small": "--", "middle": ":"}
 """Swaps whose rates are drawn against the threshold, and their lines."""
 
 
-def run(setting: Setting, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> Outcome:
     """Draw samples under every swap; a verdict on the paper's six."""
-    small, large = setting.memorizing, setting.generalizing
+    small, large = study.memorizing, study.generalizing
     found: dict[tuple[str, str], Memorization] = {}
     for name, base, other in (("memorizing", small, large), ("generalizing", large, small)):
-        found[name, "none"] = memorized(setting, base)
-        for part, ends in parts(setting).items():
-            found[name, part] = memorized(setting, swapped(base, other, *ends))
-        for first in range(setting.scale.steps - setting.scale.window + 1):
-            ends = _window(setting, first)
-            part = f"steps {first} to {first + setting.scale.window - 1}"
-            found[name, part] = memorized(setting, swapped(base, other, *ends))
+        found[name, "none"] = memorized(study, base)
+        for part, ends in parts(study).items():
+            found[name, part] = memorized(study, swapped(base, other, *ends))
+        for first in range(study.scale.steps - study.scale.window + 1):
+            ends = _window(study, first)
+            part = f"steps {first} to {first + study.scale.window - 1}"
+            found[name, part] = memorized(study, swapped(base, other, *ends))
     copies = {condition: copied(each) for condition, each in found.items()}
     rows = [_row(copies, name, part, alpha) for name, part in copies]
     bands = _bands(found, alpha)
 
     def draw(figure: Figure) -> None:
         axes, below = figure.subplots(2, 1)
-        starts = range(setting.scale.steps - setting.scale.window + 1)
+        starts = range(study.scale.steps - study.scale.window + 1)
         for name in ("memorizing", "generalizing"):
             rates = [
-                copies[name, f"steps {k} to {k + setting.scale.window - 1}"].mean() for k in starts
+                copies[name, f"steps {k} to {k + study.scale.window - 1}"].mean() for k in starts
             ]
             line = axes.plot(starts, rates, "o-", label=f"{name}, swapped in the window")[0]
             none = copies[name, "none"].mean()
             axes.axhline(none, color=line.get_color(), linestyle=":", label=f"{name}, no swap")
         axes.set(
-            xlabel=f"first of the {setting.scale.window} swapped steps, from large to small noise",
+            xlabel=f"first of the {study.scale.window} swapped steps, from large to small noise",
             ylabel="memorized samples",
             ylim=(-0.02, 1.02),
         )
@@ -92,7 +92,7 @@ def run(setting: Setting, alpha: float) -> Outcome:
         "table1",
         "swapping the middle takes memorization from 92.2% to 0% and from 0% to 92.2%; swapping "
         "either end changes nothing.",
-        tuple(_records(setting, copies, alpha / 8)),
+        tuple(_records(study, copies, alpha / 8)),
         ("base", "swapped", "memorized", "samples", "low", "high", "lost", "gained", "McNemar p"),
         tuple(rows),
         draw,
@@ -102,12 +102,12 @@ def run(setting: Setting, alpha: float) -> Outcome:
     )
 
 
-def parts(setting: Setting) -> dict[str, tuple[float, float]]:
+def parts(study: TrainedStudy) -> dict[str, tuple[float, float]]:
     """The three parts of the schedule, small, middle and large noise: ``low <= sigma < high`` each.
 
     The middle is the medium regime of the curves. Raises ValueError where there is none.
     """
-    medium = setting.regime("medium")
+    medium = study.regime("medium")
     low, high = medium.start.sigma, medium.end.sigma
     if not 0 < low < high < np.inf:
         raise ValueError(
@@ -126,9 +126,9 @@ def swapped(base: Denoiser, other: Denoiser, low: float, high: float) -> Piecewi
     return Piecewise(edges, [denoiser for _, denoiser in pieces[: last + 1]])
 
 
-def _window(setting: Setting, first: int) -> tuple[float, float]:
+def _window(study: TrainedStudy, first: int) -> tuple[float, float]:
     # From just above the window's first sigma down to its last.
-    levels, last = setting.sigmas, first + setting.scale.window - 1
+    levels, last = study.sigmas, first + study.scale.window - 1
     return float(levels[last]), np.inf if first == 0 else float(levels[first - 1])
 
 
@@ -177,10 +177,12 @@ def _row(copies: dict[tuple[str, str], Copies], name: str, part: str, alpha: flo
     return (name, part, int(found.sum()), len(found), *ends, lost, gained, p)
 
 
-def _records(setting: Setting, copies: dict[tuple[str, str], Copies], alpha: float) -> list[Record]:
+def _records(
+    study: TrainedStudy, copies: dict[tuple[str, str], Copies], alpha: float
+) -> list[Record]:
     return [
         rate_record(
-            setting,
+            study,
             "table1",
             f"{key[0]} denoiser, swapped: {key[1]}",
             copies[key],

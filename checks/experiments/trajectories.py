@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from wildmiddle.checks.experiments.outcome import Outcome, Row
 from wildmiddle.checks.experiments.samples import copied
-from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.empirical.coverage import distances
 from wildmiddle.empirical.intervals import Estimate, proportion
 from wildmiddle.empirical.neighbours import memorization
@@ -26,20 +26,20 @@ WHAT = ("in a shell", "copied in one step", "final image chosen")
 """Counted of the samples at each noise level."""
 
 
-def run(setting: Setting, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> Outcome:
     """Count, at each step of both models' own sampling; no verdict."""
-    n, sigmas = setting.scale.samples, setting.sigmas
+    n, sigmas = study.scale.samples, study.sigmas
     found: dict[tuple[str, str], Estimate] = {}
     rows: list[Row] = []
     for name, denoiser in (
-        ("memorizing", setting.memorizing),
-        ("generalizing", setting.generalizing),
+        ("memorizing", study.memorizing),
+        ("generalizing", study.generalizing),
     ):
-        states, outputs = along(setting, denoiser)
-        looked = [memorization(each, setting.few, device=setting.device) for each in outputs]
+        states, outputs = along(study, denoiser)
+        looked = [memorization(each, study.few, device=study.settings.device) for each in outputs]
         final = looked[-1].nearest
         counts = {
-            WHAT[0]: [covered(setting, *level).sum() for level in zip(states, sigmas, strict=True)],
+            WHAT[0]: [covered(study, *level).sum() for level in zip(states, sigmas, strict=True)],
             WHAT[1]: [copied(each).sum() for each in looked],
             WHAT[2]: [(each.nearest == final).sum() for each in looked],
         }
@@ -61,7 +61,7 @@ def run(setting: Setting, alpha: float) -> Outcome:
 
     def draw(figure: Figure) -> None:
         panels: Any = figure.subplots(1, len(WHAT), sharey=True)
-        held_out = setting.curves
+        held_out = study.curves
         panels[0].plot(
             held_out.sigmas, held_out.coverage.mean, ":", color="0.4", label="held-out images"
         )
@@ -91,16 +91,16 @@ def run(setting: Setting, alpha: float) -> Outcome:
     )
 
 
-def along(setting: Setting, denoiser: Denoiser) -> tuple[torch.Tensor, torch.Tensor]:
+def along(study: TrainedStudy, denoiser: Denoiser) -> tuple[torch.Tensor, torch.Tensor]:
     """What a denoiser meets and answers at each level of its own trajectories.
 
-    States ``x`` and outputs ``D(x, sigma)``, (K, samples, C, H, W) each, at ``setting.sigmas``:
+    States ``x`` and outputs ``D(x, sigma)``, (K, samples, C, H, W) each, at ``study.sigmas``:
     where a step of the sampler starts.
     """
     batch = 64
     met: list[tuple[torch.Tensor, torch.Tensor]] = []
-    for first in range(0, setting.scale.samples, batch):
-        numbers = range(first, min(first + batch, setting.scale.samples))
+    for first in range(0, study.scale.samples, batch):
+        numbers = range(first, min(first + batch, study.scale.samples))
         last: dict[float, tuple[torch.Tensor, torch.Tensor]] = {}
 
         def noted(
@@ -115,15 +115,15 @@ def along(setting: Setting, denoiser: Denoiser) -> tuple[torch.Tensor, torch.Ten
 
         sample(
             noted,
-            tuple(setting.few.shape[1:]),
+            tuple(study.few.shape[1:]),
             numbers,
-            sigmas=setting.sigmas,
-            method=setting.scale.method,
-            seed=setting.seed,
+            sigmas=study.sigmas,
+            method=study.scale.method,
+            seed=study.settings.seed,
             batch_size=batch,
-            device=setting.device,
+            device=study.settings.device,
         )
-        pairs = [last[sigma] for sigma in setting.sigmas.tolist()]
+        pairs = [last[sigma] for sigma in study.sigmas.tolist()]
         met.append(
             (
                 torch.stack([x[: len(numbers)] for x, _ in pairs]),
@@ -134,8 +134,8 @@ def along(setting: Setting, denoiser: Denoiser) -> tuple[torch.Tensor, torch.Ten
     return states, outputs
 
 
-def covered(setting: Setting, states: torch.Tensor, sigma: float) -> NDArray[np.bool_]:
+def covered(study: TrainedStudy, states: torch.Tensor, sigma: float) -> NDArray[np.bool_]:
     """Which states (n, C, H, W) lie in the shell of some training image, (n,). Source: Def 4.6."""
     r_in, r_out = radii(states[0].numel(), 5.0)
-    apart = distances(setting.few, states, setting.device) / sigma
+    apart = distances(study.few, states, study.settings.device) / sigma
     return np.any((apart >= r_in) & (apart <= r_out), axis=1)

@@ -27,13 +27,13 @@ Array = NDArray[np.float64]
 
 def weight_thresholds(result: Result) -> Drawing:
     """Theorem 4.2's two noise levels of every training image against the weight curve."""
-    study = result.study
+    study, at = result.study, result.study.settings
     w_low = low_weight(study.n)
     below, above = certified_levels(study)
     copies = study.n - len(below)
     marks = [(np.percentile(above, (5, 50, 95)), w_low, "σ₊", 0.06)]
     if len(below):
-        marks.append((np.percentile(below, (5, 50, 95)), study.w, "σ₋", -0.1))
+        marks.append((np.percentile(below, (5, 50, 95)), at.w, "σ₋", -0.1))
 
     def draw(figure: Figure, roomy: bool) -> None:
         (axes,) = panels(figure)
@@ -57,8 +57,8 @@ def weight_thresholds(result: Result) -> Drawing:
         "thresholds",
         draw,
         title="Theorem 4.2’s two noise levels on the weight curve",
-        caption=f"Up to σ₋ an image keeps at least the weight {study.w:g}, from σ₊ on it has at "
-        f"most {w_low:.3g}, each with probability {1 - study.delta:g}. Look for a curve that "
+        caption=f"Up to σ₋ an image keeps at least the weight {at.w:g}, from σ₊ on it has at "
+        f"most {w_low:.3g}, each with probability {1 - at.delta:g}. Look for a curve that "
         "passes above the left mark and below the right one; how far it keeps from them is what "
         f"the bounds give away.{left_out} {band_note(result)}",
         legend=(
@@ -76,7 +76,7 @@ def weight_between_bounds(result: Result) -> Drawing:
     below, above = certified_levels(study)
     marks = [(float(above.mean()), low_weight(study.n), "σ₊", 0.06)]
     if len(below):
-        marks.append((float(below.mean()), study.w, "σ₋", -0.1))
+        marks.append((float(below.mean()), study.settings.w, "σ₋", -0.1))
 
     def draw(figure: Figure, roomy: bool) -> None:
         (axes,) = panels(figure)
@@ -98,7 +98,7 @@ def weight_between_bounds(result: Result) -> Drawing:
         "dashed line by the union bound on decoding errors and below the full one by Fano’s "
         "inequality; both take the distances between training images alone. The diamonds are means "
         "of the paper’s two noise levels, which are about the weight on the noised image itself: "
-        f"at least {study.w:g} up to σ₋, at most {low_weight(study.n):.3g} from σ₊ on. "
+        f"at least {study.settings.w:g} up to σ₋, at most {low_weight(study.n):.3g} from σ₊ on. "
         f"{band_note(result)}",
         legend=(
             Key("posterior weight W (Def. 4.1)", WEIGHT, "circle"),
@@ -114,6 +114,6 @@ def certified_levels(study: Study) -> tuple[Array, Array]:
     single = study.nearest[study.nearest > 0]
     low = low_weight(study.n)
     return (
-        sigma_minus(single, study.n, study.w, study.delta),
-        sigma_plus(study.farthest, study.n, low, study.delta),
+        sigma_minus(single, study.n, study.settings.w, study.settings.delta),
+        sigma_plus(study.farthest, study.n, low, study.settings.delta),
     )

@@ -31,7 +31,7 @@ def large_noise_order(study: Study) -> Drawing:
     """The deviation from the Gaussian denoiser, its leading term and its remainder."""
     images = spanned(study.train)
     points: Array = images - images.mean(0)
-    z = generator(study.seed, "figure of 4.11").standard_normal(points.shape[1:])
+    z = generator(study.settings.seed, "figure of 4.11").standard_normal(points.shape[1:])
     sigmas = np.geomspace(10, 1e6, 16)
     leading = large_noise.leading_term(points, z)
     order = float(np.linalg.norm(leading)) / sigmas**2

@@ -47,7 +47,7 @@ def regime_chart(result: Result) -> Drawing:
     """The regimes and the predicted zone as bars over sigma, with the clocks of EDM and DDPM."""
     colours = {"small": COVERAGE, "medium": MUTED, "danger": DANGER, "large": WEIGHT}
     low, high = sigma_ends(result)
-    timesteps, predicted = ddpm_sigmas(), result.predicted
+    timesteps, predicted = ddpm_sigmas(), result.study.zone
     names = ["small", "medium", "danger", "predicted", "large"]
 
     def span(at: int, start: float, end: float) -> tuple[list[Pair], Pair]:
@@ -58,7 +58,7 @@ def regime_chart(result: Result) -> Drawing:
         (axes,) = panels(figure, left=44, top=32, bottom=66)
         over_sigma(axes, low, high)
         axes.grid(False)
-        for regime in result.regimes:
+        for regime in result.study.regimes:
             at = names.index(regime.name)
             if regime.empty:
                 axes.text(low * 1.2, at, "empty", va="center", style="italic")
@@ -109,7 +109,7 @@ def regime_chart(result: Result) -> Drawing:
 
 def weight_and_coverage(result: Result) -> Drawing:
     """The two curves that place the danger zone (the paper's Figure 3)."""
-    both, at = result.study.curves, result.study.thresholds
+    both, at = result.study.curves, result.study.settings
     danger = _danger(result)
 
     def draw(figure: Figure, roomy: bool) -> None:
@@ -240,7 +240,7 @@ def _uncertain(axes: Axes, end: Crossing, at: float) -> None:
 
 
 def _danger(result: Result) -> Regime:
-    return next(regime for regime in result.regimes if regime.name == "danger")
+    return next(regime for regime in result.study.regimes if regime.name == "danger")
 
 
 def _range(result: Result) -> str:

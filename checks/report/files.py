@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,13 @@ from wildmiddle.checks.report.words import (
     zone_steps,
 )
 from wildmiddle.checks.report.words import number as shown
+from wildmiddle.checks.settings import texts
 from wildmiddle.checks.verify import Result
 from wildmiddle.empirical.intervals import Estimate
 from wildmiddle.empirical.regimes import Regime
 from wildmiddle.theory.regimes import Zone
 
-SCHEMA = "wildmiddle-report/1"
+SCHEMA = "wildmiddle-report/2"
 
 CURVES = (
     "max_weight",
@@ -78,9 +80,7 @@ def to_json(result: Result) -> dict[str, Any]:
         {
             "schema": SCHEMA,
             "verdict": result.verdict(),
-            "alpha": result.alpha,
-            "seed": study.seed,
-            "device": study.device,
+            "settings": asdict(study.settings),
             "versions": result.versions,
             "data": {
                 "name": data.name,
@@ -102,13 +102,6 @@ def to_json(result: Result) -> dict[str, Any]:
                     "test": _hash(data.test_indices),
                 },
             },
-            "study": {
-                "c": study.c,
-                "w": study.w,
-                "delta": study.delta,
-                "samples": study.samples,
-            },
-            "thresholds": vars(result.study.thresholds),
             "claims": [
                 {
                     "id": claim.id,
@@ -128,10 +121,10 @@ def to_json(result: Result) -> dict[str, Any]:
             "regimes": {
                 "value_range": list(data.value_range),
                 "centred": data.centred,
-                "intervals": [_regime(regime) for regime in result.regimes],
+                "intervals": [_regime(regime) for regime in result.study.regimes],
                 "predicted": {
-                    "certain": _zone(result.predicted.certain),
-                    "possible": _zone(result.predicted.possible),
+                    "certain": _zone(result.study.zone.certain),
+                    "possible": _zone(result.study.zone.possible),
                 },
             },
             "sharper": [
@@ -154,13 +147,13 @@ def to_markdown(result: Result) -> str:
         "",
         sentence(result),
         "",
-        "| number | claim | verdict | comparisons | tightest one | visible violation there |",
+        "| number | claim | verdict | comparisons | tightest one | detectable there |",
         "|---|---|---|---:|---|---:|",
     ]
     for claim in result.claims:
         records = result.of(claim)
         worst = tightest(records)
-        last = ("–", "–") if worst is None else (" ".join(room(worst)), shown(worst.visible))
+        last = ("–", "–") if worst is None else (" ".join(room(worst)), shown(worst.detectable))
         cells = (claim.number, claim.title, result.verdict(claim), str(len(records)), *last)
         lines.append(f"| {' | '.join(cells)} |")
     lines += [
@@ -172,7 +165,7 @@ def to_markdown(result: Result) -> str:
         "| regime | from sigma | to sigma | EDM steps of 18 | DDPM timesteps |",
         "|---|---|---|---|---|",
     ]
-    for regime in result.regimes:
+    for regime in result.study.regimes:
         lines.append(f"| {' | '.join((regime.name, *regime_cells(regime)))} |")
     study = result.study
     lines += [
@@ -180,7 +173,9 @@ def to_markdown(result: Result) -> str:
         predicted(result),
         "",
         f"Data: {result.data.title}, N = {study.n}, M = {len(study.test)}, d = {study.d}, "
-        f"{result.data.sha256}. Seed {study.seed}, {study.samples} samples, device {study.device}.",
+        f"{result.data.sha256}. Settings: "
+        + ", ".join(f"{name} {text}" for name, text in texts(study.settings).items())
+        + ".",
         "",
         f"Command: `{' '.join(command(result))}`",
         "",

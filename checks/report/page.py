@@ -19,6 +19,7 @@ from wildmiddle.checks.report.words import (
     tightest,
     zone_cells,
 )
+from wildmiddle.checks.settings import texts
 from wildmiddle.checks.verify import Result
 from wildmiddle.theory.claims import CLAIMS, Claim
 
@@ -80,6 +81,7 @@ def to_html(result: Result) -> str:
         regime_cells=regime_cells,
         zone_cells=zone_cells,
         command=command(result),
+        settings=texts(result.study.settings),
         spent=math.fsum(row.alpha for row in rows),
     )
 

@@ -4,14 +4,13 @@ import math
 import shlex
 from collections.abc import Sequence
 
-import numpy as np
-
 from wildmiddle.checks.records import Record
+from wildmiddle.checks.settings import option, texts
 from wildmiddle.checks.sharper import Sharper
 from wildmiddle.checks.verify import Result
 from wildmiddle.empirical.regimes import Crossing, Regime
 from wildmiddle.theory.regimes import Zone
-from wildmiddle.theory.schedules import ddpm_sigmas, edm_sigmas
+from wildmiddle.theory.schedules import steps_between
 
 # A plain way to say each verdict of a claim in a sentence.
 _SEVERITY = {"violated": 0, "inconclusive": 1, "holds": 2}
@@ -55,7 +54,7 @@ def tightest(records: Sequence[Record]) -> Record | None:
 
 def sentence(result: Result) -> str:
     """The verdict on the run in plain words, with its error rate."""
-    claims, records = result.claims, result.records
+    claims, records, alpha = result.claims, result.records, result.study.settings.alpha
     on = f"on {result.data.title} (N\u00a0=\u00a0{result.study.n}, d\u00a0=\u00a0{result.study.d})"
     total = _count(len(records), "comparison")
     kept = sum(result.verdict(claim) == "holds" for claim in claims)
@@ -78,7 +77,7 @@ def sentence(result: Result) -> str:
             f"{'The claim holds' if one else f'All {len(claims)} claims hold'} {on}: "
             f"none of {total} contradicts the paper"
         )
-    rate = f"a run over true claims reports a violation with probability at most {result.alpha:g}"
+    rate = f"a run over true claims reports a violation with probability at most {alpha:g}"
     return f"{finding}; {rate}."
 
 
@@ -92,10 +91,7 @@ def regime_cells(regime: Regime) -> tuple[str, str, str, str]:
 
 def zone_steps(zone: Zone) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Steps of the 18-step EDM schedule in a zone, and the first and last of its DDPM timesteps."""
-    edm, ddpm = (
-        tuple(int(i) for i in np.flatnonzero((table >= zone.start) & (table < zone.end)))
-        for table in (edm_sigmas(18), ddpm_sigmas())
-    )
+    edm, ddpm = steps_between(zone.start, zone.end)
     return edm, ddpm[:1] + ddpm[-1:]
 
 
@@ -113,7 +109,7 @@ def predicted(result: Result) -> str:
     def span(zone: Zone) -> str:
         return "empty" if zone.empty else f"{number(zone.start)} to {number(zone.end)}"
 
-    zone = result.predicted
+    zone = result.study.zone
     return (
         "Danger zone predicted by the distances alone, without sampling or training: certain "
         f"{span(zone.certain)}, possible {span(zone.possible)}."
@@ -130,40 +126,27 @@ def found(row: Sharper) -> str:
 
 def command(result: Result) -> tuple[str, ...]:
     """The parts of a command that repeats the run, given the same data."""
-    data, study, at = result.data, result.study, result.study.thresholds
+    data, study = result.data, result.study
     low, high = data.value_range
     options = {
         "--data": data.name,
-        "--train-size": study.n,
-        "--test-size": len(study.test),
+        "--train-size": str(study.n),
+        "--test-size": str(len(study.test)),
         f"--range={low},{high}": "",
-        "--c": study.c,
-        "--w": study.w,
-        "--delta": study.delta,
         "--claims": ",".join(claim.id for claim in result.claims),
-        "--weight-high": at.weight_high,
-        "--weight-low": at.weight_low,
-        "--coverage-high": at.coverage_high,
-        "--coverage-low": at.coverage_low,
-        "--seed": study.seed,
-        "--samples": study.samples,
-        "--alpha": result.alpha,
-        "--device": study.device,
+        **{option(name): text for name, text in texts(study.settings).items()},
     }
     if data.classes:
         options["--classes"] = ",".join(data.classes)
     if data.limit is not None:
-        options["--limit"] = data.limit
+        options["--limit"] = str(data.limit)
     if data.grayscale:
         options["--grayscale"] = ""
     if data.size is not None:
-        options["--size"] = data.size
+        options["--size"] = str(data.size)
     if data.centred:
         options["--centre"] = ""
-    parts = (
-        f"{name} {shlex.quote(str(value))}" if value != "" else name
-        for name, value in options.items()
-    )
+    parts = (f"{name} {shlex.quote(text)}" if text else name for name, text in options.items())
     return "wildmiddle verify", *parts
 
 

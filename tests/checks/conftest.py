@@ -9,11 +9,11 @@ import pytest
 
 from wildmiddle.checks import report
 from wildmiddle.checks.records import Record
+from wildmiddle.checks.settings import Settings
 from wildmiddle.checks.study import Study
 from wildmiddle.checks.verify import Result
 from wildmiddle.empirical import curves
 from wildmiddle.empirical.data import load
-from wildmiddle.empirical.regimes import read_regimes
 from wildmiddle.theory.claims import CLAIMS
 from wildmiddle.theory.schedules import edm_sigmas
 
@@ -27,14 +27,14 @@ def _record(claim: str = "4.8", **changes) -> Record:
         "quantity": "coverage C_sigma",
         "relation": "<=",
         "bound": 0.5,
-        "resolution": 0.02,
+        "margin": 0.02,
         "parameters": {"sigma": 1.0, "N": 60},
         "estimate": 1 / 3,
         "low": 0.3,
         "high": 0.4,
         "method": "Clopper-Pearson",
         "alpha": 1e-7,
-        "visible": 0.1,
+        "detectable": 0.1,
         "n": 500,
         "seed": 7,
         "seconds": 0.25,
@@ -74,30 +74,28 @@ def record() -> Callable[..., Record]:
 @pytest.fixture(scope="session")
 def result() -> Result:
     data = load("digits", train_size=60, test_size=40)
-    train, test = data.train.reshape(60, -1), data.test.reshape(40, -1)
     both = curves(
-        train,
-        test,
+        data.train,
+        data.test,
         edm_sigmas(12),
         weight_queries=200,
         coverage_queries=400,
         seed=7,
         device="cpu",
     )
-    study = Study(data.train, train, test, both, 5.0, 0.95, 0.05, 7, 500, "cpu")
+    study = Study(data.train, data.test, Settings(seed=7, samples=500, device="cpu"))
+    vars(study)["curves"] = both
     exact = {"n": 0, "alpha": 0.0, "low": 0.5, "high": 0.5, "estimate": 0.5, "method": "exact"}
     return Result(
         data=data,
         study=study,
         claims=tuple(claim for claim in CLAIMS if claim.id in CHECKED),
         records=(
-            _record("4.2.1", relation="==", bound=0.35, resolution=0.2),
+            _record("4.2.1", relation="==", bound=0.35, margin=0.2),
             _record("4.8"),
-            _record("4.8", relation=">=", bound=0.1, visible=math.inf),
+            _record("4.8", relation=">=", bound=0.1, detectable=math.inf),
             _record("4.11", seed=None, rounding=1e-12, **exact),
         ),
-        regimes=read_regimes(both, study.thresholds),
-        alpha=1e-6,
         versions={"python": "3.11.7", "wildmiddle": "0.1.0"},
         seconds=1.5,
     )

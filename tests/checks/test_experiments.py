@@ -14,7 +14,8 @@ from wildmiddle.checks.cli import main
 from wildmiddle.checks.experiments import figure1, figure2, samples, table1, trajectories
 from wildmiddle.checks.experiments.outcome import summary, write
 from wildmiddle.checks.experiments.scale import read_scale
-from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
+from wildmiddle.checks.settings import Settings
 from wildmiddle.models.denoisers import EmpiricalDenoiser, GaussianDenoiser
 from wildmiddle.models.networks import PAPER, SMALL
 from wildmiddle.models.sampling import heun, start
@@ -28,13 +29,13 @@ def tiny(tmp_path, tiny_text) -> Path:
 
 
 @pytest.fixture
-def known(tiny, tmp_path) -> Setting:
+def known(tiny, tmp_path) -> TrainedStudy:
     """The empirical optimum of 30 images in the place of one model, a Gaussian in the other's."""
-    setting = Setting(read_scale(tiny), tmp_path, "cpu")
-    rows = torch.as_tensor(setting.data.train).flatten(1)
-    vars(setting)["memorizing"] = EmpiricalDenoiser(setting.few, "cpu")
-    vars(setting)["generalizing"] = GaussianDenoiser(rows.mean(0), rows.T.cov())
-    return setting
+    study = trained_study(read_scale(tiny), tmp_path, Settings(device="cpu"))
+    rows = torch.as_tensor(study.data.train).flatten(1)
+    vars(study)["memorizing"] = EmpiricalDenoiser(study.few, "cpu")
+    vars(study)["generalizing"] = GaussianDenoiser(rows.mean(0), rows.T.cov())
+    return study
 
 
 def test_the_swap_of_known_denoisers_flips_where_the_optimum_decides(known) -> None:
@@ -75,7 +76,7 @@ def test_states_along_a_trajectory_are_those_of_the_sampler(known) -> None:
     states, outputs = trajectories.along(known, known.memorizing)
     assert states.shape == outputs.shape == (18, 24, 1, 8, 8)
     steps = known.sigmas.tolist()
-    first = start(range(24), (1, 8, 8), steps[0], known.seed)
+    first = start(range(24), (1, 8, 8), steps[0], known.settings.seed)
     torch.testing.assert_close(states[0], first)
     # From any step on, the sampler ends where it ended: the states are those it steps from.
     whole = samples.drawn(known, known.memorizing)
@@ -204,11 +205,11 @@ def test_the_larger_scales_want_images_and_train_their_networks(
     with pytest.raises(ValueError, match="give --data; "):
         read_scale(name, group)
     scale = read_scale(name, group, "images")
-    setting = Setting(scale, tmp_path)
-    training = setting.training()
+    study = trained_study(scale, tmp_path)
+    training = study.training()
     assert (scale.data["source"], training.network) == ("images", network)
     assert training.objective == ("ddpm" if group == "timestep_gaps" else "edm")
-    assert len(setting.looks) == 8
-    assert setting.looks[-1] == training.steps
-    assert all(step % training.checkpoint_every == 0 for step in setting.looks[:-1])
-    assert setting.models == tmp_path / "models" / scale.group
+    assert len(study.looks) == 8
+    assert study.looks[-1] == training.steps
+    assert all(step % training.checkpoint_every == 0 for step in study.looks[:-1])
+    assert study.models == tmp_path / "models" / scale.group

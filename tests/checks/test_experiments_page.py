@@ -31,9 +31,7 @@ RUN = Run(
     sha256="sha256:0123",
     memorizing=100,
     generalizing=1399,
-    seed=7,
-    alpha=1e-3,
-    device="cpu",
+    settings={"seed": 7, "alpha": 1e-3, "device": "cpu"},
     versions={"python": "3.11.7", "torch": "2.13.0"},
 )
 
@@ -167,7 +165,11 @@ def test_the_page_is_whole_and_escapes_what_it_shows(folder) -> None:
 def test_separate_runs_add_up_in_the_papers_order(folder, monkeypatch) -> None:
     order = ["figure4", "table1", "figure2", "figure1"]
     monkeypatch.setattr(module, "EXPERIMENTS", dict.fromkeys(order, ""))
-    write(outcome("figure4", record("gap", ">=", 99)), folder, replace(RUN, seed=8))
+    write(
+        outcome("figure4", record("gap", ">=", 99)),
+        folder,
+        replace(RUN, settings={**RUN.settings, "seed": 8}),
+    )
     write(outcome("figure1"), folder)
     (folder / "figure99.json").write_text("{}")
     page = Page(to_html(folder))
@@ -198,7 +200,7 @@ def test_names_in_the_papers_order() -> None:
         (lambda text: text.replace('"table1.csv"', '"../x.csv"'), "'../x.csv' is not in"),
         (lambda text: text.replace('"table1.csv"', '"gone.csv"'), "'gone.csv' is not in"),
         (lambda text: text.replace('"estimate": 0.97', '"estimate": null'), "TypeError"),
-        (lambda text: text.replace('"seed": 7,\n  "alpha"', '"other": 7,\n  "alpha"'), "TypeError"),
+        (lambda text: text.replace('"settings"', '"others"'), "KeyError"),
         (lambda text: text.replace("the middle", "\udcff"), "UnicodeDecodeError"),
     ],
 )

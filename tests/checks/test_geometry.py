@@ -14,8 +14,9 @@ from wildmiddle.checks.cli import main
 from wildmiddle.checks.experiments import figure3, figure7, figure8, geometry, remedies
 from wildmiddle.checks.experiments.outcome import Outcome
 from wildmiddle.checks.experiments.scale import read_scale
-from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
 from wildmiddle.checks.options import EXPERIMENTS
+from wildmiddle.checks.settings import Settings
 from wildmiddle.empirical.danger_zone import zone_of
 from wildmiddle.empirical.intervals import bounded_mean, proportion
 from wildmiddle.theory.schedules import ddpm_timestep, edm_sigmas
@@ -31,17 +32,17 @@ def scale(tmp_path_factory, tiny_text) -> Path:
 
 
 @pytest.fixture(scope="module")
-def setting(scale) -> Setting:
-    return Setting(read_scale(scale), scale.parent, "cpu")
+def study(scale) -> TrainedStudy:
+    return trained_study(read_scale(scale), scale.parent, Settings(device="cpu"))
 
 
 @pytest.fixture
-def wrong(setting):
-    """Makes a setting of the same images whose curves are changed."""
+def wrong(study):
+    """Makes a study of the same images whose curves are changed."""
 
-    def change(**fields) -> Setting:
-        other = Setting(setting.scale, setting.folder, "cpu")
-        vars(other)["curves"] = replace(setting.curves, **fields)
+    def change(**fields) -> TrainedStudy:
+        other = trained_study(study.scale, study.folder, Settings(device="cpu"))
+        vars(other)["curves"] = replace(study.curves, **fields)
         return other
 
     return change
@@ -68,21 +69,21 @@ def bars(axes) -> list[tuple[float, float]]:
     return [(box.x0, box.x1) for box in boxes]
 
 
-def test_bands_share_the_error_rate_among_curves_and_levels(setting) -> None:
-    found, each = geometry.banded(setting.curves, 0.08), 0.08 / (2 * 40)
-    counts = setting.curves.covered_draws.sum(0)
-    expected = proportion(counts, 8000, each), bounded_mean(setting.curves.max_weight_draws, each)
+def test_bands_share_the_error_rate_among_curves_and_levels(study) -> None:
+    found, each = geometry.banded(study.curves, 0.08), 0.08 / (2 * 40)
+    counts = study.curves.covered_draws.sum(0)
+    expected = proportion(counts, 8000, each), bounded_mean(study.curves.max_weight_draws, each)
     for band, known in zip((found.coverage, found.max_weight), expected, strict=True):
         np.testing.assert_array_equal(band.low, known.low)
         np.testing.assert_array_equal(band.high, known.high)
         assert band.alpha == pytest.approx(each)
 
 
-def test_figure3_holds_on_the_digits_and_tabulates_what_it_draws(setting) -> None:
-    outcome = figure3.run(setting, ALPHA)
+def test_figure3_holds_on_the_digits_and_tabulates_what_it_draws(study) -> None:
+    outcome = figure3.run(study, ALPHA)
     assert len(outcome.records) == 13
     assert violated(outcome) == set()
-    curves = setting.curves
+    curves = study.curves
     for name, mean in (
         ("posterior weight", curves.max_weight_draws.mean(0)),
         ("coverage", curves.covered_draws.mean(0)),
@@ -92,7 +93,7 @@ def test_figure3_holds_on_the_digits_and_tabulates_what_it_draws(setting) -> Non
         found = rows(outcome, name)
         np.testing.assert_array_equal(found[:, 0], edm_sigmas(40))
         np.testing.assert_allclose(found[:, 1], mean, atol=1e-12)
-    zone = zone_of(setting.few.double(), setting.test.double())
+    zone = zone_of(study.few.double(), study.fresh.double())
     assert [(r.relation, r.bound) for r in outcome.records[2:7]] == [
         ("<=", 0.1),
         (">=", 0.75),
@@ -117,8 +118,8 @@ def test_figure3_holds_on_the_digits_and_tabulates_what_it_draws(setting) -> Non
     ]
 
 
-def test_figure3_names_what_is_wrong(setting, wrong) -> None:
-    curves, every = setting.curves, "all noise levels"
+def test_figure3_names_what_is_wrong(study, wrong) -> None:
+    curves, every = study.curves, "all noise levels"
     lower = f"{every}: least of coverage - Theorem 4.8's lower bound"
     upper = f"{every}: least of Theorem 4.8's upper bound - coverage"
     start, end = "against the distances: {}log2 of the zone's start", "{}log2 of the zone's end"
@@ -155,8 +156,8 @@ def test_figure3_names_what_is_wrong(setting, wrong) -> None:
     assert "start of large noise: coverage" in run(max_weight_draws=early_weight)
 
 
-def test_figure7_compares_the_weights_of_the_same_noise(setting) -> None:
-    outcome = figure7.run(setting, ALPHA)
+def test_figure7_compares_the_weights_of_the_same_noise(study) -> None:
+    outcome = figure7.run(study, ALPHA)
     assert {record.verdict for record in outcome.records} == {"holds"}
     assert len(outcome.records) == 4
     largest, own, gap = (rows(outcome, n) for n in ("largest weight", "self weight", "difference"))
@@ -169,9 +170,9 @@ def test_figure7_compares_the_weights_of_the_same_noise(setting) -> None:
     k = int(gap[:, 1].argmax())
     assert gap[k, 3] - gap[k, 2] < own[k, 3] - own[k, 2]
     # The mean self weight is the mean squared weight, and at least W squared.
-    squared = bounded_mean(setting.curves.max_weight_draws**2, ALPHA / 40)
+    squared = bounded_mean(study.curves.max_weight_draws**2, ALPHA / 40)
     assert (own[:, 3] >= squared.low).all()
-    same = setting.curves.squared_weight
+    same = study.curves.squared_weight
     assert (np.abs(own[:, 1] - same.mean) < 0.05).all()
     assert np.abs(own[:, 1] - largest[:, 1]).max() > 0.1
 
@@ -198,24 +199,24 @@ def test_figure7_compares_the_weights_of_the_same_noise(setting) -> None:
     ],
     ids=["exchanged", "apart in small noise", "equal in medium noise"],
 )
-def test_figure7_names_what_is_wrong(setting, monkeypatch, change, expected) -> None:
+def test_figure7_names_what_is_wrong(study, monkeypatch, change, expected) -> None:
     right = figure7.weights
 
     def weights(train, sigmas, **options):
-        regime = setting.regime("medium")
+        regime = study.regime("medium")
         medium = (sigmas > regime.start.sigma) & (sigmas < regime.end.sigma)
         return change(*right(train, sigmas, **options), sigmas, medium)
 
     monkeypatch.setattr(figure7, "weights", weights)
-    outcome = figure7.run(setting, ALPHA)
+    outcome = figure7.run(study, ALPHA)
     assert {r.quantity for r in outcome.records if r.verdict == "violated"} == expected
 
 
-def test_figure8_draws_the_gaps_that_figure4_trains_with(setting) -> None:
-    outcome = figure8.run(setting, ALPHA)
+def test_figure8_draws_the_gaps_that_figure4_trains_with(study) -> None:
+    outcome = figure8.run(study, ALPHA)
     assert outcome.records[0].verdict == "holds"
-    gaps = remedies.zone_gaps(setting)
-    zone = zone_of(setting.few.double(), setting.test.double())
+    gaps = remedies.zone_gaps(study)
+    zone = zone_of(study.few.double(), study.fresh.double())
     assert gaps["certain zone"] == pytest.approx(tuple(zone.certain), rel=0.005)
     assert gaps["possible zone"] == pytest.approx(tuple(zone.possible), rel=0.005)
     for name, gap in gaps.items():
@@ -252,7 +253,7 @@ def test_figure8_draws_the_gaps_that_figure4_trains_with(setting) -> None:
     ],
     ids=["low", "wide"],
 )
-def test_figure8_names_what_is_wrong(setting, monkeypatch, change, expected) -> None:
+def test_figure8_names_what_is_wrong(study, monkeypatch, change, expected) -> None:
     right = figure8.curves_of
 
     def curves(train, test, sigmas, **options):
@@ -260,7 +261,7 @@ def test_figure8_names_what_is_wrong(setting, monkeypatch, change, expected) -> 
         return replace(found, max_weight_draws=change(found.max_weight_draws, found.sigmas))
 
     monkeypatch.setattr(figure8, "curves_of", curves)
-    outcome = figure8.run(setting, ALPHA)
+    outcome = figure8.run(study, ALPHA)
     assert {r.quantity for r in outcome.records if r.verdict == "violated"} == expected
 
 
@@ -277,5 +278,5 @@ def test_no_model_is_trained_and_figure8_has_the_gaps_images(scale, tmp_path, ca
     # With 20 images in the place of 30 the nearest is farther away.
     few = found["figure8"]["gap over the possible zone, end"]["value"]
     assert float(few) != float(found["figure3"]["zone predicted, possible, end"]["value"])
-    setting = Setting(read_scale(scale, "gaps"), tmp_path, "cpu")
-    assert float(few) == pytest.approx(remedies.zone_gaps(setting)["possible zone"][1])
+    study = trained_study(read_scale(scale, "gaps"), tmp_path, Settings(device="cpu"))
+    assert float(few) == pytest.approx(remedies.zone_gaps(study)["possible zone"][1])

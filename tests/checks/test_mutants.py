@@ -5,8 +5,9 @@ from collections import Counter
 import pytest
 
 from wildmiddle.checks import mutants
+from wildmiddle.checks.settings import Settings
 from wildmiddle.checks.study import Study
-from wildmiddle.checks.verify import CHECKS, prepare
+from wildmiddle.checks.verify import CHECKS
 from wildmiddle.checks.wrong import MUTANTS, Mutant
 from wildmiddle.empirical.data import load
 from wildmiddle.theory import posterior, shells
@@ -17,7 +18,7 @@ ALPHA = 1e-6 / len(CHECKS)
 @pytest.fixture(scope="module")
 def study() -> Study:
     digits = load()
-    return prepare(digits.train, digits.test, device="cpu")
+    return Study(digits.train, digits.test, Settings(device="cpu"))
 
 
 @pytest.mark.parametrize("claim", CHECKS)
@@ -26,7 +27,9 @@ def test_every_falsehood_is_killed(study: Study, claim: str) -> None:
     fates = {outcome.mutant.name: outcome.fate for outcome in mutants.run(study, ALPHA, mine)}
     assert len(fates) == len(mine), "two mutants of one name"
     survivors = [name for name, fate in fates.items() if fate == "survived"]
-    assert not survivors, f"{claim}: {survivors} survived, n = {study.samples}, seed = {study.seed}"
+    assert not survivors, (
+        f"{claim}: {survivors} survived, n = {study.settings.samples}, seed = {study.settings.seed}"
+    )
 
 
 def test_there_are_enough_of_them() -> None:

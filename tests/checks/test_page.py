@@ -21,7 +21,6 @@ from wildmiddle.checks.report.figures import weight_and_coverage
 from wildmiddle.checks.report.page import mathml
 from wildmiddle.checks.report.words import found, number, room, sentence, zone_cells
 from wildmiddle.checks.verify import Result
-from wildmiddle.empirical.regimes import Thresholds, read_regimes
 from wildmiddle.theory.claims import CLAIMS
 
 Make = Callable[..., Record]
@@ -116,7 +115,7 @@ def test_page_shows_the_sharper_forms_after_the_regimes(result: Result, page: st
 
 def test_page_shows_the_predicted_zone_in_chart_and_table(result: Result, page: str) -> None:
     section = page.split('<section id="regimes">')[1].split("</section>")[0]
-    for zone in result.predicted:
+    for zone in result.study.zone:
         assert all(f"<td>{cell}</td>" in section for cell in zone_cells(zone))
     for picture in pictures(page, "regimes"):
         assert "predicted" in words_in(picture)
@@ -167,10 +166,11 @@ def test_page_shows_hostile_words_as_words(result: Result, record: Make) -> None
 
 @pytest.mark.usefixtures("no_figures")
 def test_page_says_when_the_danger_zone_is_empty(result: Result, page: str) -> None:
-    at = Thresholds(weight_high=0.99, coverage_high=0.999)
-    study = replace(result.study, thresholds=at)
-    empty = replace(result, study=study, regimes=read_regimes(study.curves, at))
-    assert next(regime for regime in empty.regimes if regime.name == "danger").empty
+    at = replace(result.study.settings, weight_high=0.99, coverage_high=0.999)
+    study = replace(result.study, settings=at)
+    vars(study)["curves"] = result.study.curves
+    empty = replace(result, study=study)
+    assert next(regime for regime in study.regimes if regime.name == "danger").empty
     said = "On these data the danger zone is empty"
     told = report.to_html(empty)
     assert said in told

@@ -32,14 +32,15 @@ from wildmiddle.checks.experiments.pictures import (
 )
 from wildmiddle.checks.experiments.samples import drawn
 from wildmiddle.checks.experiments.scale import Scale
-from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
 from wildmiddle.checks.options import EXPERIMENTS
+from wildmiddle.checks.settings import Settings
 from wildmiddle.models.denoisers import EmpiricalDenoiser, GaussianDenoiser
 from wildmiddle.models.settings import Training
 from wildmiddle.models.training_set import prepare
 
 
-def setting_of(folder: Path, **data) -> Setting:
+def study_of(folder: Path, **data) -> TrainedStudy:
     """30 images for one model, 60 for the other, 24 samples, 200 outputs."""
     scale = Scale(
         name="tiny",
@@ -54,17 +55,17 @@ def setting_of(folder: Path, **data) -> Setting:
         window=5,
         checkpoints=2,
     )
-    return Setting(scale, folder, "cpu")
+    return trained_study(scale, folder, Settings(device="cpu"))
 
 
 @pytest.fixture
-def known(tmp_path) -> Setting:
+def known(tmp_path) -> TrainedStudy:
     """The empirical optimum of 30 digits as one model, the Gaussian of 60 as all others."""
-    setting = setting_of(tmp_path)
-    rows = setting.pool.flatten(1)
-    vars(setting)["memorizing"] = EmpiricalDenoiser(setting.few, "cpu")
-    vars(setting)["generalizing"] = GaussianDenoiser(rows.mean(0), rows.T.cov())
-    return setting
+    study = study_of(tmp_path)
+    rows = study.pool.flatten(1)
+    vars(study)["memorizing"] = EmpiricalDenoiser(study.few, "cpu")
+    vars(study)["generalizing"] = GaussianDenoiser(rows.mean(0), rows.T.cov())
+    return study
 
 
 @pytest.fixture
@@ -97,16 +98,16 @@ def framed(tile: np.ndarray) -> bool:
 @pytest.mark.parametrize("centre", [False, True])
 @pytest.mark.parametrize("value_range", [(-1.0, 1.0), (0.0, 1.0), (-3.0, 5.0)])
 def test_pixels_are_those_of_the_file(tmp_path, colour, value_range, centre) -> None:
-    setting = setting_of(tmp_path, source=colour, value_range=value_range, centre=centre)
-    stored = np.load(colour)["train"][setting.data.train_indices] / 255
-    assert pixels(setting, setting.pool) == pytest.approx(stored, abs=1e-6)
-    assert (setting.data.mean is not None) == centre
+    study = study_of(tmp_path, source=colour, value_range=value_range, centre=centre)
+    stored = np.load(colour)["train"][study.data.train_indices] / 255
+    assert pixels(study, study.pool) == pytest.approx(stored, abs=1e-6)
+    assert (study.data.mean is not None) == centre
 
 
 def test_pixels_beyond_the_range_are_cut_and_one_channel_is_grey(tmp_path) -> None:
-    setting = setting_of(tmp_path, value_range=(-1.0, 3.0))
+    study = study_of(tmp_path, value_range=(-1.0, 3.0))
     images = torch.tensor([-9.0, -1.0, 0.0, 1.0, 3.0, 9.0]).reshape(1, 1, 2, 3)
-    found = pixels(setting, images)
+    found = pixels(study, images)
     assert found.shape == (1, 2, 3, 3)
     for channel in range(3):
         assert found[0, ..., channel].flatten().tolist() == [0, 0, 0.25, 0.5, 1, 1]
@@ -214,7 +215,7 @@ def test_figures11_16_show_noised_images_and_figure2_s_rates(known) -> None:
     assert len(outcome.rows) == 6 * 3 * 8
     rates = {(row[0], row[1]): row[2] for row in figure2.run(known, 1e-3).rows}
     panels = dict(zip(levels, pictures(outcome), strict=True))
-    clean, few = known.test[:8], known.few.flatten(1).double()
+    clean, few = known.fresh[:8], known.few.flatten(1).double()
     shown, images, noises = pixels(known, clean), pixels(known, known.few), []
     for name, denoiser in (("generalizing", known.generalizing), ("empirical optimum", None)):
         for k in levels:
@@ -247,7 +248,7 @@ def test_figures17_19_pair_each_sample_with_its_nearest_image(known, monkeypatch
         asked[name] = count, changes
         return self.optimum if name == "dummy" else self.generalizing
 
-    monkeypatch.setattr(Setting, "trained", trained)
+    monkeypatch.setattr(TrainedStudy, "trained", trained)
     outcome = figures17_19.run(known, 1e-3)
     gap = remedies.zone_gaps(known)["possible zone"]
     assert asked == {"dummy": (30, {"dummy": True}), "gap-possible": (30, {"gap": (gap,)})}
@@ -270,7 +271,7 @@ def test_figures17_19_pair_each_sample_with_its_nearest_image(known, monkeypatch
 
 
 def test_without_a_zone_there_is_no_gap_to_show(known, monkeypatch) -> None:
-    monkeypatch.setattr(Setting, "trained", lambda self, count, name, **_: self.generalizing)
+    monkeypatch.setattr(TrainedStudy, "trained", lambda self, count, name, **_: self.generalizing)
     monkeypatch.setattr(figures17_19, "zone_gaps", lambda _: {"possible zone": (2.0, 2.0)})
     outcome = figures17_19.run(known, 1e-3)
     assert [row[0] for row in outcome.rows] == ["baseline", "dummy class"]
@@ -278,12 +279,12 @@ def test_without_a_zone_there_is_no_gap_to_show(known, monkeypatch) -> None:
 
 
 def test_a_dummy_trained_denoiser_samples_the_real_class(tmp_path) -> None:
-    setting = setting_of(tmp_path)
-    images = setting.data.train[:30]
+    study = study_of(tmp_path)
+    images = study.data.train[:30]
     prepared = prepare(images, None, Training(dummy=True))
     real = prepared.images[prepared.labels == prepared.label]
     assert (real[:, 0] == images.astype(np.float32)).all()
-    denoiser = setting.trained(30, "dummy", dummy=True)
+    denoiser = study.trained(30, "dummy", dummy=True)
     x = torch.randn(32, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     found = denoiser(x, 1.0)
     assert torch.equal(found, denoiser(x, 1.0, labels=prepared.label))
@@ -292,7 +293,7 @@ def test_a_dummy_trained_denoiser_samples_the_real_class(tmp_path) -> None:
 
 @pytest.mark.parametrize("name", ["figure10", "figures11-16", "figures17-19"])
 def test_pictures_have_files_and_no_verdict(known, tmp_path, monkeypatch, name) -> None:
-    monkeypatch.setattr(Setting, "trained", lambda self, count, name, **_: self.generalizing)
+    monkeypatch.setattr(TrainedStudy, "trained", lambda self, count, name, **_: self.generalizing)
     module = import_module(f"wildmiddle.checks.experiments.{name.replace('-', '_')}")
     outcome = module.run(known, 1e-3)
     page = write(outcome, tmp_path / "new")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from wildmiddle.checks.coverage import EQUALITY, RESOLUTION
+from wildmiddle.checks.coverage import EQUALITY, MARGIN
 from wildmiddle.checks.verify import verify
 from wildmiddle.empirical.intervals import anytime_proportion
 
@@ -16,7 +16,7 @@ def settled(n: int) -> float:
     """Probability that a true equality at 1/2 is settled by ``n`` draws."""
     k = np.arange(n + 1)
     found = anytime_proportion(k, n, ALPHA)
-    inside = (found.low >= 0.5 - RESOLUTION) & (found.high <= 0.5 + RESOLUTION)
+    inside = (found.low >= 0.5 - MARGIN) & (found.high <= 0.5 + MARGIN)
     return float(binom.pmf(k[inside], n, 0.5).sum())
 
 

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from scipy.special import betaincinv
 from scipy.stats import binom, binomtest
 
-from wildmiddle.checks.verify import CHECKS, prepare
+from wildmiddle.checks.settings import Settings
+from wildmiddle.checks.study import Study
+from wildmiddle.checks.verify import CHECKS
 from wildmiddle.theory import (
     coverage,
     flow_matching,
@@ -406,7 +408,8 @@ ODD = [*((kind, 8, 6) for kind in KINDS), ("line", 2, 5), ("grid", 9, 1), ("clus
 @pytest.mark.parametrize(("kind", "n", "d"), ODD)
 def test_no_check_is_violated_on_an_odd_data_set(kind, n, d):
     data, c, samples = cloud(kind, n + 3, d, SEED), min(5, d / 4), 100 if d > 100 else 250
-    study = prepare(data[:n], data[n:], c=c, w=0.9, seed=SEED, samples=samples, device="cpu")
+    settings = Settings(c=c, w=0.9, seed=SEED, samples=samples, device="cpu")
+    study = Study(data[:n], data[n:], settings)
     for claim, check in CHECKS.items():
         records = list(check(study, 1e-6 / len(CHECKS)))
         assert records, claim

@@ -11,24 +11,24 @@ pytest.importorskip("diffusers", reason="needs the extra train")
 pytest.importorskip("torchmetrics", reason="needs the extra train")
 
 from wildmiddle.checks.cli import main
-from wildmiddle.checks.experiments import setting as module
+from wildmiddle.checks.experiments import trained as module
 from wildmiddle.checks.experiments.samples import quality
 from wildmiddle.checks.experiments.scale import read_scale
-from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
 from wildmiddle.models.extractors import Extractor
 
 
 @pytest.fixture
-def setting(tmp_path) -> Setting:
+def study(tmp_path) -> TrainedStudy:
     scale = read_scale("laptop")
-    return Setting(
+    return trained_study(
         replace(scale, data={"source": "digits", "train_size": 300, "test_size": 40}), tmp_path
     )
 
 
 @pytest.fixture
-def whole(setting) -> Setting:
-    return replace(setting, scale=replace(setting.scale, memorizing=30, generalizing=300))
+def whole(study) -> TrainedStudy:
+    return replace(study, scale=replace(study.scale, memorizing=30, generalizing=300))
 
 
 def test_a_classifier_of_all_training_images_judges(whole, monkeypatch) -> None:

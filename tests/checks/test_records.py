@@ -7,7 +7,7 @@ import pytest
 
 from wildmiddle.checks.records import Record, overall
 
-BOUND, RESOLUTION = 0.5, 0.1
+BOUND, MARGIN = 0.5, 0.1
 
 
 def record(low: float, high: float, relation: Any, **changes: Any) -> Record:
@@ -23,8 +23,8 @@ def record(low: float, high: float, relation: Any, **changes: Any) -> Record:
         "rounding": 0.0,
         "method": "by hand",
         "alpha": 0.01,
-        "resolution": RESOLUTION,
-        "visible": 0.1,
+        "margin": MARGIN,
+        "detectable": 0.1,
         "n": 10,
         "seed": 0,
         "parameters": {},
@@ -32,7 +32,7 @@ def record(low: float, high: float, relation: Any, **changes: Any) -> Record:
     return Record(**facts | changes)
 
 
-# Interval, and the verdicts for <=, >= and ==. At a bound 1/2 and a resolution 1/10.
+# Interval, and the verdicts for <=, >= and ==. At a bound 1/2 and a margin 1/10.
 CASES = [
     ((0.10, 0.20), ("holds", "violated", "violated")),
     ((0.10, 0.30), ("holds", "violated", "violated")),
@@ -61,19 +61,19 @@ def test_an_interval_that_touches_the_bound_does_not_contradict_it(relation) -> 
 
 
 def test_holds_up_to_the_resolution_and_no_further() -> None:
-    # Numbers without rounding: the bound 1/2, the resolution 1/8.
+    # Numbers without rounding: the bound 1/2, the margin 1/8.
     for relation, sign in (("<=", 1), (">=", -1)):
         ends = sorted((0.5, 0.5 + sign * 0.125))
-        assert record(*ends, relation, resolution=0.125).verdict == "holds"
+        assert record(*ends, relation, margin=0.125).verdict == "holds"
         ends = sorted((0.5, 0.5 + sign * 0.1250001))
-        assert record(*ends, relation, resolution=0.125).verdict == "inconclusive"
-    assert record(0.375, 0.625, "==", resolution=0.125).verdict == "holds"
-    assert record(0.3749999, 0.5, "==", resolution=0.125).verdict == "inconclusive"
-    assert record(0.5, 0.6250001, "==", resolution=0.125).verdict == "inconclusive"
+        assert record(*ends, relation, margin=0.125).verdict == "inconclusive"
+    assert record(0.375, 0.625, "==", margin=0.125).verdict == "holds"
+    assert record(0.3749999, 0.5, "==", margin=0.125).verdict == "inconclusive"
+    assert record(0.5, 0.6250001, "==", margin=0.125).verdict == "inconclusive"
 
 
 def test_rounding_moves_both_limits() -> None:
-    exact: dict[str, Any] = {"resolution": 0.0, "n": 0, "rounding": 0.25}
+    exact: dict[str, Any] = {"margin": 0.0, "n": 0, "rounding": 0.25}
     for relation, inside, outside in (("<=", 0.75, 0.7500001), (">=", 0.25, 0.2499999)):
         assert record(inside, inside, relation, **exact).verdict == "holds"
         assert record(outside, outside, relation, **exact).verdict == "violated"
@@ -119,8 +119,8 @@ def test_overall_is_the_worst_verdict() -> None:
 
 
 def test_an_inconclusive_record_says_what_would_settle_it() -> None:
-    open_ = record(relation="==", bound=0.5, estimate=0.5, low=0.4, high=0.6, resolution=0.05)
+    open_ = record(relation="==", bound=0.5, estimate=0.5, low=0.4, high=0.6, margin=0.05)
     assert open_.verdict == "inconclusive"
     assert open_.wanted == 4 * open_.n
     assert f"about {open_.wanted} draws would settle it" in str(open_)
-    assert record(relation="==", bound=0.5, low=0.49, high=0.51, resolution=0.05).wanted is None
+    assert record(relation="==", bound=0.5, low=0.49, high=0.51, margin=0.05).wanted is None

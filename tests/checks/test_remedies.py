@@ -15,7 +15,8 @@ from wildmiddle.checks.cli import main
 from wildmiddle.checks.experiments import distances, figure4, figure5, figure9, remedies
 from wildmiddle.checks.experiments.remedies import Judged
 from wildmiddle.checks.experiments.scale import read_scale
-from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
+from wildmiddle.checks.settings import Settings
 from wildmiddle.empirical.danger_zone import zone_of
 from wildmiddle.empirical.neighbours import memorization
 from wildmiddle.models.denoisers import EmpiricalDenoiser, GaussianDenoiser
@@ -25,21 +26,21 @@ from wildmiddle.theory.regimes import PredictedZone, Zone
 from wildmiddle.theory.schedules import ddpm_sigmas
 
 
-def setting_of(folder: Path, group: str = "") -> Setting:
+def study_of(folder: Path, group: str = "") -> TrainedStudy:
     scale = read_scale("laptop", group)
     data = {"source": "digits", "train_size": 60, "test_size": 40}
     steps = 18 if scale.method == "heun" else 50
     small = replace(
         scale, data=data, memorizing=30, generalizing=60, samples=24, steps=steps, checkpoints=2
     )
-    setting = Setting(small, folder, "cpu")
-    rows = setting.pool.double().flatten(1)
-    vars(setting).update(
-        memorizing=EmpiricalDenoiser(setting.few, "cpu"),
+    study = trained_study(small, folder, Settings(device="cpu"))
+    rows = study.pool.double().flatten(1)
+    vars(study).update(
+        memorizing=EmpiricalDenoiser(study.few, "cpu"),
         generalizing=GaussianDenoiser(rows.mean(0), rows.T.cov()),
         extractor=Extractor(torch.nn.Flatten(), "pixels"),
     )
-    return setting
+    return study
 
 
 def zone_from(start: float, end: float) -> PredictedZone:
@@ -47,18 +48,18 @@ def zone_from(start: float, end: float) -> PredictedZone:
 
 
 @pytest.fixture
-def known(tmp_path) -> Setting:
+def known(tmp_path) -> TrainedStudy:
     """The empirical optimum of 30 images for the baseline; Gaussian is what a remedy gives."""
-    return setting_of(tmp_path)
+    return study_of(tmp_path)
 
 
 @pytest.fixture
-def ddpm(tmp_path) -> Setting:
-    return setting_of(tmp_path, "timestep_gaps")
+def ddpm(tmp_path) -> TrainedStudy:
+    return study_of(tmp_path, "timestep_gaps")
 
 
 def test_gaps_are_the_zones_of_the_distances_to_three_digits(known) -> None:
-    zone = zone_of(known.few.double(), known.test.double())
+    zone = zone_of(known.few.double(), known.fresh.double())
     found = remedies.zone_gaps(known)
     for name, each in (("certain zone", zone.certain), ("possible zone", zone.possible)):
         assert found[name] == pytest.approx((each.start, each.end), rel=0.005)
@@ -91,8 +92,8 @@ def test_figure4_judges_every_checkpoint_and_the_last_decides(known, monkeypatch
         copies = name in ("memorizing", "gap-certain") or (step == 2000 and name != "gap-lowered")
         return self.memorizing if copies else self.generalizing
 
-    monkeypatch.setattr(Setting, "trained", trained)
-    monkeypatch.setattr(Setting, "at", at)
+    monkeypatch.setattr(TrainedStudy, "trained", trained)
+    monkeypatch.setattr(TrainedStudy, "at", at)
     gaps = remedies.zone_gaps(known)
     if gaps["certain zone"][0] >= gaps["certain zone"][1]:
         monkeypatch.setattr(remedies, "zone_gaps", lambda _: {**gaps, "certain zone": (0.5, 0.6)})
@@ -155,7 +156,7 @@ def test_distances_are_those_of_each_training_from_both_references(known, monkey
     def trained(self, count, name, **changes):
         return made.get(name, lambda x, sigma: known.optimum(x, sigma) + 0.5)
 
-    monkeypatch.setattr(Setting, "trained", trained)
+    monkeypatch.setattr(TrainedStudy, "trained", trained)
     outcome = distances.run(known, 1e-3)
     found = {(row[0].split(",")[0], *row[1:4]): row[4:] for row in outcome.rows}
     assert len(found) == len(figure4.conditions(known)) * 2 * 3 * 18
@@ -217,7 +218,7 @@ def test_figures5_and_9_train_every_gap_and_find_the_front(ddpm, monkeypatch) ->
         return self.generalizing if gap[0][0] < 100 else self.memorizing
 
     vars(ddpm)["zone"] = zone_from(0.4, 2.0)
-    monkeypatch.setattr(Setting, "trained", trained)
+    monkeypatch.setattr(TrainedStudy, "trained", trained)
     outcome = figure5.run(ddpm, 1e-3)
     gaps = remedies.timestep_gaps(ddpm)
     assert asked == [(30, f"gap-{a}-{b}", ((a, b),)) for a, b in gaps]

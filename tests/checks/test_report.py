@@ -148,7 +148,7 @@ def test_json_tells_another_split_apart(result: Result) -> None:
 
 def test_json_holds_the_predicted_zone_and_the_sharper_forms(result: Result, folder: Path) -> None:
     written = strict_json((folder / "report.json").read_text(encoding="utf-8"))
-    for name, zone in result.predicted._asdict().items():
+    for name, zone in result.study.zone._asdict().items():
         found = written["regimes"]["predicted"][name]
         assert (found["start"], found["end"], found["empty"]) == (*zone, zone.empty)
         assert (tuple(found["edm_steps"]), tuple(found["ddpm_timesteps"])) == zone_steps(zone)
@@ -262,11 +262,11 @@ def test_markdown_states_verdict_claims_regimes_seed_and_versions(
         (row,) = [line for line in lines if line.startswith(f"| {claim.number} |")]
         assert f"| {claim.title} | holds | {len(result.of(claim))} |" in row
     rows = {line.split(" | ")[0]: line for line in lines if line.startswith("| ")}
-    for regime in result.regimes:
+    for regime in result.study.regimes:
         assert all(cell in rows[f"| {regime.name}"] for cell in regime_cells(regime))
     assert any("Seed 7" in line for line in lines)
     assert predicted(result) in lines
-    for zone in result.predicted:
+    for zone in result.study.zone:
         assert zone.empty or f"{number(zone.start)} to {number(zone.end)}" in predicted(result)
     assert lines[-1] == "Versions: python 3.11.7, wildmiddle 0.1.0."
     assert len(lines) < 60

@@ -6,13 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from wildmiddle.checks.regimes import predicted_zone, section_4_2
+from wildmiddle.checks.regimes import section_4_2
+from wildmiddle.checks.settings import Settings
 from wildmiddle.checks.sharper import Sharper, comparisons
 from wildmiddle.checks.study import Study
-from wildmiddle.checks.verify import prepare
 from wildmiddle.empirical.danger_zone import zone_of
 from wildmiddle.empirical.data import load
-from wildmiddle.empirical.regimes import Thresholds
 from wildmiddle.theory.claims import CLAIMS
 
 SEED = 20260411
@@ -33,11 +32,15 @@ def study_of(shape: tuple[int, ...], *, seed: int = SEED, copies: bool = False) 
     test = 0.9 * train[rng.integers(len(train), size=20)] + 0.1 * test
     if copies:
         train[1] = train[0]
-    return prepare(train, test, seed=seed, samples=1000, device="cpu")
+    return Study(train, test, Settings(seed=seed, samples=1000, device="cpu"))
+
+
+def with_settings(study: Study, **changes: float) -> Study:
+    return replace(study, settings=replace(study.settings, **changes))
 
 
 def rows_of(study: Study) -> tuple[Sharper, ...]:
-    return comparisons(study, predicted_zone(study))
+    return comparisons(study)
 
 
 @pytest.fixture(scope="module", params=SETS)
@@ -72,7 +75,9 @@ def test_same_study_gives_the_same_rows() -> None:
 
 def test_digits_gain_in_every_row_that_has_a_number_of_the_paper() -> None:
     data = load("digits", train_size=100, test_size=60)
-    rows = [row for row in rows_of(prepare(data.train, data.test, samples=500)) if row.paper]
+    rows = [
+        row for row in rows_of(Study(data.train, data.test, Settings(samples=500))) if row.paper
+    ]
     assert {r.claim for r in rows} >= {"4.2.1", "4.2.2", "4.5", "4.8", "4.10", "A.2", "regimes"}
     for row in rows:
         gained = row.ours / row.paper if row.better == "larger" else row.paper / row.ours
@@ -104,25 +109,20 @@ def test_copies_are_left_out_where_they_certify_nothing() -> None:
     rows = {row.claim: row for row in rows_of(study_of(SETS["grey images"], copies=True))}
     assert "mean of 20 images" in rows["4.2.2"].quantity
     train = np.repeat(np.random.default_rng(SEED).uniform(-1, 1, (10, 24)), 2, axis=0)
-    paired = prepare(train, train[:5], samples=200, device="cpu")
+    paired = Study(train, train[:5], Settings(samples=200, device="cpu"))
     assert not {"4.2.2", "A.2"} & {row.claim for row in rows_of(paired)}
 
 
 def test_paper_reaches_the_zone_end_only_where_its_weight_does() -> None:
     study = study_of(SETS["grey images"])
     for level, reached in ((0.75, True), (0.95, False)):  # w (1 - delta) is 0.9025
-        rows = [
-            r
-            for r in rows_of(replace(study, thresholds=Thresholds(weight_high=level)))
-            if r.claim == "regimes"
-        ]
+        rows = [r for r in rows_of(with_settings(study, weight_high=level)) if r.claim == "regimes"]
         (paper,) = [row.paper for row in rows if row.paper is not None]
         assert (paper > 0) == reached
 
 
 def test_thresholds_move_the_zone_that_is_checked() -> None:
-    at = Thresholds(weight_high=0.9, coverage_high=0.3)
-    study = replace(study_of(SETS["grey images"]), thresholds=at)
+    study = with_settings(study_of(SETS["grey images"]), weight_high=0.9, coverage_high=0.3)
     zone = zone_of(study.train, study.test, weight_high=0.9, coverage_high=0.3, device="cpu")
     records = {
         record.quantity: record

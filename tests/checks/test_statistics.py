@@ -14,13 +14,13 @@ from wildmiddle.checks.records import Comparison
 from wildmiddle.checks.statistics import (
     FIRST_DRAWS,
     POWER,
+    detectable_proportion,
     from_bounded,
+    from_distribution,
     from_exact,
-    from_law,
     from_proportion,
     required_samples,
     settle,
-    visible_proportion,
 )
 from wildmiddle.empirical.intervals import anytime_proportion, bounded_mean, proportion
 
@@ -33,7 +33,7 @@ DRAWN: dict[str, Any] = {"alpha": ALPHA, "seed": SEED}
 @pytest.fixture(autouse=True)
 def _once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the draws do not enter is worked out once, not again for each of many replicates."""
-    monkeypatch.setattr(statistics, "visible_proportion", cache(visible_proportion))
+    monkeypatch.setattr(statistics, "detectable_proportion", cache(detectable_proportion))
     monkeypatch.setattr(statistics, "kstwo", SimpleNamespace(isf=cache(kstwo.isf)))
 
 
@@ -42,7 +42,7 @@ def comparison(relation: Any, bound: float, **changes: Any) -> Comparison:
         "claim": "4.2",
         "instance": "an instance",
         "quantity": "a quantity",
-        "resolution": 0.1,
+        "margin": 0.1,
         "parameters": {"N": 2},
     }
     return Comparison(relation=relation, bound=bound, **facts | changes)
@@ -54,7 +54,7 @@ def test_from_proportion_records_the_exact_interval() -> None:
     assert (record.estimate, record.low, record.high) == (0.14, interval.low, interval.high)
     assert (record.n, record.method, record.alpha) == (50, "Clopper-Pearson", ALPHA)
     assert (record.claim, record.seed, record.parameters) == ("4.2", SEED, {"N": 2})
-    assert record.visible == visible_proportion(0.2, 50, ALPHA, "<=")
+    assert record.detectable == detectable_proportion(0.2, 50, ALPHA, "<=")
 
 
 def test_from_bounded_records_the_betting_interval_in_its_own_units() -> None:
@@ -64,28 +64,28 @@ def test_from_bounded_records_the_betting_interval_in_its_own_units() -> None:
     assert record.estimate == pytest.approx(3 * unit.mean() - 1)
     assert record.low == pytest.approx(3 * float(interval.low) - 1)
     assert record.high == pytest.approx(3 * float(interval.high) - 1)
-    assert record.visible == pytest.approx(record.high - record.low)
+    assert record.detectable == pytest.approx(record.high - record.low)
     assert record.n == 200
 
 
 def test_from_law_records_the_largest_gap() -> None:
     # Worked out by hand: the largest gap is just before the second draw.
-    record = from_law(comparison("==", 0.0), [0.1, 0.8, 0.9], [0.1, 0.8, 0.9], **DRAWN)
+    record = from_distribution(comparison("==", 0.0), [0.1, 0.8, 0.9], [0.1, 0.8, 0.9], **DRAWN)
     gap, width = 0.8 - 1 / 3, kstwo.isf(ALPHA, 3)
     assert record.estimate == pytest.approx(gap)
     assert record.low == pytest.approx(max(0, gap - width))
     assert record.high == pytest.approx(gap + width)
     # And here just after it.
-    other = from_law(comparison("==", 0.0), [0.1, 0.2], [0.1, 0.2], **DRAWN)
+    other = from_distribution(comparison("==", 0.0), [0.1, 0.2], [0.1, 0.2], **DRAWN)
     assert other.estimate == pytest.approx(0.8)
 
 
 def test_from_exact_has_no_interval_and_spends_no_error() -> None:
-    claim = comparison("<=", 0.2, rounding=0.01, resolution=0.0)
+    claim = comparison("<=", 0.2, rounding=0.01, margin=0.0)
     record = from_exact(claim, np.float32(0.25))
     assert (record.low, record.estimate, record.high) == (0.25, 0.25, 0.25)
-    assert (record.n, record.alpha, record.resolution, record.seed) == (0, 0, 0, None)
-    assert record.visible == 0.02
+    assert (record.n, record.alpha, record.margin, record.seed) == (0, 0, 0, None)
+    assert record.detectable == 0.02
     assert record.verdict == "violated"
     assert from_exact(claim, 0.205).verdict == "holds"
 
@@ -107,17 +107,17 @@ def refutation_probability(p: float, bound: float, n: int, alpha: float, relatio
     [(0.05, 2000, 1e-8), (0.5, 300, 0.05), (0.9, 1000, 1e-4), (0.3, 5000, 1e-6)],
 )
 def test_visible_violation_is_found_with_the_stated_power(relation, bound, n, alpha) -> None:
-    visible = visible_proportion(bound, n, alpha, relation)
-    assert 0 < visible < 1
-    above = bound + visible if relation != ">=" else np.inf
-    below = bound - visible if relation != "<=" else -np.inf
+    detectable = detectable_proportion(bound, n, alpha, relation)
+    assert 0 < detectable < 1
+    above = bound + detectable if relation != ">=" else np.inf
+    below = bound - detectable if relation != "<=" else -np.inf
     at = [
         refutation_probability(p, bound, n, alpha, relation) for p in (above, below) if 0 <= p <= 1
     ]
     assert at
     assert min(at) >= POWER - 1e-9
     # Tight: a violation smaller by one part in a thousand is found less often than that.
-    nearer = 0.999 * visible
+    nearer = 0.999 * detectable
     sides = {"<=": [1], ">=": [-1], "==": [1, -1]}[relation]
     missed = [
         refutation_probability(bound + side * nearer, bound, n, alpha, relation) for side in sides
@@ -126,9 +126,9 @@ def test_visible_violation_is_found_with_the_stated_power(relation, bound, n, al
 
 
 def test_visible_violation_is_infinite_where_none_can_be_seen() -> None:
-    assert visible_proportion(0.999, 10, 1e-6, "<=") == np.inf
-    assert visible_proportion(0.001, 10, 1e-6, ">=") == np.inf
-    assert visible_proportion(0.001, 10, 1e-6, "<=") < 1
+    assert detectable_proportion(0.999, 10, 1e-6, "<=") == np.inf
+    assert detectable_proportion(0.001, 10, 1e-6, ">=") == np.inf
+    assert detectable_proportion(0.001, 10, 1e-6, "<=") < 1
 
 
 @pytest.mark.parametrize("relation", ["<=", ">=", "=="])
@@ -159,7 +159,9 @@ def test_true_laws_are_refuted_as_often_as_stated(expect_rate) -> None:
     # The Kolmogorov law is exact, so the rate is alpha itself, not only at most alpha.
     replicates = 2000
     draws = np.sort(norm.rvs(size=(replicates, 50), random_state=SEED), axis=1)
-    records = [from_law(comparison("==", 0.0), row, norm.cdf(row), **DRAWN) for row in draws]
+    records = [
+        from_distribution(comparison("==", 0.0), row, norm.cdf(row), **DRAWN) for row in draws
+    ]
     alarms = sum(record.verdict == "violated" for record in records)
     expect_rate(alarms, replicates, "==", ALPHA, seed=SEED, what="false alarms on a whole law")
 
@@ -168,7 +170,7 @@ def test_wrong_rates_are_refuted_with_the_stated_power() -> None:
     n, bound = 2000, 0.3
     rng = np.random.default_rng(SEED)
     for relation, sign in (("<=", 1), (">=", -1), ("==", 1), ("==", -1)):
-        p = bound + sign * visible_proportion(bound, n, ALPHA, relation)
+        p = bound + sign * detectable_proportion(bound, n, ALPHA, relation)
         counts = rng.binomial(n, p, REPLICATES)
         assert_power(
             [from_proportion(comparison(relation, bound), int(k), n, **DRAWN) for k in counts]
@@ -180,22 +182,26 @@ def test_wrong_means_are_refuted_with_the_stated_power() -> None:
     for relation, sign in (("<=", -1), (">=", 1), ("==", 1)):
         records = []
         for row in rng.beta(2, 5, (150, 200)):
-            width = from_bounded(comparison(relation, 0.5), row, span=(0.0, 1.0), **DRAWN).visible
+            width = from_bounded(
+                comparison(relation, 0.5), row, span=(0.0, 1.0), **DRAWN
+            ).detectable
             claim = comparison(relation, 2 / 7 + sign * width)
             records.append(from_bounded(claim, row, span=(0.0, 1.0), **DRAWN))
         assert_power(records)
 
 
 def test_wrong_laws_are_refuted_with_the_stated_power() -> None:
-    # Uniform on [0, 1] against a law that is off by the visible gap at 1/2.
+    # Uniform on [0, 1] against a law that is off by the detectable gap at 1/2.
     n = 400
     draws = np.sort(uniform.rvs(size=(REPLICATES, n), random_state=SEED), axis=1)
-    gap = from_law(comparison("==", 0.0), draws[0], draws[0], **DRAWN).visible
+    gap = from_distribution(comparison("==", 0.0), draws[0], draws[0], **DRAWN).detectable
 
     def wrong(x):
         return np.interp(x, [0, 0.5, 1], [0, 0.5 - gap, 1])
 
-    assert_power([from_law(comparison("==", 0.0), row, wrong(row), **DRAWN) for row in draws])
+    assert_power(
+        [from_distribution(comparison("==", 0.0), row, wrong(row), **DRAWN) for row in draws]
+    )
 
 
 def assert_power(records) -> None:
@@ -210,8 +216,8 @@ def test_a_wrong_law_of_the_same_mean_is_refuted() -> None:
     x = np.sort(uniform.rvs(-np.sqrt(3), 2 * np.sqrt(3), size=5000, random_state=SEED))
     claim, strict = comparison("==", 0.0), {**DRAWN, "alpha": 1e-9}
     right = uniform.cdf(x, -np.sqrt(3), 2 * np.sqrt(3))
-    assert from_law(claim, x, right, **strict).verdict == "holds"
-    assert from_law(claim, x, norm.cdf(x), **strict).verdict == "violated"
+    assert from_distribution(claim, x, right, **strict).verdict == "holds"
+    assert from_distribution(claim, x, norm.cdf(x), **strict).verdict == "violated"
 
 
 def coin(p: float, seed: int):
@@ -236,7 +242,7 @@ def test_settle_stops_where_the_verdict_is_settled() -> None:
 def test_settle_doubles_the_draws_up_to_the_most() -> None:
     # A rate on its bound, with no margin: never settled but by a false alarm.
     draw, asked = coin(0.5, SEED)
-    claim = comparison("<=", 0.5, resolution=0.0)
+    claim = comparison("<=", 0.5, margin=0.0)
     (record,) = settle(draw, [claim], most=7000, alpha=1e-9, seed=SEED)
     assert record.verdict == "inconclusive"
     assert [count for count, *_ in asked] == [1024, 1024, 2048, 2904]
@@ -253,7 +259,7 @@ def test_settle_goes_on_with_the_open_comparisons_alone() -> None:
         asked.append(tuple(positions))
         return [count // 2] * len(positions)
 
-    claims = [comparison("<=", bound, resolution=0.0) for bound in (0.9, 0.5, 0.1, 0.55)]
+    claims = [comparison("<=", bound, margin=0.0) for bound in (0.9, 0.5, 0.1, 0.55)]
     records = settle(draw, claims, most=8192, alpha=1e-6, seed=SEED)
     assert [r.verdict for r in records] == ["holds", "inconclusive", "violated", "holds"]
     assert [r.n for r in records] == [1024, 8192, 1024, 4096]
@@ -270,21 +276,21 @@ def test_settle_records_what_was_drawn() -> None:
         at[0] += count
         return rows[list(positions)].sum(axis=1)
 
-    claims = [comparison("==", 0.3, resolution=0.2), comparison("==", 0.5, resolution=0.0)]
+    claims = [comparison("==", 0.3, margin=0.2), comparison("==", 0.5, margin=0.0)]
     for k, record in enumerate(settle(draw, claims, most=4096, alpha=ALPHA, seed=SEED)):
         successes = int(trials[k, : record.n].sum())
         expected = from_proportion(
             claims[k], successes, record.n, **DRAWN, interval=anytime_proportion
         )
-        # A violation within the resolution may pass as one that does not matter.
-        least = visible_proportion(claims[k].bound, 4096, ALPHA, "==", anytime_proportion)
-        assert record == replace(expected, visible=max(claims[k].resolution, least))
+        # A violation within the margin may pass as one that does not matter.
+        least = detectable_proportion(claims[k].bound, 4096, ALPHA, "==", anytime_proportion)
+        assert record == replace(expected, detectable=max(claims[k].margin, least))
 
 
 @pytest.mark.parametrize("relation", ["<=", ">=", "=="])
 def test_settle_raises_no_more_false_alarms_than_stated(relation, expect_rate) -> None:
     # On its bound and without a margin, so that it looks as often as it may.
-    claims = [comparison(relation, 0.3, resolution=0.0)] * 150
+    claims = [comparison(relation, 0.3, margin=0.0)] * 150
     draw, _ = coin(0.3, SEED)
     records = settle(draw, claims, most=2**14, alpha=ALPHA, seed=SEED)
     alarms = sum(record.verdict == "violated" for record in records)
@@ -294,12 +300,12 @@ def test_settle_raises_no_more_false_alarms_than_stated(relation, expect_rate) -
 
 def test_settle_finds_the_visible_violation() -> None:
     most, bound, alpha = 4096, 0.3, 1e-4
-    for resolution in (0.0, 0.1):
-        claims = [comparison("<=", bound, resolution=resolution)] * REPLICATES
-        visible = settle(coin(0.1, SEED)[0], claims[:1], most=most, alpha=alpha, seed=SEED)[
+    for margin in (0.0, 0.1):
+        claims = [comparison("<=", bound, margin=margin)] * REPLICATES
+        detectable = settle(coin(0.1, SEED)[0], claims[:1], most=most, alpha=alpha, seed=SEED)[
             0
-        ].visible
-        draw, _ = coin(bound + visible, SEED)
+        ].detectable
+        draw, _ = coin(bound + detectable, SEED)
         assert_power(settle(draw, claims, most=most, alpha=alpha, seed=SEED))
 
 
@@ -309,9 +315,9 @@ def test_settle_finds_the_visible_violation() -> None:
 )
 def test_required_samples_inverts_the_visible_violation(interval, relation, bound, effect) -> None:
     n = required_samples(effect, 1e-6, bound, relation, interval)
-    assert visible_proportion(bound, n, 1e-6, relation, interval) <= effect
-    assert visible_proportion(bound, n - 1, 1e-6, relation, interval) > effect
-    assert visible_proportion(bound, n // 2, 1e-6, relation, interval) > effect
+    assert detectable_proportion(bound, n, 1e-6, relation, interval) <= effect
+    assert detectable_proportion(bound, n - 1, 1e-6, relation, interval) > effect
+    assert detectable_proportion(bound, n // 2, 1e-6, relation, interval) > effect
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ pytest.importorskip("diffusers", reason="needs the extra train")
 from wildmiddle.checks.experiments import table1
 from wildmiddle.checks.experiments.outcome import write
 from wildmiddle.checks.experiments.scale import read_scale
-from wildmiddle.checks.experiments.setting import Setting
+from wildmiddle.checks.experiments.trained import trained_study
+from wildmiddle.checks.settings import Settings
 from wildmiddle.empirical.neighbours import Memorization
 
 RATIOS = {
@@ -31,12 +32,10 @@ def outcome(tmp_path, monkeypatch):
     """Table 1 over samples of known distances, whatever the models."""
     data = {"source": "digits", "train_size": 60, "test_size": 40}
     scale = replace(read_scale("laptop"), data=data, memorizing=30, generalizing=60)
-    setting = Setting(scale, tmp_path, "cpu")
+    study = trained_study(scale, tmp_path, Settings(device="cpu"))
     for name, sign in (("memorizing", 1), ("generalizing", -1)):
-        vars(setting)[name] = lambda x, _, sign=sign: sign * torch.ones_like(x)
-    low, high = (
-        end.sigma for end in (setting.regime("medium").start, setting.regime("medium").end)
-    )
+        vars(study)[name] = lambda x, _, sign=sign: sign * torch.ones_like(x)
+    low, high = (end.sigma for end in (study.regime("medium").start, study.regime("medium").end))
     probes = {"small": low / 2, "middle": (low * high) ** 0.5, "large": 2 * high}
 
     def memorized(_, denoiser):
@@ -49,7 +48,7 @@ def outcome(tmp_path, monkeypatch):
 
     monkeypatch.setattr(table1, "_window", lambda *_: (1e5, 2e5))
     monkeypatch.setattr(table1, "memorized", memorized)
-    return table1.run(setting, 1e-3)
+    return table1.run(study, 1e-3)
 
 
 def test_the_rate_is_the_share_below_each_threshold(outcome) -> None:

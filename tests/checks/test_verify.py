@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from wildmiddle.checks.mutants import replaced
+from wildmiddle.checks.settings import Settings
 from wildmiddle.checks.study import Study
 from wildmiddle.checks.verify import CHECKS, Result, checked_claims, verify
 from wildmiddle.empirical.data import DataSet, load
@@ -31,7 +32,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
 
 @pytest.fixture(scope="module")
 def run(data: DataSet) -> Result:
-    return verify(data, alpha=ALPHA, c=C, seed=SEED, samples=2000, device="cpu")
+    return verify(data, Settings(alpha=ALPHA, c=C, seed=SEED, samples=2000, device="cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +67,8 @@ def test_records_say_what_they_rest_on(run: Result) -> None:
         assert record.seconds >= 0
         if record.n:
             assert record.seed == SEED
-            assert record.visible > 0
-            assert record.resolution > 0
+            assert record.detectable > 0
+            assert record.margin > 0
     at = [(r.claim, r.instance, r.quantity, r.bound) for r in run.records]
     assert len(set(at)) == len(at)
 
@@ -75,7 +76,7 @@ def test_records_say_what_they_rest_on(run: Result) -> None:
 def test_slack_agrees_with_the_verdict(run: Result) -> None:
     for record in run.records:
         if record.verdict == "holds":
-            assert record.slack >= -(record.resolution + record.rounding), str(record)
+            assert record.slack >= -(record.margin + record.rounding), str(record)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_claims_without_a_check_are_refused() -> None:
 
 
 def test_only_the_claims_that_were_asked_for_run_and_share_the_budget(data: DataSet) -> None:
-    result = verify(data, wanted="4.9,4.10", alpha=1e-3, seed=SEED, **FEW)
+    result = verify(data, Settings(alpha=1e-3, seed=SEED, **FEW), claims="4.9,4.10")
     assert {record.claim for record in result.records} == {"4.9", "4.10"}
     spent = math.fsum(record.alpha for record in result.records)
     assert 0 < spent <= 1e-3 / 2 * (1 + 1e-9)
@@ -112,7 +113,7 @@ def test_only_the_claims_that_were_asked_for_run_and_share_the_budget(data: Data
 
 def test_same_seed_same_records(data: DataSet) -> None:
     def facts(seed: int, claims: str) -> list[dict[str, Any]]:
-        found = verify(data, wanted=claims, seed=seed, **FEW)
+        found = verify(data, Settings(seed=seed, **FEW), claims=claims)
         return [{**vars(record), "seconds": 0} for record in found.records]
 
     assert facts(1, "4.7,4.9,A.2,regimes") == facts(1, "4.7,4.9,A.2,regimes")
@@ -123,9 +124,9 @@ def test_progress_counts_up_to_the_end(data: DataSet) -> None:
     seen: list[tuple[int, int]] = []
     verify(
         data,
-        wanted="4.11,4.10",
+        Settings(**FEW),
+        claims="4.11,4.10",
         progress=lambda line, done, total: seen.append((done, total)),
-        **FEW,
     )
     assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
@@ -146,7 +147,7 @@ def test_progress_counts_up_to_the_end(data: DataSet) -> None:
 )
 def test_bad_constants_are_named_with_their_value(data: DataSet, change, message) -> None:
     with pytest.raises(ValueError, match=message):
-        verify(data, wanted="4.5", **FEW | change)
+        verify(data, Settings(**FEW | change), claims="4.5")
 
 
 def without_cycle(eigenvalues: Any, sigma: Any) -> Any:
@@ -258,7 +259,7 @@ def test_a_broken_theory_is_violated(study: Study, slip: str) -> None:
 def test_a_broken_theory_fails_the_whole_run(data: DataSet) -> None:
     target, wrong, claim = BROKEN["TV without its cyclic term"]
     with replaced(target, wrong):
-        result = verify(data, wanted=f"{claim},4.11", seed=SEED, **FEW)
+        result = verify(data, Settings(seed=SEED, **FEW), claims=f"{claim},4.11")
     assert result.verdict() == "violated"
     verdicts = {found.id: result.verdict(found) for found in result.claims}
     assert verdicts == {claim: "violated", "4.11": "holds"}

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from wildmiddle.empirical.intervals import Estimate
-from wildmiddle.empirical.regimes import Crossing, Thresholds, crossing, read_regimes
+from wildmiddle.empirical.regimes import Crossing, crossing, read_regimes
+from wildmiddle.theory.constants import Thresholds
 from wildmiddle.theory.schedules import ddpm_sigmas, edm_sigmas
 
 SIGMAS = np.geomspace(0.001, 100, 101)

@@ -1,6 +1,6 @@
-"""What the experiments of one scale share: images, their geometry, and the trained denoisers."""
+"""What the experiments of one scale share: a study of its images, and the trained denoisers."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,32 +11,33 @@ from numpy.typing import NDArray
 
 from wildmiddle.checks.experiments.outcome import Run
 from wildmiddle.checks.experiments.scale import Scale
+from wildmiddle.checks.settings import Settings
+from wildmiddle.checks.study import Study
 from wildmiddle.checks.verify import versions
-from wildmiddle.empirical import Curves, curves
-from wildmiddle.empirical.danger_zone import zone_of
 from wildmiddle.empirical.data import DataSet, load
-from wildmiddle.empirical.kernels.device import resolve_device
-from wildmiddle.empirical.regimes import Regime, read_regimes
+from wildmiddle.empirical.regimes import Regime
 from wildmiddle.models import checkpoints
 from wildmiddle.models.denoisers import Denoiser, EmpiricalDenoiser, GaussianDenoiser
 from wildmiddle.models.extractors import Extractor, inception, train_classifier
 from wildmiddle.models.networks import NETWORKS, channels_first
 from wildmiddle.models.settings import Training
 from wildmiddle.models.training import train
-from wildmiddle.theory.regimes import PredictedZone
 from wildmiddle.theory.schedules import ddpm_sigmas, edm_sigmas
 
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Setting:
-    """One scale on one device, with the folder that its models are trained into."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TrainedStudy(Study):
+    """A study of the images that the memorizing model is trained on, with the trained denoisers.
 
+    What memorization means here is copying of those images.
+    """
+
+    data: DataSet
     scale: Scale
     folder: Path
-    device: str = "auto"
-    seed: int = 0
+    """Where the models are trained and found again."""
     progress: bool = False
     inception: Path | None = None
     """Weights of the Inception network, for Fréchet distances in its features."""
@@ -44,39 +45,28 @@ class Setting:
     @property
     def where(self) -> torch.device:
         """The device of the denoisers; images are kept on the CPU."""
-        return resolve_device(self.device)
-
-    @cached_property
-    def data(self) -> DataSet:
-        """The images, train and test."""
-        found = load(**self.scale.data)
-        if len(found.train) < self.scale.generalizing:
-            raise ValueError(
-                f"{found.title} has {len(found.train)} training images; "
-                f"generalizing = {self.scale.generalizing} needs as many"
-            )
-        return found
+        return torch.device(self.settings.device)
 
     @property
     def few(self) -> torch.Tensor:
-        """Training images of the memorizing model, (N, C, H, W): what memorization means here."""
-        return self._images(self.data.train[: self.scale.memorizing])
+        """Training images of the memorizing model, (N, C, H, W)."""
+        return _channels_first(self.images)
 
     @property
-    def test(self) -> torch.Tensor:
+    def fresh(self) -> torch.Tensor:
         """Held-out images, (M, C, H, W)."""
-        return self._images(self.data.test)
+        return _channels_first(self.held_out)
 
     @property
     def pool(self) -> torch.Tensor:
         """All training images there are, those of the memorizing model first, (N, C, H, W)."""
-        return self._images(self.data.train)
+        return _channels_first(self.data.train)
 
     @property
     def mean(self) -> torch.Tensor:
         """What centring subtracted from every image, (C, H, W); a single 0 without it."""
         mean = self.data.mean
-        return torch.zeros(()) if mean is None else self._images(mean[None])[0]
+        return torch.zeros(()) if mean is None else _channels_first(mean[None])[0]
 
     @cached_property
     def sigmas(self) -> Array:
@@ -87,21 +77,9 @@ class Setting:
         every = len(ddpm_sigmas()) // steps
         return ddpm_sigmas()[::every][::-1].copy()
 
-    @cached_property
-    def curves(self) -> Curves:
-        """Weight and coverage of the memorizing model's images: no model has a part in them."""
-        train, test = (images.double().flatten(1).numpy() for images in (self.few, self.test))
-        return curves(train, test, edm_sigmas(40), seed=self.seed, device=self.device)
-
     def regime(self, name: str) -> Regime:
         """A noise regime of the memorizing model's images, read off the curves."""
-        return next(regime for regime in read_regimes(self.curves) if regime.name == name)
-
-    @cached_property
-    def zone(self) -> PredictedZone:
-        """The danger zone of the memorizing model's images by their distances alone."""
-        few, test = (images.double().flatten(1) for images in (self.few, self.test))
-        return zone_of(few, test, device=self.device)
+        return next(regime for regime in self.regimes if regime.name == name)
 
     @cached_property
     def memorizing(self) -> Denoiser:
@@ -116,7 +94,7 @@ class Setting:
     @cached_property
     def optimum(self) -> Denoiser:
         """The empirical optimal denoiser of the few images."""
-        return EmpiricalDenoiser(self.few, self.device)
+        return EmpiricalDenoiser(self.few, self.where)
 
     @property
     def denoisers(self) -> dict[str, Denoiser]:
@@ -166,13 +144,13 @@ class Setting:
             self.training(**changes),
             self.models / name,
             data=self.data,
-            device=self.device,
+            device=self.settings.device,
             progress=self.progress,
         )
 
     def at(self, name: str, step: int) -> Denoiser:
         """A trained denoiser as it was after ``step`` steps, one of :attr:`looks`."""
-        return checkpoints.load(self.models / name, step, device=self.device)
+        return checkpoints.load(self.models / name, step, device=self.settings.device)
 
     @property
     def looks(self) -> list[int]:
@@ -181,7 +159,7 @@ class Setting:
         every = training.checkpoint_every
         return [*range(every, every * self.scale.checkpoints, every), training.steps]
 
-    def run(self, alpha: float) -> Run:
+    def run(self) -> Run:
         """What an experiment is run with, for its files and the page."""
         data = self.data
         return Run(
@@ -195,15 +173,13 @@ class Setting:
             sha256=data.sha256,
             memorizing=self.scale.memorizing,
             generalizing=self.scale.generalizing,
-            seed=self.seed,
-            alpha=alpha,
-            device=self.device,
+            settings=asdict(self.settings),
             versions=versions("diffusers", "accelerate"),
         )
 
     def training(self, **changes: Any) -> Training:
         """The scale's training with some ``changes``."""
-        values = {**self.scale.training, "seed": self.seed, **changes}
+        values = {**self.scale.training, "seed": self.settings.seed, **changes}
         values.setdefault("checkpoint_every", max(1, values["steps"] // self.scale.checkpoints))
         if isinstance(values.get("network"), str):
             values["network"] = NETWORKS[values["network"]]
@@ -214,8 +190,39 @@ class Setting:
         """The folder of the models: a group of experiments with values of its own has its own."""
         return self.folder / "models" / self.scale.group
 
-    def _images(self, images: Array) -> torch.Tensor:
-        shape = channels_first(images.shape[1:])
-        if images.ndim == 4 and images.shape[1:] != shape:
-            images = np.moveaxis(images, -1, 1)
-        return torch.as_tensor(images.reshape(len(images), *shape), dtype=torch.float32)
+
+def trained_study(
+    scale: Scale,
+    folder: Path,
+    settings: Settings | None = None,
+    *,
+    progress: bool = False,
+    inception: Path | None = None,
+) -> TrainedStudy:
+    """The study of a scale's images; its models are trained into a folder when they are asked for.
+
+    Raises ValueError where the data have fewer training images than the generalizing model needs.
+    """
+    data = load(**scale.data)
+    if len(data.train) < scale.generalizing:
+        raise ValueError(
+            f"{data.title} has {len(data.train)} training images; "
+            f"generalizing = {scale.generalizing} needs as many"
+        )
+    return TrainedStudy(
+        data.train[: scale.memorizing],
+        data.test,
+        settings or Settings(),
+        data=data,
+        scale=scale,
+        folder=folder,
+        progress=progress,
+        inception=inception,
+    )
+
+
+def _channels_first(images: Array) -> torch.Tensor:
+    shape = channels_first(images.shape[1:])
+    if images.ndim == 4 and images.shape[1:] != shape:
+        images = np.moveaxis(images, -1, 1)
+    return torch.as_tensor(images.reshape(len(images), *shape), dtype=torch.float32)
