@@ -96,7 +96,7 @@ def result() -> Result:
             _record("4.8", relation=">=", bound=0.1, detectable=math.inf),
             _record("4.11", seed=None, rounding=1e-12, **exact),
         ),
-        versions={"python": "3.11.7", "wildmiddle": "0.1.0"},
+        versions={"python": "3.11.7", "wildmiddle": "0.2.0"},
         seconds=1.5,
     )
 

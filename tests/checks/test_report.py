@@ -268,5 +268,5 @@ def test_markdown_states_verdict_claims_regimes_seed_and_versions(
     assert predicted(result) in lines
     for zone in result.study.zone:
         assert zone.empty or f"{number(zone.start)} to {number(zone.end)}" in predicted(result)
-    assert lines[-1] == "Versions: python 3.11.7, wildmiddle 0.1.0."
+    assert lines[-1] == "Versions: python 3.11.7, wildmiddle 0.2.0."
     assert len(lines) < 60
