@@ -79,7 +79,7 @@ class GaussianDenoiser:
 
 
 class Piecewise:
-    """Several denoisers, each for an interval of sigma: a swap is just this.
+    """Several denoisers, each for an interval of sigma, as in the swaps of Table 1.
 
     ``denoisers[k]`` answers where ``edges[k - 1] <= sigma < edges[k]``, the first below all edges
     and the last from the last edge on; each image by its own sigma. Raises ValueError unless the

@@ -8,17 +8,18 @@ A gap is an interval ``(low, high)`` of noise levels left out of training (Secti
 ``low <= level < high`` are drawn again, so that the rest keeps its relative weight.
 
 Every loss is a weighted square error of ``x_hat``: an error in the network's own target (EDM's
-``F``, epsilon, velocity) is one in ``x_hat`` times a factor that depends on sigma alone.
+``F``, epsilon, velocity) is one in ``x_hat`` times a factor that depends on sigma alone. The
+denoiser is called as ``denoiser(x, sigma, labels)``.
 """
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
-from torch import Tensor
+from torch import Tensor, nn
 
 from wildmiddle.empirical.noise import generator
 
@@ -29,7 +30,7 @@ LEAST_SHARE = 1e-3
 """Least share of the draws that gaps may leave: each level is drawn 1 / share times on average."""
 
 FLOW_ENDS = (1e-4, 1 - 1e-4)
-"""Flow times are drawn between these, sigmas so from 1e-4 to 1e4: both ends are degenerate."""
+"""Flow times are drawn between these, so sigmas from 1e-4 to 1e4: t = 0 and 1 are degenerate."""
 
 
 def merge_gaps(gaps: Iterable[tuple[float, float]]) -> Gaps:
@@ -173,16 +174,8 @@ def _permutation(seed: int, number: int, population: int) -> NDArray[np.int64]:
     return generator(seed, "training order", number).permutation(population)
 
 
-class LabelledDenoiser(Protocol):
-    """A denoiser that may be told the classes of the images."""
-
-    def __call__(self, x: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Estimate the clean images behind ``x`` (B, ...) at noise ``sigma`` (B,)."""
-        ...
-
-
 def _weighted_square_error(
-    denoiser: LabelledDenoiser,
+    denoiser: nn.Module,
     images: Tensor,
     sigma: Tensor,
     weight: Tensor,
@@ -195,7 +188,7 @@ def _weighted_square_error(
 
 
 def edm_loss(
-    denoiser: LabelledDenoiser,
+    denoiser: nn.Module,
     images: Tensor,
     sigma: Tensor,
     noise: Tensor,
@@ -212,7 +205,7 @@ def edm_loss(
 
 
 def ddpm_loss(
-    denoiser: LabelledDenoiser,
+    denoiser: nn.Module,
     images: Tensor,
     timestep: Tensor,
     noise: Tensor,
@@ -230,7 +223,7 @@ def ddpm_loss(
 
 
 def flow_loss(
-    denoiser: LabelledDenoiser,
+    denoiser: nn.Module,
     images: Tensor,
     sigma: Tensor,
     noise: Tensor,

@@ -5,11 +5,11 @@ intervals are for the distribution of the noise and of an image drawn from that 
 called on blocks of fixed size, on the device and in the precision of the images: give a network
 float32.
 
-A squared error has no bound, and then no interval holds at every sample size. Two are on offer.
-With ``value_range`` the outputs are clamped to the pixels' range, which bounds the error: the
-interval is exact, for the clamped denoiser. Its error is no larger on images within the range, and
-the same if the outputs lie there, as those of the empirical optimal denoiser do. Without it the
-interval is Student's, right only in the limit of many queries, and its ``method`` says so.
+A squared error has no bound, and then no interval holds at every sample size. With ``value_range``
+the outputs are clamped to the pixels' range, which bounds the error: the interval is exact, for the
+clamped denoiser. Its error is no larger on images within the range, and the same if the outputs lie
+there, as those of the empirical optimal denoiser do. Without it the interval is Student's, right
+only in the limit of many queries, and its ``method`` says so.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""From how far a denoiser's output pixel is decided, by noise level: rows of its Jacobian.
+"""Receptive fields: how far away the pixels are that an output pixel depends on, by noise level.
 
 Every query noises a uniformly drawn image and asks for one uniformly drawn output value, so that
 one backward pass over a block answers as many queries as the block has images, whatever their

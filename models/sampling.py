@@ -1,4 +1,4 @@
-"""Samplers over ``denoiser(x, sigma)``: Euler, Heun, DDPM and DDIM, as their papers have them.
+"""Samplers over ``denoiser(x, sigma)``: Euler, Heun, DDPM and DDIM.
 
 All work on ``x = x0 + sigma z``. A variance-preserving state is ``sqrt(alpha_bar) x`` with ``sigma
 = sqrt((1 - alpha_bar) / alpha_bar)``, so that DDPM and DDIM need no time parameterization of their

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -63,7 +63,7 @@ def train(
 
     ``images`` is (N, H, W), (N, H, W, C) or (N, C, H, W); ``labels`` (N,), integers from 0, makes
     the denoiser conditional. ``data`` is the set that the images come from, to be described in the
-    checkpoints. ``stop_after`` ends at that step, to be gone on from later. Writes checkpoints and
+    checkpoints. ``stop_after`` ends at that step; a later call continues. Writes checkpoints and
     ``log.csv`` (step, loss, learning rate) and returns the averaged denoiser of the last step, in
     evaluation mode. Ctrl-C or SIGTERM saves, then raises KeyboardInterrupt.
 
@@ -125,7 +125,8 @@ def _train(
         unit=" steps",
         disable=not (progress and main),
     )
-    with bar, open_log(folder, start, main) as log, _stop_signals() as stop:
+    log_file = open_log(folder, start) if main else nullcontext(lambda lines: None)
+    with bar, log_file as log, _stop_signals() as stop:
         for step in range(start, target):
             losses.append(take_step(step))
             done = step + 1
@@ -353,16 +354,12 @@ def _stop_signals() -> Iterator[list[int]]:
 
 @contextmanager
 def open_log(
-    folder: Path, start: int, write: bool
+    folder: Path, start: int
 ) -> Iterator[Callable[[Iterable[tuple[int, float, float]]], None]]:
     """A function that appends (step, loss, learning rate) of steps after ``start`` to ``log.csv``.
 
-    Lines of later steps, from a run that was stopped before it saved, are dropped. Where ``write``
-    is false, as in all processes but one, nothing is written.
+    Lines of later steps, from a run that was stopped before it saved, are dropped.
     """
-    if not write:
-        yield lambda lines: None
-        return
     folder.mkdir(parents=True, exist_ok=True)
     path, temporary = folder / LOG, folder / f".{LOG}.{os.getpid()}"
     kept = [line for line in _read_log(path) if int(line[0]) <= start]
