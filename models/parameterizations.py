@@ -126,8 +126,7 @@ class DDPMDenoiser(NetworkDenoiser):
         label: int | None = None,
     ) -> None:
         super().__init__(network, label)
-        require_positive("beta_start", beta_start)
-        require_positive("beta_end", beta_end)
+        require_positive("beta_end", beta_end)  # ddpm_sigmas names beta_start where this is NaN
         table = torch.from_numpy(ddpm_sigmas(timesteps, beta_start, beta_end))
         # As wildmiddle.theory.schedules.ddpm_timestep has them.
         middle = (table[1:].log() + table[:-1].log()) / 2

@@ -64,7 +64,7 @@ CALLS = {
     "gaps in draws": lambda v, _: draw_outside(np.ones, 5, ((2.0, v),)),
     "gaps by their share": lambda v, _: require_some_left(((2.0, v),), lambda low, high: 0, "t"),
     **{
-        name: lambda v, _, name=name: Training(**{name: v})
+        f"{name} of a training": lambda v, _, name=name: Training(**{name: v})
         for name in (
             "learning_rate",
             "warmup",
