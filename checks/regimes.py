@@ -21,7 +21,7 @@ from wildmiddle.empirical.intervals import Estimate, bounded_mean, proportion
 from wildmiddle.empirical.posterior import weights
 from wildmiddle.empirical.regimes import Crossing, crossing
 from wildmiddle.models import EmpiricalDenoiser
-from wildmiddle.models.one_step import copied
+from wildmiddle.models.one_step import count_copies
 from wildmiddle.theory import regimes
 from wildmiddle.theory.shells import outside_probability
 
@@ -225,7 +225,7 @@ def _copies_below(study: Study, zone: regimes.PredictedZone, alpha: float) -> li
     def draw(count: int, suffix: str, pending: Sequence[int]) -> list[int]:
         stream = f"regimes/below{suffix}"
         return [
-            copied(
+            count_copies(
                 denoiser,
                 study.images,
                 study.train,

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from wildmiddle.empirical.data import DataSet
 from wildmiddle.empirical.kernels.device import resolve_device
+from wildmiddle.models.images import TrainingSet
 from wildmiddle.models.networks import build
 from wildmiddle.models.parameterizations import (
     DDPMDenoiser,
@@ -31,7 +32,6 @@ from wildmiddle.models.parameterizations import (
     NetworkDenoiser,
 )
 from wildmiddle.models.settings import Training, training_from
-from wildmiddle.models.training_set import TrainingSet
 
 Tensors = Mapping[str, Mapping[str, Tensor]]
 PARTS = ("weights", "ema", "optimizer")
@@ -57,16 +57,16 @@ class Checkpoint:
     versions: dict[str, str]
 
 
-def describe(prepared: TrainingSet, training: Training, data: DataSet | None) -> Checkpoint:
+def describe(training_set: TrainingSet, training: Training, data: DataSet | None) -> Checkpoint:
     """The checkpoint of step 0 of a run."""
-    network = replace(training.network, classes=prepared.classes)
-    images = {"count": prepared.count, "sha256": prepared.sha256}
+    network = replace(training.network, classes=training_set.classes)
+    images = {"count": training_set.count, "sha256": training_set.sha256}
     return Checkpoint(
         step=0,
         training=replace(training, network=network),
-        image_shape=prepared.image_shape,
-        sigma_data=prepared.sigma_data,
-        label=prepared.label,
+        image_shape=training_set.image_shape,
+        sigma_data=training_set.sigma_data,
+        label=training_set.label,
         images=images,
         data=None if data is None else _source(data),
         versions={name: version(name) for name in ("wildmiddle", "torch", "diffusers", "numpy")},
@@ -115,7 +115,7 @@ def denoiser_for(run: Checkpoint) -> NetworkDenoiser:
 def save(folder: Path, checkpoint: Checkpoint, tensors: Tensors) -> Path:
     """Write a checkpoint under a temporary name, then rename it; one that is there stays."""
     final = _path(folder, checkpoint.step)
-    if _whole(final):
+    if _is_whole(final):
         return final
     temporary = folder / f".{final.name}.{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -144,7 +144,7 @@ def steps(folder: str | Path) -> list[int]:
     found = []
     for path in Path(folder).glob("step-*"):
         match = re.fullmatch(r"step-(\d+)", path.name)
-        if match and _whole(path):
+        if match and _is_whole(path):
             found.append(int(match[1]))
         elif match:
             warnings.warn(f"{path}: a damaged checkpoint, left aside; delete it", stacklevel=2)
@@ -206,7 +206,7 @@ def _file(path: Path, part: str) -> Path:
     return path / f"{part}.safetensors"
 
 
-def _whole(path: Path) -> bool:
+def _is_whole(path: Path) -> bool:
     try:
         json.loads((path / "checkpoint.json").read_bytes())
         for part in PARTS:

@@ -1,5 +1,6 @@
-"""The seam of the project: every denoiser is a callable ``denoiser(x, sigma) -> x_hat``."""
+"""Denoisers: callables ``denoiser(x, sigma) -> x_hat``, the optimal ones and their switching."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Protocol
@@ -23,16 +24,21 @@ class Denoiser(Protocol):
         ...
 
 
-def per_image(sigma: torch.Tensor | float, x: torch.Tensor) -> torch.Tensor:
+def per_image(
+    sigma: torch.Tensor | float, x: torch.Tensor, *, finite: bool = False
+) -> torch.Tensor:
     """Sigma as one value per image, (B,), on the device and in the precision of ``x``.
 
+    At sigma = inf the exact denoisers have a limit, the mean of the images; ``finite`` refuses it.
     Raises ValueError unless sigma > 0 and is a number or has B entries.
     """
     levels = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).reshape(-1)
     if len(levels) not in (1, len(x)):
         raise ValueError(f"sigma has {len(levels)} entries for {len(x)} images; give 1 or one each")
-    if not torch.compiler.is_compiling() and not (levels > 0).all():
-        raise ValueError(f"sigma = {float(levels.min())} must be above 0")
+    valid = (levels > 0) & (levels < math.inf) if finite else levels > 0
+    if not torch.compiler.is_compiling() and not valid.all():
+        need = "above 0 and finite" if finite else "above 0"
+        raise ValueError(f"sigma = {float(levels[~valid][0])} must be {need}")
     return levels.expand(len(x))
 
 
@@ -73,11 +79,11 @@ class GaussianDenoiser:
 
 
 class Piecewise:
-    """Several denoisers, each for an interval of sigma: a swap is just this.
+    """Several denoisers, each for an interval of sigma, as in the swaps of Table 1.
 
     ``denoisers[k]`` answers where ``edges[k - 1] <= sigma < edges[k]``, the first below all edges
     and the last from the last edge on; each image by its own sigma. Raises ValueError unless the
-    edges are positive, rise, and are one fewer than the denoisers.
+    edges are positive, finite, rise, and are one fewer than the denoisers.
     """
 
     def __init__(self, edges: Sequence[float], denoisers: Sequence[Denoiser]) -> None:
@@ -85,8 +91,8 @@ class Piecewise:
             raise ValueError(
                 f"{len(edges)} edges for {len(denoisers)} denoisers; give one fewer than denoisers"
             )
-        if not all(a < b for a, b in pairwise([0.0, *edges])):
-            raise ValueError(f"edges {list(edges)} must be above 0 and rise")
+        if not all(a < b for a, b in pairwise([0.0, *edges, math.inf])):
+            raise ValueError(f"edges {list(edges)} must be above 0 and rise, all finite")
         self.edges = tuple(map(float, edges))
         self.denoisers = tuple(denoisers)
 

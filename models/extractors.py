@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from wildmiddle.empirical.noise import generator
-from wildmiddle.models.one_step import Images, as_pool
+from wildmiddle.models.images import Images, as_tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ def train_classifier(
     seconds on a CPU for small images. Raises ValueError for fewer than 10 images, labels that are
     not one an image, or a single class.
     """
-    pool = as_pool(images).float()
+    pool = as_tensor(images).float()
     classes, numbers = np.unique(np.asarray(labels), return_inverse=True)
     if len(pool) < 10 or len(numbers) != len(pool) or len(classes) < 2:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Networks: what a U-Net is made of, in one value, built by diffusers (``UNet2DModel``)."""
+"""Networks: the settings of a U-Net, and the U-Net itself by diffusers (``UNet2DModel``)."""
 
 from __future__ import annotations
 

@@ -1,95 +1,86 @@
-"""Training objectives: how noise levels are drawn, and the loss at a level.
+"""Objectives of training: the noise levels, the random draws of a step, and the losses.
+
+Everything random in a step is a function of the seed and the step's number alone. So no random
+state is saved, a resumed run draws what an uninterrupted one would have drawn, and every process
+of several draws the whole batch and takes its part.
+
+A gap is an interval ``(low, high)`` of noise levels left out of training (Section 5): levels with
+``low <= level < high`` are drawn again, so that the rest keeps its relative weight.
 
 Every loss is a weighted square error of ``x_hat``: an error in the network's own target (EDM's
-``F``, epsilon, velocity) is one in ``x_hat`` times a factor that depends on sigma alone.
+``F``, epsilon, velocity) is one in ``x_hat`` times a factor that depends on sigma alone. The
+denoiser is called as ``denoiser(x, sigma, labels)``.
 """
 
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
-from torch import Tensor
+from torch import Tensor, nn
 
-from wildmiddle.models.gaps import Gaps, draw_outside
+from wildmiddle.empirical.noise import generator
 
 Array = NDArray[np.float64]
+Gaps = tuple[tuple[float, float], ...]
+
+LEAST_SHARE = 1e-3
+"""Least share of the draws that gaps may leave: each level is drawn 1 / share times on average."""
 
 FLOW_ENDS = (1e-4, 1 - 1e-4)
-"""Flow times are drawn between these, sigmas so from 1e-4 to 1e4: both ends are degenerate."""
+"""Flow times are drawn between these, so sigmas from 1e-4 to 1e4: t = 0 and 1 are degenerate."""
 
 
-class LabelledDenoiser(Protocol):
-    """A denoiser that may be told the classes of the images."""
+def merge_gaps(gaps: Iterable[tuple[float, float]]) -> Gaps:
+    """The gaps in rising order, those that touch or overlap as one.
 
-    def __call__(self, x: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Estimate the clean images behind ``x`` (B, ...) at noise ``sigma`` (B,)."""
-        ...
-
-
-def _weighted(
-    denoiser: LabelledDenoiser,
-    images: Tensor,
-    sigma: Tensor,
-    weight: Tensor,
-    noise: Tensor,
-    labels: Tensor | None,
-) -> Tensor:
-    per_pixel = (-1, *[1] * (images.ndim - 1))
-    found = denoiser(images + sigma.reshape(per_pixel) * noise, sigma, labels)
-    return (weight.reshape(per_pixel) * (found - images).square()).mean()
-
-
-def edm_loss(
-    denoiser: LabelledDenoiser,
-    images: Tensor,
-    sigma: Tensor,
-    noise: Tensor,
-    *,
-    sigma_data: float,
-    labels: Tensor | None = None,
-) -> Tensor:
-    """EDM's loss, weight ``(sigma^2 + sigma_data^2) / (sigma sigma_data)^2``, averaged over pixels.
-
-    ``images`` and ``noise`` (B, ...), ``sigma`` (B,). Source: Karras et al. 2022, Table 1.
+    Raises ValueError unless 0 <= low < high in each; a gap may have no upper end.
     """
-    weight = (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2
-    return _weighted(denoiser, images, sigma, weight, noise, labels)
+    joined: list[tuple[float, float]] = []
+    for low, high in sorted((float(low), float(high)) for low, high in gaps):
+        if not 0 <= low < high:
+            raise ValueError(f"gap ({low:g}, {high:g}): need 0 <= low < high")
+        if joined and low <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(high, joined[-1][1]))
+        else:
+            joined.append((low, high))
+    return tuple(joined)
 
 
-def ddpm_loss(
-    denoiser: LabelledDenoiser,
-    images: Tensor,
-    timestep: Tensor,
-    noise: Tensor,
-    *,
-    sigmas: Tensor,
-    labels: Tensor | None = None,
-) -> Tensor:
-    """Mean square error of epsilon, ``eps - z = (x_0 - x_hat) / sigma``, averaged over pixels.
+def in_gaps(levels: Array, gaps: Gaps) -> NDArray[np.bool_]:
+    """Which levels lie in a gap, as a mask of the shape of ``levels``."""
+    found = np.zeros(levels.shape, bool)
+    for low, high in gaps:
+        found |= (levels >= low) & (levels < high)
+    return found
 
-    ``images`` and ``noise`` (B, ...), ``timestep`` (B,) counts in the table ``sigmas`` (T,).
-    Source: Ho et al. 2020, Eq. 14.
+
+def require_some_left(gaps: Gaps, share: Callable[[float, float], float], levels: str) -> None:
+    """Raise ValueError if the gaps leave less than ``LEAST_SHARE`` of the draws.
+
+    ``share(low, high)`` is the probability of that interval under the distribution of the levels.
     """
-    sigma = sigmas[timestep]
-    return _weighted(denoiser, images, sigma, sigma**-2, noise, labels)
+    left = 1 - sum(share(low, high) for low, high in merge_gaps(gaps))
+    if left < LEAST_SHARE:
+        raise ValueError(
+            f"gap {list(gaps)}: leaves {max(left, 0):.2g} of the draws of {levels}, fewer than "
+            f"{LEAST_SHARE:g}; nothing would be left to train on, so give a narrower one"
+        )
 
 
-def flow_loss(
-    denoiser: LabelledDenoiser,
-    images: Tensor,
-    sigma: Tensor,
-    noise: Tensor,
-    *,
-    labels: Tensor | None = None,
-) -> Tensor:
-    """Mean square error of the velocity, that of ``x_hat`` over ``(1 - t)^2``, ``t = 1/(1+sigma)``.
-
-    ``images`` and ``noise`` (B, ...), ``sigma`` (B,). Source: the conditional flow-matching loss
-    of Section A.2, Eq. 20.
-    """
-    weight = ((1 + sigma) / sigma) ** 2
-    return _weighted(denoiser, images, sigma, weight, noise, labels)
+def draw_outside(
+    draw: Callable[[int], Array], n: int, gaps: Iterable[tuple[float, float]]
+) -> Array:
+    """``n`` levels by ``draw(count)``, each that falls into a gap drawn again until it does not."""
+    gaps = merge_gaps(gaps)
+    levels = draw(n)
+    rejected = np.flatnonzero(in_gaps(levels, gaps))
+    while len(rejected):
+        levels[rejected] = draw(len(rejected))
+        rejected = rejected[in_gaps(levels[rejected], gaps)]
+    return levels
 
 
 def edm_levels(
@@ -134,3 +125,115 @@ def flow_share(low: float, high: float) -> float:
     """Probability that the flow's sigma lies between ``low`` and ``high``."""
     ends = np.clip(1 / (1 + np.array([low, high])), *FLOW_ENDS)
     return float(ends[0] - ends[1]) / (FLOW_ENDS[1] - FLOW_ENDS[0])
+
+
+class Batch(NamedTuple):
+    """Images by number (B,), which of them to mirror (B,), levels (B,) and noise (B, C, H, W)."""
+
+    indices: NDArray[np.int64]
+    mirrored: NDArray[np.bool_]
+    levels: NDArray[np.float32] | NDArray[np.int64]
+    noise: NDArray[np.float32]
+
+    def of_process(self, rank: int, processes: int) -> "Batch":
+        """The part of one process of several."""
+        size = len(self.indices) // processes
+        own = slice(rank * size, (rank + 1) * size)
+        return Batch._make(values[own] for values in self)
+
+
+def draw_batch(
+    seed: int,
+    step: int,
+    size: int,
+    population: int,
+    shape: tuple[int, ...],
+    draw_levels: Callable[[np.random.Generator, int], NDArray[Any]],
+) -> Batch:
+    """The batch of one step, counted from 0; ``draw_levels(rng, n)`` draws its levels."""
+    rng = generator(seed, "training step", step)
+    noise = rng.standard_normal((size, *shape), np.float32)
+    mirrored = rng.random(size) < 0.5
+    levels = draw_levels(rng, size)  # last: how much of the stream they use up depends on the gap
+    if levels.dtype.kind == "f":
+        levels = levels.astype(np.float32)
+    return Batch(draw_order(seed, step, size, population), mirrored, levels, noise)
+
+
+def draw_order(seed: int, step: int, size: int, population: int) -> NDArray[np.int64]:
+    """Numbers of the images of one step: each pass over all images is in an order of its own."""
+    first, last = step * size, (step + 1) * size
+    passes = range(first // population, (last - 1) // population + 1)
+    numbers = np.concatenate([_permutation(seed, number, population) for number in passes])
+    start = first - passes[0] * population
+    return numbers[start : start + size]
+
+
+@lru_cache(maxsize=4)
+def _permutation(seed: int, number: int, population: int) -> NDArray[np.int64]:
+    return generator(seed, "training order", number).permutation(population)
+
+
+def _weighted_square_error(
+    denoiser: nn.Module,
+    images: Tensor,
+    sigma: Tensor,
+    weight: Tensor,
+    noise: Tensor,
+    labels: Tensor | None,
+) -> Tensor:
+    per_pixel = (-1, *[1] * (images.ndim - 1))
+    found = denoiser(images + sigma.reshape(per_pixel) * noise, sigma, labels)
+    return (weight.reshape(per_pixel) * (found - images).square()).mean()
+
+
+def edm_loss(
+    denoiser: nn.Module,
+    images: Tensor,
+    sigma: Tensor,
+    noise: Tensor,
+    *,
+    sigma_data: float,
+    labels: Tensor | None = None,
+) -> Tensor:
+    """EDM's loss, weight ``(sigma^2 + sigma_data^2) / (sigma sigma_data)^2``, averaged over pixels.
+
+    ``images`` and ``noise`` (B, ...), ``sigma`` (B,). Source: Karras et al. 2022, Table 1.
+    """
+    weight = (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2
+    return _weighted_square_error(denoiser, images, sigma, weight, noise, labels)
+
+
+def ddpm_loss(
+    denoiser: nn.Module,
+    images: Tensor,
+    timestep: Tensor,
+    noise: Tensor,
+    *,
+    sigmas: Tensor,
+    labels: Tensor | None = None,
+) -> Tensor:
+    """Mean square error of epsilon, ``eps - z = (x_0 - x_hat) / sigma``, averaged over pixels.
+
+    ``images`` and ``noise`` (B, ...), ``timestep`` (B,) counts in the table ``sigmas`` (T,).
+    Source: Ho et al. 2020, Eq. 14.
+    """
+    sigma = sigmas[timestep]
+    return _weighted_square_error(denoiser, images, sigma, sigma**-2, noise, labels)
+
+
+def flow_loss(
+    denoiser: nn.Module,
+    images: Tensor,
+    sigma: Tensor,
+    noise: Tensor,
+    *,
+    labels: Tensor | None = None,
+) -> Tensor:
+    """Mean square error of the velocity, that of ``x_hat`` over ``(1 - t)^2``, ``t = 1/(1+sigma)``.
+
+    ``images`` and ``noise`` (B, ...), ``sigma`` (B,). Source: the conditional flow-matching loss
+    of Section A.2, Eq. 20.
+    """
+    weight = ((1 + sigma) / sigma) ** 2
+    return _weighted_square_error(denoiser, images, sigma, weight, noise, labels)

@@ -1,14 +1,15 @@
 """What a denoiser does at one noise level: copies, errors, and how far it is from another one.
 
 Every query noises a uniformly drawn image of a set; queries are independent given the set, so the
-intervals are for the law of the noise and of an image drawn from that set. The denoiser is called
-on blocks of fixed size, on the device and in the precision of the images: give a network float32.
+intervals are for the distribution of the noise and of an image drawn from that set. The denoiser is
+called on blocks of fixed size, on the device and in the precision of the images: give a network
+float32.
 
-A squared error has no bound, and then no interval holds at every sample size. Two are on offer.
-With ``value_range`` the outputs are clamped to the pixels' range, which bounds the error: the
-interval is exact, for the clamped denoiser. Its error is no larger on images within the range, and
-the same if the outputs lie there, as those of the empirical optimal denoiser do. Without it the
-interval is Student's, right only in the limit of many queries, and its ``method`` says so.
+A squared error has no bound, and then no interval holds at every sample size. With ``value_range``
+the outputs are clamped to the pixels' range, which bounds the error: the interval is exact, for the
+clamped denoiser. Its error is no larger on images within the range, and the same if the outputs lie
+there, as those of the empirical optimal denoiser do. Without it the interval is Student's, right
+only in the limit of many queries, and its ``method`` says so.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,9 +23,10 @@ from wildmiddle.empirical.intervals import Estimate, bounded_mean
 from wildmiddle.empirical.neighbours import memorization
 from wildmiddle.empirical.noise import blocks
 from wildmiddle.models.denoisers import Denoiser
+from wildmiddle.models.images import Images, as_tensor
+from wildmiddle.theory.domain import require, require_positive
 
 Array = NDArray[np.float64]
-Images = ArrayLike | torch.Tensor
 
 STREAM = "one step"
 """Name of the queries' noise stream."""
@@ -45,16 +47,19 @@ def memorization_by_level(
 
     Held-out ``images`` (M, ...) are noised, each level with noise of its own, against ``train``
     (N, ...). The counts are binomial: :func:`wildmiddle.empirical.intervals.proportion` gives the
-    intervals. Raises as :func:`copied`. Source: Section 3, per-noise-level memorization; Figure 2.
+    intervals. Raises as :func:`count_copies`. Source: Section 3, per-noise-level memorization;
+    Figure 2.
     """
     counts = [
-        copied(denoiser, images, train, sigma, count, seed, stream=f"{stream}/{k}", device=device)
+        count_copies(
+            denoiser, images, train, sigma, count, seed, stream=f"{stream}/{k}", device=device
+        )
         for k, sigma in enumerate(noise_levels(sigmas))
     ]
     return np.array(counts, np.int64)
 
 
-def copied(
+def count_copies(
     denoiser: Denoiser,
     images: Images,
     train: Images,
@@ -68,9 +73,10 @@ def copied(
     """How many of ``count`` one-step outputs on noised ``images`` are memorized.
 
     A copy by the paper's test, ``d_(1) < d_(2) / 3``; ``device`` is where the distances are
-    computed. Raises ValueError for N < 2, shapes that differ or outputs that are not finite.
-    Source: Section 3.
+    computed. Raises ValueError for N < 2, shapes that differ, outputs that are not finite and
+    unless sigma is finite and above 0. Source: Section 3.
     """
+    require_positive("sigma", sigma)
     total = 0
     for clean, noise, kept in queries(images, count, seed, stream):
         with torch.no_grad():
@@ -95,10 +101,11 @@ def denoising_error(
     The train or the test error as ``images`` (M, ...) are one set or the other. All levels share
     the ``count`` queries. Each interval misses with probability ``alpha``; what ``value_range``,
     the lowest and highest pixel, has to do with it is said at the top of the module. Raises
-    ValueError for count < 2, images beyond the range or outputs that are not finite.
+    ValueError for count < 2, images beyond the range, and sigmas, a range or outputs that are not
+    finite.
     Source: Eq. 5.
     """
-    pixels = as_pool(images)
+    pixels = as_tensor(images)
     low, high = float(pixels.min()), float(pixels.max())
     if value_range and not value_range[0] <= low <= high <= value_range[1]:
         raise ValueError(f"value_range = {value_range}, but the pixels span [{low:g}, {high:g}]")
@@ -155,24 +162,18 @@ def queries(
     Images are drawn uniformly with replacement; both come in the shape, precision and device of
     ``images``.
     """
-    pool = as_pool(images)
+    pool = as_tensor(images)
     for block in blocks(seed, stream, count, pool[0].numel(), len(pool)):
         clean = pool[torch.as_tensor(block.indices).to(pool.device)]
         noise = torch.as_tensor(block.noise).to(pool).reshape(clean.shape)
         yield clean, noise, min(len(clean), count - block.start)
 
 
-def as_pool(images: Images) -> torch.Tensor:
-    """Images to draw from as a tensor without gradient."""
-    if isinstance(images, torch.Tensor):
-        return images.detach()
-    # torch warns of arrays that are read-only.
-    return torch.as_tensor(np.require(images, requirements=["C", "W"]))
-
-
 def noise_levels(sigmas: ArrayLike) -> list[float]:
-    """One sigma or several as a list of numbers."""
-    return np.atleast_1d(np.asarray(sigmas, np.float64)).tolist()
+    """One sigma or several as a list of numbers; ValueError unless finite and above 0."""
+    levels = np.atleast_1d(np.asarray(sigmas, np.float64))
+    require_positive("sigma", levels)
+    return levels.tolist()
 
 
 def _mean_square(
@@ -183,6 +184,8 @@ def _mean_square(
     value_range: tuple[float, float] | None,
     alpha: float,
 ) -> Estimate:
+    if value_range is not None:
+        require(np.isfinite(value_range), "value_range", value_range, "must be finite")
     if count < 2:
         raise ValueError(f"count = {count} must be at least 2: one query shows no spread")
     rows: list[Array] = []

@@ -4,27 +4,28 @@ Each is a module ``denoiser(x, sigma, labels=None) -> x_hat`` around a network t
 ``network(images, time, class_labels)``, images (B, C, H, W) and one time each.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from wildmiddle.models.denoisers import per_image
+from wildmiddle.theory.domain import require_positive
 from wildmiddle.theory.schedules import ddpm_sigmas
 
-FLOW_CLOCK = 1000.0
+FLOW_TIME_SCALE = 1000.0
 """Flow time 0..1 is given to the network as 0..1000, the range its time embedding resolves."""
 
 
-class NetworkDenoiser(nn.Module):
+class NetworkDenoiser(nn.Module, ABC):
     """A network as a denoiser of images at noise ``sigma``, a number or one per image (B,).
 
     ``x`` is (B, H, W), (B, H, W, C) or (B, C, H, W) in units of the data; the result has its shape
     and type. ``labels`` is one class for all or one per image (B,); where none are given, ``label``
     counts for all. Computed in float32 or the type of ``x`` if that is wider; the network in its
     own. Raises ValueError for images of another size, for labels where the network has no classes
-    and for none where it has some.
+    and for none where it has some, and, in evaluation mode, unless sigma is finite and above 0.
     """
 
     def __init__(self, network: nn.Module, label: int | None = None) -> None:
@@ -39,7 +40,7 @@ class NetworkDenoiser(nn.Module):
         images, axes = self._channels_first(x)
         images = images.to(torch.promote_types(x.dtype, torch.float32))
         # Training draws its own sigmas: no look at their values, which would wait for the device.
-        levels = sigma if self.training else per_image(sigma, images)
+        levels = sigma if self.training else per_image(sigma, images, finite=True)
         levels = torch.as_tensor(levels, dtype=images.dtype, device=images.device)
         found = self.denoise(images, levels.reshape(-1, 1, 1, 1), self._labels(labels, x))
         if axes is not None:
@@ -96,8 +97,7 @@ class EDMDenoiser(NetworkDenoiser):
 
     def __init__(self, network: nn.Module, sigma_data: float, label: int | None = None) -> None:
         super().__init__(network, label)
-        if not sigma_data > 0:
-            raise ValueError(f"sigma_data = {sigma_data} must be above 0; are all images equal?")
+        require_positive("sigma_data", sigma_data)
         self.sigma_data = sigma_data
 
     def denoise(self, x: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
@@ -126,10 +126,10 @@ class DDPMDenoiser(NetworkDenoiser):
         label: int | None = None,
     ) -> None:
         super().__init__(network, label)
+        require_positive("beta_end", beta_end)  # ddpm_sigmas names beta_start where this is NaN
         table = torch.from_numpy(ddpm_sigmas(timesteps, beta_start, beta_end))
-        middle = (
-            table[1:].log() + table[:-1].log()
-        ) / 2  # as wildmiddle.theory.schedules.ddpm_timestep
+        # As wildmiddle.theory.schedules.ddpm_timestep has them.
+        middle = (table[1:].log() + table[:-1].log()) / 2
         # No buffers: several processes would send them round in every step.
         self.sigmas = table.float()
         self._midpoints = middle.float()
@@ -152,4 +152,4 @@ class FlowDenoiser(NetworkDenoiser):
         """Estimate for ``x`` (B, C, H, W) at ``sigma`` (B, 1, 1, 1)."""
         t = 1 / (1 + sigma)
         x_t = t * x
-        return x_t + sigma * t * self.predict(x_t, FLOW_CLOCK * t, labels)  # 1 - t = sigma t
+        return x_t + sigma * t * self.predict(x_t, FLOW_TIME_SCALE * t, labels)  # 1 - t = sigma t

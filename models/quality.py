@@ -13,7 +13,7 @@ import torch
 
 from wildmiddle.empirical.kernels.device import resolve_device
 from wildmiddle.models.extractors import Extractor
-from wildmiddle.models.one_step import Images, as_pool
+from wildmiddle.models.images import Images, as_tensor
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def frechet_distance(
     batch_size: int = 256,
     device: str | torch.device = "auto",
 ) -> FrechetDistance:
-    """Fréchet distance between the normal laws fitted to the features of two sets of images.
+    """Fréchet distance between normal distributions fitted to the features of two sets of images.
 
     ``samples`` and ``reference`` (n, C, H, W) in the range of the data. The moments and the
     distance are float64. Needs torchmetrics. Raises ValueError for fewer than 2 images, images of
@@ -53,7 +53,7 @@ def frechet_distance(
     """
     from torchmetrics.image.fid import FrechetInceptionDistance
 
-    fake, real = as_pool(samples), as_pool(reference)
+    fake, real = as_tensor(samples), as_tensor(reference)
     if min(len(fake), len(real)) < 2:
         raise ValueError(f"{len(fake)} samples, {len(real)} of {reference_name}; give at least 2")
     if real.ndim != 4:
@@ -78,7 +78,7 @@ def distance_of_normals(
     other_mean: torch.Tensor,
     other_covariance: torch.Tensor,
 ) -> float:
-    """Squared Wasserstein-2 distance ``|m - m'|^2 + tr(S + S' - 2 (S S')^1/2)`` of normal laws.
+    """Squared Wasserstein-2 distance ``|m - m'|^2 + tr(S + S' - 2 (S S')^1/2)`` of two normals.
 
     Means (d,), covariances (d, d), in float64. The trace of the root is the sum of the singular
     values of ``S^1/2 S'^1/2`` with symmetric roots: ``S S'`` is not symmetric, and rounding makes

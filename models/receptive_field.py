@@ -1,4 +1,4 @@
-"""From how far a denoiser's output pixel is decided, by noise level: rows of its Jacobian.
+"""Receptive fields: how far away the pixels are that an output pixel depends on, by noise level.
 
 Every query noises a uniformly drawn image and asks for one uniformly drawn output value, so that
 one backward pass over a block answers as many queries as the block has images, whatever their
@@ -16,7 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from wildmiddle.empirical.intervals import Estimate, bounded_mean
 from wildmiddle.empirical.noise import generator
 from wildmiddle.models.denoisers import Denoiser
-from wildmiddle.models.one_step import Images, as_pool, noise_levels, queries
+from wildmiddle.models.images import Images, as_tensor
+from wildmiddle.models.one_step import noise_levels, queries
+from wildmiddle.theory.domain import require_positive
 
 Array = NDArray[np.float64]
 
@@ -30,9 +32,10 @@ def jacobian_rows(
     """Row ``dD(y_b)_i / dy_b`` of the Jacobian for each image of a batch, (B, ...).
 
     ``noisy`` (B, ...); ``outputs`` (B,) is i for each, counted over the flattened image. The
-    denoiser must treat its images one by one, as all here do in evaluation mode. Source: Section
-    4.2.1, ``J_ij``.
+    denoiser must treat its images one by one, as all here do in evaluation mode. Raises ValueError
+    unless sigma is finite and above 0. Source: Section 4.2.1, ``J_ij``.
     """
+    require_positive("sigma", sigma)
     chosen = torch.zeros_like(noisy).flatten(1).scatter_(1, outputs[:, None], 1)
     pull = torch.func.vjp(lambda y: denoiser(y, sigma), noisy)[1]
     (rows,) = pull(chosen.reshape(noisy.shape))
@@ -52,9 +55,10 @@ def sensitivity_by_offset(
 
     ``images`` (M, C, H, W) are noised ``count`` times, all levels with the same noise. Entry (a, b)
     is the mean over queries and over the pixels j of the same channel that lie a rows and b columns
-    away on either side; NaN where no query had such a pixel. Raises ValueError for other shapes.
+    away on either side; NaN where no query had such a pixel. Raises ValueError for other shapes and
+    sigmas that are not finite and above 0.
     """
-    pool, levels = _checked(images), noise_levels(sigmas)
+    pool, levels = _check_images(images), noise_levels(sigmas)
     _, _, height, width = pool.shape
     total, pixels = np.zeros((len(levels), height, width)), np.zeros((height, width))
     for clean, noise, outputs, kept in _queries(pool, count, seed, stream):
@@ -85,10 +89,11 @@ def receptive_field(
     ``images`` (M, C, H, W) are noised ``count`` times, all levels with the same noise; r runs over
     0, ..., max(H, W) - 1, and j over all channels. Each interval misses with probability ``alpha``,
     by betting: shares lie in [0, 1]. An output that depends on no input counts as decided within
-    0. Raises ValueError for other shapes or derivatives that are not finite. The share within a
-    window is what a patch-wise denoiser of that size could use.
+    0. Raises ValueError for other shapes, sigmas that are not finite and above 0, or derivatives
+    that are not finite. The share within a window is what a patch-wise denoiser of that size could
+    use.
     """
-    pool, levels = _checked(images), noise_levels(sigmas)
+    pool, levels = _check_images(images), noise_levels(sigmas)
     reach = max(pool.shape[2:])
     shares = np.empty((count, len(levels), reach))
     start = 0
@@ -150,8 +155,8 @@ def _numpy(rows: torch.Tensor) -> Array:
     return rows.cpu().double().numpy()
 
 
-def _checked(images: Images) -> torch.Tensor:
-    pool = as_pool(images)
+def _check_images(images: Images) -> torch.Tensor:
+    pool = as_tensor(images)
     if pool.ndim != 4:
         raise ValueError(f"images of shape {tuple(pool.shape)}; bring them to (M, C, H, W)")
     return pool

@@ -1,8 +1,9 @@
-"""Samplers over ``denoiser(x, sigma)``: Euler, Heun, DDPM and DDIM, as their papers have them.
+"""Samplers over ``denoiser(x, sigma)``: Euler, Heun, DDPM and DDIM.
 
 All work on ``x = x0 + sigma z``. A variance-preserving state is ``sqrt(alpha_bar) x`` with ``sigma
-= sqrt((1 - alpha_bar) / alpha_bar)``, so that DDPM and DDIM need no clock of their own. What else
-a sampler may be asked for is one more denoiser: a swap, a class, outputs clamped to the pixels.
+= sqrt((1 - alpha_bar) / alpha_bar)``, so that DDPM and DDIM need no time parameterization of their
+own. What else a sampler may be asked for is one more denoiser: a swap, a class, outputs clamped to
+the pixels.
 
 Noise is keyed by sample: sample i owns one stream of the seed, whose first draw it starts from and
 whose later draws an ancestral sampler adds step by step. So the noise is the same bit for bit
@@ -26,6 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from wildmiddle.empirical.kernels.device import resolve_device
 from wildmiddle.empirical.noise import generator
 from wildmiddle.models.denoisers import Denoiser
+from wildmiddle.theory.domain import require_positive
 from wildmiddle.theory.schedules import ddpm_sigmas, edm_sigmas
 
 Array = NDArray[np.float64]
@@ -41,9 +43,10 @@ def euler(denoiser: Denoiser, x: torch.Tensor, sigmas: Sequence[float]) -> torch
     """Probability-flow ODE ``dx/dsigma = (x - D(x, sigma)) / sigma`` to 0 by Euler steps.
 
     ``x`` (B, ...) at ``sigmas[0]``; ``sigmas`` falls, without the final 0. One call a step. The
-    same as DDIM with eta = 0. Source: Karras et al. 2022, Algorithm 1 without lines 6 to 8; Eq. 4.
+    same as DDIM with eta = 0. Raises ValueError unless the sigmas fall, finite and above 0.
+    Source: Karras et al. 2022, Algorithm 1 without lines 6 to 8; Eq. 4.
     """
-    for sigma, following in pairwise([*sigmas, 0.0]):
+    for sigma, following in pairwise([*_check_levels(sigmas), 0.0]):
         slope = (x - denoiser(x, sigma)) / sigma
         x = x + (following - sigma) * slope
     return x
@@ -55,7 +58,7 @@ def heun(denoiser: Denoiser, x: torch.Tensor, sigmas: Sequence[float]) -> torch.
     Arguments as in :func:`euler`. Two calls a step, one in the last. Source: Karras et al. 2022,
     Algorithm 1.
     """
-    for sigma, following in pairwise([*sigmas, 0.0]):
+    for sigma, following in pairwise([*_check_levels(sigmas), 0.0]):
         slope = (x - denoiser(x, sigma)) / sigma
         ahead = x + (following - sigma) * slope
         if following > 0:
@@ -75,7 +78,7 @@ def ddpm(
     (s/t)^2))``: the posterior of Ho et al. with its variance ``beta~_t``, divided by
     ``alpha_bar_s``. The last step, to 0, draws nothing. Source: Ho et al. 2020, Eq. 6 and 7.
     """
-    for t, s in pairwise([*sigmas, 0.0]):
+    for t, s in pairwise([*_check_levels(sigmas), 0.0]):
         x0 = denoiser(x, t)
         x = x0 + (s / t) ** 2 * (x - x0)
         if s > 0:
@@ -91,7 +94,7 @@ def ddim(
     Arguments as in :func:`ddpm`. eta = 0 draws nothing and is :func:`euler`; eta = 1 is
     :func:`ddpm`. Source: Song et al. 2021 (DDIM), Eq. 12 and 16, divided by sqrt(alpha_bar_s).
     """
-    for t, s in pairwise([*sigmas, 0.0]):
+    for t, s in pairwise([*_check_levels(sigmas), 0.0]):
         x0 = denoiser(x, t)
         share = eta**2 * (1 - (s / t) ** 2)  # of the variance s^2 that is drawn anew
         x = x0 + (s / t) * math.sqrt(1 - share) * (x - x0)
@@ -120,7 +123,11 @@ def start(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> torch.Tensor:
-    """What the samples with these numbers start from, ``sigma_max z``, (len(indices), *shape)."""
+    """What the samples with these numbers start from, ``sigma_max z``, (len(indices), *shape).
+
+    Raises ValueError unless ``sigma_max`` is finite and above 0.
+    """
+    require_positive("sigma_max", sigma_max)
     where = resolve_device(device)
     return sigma_max * _draws(indices, shape, seed, len(indices), where, dtype)()
 
@@ -146,19 +153,19 @@ def sample(
     ``device`` in ``dtype`` and sigma as a number; a network must be in evaluation mode. Every
     method starts from ``sigmas[0] z``: DDPM's own N(0, I) has 1 + sigmas[0]^-2 times this variance,
     1.00004 at its last timestep. ``progress`` shows a bar where there is a terminal. Raises
-    ValueError for sigmas that do not fall or are not above 0, an unknown method, eta outside [0, 1]
-    or with another method, and indices below 0.
+    ValueError unless the sigmas fall, finite and above 0, and for an unknown method, eta outside
+    [0, 1] or with another method, and indices below 0.
     """
-    levels = default_sigmas(method) if sigmas is None else np.asarray(sigmas, np.float64)
     numbers = np.asarray(indices, np.int64)
-    _check(levels, method, eta, numbers, batch_size)
-    where, steps = resolve_device(device), levels.tolist()
+    _check(method, eta, numbers, batch_size)
+    steps = _check_levels(default_sigmas(method) if sigmas is None else sigmas)
+    where = resolve_device(device)
     calls = 2 * len(steps) - 1 if method == "heun" else len(steps)
     samples = torch.empty((len(numbers), *shape), dtype=dtype)
     starts = range(0, len(numbers), batch_size)
     with torch.no_grad(), _bar(len(starts) * calls, progress) as bar:
 
-        def counted(x: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:
+        def count_call(x: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:
             bar.update()
             return denoiser(x, sigma)
 
@@ -167,13 +174,13 @@ def sample(
             noise = _draws(chosen, shape, seed, batch_size, where, dtype)
             x = steps[0] * noise()
             if method == "euler":
-                x = euler(counted, x, steps)
+                x = euler(count_call, x, steps)
             elif method == "heun":
-                x = heun(counted, x, steps)
+                x = heun(count_call, x, steps)
             elif method == "ddpm":
-                x = ddpm(counted, x, steps, noise)
+                x = ddpm(count_call, x, steps, noise)
             else:
-                x = ddim(counted, x, steps, noise, eta)
+                x = ddim(count_call, x, steps, noise, eta)
             samples[first : first + batch_size] = x[: len(chosen)].cpu()
     return samples
 
@@ -223,13 +230,17 @@ def _bar(total: int, progress: bool) -> Any:
     return tqdm(total=total, unit=" calls", leave=False, disable=None if progress else True)
 
 
-def _check(
-    sigmas: Array, method: str, eta: float, indices: NDArray[np.int64], batch_size: int
-) -> None:
+def _check_levels(sigmas: ArrayLike) -> list[float]:
+    levels = np.asarray(sigmas, np.float64)
+    falls = levels.ndim == 1 and all(a > b for a, b in pairwise([math.inf, *levels, 0.0]))
+    if not (falls and len(levels)):
+        raise ValueError(f"sigmas = {levels} must fall, finite and above 0; the final 0 is implied")
+    return levels.tolist()
+
+
+def _check(method: str, eta: float, indices: NDArray[np.int64], batch_size: int) -> None:
     if method not in get_args(Method):
         raise ValueError(f"method = {method!r} is unknown; use {', '.join(get_args(Method))}")
-    if not (sigmas.ndim == 1 and len(sigmas) and (np.diff(sigmas) < 0).all() and sigmas[-1] > 0):
-        raise ValueError(f"sigmas = {sigmas} must fall and stay above 0; the final 0 is implied")
     if not 0 <= eta <= 1 or (eta > 0 and method != "ddim"):
         raise ValueError(f"eta = {eta} with method = {method!r}; eta is in [0, 1], for 'ddim' only")
     if indices.ndim != 1 or (indices < 0).any():

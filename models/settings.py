@@ -1,13 +1,20 @@
 """The settings of a training run, in one value that a checkpoint can hold."""
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, Literal, get_args
 
-from wildmiddle.models.gaps import Gaps, merged, require_some_left
 from wildmiddle.models.networks import LAPTOP, Network
-from wildmiddle.models.objectives import ddpm_share, edm_share, flow_share
+from wildmiddle.models.objectives import (
+    Gaps,
+    ddpm_share,
+    edm_share,
+    flow_share,
+    merge_gaps,
+    require_some_left,
+)
 
 Objective = Literal["edm", "ddpm", "flow"]
 Decay = Literal["none", "linear", "cosine"]
@@ -54,6 +61,10 @@ class Training:
                 raise ValueError(
                     f"{name} = {getattr(self, name)!r}; give one of {', '.join(get_args(kind))}"
                 )
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{field.name} = {value} must be finite")
         for name in ("steps", "batch_size", "checkpoint_every", "timesteps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)} must be at least 1")
@@ -63,7 +74,7 @@ class Training:
         for name in ("warmup", "ema", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} = {getattr(self, name)} must not be below 0")
-        object.__setattr__(self, "gap", merged(self.gap))
+        object.__setattr__(self, "gap", merge_gaps(self.gap))
         require_some_left(self.gap, self.share(), _LEVELS[self.objective])
 
     def share(self) -> Callable[[float, float], float]:

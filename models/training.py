@@ -1,10 +1,12 @@
 """Training: one loop for every objective, on one device or several, resumable bit for bit."""
 
+import csv
+import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,33 +15,37 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from wildmiddle.empirical.data import DataSet
 from wildmiddle.empirical.kernels.device import resolve_device
 from wildmiddle.empirical.noise import generator
 from wildmiddle.models import checkpoints
-from wildmiddle.models.batches import draw_batch
 from wildmiddle.models.checkpoints import Checkpoint
+from wildmiddle.models.images import TrainingSet, prepare_training_set
 from wildmiddle.models.objectives import (
     ddpm_levels,
     ddpm_loss,
+    draw_batch,
     edm_levels,
     edm_loss,
     flow_levels,
     flow_loss,
 )
 from wildmiddle.models.parameterizations import DDPMDenoiser, NetworkDenoiser
-from wildmiddle.models.run_log import open_log
 from wildmiddle.models.settings import Training
-from wildmiddle.models.training_set import TrainingSet, prepare
-from wildmiddle.models.training_state import State, average, ema_decay, new_state, restore, tensors
 
 __all__ = ["Training", "learning_rate", "train"]
 
 FLUSH = 10
 """Steps between looks at the losses: each look waits for the device, and for other processes."""
+
+LOG = "log.csv"
+LOG_COLUMNS = ("step", "loss", "learning_rate")
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what Adam keeps of each weight
 
 
 def train(
@@ -57,7 +63,7 @@ def train(
 
     ``images`` is (N, H, W), (N, H, W, C) or (N, C, H, W); ``labels`` (N,), integers from 0, makes
     the denoiser conditional. ``data`` is the set that the images come from, to be described in the
-    checkpoints. ``stop_after`` ends at that step, to be gone on from later. Writes checkpoints and
+    checkpoints. ``stop_after`` ends at that step; a later call continues. Writes checkpoints and
     ``log.csv`` (step, loss, learning rate) and returns the averaged denoiser of the last step, in
     evaluation mode. Ctrl-C or SIGTERM saves, then raises KeyboardInterrupt.
 
@@ -74,8 +80,8 @@ def train(
             f"batch_size = {training.batch_size} for {accelerator.num_processes} processes; "
             f"give a multiple"
         )
-    prepared = prepare(images, labels, training)
-    run = checkpoints.describe(prepared, training, data)
+    training_set = prepare_training_set(images, labels, training)
+    run = checkpoints.describe(training_set, training, data)
     target = training.steps if stop_after is None else min(training.steps, stop_after)
     accelerator.wait_for_everyone()  # all see the same checkpoints
     start = max(checkpoints.steps(folder), default=0)
@@ -85,14 +91,14 @@ def train(
         # First weights and dropout draw from torch's generators: the caller's stay as they are.
         on_gpu = [accelerator.device] if accelerator.device.type == "cuda" else []
         with torch.random.fork_rng(devices=on_gpu):
-            _train(accelerator, prepared, run, folder, start, target, progress)
+            _train(accelerator, training_set, run, folder, start, target, progress)
         accelerator.wait_for_everyone()
     return checkpoints.load(folder, target, device=accelerator.device)
 
 
 def _train(
     accelerator: Accelerator,
-    prepared: TrainingSet,
+    training_set: TrainingSet,
     run: Checkpoint,
     folder: Path,
     start: int,
@@ -101,14 +107,14 @@ def _train(
 ) -> None:
     training = run.training
     main = accelerator.is_main_process
-    state = new_state(accelerator, run)
+    state = initial_state(accelerator, run)
     if start:
-        restore(state, folder, start)
-    step_once = _stepper(accelerator, prepared, training, run.sigma_data, state)
+        restore_state(state, folder, start)
+    take_step = _stepper(accelerator, training_set, training, run.sigma_data, state)
 
     def save(step: int) -> None:
         if main:
-            checkpoints.save(folder, replace(run, step=step), tensors(state))
+            checkpoints.save(folder, replace(run, step=step), state_tensors(state))
             checkpoints.drop_unscheduled(folder, step, training.checkpoint_every)
 
     losses: list[Tensor] = []
@@ -119,9 +125,10 @@ def _train(
         unit=" steps",
         disable=not (progress and main),
     )
-    with bar, open_log(folder, start, main) as log, _stop_signals() as stop:
+    log_file = open_log(folder, start) if main else nullcontext(lambda lines: None)
+    with bar, log_file as log, _stop_signals() as stop:
         for step in range(start, target):
-            losses.append(step_once(step))
+            losses.append(take_step(step))
             done = step + 1
             save_now = done % training.checkpoint_every == 0 or done == target
             if done % FLUSH == 0 or save_now or (stop and accelerator.num_processes == 1):
@@ -151,9 +158,87 @@ def _train(
                     )
 
 
+@dataclass(frozen=True, eq=False)
+class State:
+    """What a training step changes in place: the weights, the optimizer, the averaged weights.
+
+    ``model`` is ``denoiser`` as accelerate has prepared it; ``weights`` and ``averages`` are those
+    of the network's parameters by name, ``averages`` empty where none are asked for.
+    """
+
+    denoiser: NetworkDenoiser
+    model: nn.Module
+    optimizer: torch.optim.Adam
+    weights: dict[str, Tensor]
+    averages: dict[str, Tensor]
+
+
+def initial_state(accelerator: Accelerator, run: Checkpoint) -> State:
+    """The state before the first step, the same in every process; seeds torch's generator."""
+    training = run.training
+    torch.manual_seed(int(generator(training.seed, "initial weights").integers(2**63)))
+    denoiser = checkpoints.denoiser_for(run).to(accelerator.device).train()
+    model = accelerator.prepare_model(denoiser)
+    parameters = dict(denoiser.network.named_parameters())
+    # Views of the weights, so after preparing: with several processes that moves them.
+    weights = {name: parameter.detach() for name, parameter in parameters.items()}
+    return State(
+        denoiser=denoiser,
+        model=model,
+        optimizer=torch.optim.Adam(parameters.values(), lr=training.learning_rate, fused=True),
+        weights=weights,
+        averages={name: w.clone() for name, w in weights.items()} if training.ema else {},
+    )
+
+
+def update_averages(state: State, decay: float) -> None:
+    """Move the averaged weights towards the weights, keeping the share ``decay`` of themselves."""
+    if state.averages:
+        update = get_ema_multi_avg_fn(decay)
+        update(list(state.averages.values()), list(state.weights.values()), None)
+
+
+def ema_decay(training: Training, step: int) -> float:
+    """What the averaged weights keep of themselves in a step, counted from 0.
+
+    The half-life is ``training.ema`` steps, at most a twentieth of the steps so far. Source: Karras
+    et al. 2022, training code (``ema_rampup_ratio`` 0.05).
+    """
+    half_life = min(training.ema, (step + 1) / 20)
+    return float(0.5 ** (1 / half_life)) if half_life else 0.0
+
+
+def state_tensors(state: State) -> dict[str, dict[str, Tensor]]:
+    """The state as a checkpoint keeps it, by part and by the parameters' names."""
+    moments = state.optimizer.state_dict()["state"]
+    return {
+        "weights": state.weights,
+        "ema": state.averages or state.weights,
+        "optimizer": {
+            f"{name}.{key}": moments[i][key]
+            for i, name in enumerate(state.weights)
+            for key in _MOMENTS
+        },
+    }
+
+
+def restore_state(state: State, folder: Path, step: int) -> None:
+    """Put the state of a checkpoint into ``state``."""
+    parts = {part: checkpoints.read_tensors(folder, step, part) for part in checkpoints.PARTS}
+    for own, saved in ((state.weights, parts["weights"]), (state.averages, parts["ema"])):
+        for name, tensor in own.items():
+            tensor.copy_(saved[name])
+    moments = {
+        i: {key: parts["optimizer"][f"{name}.{key}"] for key in _MOMENTS}
+        for i, name in enumerate(state.weights)
+    }
+    groups = state.optimizer.state_dict()["param_groups"]
+    state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+
+
 def _stepper(
     accelerator: Accelerator,
-    prepared: TrainingSet,
+    training_set: TrainingSet,
     training: Training,
     sigma_data: float,
     state: State,
@@ -167,18 +252,18 @@ def _stepper(
         return tensor.pin_memory().to(device, non_blocking=True) if on_gpu else tensor.to(device)
 
     on_gpu = device.type == "cuda"
-    images = on_device(prepared.images)
-    labels = None if prepared.labels is None else on_device(prepared.labels)
+    images = on_device(training_set.images)
+    labels = None if training_set.labels is None else on_device(training_set.labels)
     draw_levels, loss_of = _objective(training, state.denoiser, sigma_data, device)
 
-    def step_once(step: int) -> Tensor:
+    def take_step(step: int) -> Tensor:
         if training.network.dropout:
             rng = generator(training.seed, f"dropout of process {rank}", step)
             torch.manual_seed(int(rng.integers(2**63)))
         shape = tuple(images.shape[1:])
         batch = draw_batch(
             training.seed, step, training.batch_size, len(images), shape, draw_levels
-        ).share(rank, accelerator.num_processes)
+        ).of_process(rank, accelerator.num_processes)
         indices = on_device(batch.indices)
         clean = images[indices]
         if training.flips:
@@ -197,10 +282,10 @@ def _stepper(
         for group in state.optimizer.param_groups:
             group["lr"] = learning_rate(training, step)
         state.optimizer.step()
-        average(state, ema_decay(training, step))
+        update_averages(state, ema_decay(training, step))
         return loss.detach()
 
-    return step_once
+    return take_step
 
 
 def learning_rate(training: Training, step: int) -> float:
@@ -265,3 +350,36 @@ def _stop_signals() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def open_log(
+    folder: Path, start: int
+) -> Iterator[Callable[[Iterable[tuple[int, float, float]]], None]]:
+    """A function that appends (step, loss, learning rate) of steps after ``start`` to ``log.csv``.
+
+    Lines of later steps, from a run that was stopped before it saved, are dropped.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path, temporary = folder / LOG, folder / f".{LOG}.{os.getpid()}"
+    kept = [line for line in _read_log(path) if int(line[0]) <= start]
+    with temporary.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([LOG_COLUMNS, *kept])
+    temporary.replace(path)
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+
+        def append(lines: Iterable[tuple[int, float, float]]) -> None:
+            # As the shortest decimals that give the loss's float32 back.
+            writer.writerows((step, np.float32(loss), rate) for step, loss, rate in lines)
+            file.flush()
+
+        yield append
+
+
+def _read_log(path: Path) -> list[list[str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = list(csv.reader(file))[1:]
+    return [line for line in lines if len(line) == len(LOG_COLUMNS)]  # the last may be cut short

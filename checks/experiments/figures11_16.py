@@ -47,7 +47,7 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
             found = memorization(output, few, device=device)
             pair = above(pixels(study, output), pixels(study, few[found.nearest]))
             stream = f"{one_step.STREAM}/{k}"  # figure2's
-            count = one_step.copied(
+            count = one_step.count_copies(
                 denoiser, test, few, sigma, n, study.settings.seed, stream=stream, device=device
             )
             label = f"{name},\nnearest of training"

@@ -10,7 +10,7 @@ from wildmiddle.checks.records import Comparison, Record, Relation
 from wildmiddle.checks.statistics import from_proportion
 from wildmiddle.empirical.neighbours import Memorization, memorization
 from wildmiddle.models.denoisers import Denoiser
-from wildmiddle.models.one_step import Images
+from wildmiddle.models.images import Images
 from wildmiddle.models.quality import FrechetDistance, frechet_distance
 from wildmiddle.models.sampling import sample
 

@@ -19,7 +19,8 @@ from wildmiddle.empirical.regimes import Regime
 from wildmiddle.models import checkpoints
 from wildmiddle.models.denoisers import Denoiser, EmpiricalDenoiser, GaussianDenoiser
 from wildmiddle.models.extractors import Extractor, inception, train_classifier
-from wildmiddle.models.networks import NETWORKS, channels_first
+from wildmiddle.models.images import to_channels_first
+from wildmiddle.models.networks import NETWORKS
 from wildmiddle.models.settings import Training
 from wildmiddle.models.training import train
 from wildmiddle.theory.schedules import ddpm_sigmas, edm_sigmas
@@ -50,23 +51,23 @@ class TrainedStudy(Study):
     @property
     def few(self) -> torch.Tensor:
         """Training images of the memorizing model, (N, C, H, W)."""
-        return _channels_first(self.images)
+        return to_channels_first(self.images).float()
 
     @property
     def fresh(self) -> torch.Tensor:
         """Held-out images, (M, C, H, W)."""
-        return _channels_first(self.held_out)
+        return to_channels_first(self.held_out).float()
 
     @property
     def pool(self) -> torch.Tensor:
         """All training images there are, those of the memorizing model first, (N, C, H, W)."""
-        return _channels_first(self.data.train)
+        return to_channels_first(self.data.train).float()
 
     @property
     def mean(self) -> torch.Tensor:
         """What centring subtracted from every image, (C, H, W); a single 0 without it."""
         mean = self.data.mean
-        return torch.zeros(()) if mean is None else _channels_first(mean[None])[0]
+        return torch.zeros(()) if mean is None else to_channels_first(mean[None])[0].float()
 
     @cached_property
     def sigmas(self) -> Array:
@@ -219,10 +220,3 @@ def trained_study(
         progress=progress,
         inception=inception,
     )
-
-
-def _channels_first(images: Array) -> torch.Tensor:
-    shape = channels_first(images.shape[1:])
-    if images.ndim == 4 and images.shape[1:] != shape:
-        images = np.moveaxis(images, -1, 1)
-    return torch.as_tensor(images.reshape(len(images), *shape), dtype=torch.float32)

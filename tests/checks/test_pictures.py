@@ -36,8 +36,8 @@ from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
 from wildmiddle.checks.options import EXPERIMENTS
 from wildmiddle.checks.settings import Settings
 from wildmiddle.models.denoisers import EmpiricalDenoiser, GaussianDenoiser
+from wildmiddle.models.images import prepare_training_set
 from wildmiddle.models.settings import Training
-from wildmiddle.models.training_set import prepare
 
 
 def study_of(folder: Path, **data) -> TrainedStudy:
@@ -281,7 +281,7 @@ def test_without_a_zone_there_is_no_gap_to_show(known, monkeypatch) -> None:
 def test_a_dummy_trained_denoiser_samples_the_real_class(tmp_path) -> None:
     study = study_of(tmp_path)
     images = study.data.train[:30]
-    prepared = prepare(images, None, Training(dummy=True))
+    prepared = prepare_training_set(images, None, Training(dummy=True))
     real = prepared.images[prepared.labels == prepared.label]
     assert (real[:, 0] == images.astype(np.float32)).all()
     denoiser = study.trained(30, "dummy", dummy=True)

@@ -99,14 +99,14 @@ def test_missing_checkpoints_are_named(folder, tmp_path) -> None:
         checkpoints.load(folder, 3)
 
 
-def copied(folder, tmp_path):
+def copy_of(folder, tmp_path):
     import shutil
 
     return shutil.copytree(folder, tmp_path / "copy") / "step-00000004"
 
 
 def test_pickles_are_refused(folder, tmp_path) -> None:
-    path = copied(folder, tmp_path)
+    path = copy_of(folder, tmp_path)
     state = checkpoints.read_tensors(folder, 4, "ema")
     torch.save(state, path / "ema.safetensors")
     with pytest.warns(UserWarning, match="damaged"):
@@ -117,14 +117,14 @@ def test_pickles_are_refused(folder, tmp_path) -> None:
 
 
 def test_another_format_is_refused(folder, tmp_path) -> None:
-    path = copied(folder, tmp_path) / "checkpoint.json"
+    path = copy_of(folder, tmp_path) / "checkpoint.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 2}))
     with pytest.raises(ValueError, match="of another format"):
         checkpoints.load(path.parents[1])
 
 
 def test_saving_again_changes_nothing(folder, tmp_path) -> None:
-    path = copied(folder, tmp_path)
+    path = copy_of(folder, tmp_path)
     before = {p.name: p.stat().st_mtime_ns for p in path.iterdir()}
     tensors = {part: checkpoints.read_tensors(folder, 4, part) for part in checkpoints.PARTS}
     checkpoints.save(path.parent, checkpoints.read(folder, 4), tensors)
@@ -133,14 +133,14 @@ def test_saving_again_changes_nothing(folder, tmp_path) -> None:
 
 @pytest.mark.parametrize("missing", ["checkpoint.json", "weights.safetensors"])
 def test_a_checkpoint_in_parts_is_not_seen(folder, tmp_path, missing) -> None:
-    path = copied(folder, tmp_path)
+    path = copy_of(folder, tmp_path)
     (path / missing).unlink()
     with pytest.warns(UserWarning, match="damaged"):
         assert checkpoints.steps(path.parent) == [2]
 
 
 def test_what_is_left_of_a_crash_is_not_a_checkpoint(folder, tmp_path) -> None:
-    path = copied(folder, tmp_path)
+    path = copy_of(folder, tmp_path)
     path.rename(path.with_name(".step-00000004.123"))
     assert checkpoints.steps(path.parent) == [2]
 

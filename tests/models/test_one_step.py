@@ -5,7 +5,12 @@ import pytest
 import torch
 
 from wildmiddle.models import EmpiricalDenoiser, GaussianDenoiser
-from wildmiddle.models.one_step import copied, denoising_error, gap_between, memorization_by_level
+from wildmiddle.models.one_step import (
+    count_copies,
+    denoising_error,
+    gap_between,
+    memorization_by_level,
+)
 
 SEED = 20260402
 SIGMAS = [0.05, 0.7, 5.0]
@@ -50,8 +55,8 @@ class TestMemorization:
             seen.append(x)
             return x
 
-        copied(denoiser, images, images, 0.3, 300, SEED, stream="s")
-        copied(denoiser, images, images, 0.3, 10, SEED, stream="s")
+        count_copies(denoiser, images, images, 0.3, 300, SEED, stream="s")
+        count_copies(denoiser, images, images, 0.3, 10, SEED, stream="s")
         assert [len(x) for x in seen] == [256, 256, 256]
         assert torch.equal(seen[0], seen[2])
 
@@ -61,7 +66,7 @@ class TestMemorization:
             assert x.shape == (256, 1, 2, 3)
             return x
 
-        copied(denoiser, torch.as_tensor(images).float(), images, 1e-6, 5)
+        count_copies(denoiser, torch.as_tensor(images).float(), images, 1e-6, 5)
 
     def test_the_empirical_optimum_below_its_zone(self, images) -> None:
         found = memorization_by_level(EmpiricalDenoiser(images), images, images, [1e-3], 256)

@@ -7,7 +7,12 @@ import pytest
 import torch
 
 from wildmiddle.models import EmpiricalDenoiser
-from wildmiddle.models.parameterizations import DDPMDenoiser, EDMDenoiser, FlowDenoiser
+from wildmiddle.models.parameterizations import (
+    DDPMDenoiser,
+    EDMDenoiser,
+    FlowDenoiser,
+    NetworkDenoiser,
+)
 from wildmiddle.theory.flow_matching import optimal_field
 from wildmiddle.theory.schedules import ddpm_sigmas, ddpm_timestep
 
@@ -193,3 +198,17 @@ def test_labels_are_asked_for_and_refused(as_network) -> None:
 def test_bad_sigma_data_is_refused(as_network, sigma_data) -> None:
     with pytest.raises(ValueError, match="sigma_data"):
         EDMDenoiser(as_network(wavy), sigma_data)
+
+
+def test_a_network_denoiser_has_to_say_how_it_denoises(as_network) -> None:
+    class Nothing(NetworkDenoiser):
+        pass
+
+    class Identity(NetworkDenoiser):
+        def denoise(self, x, sigma, labels):
+            return x
+
+    for kind in (NetworkDenoiser, Nothing):
+        with pytest.raises(TypeError, match="abstract"):
+            kind(as_network(wavy))
+    assert torch.equal(Identity(as_network(wavy)).eval()(noisy(), 1.0), noisy())

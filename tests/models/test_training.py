@@ -19,8 +19,7 @@ pytest.importorskip("accelerate", reason="needs the extra train")
 
 from wildmiddle.models import checkpoints
 from wildmiddle.models.parameterizations import NetworkDenoiser
-from wildmiddle.models.training import Training, learning_rate, train
-from wildmiddle.models.training_state import ema_decay
+from wildmiddle.models.training import Training, ema_decay, learning_rate, train
 
 PARTS = ("weights", "ema", "optimizer")
 

@@ -1,14 +1,37 @@
-"""Images and labels as training takes them: checked, channels first, the dummy class added."""
+"""Images and labels in the form that networks and training take."""
 
 import hashlib
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
-from wildmiddle.models.batches import noise_images
+from wildmiddle.empirical.noise import generator
 from wildmiddle.models.networks import channels_first
 from wildmiddle.models.settings import Training
+
+Images = ArrayLike | torch.Tensor
+
+
+def as_tensor(images: Images) -> torch.Tensor:
+    """Images as a tensor without gradient, in the shape and precision that they have."""
+    if isinstance(images, torch.Tensor):
+        return images.detach()
+    # torch takes no negative strides, and warns of arrays that are read-only.
+    return torch.as_tensor(np.require(images, requirements=["C", "W"]))
+
+
+def to_channels_first(images: Images) -> torch.Tensor:
+    """Images (N, H, W), (N, H, W, C) or (N, C, H, W) as a tensor (N, C, H, W) without gradient.
+
+    The precision stays. Raises ValueError for any other shape.
+    """
+    found = as_tensor(images)
+    shape = channels_first(tuple(found.shape[1:]))
+    if found.ndim == 4 and found.shape[1:] != shape:
+        found = found.movedim(-1, 1)
+    return found.reshape(len(found), *shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +53,9 @@ class TrainingSet:
     sha256: str
 
 
-def prepare(images: ArrayLike, labels: ArrayLike | None, training: Training) -> TrainingSet:
+def prepare_training_set(
+    images: ArrayLike, labels: ArrayLike | None, training: Training
+) -> TrainingSet:
     """Check images (N, H, W), (N, H, W, C) or (N, C, H, W) and labels (N,), and add the dummies.
 
     Dummies are as many images of noise with the mean and standard deviation of the pixels, as the
@@ -47,16 +72,16 @@ def prepare(images: ArrayLike, labels: ArrayLike | None, training: Training) -> 
     if sigma_data == 0:
         raise ValueError("all pixels of the images are equal; there is nothing to learn")
     pixels = given.astype(np.float32)
-    classes = None if labels is None else _checked_labels(labels, len(pixels))
+    classes = None if labels is None else _check_labels(labels, len(pixels))
     digest = hashlib.sha256(f"{pixels.shape} ".encode() + pixels.astype("<f4").tobytes())
     if classes is not None:
         digest.update(b" labels " + classes.astype("<i8").tobytes())
-    shape = channels_first(pixels.shape[1:])
-    last = pixels.ndim == 4 and pixels.shape[1:] != shape
-    stack = np.moveaxis(pixels, -1, 1) if last else pixels.reshape(len(pixels), *shape)
+    stack = to_channels_first(pixels).numpy()
     count, label = 0 if classes is None else int(classes.max()) + 1, None
     if training.dummy:
-        noise = noise_images(training.seed, len(stack), shape, float(given.mean()), sigma_data)
+        # The dummy class: independent Gaussian pixels (Yoon et al. 2023).
+        noise = generator(training.seed, "dummy images").standard_normal(stack.shape, np.float32)
+        noise = np.float32(given.mean()) + np.float32(sigma_data) * noise
         if classes is None:
             classes, count, label = np.zeros(len(stack), np.int64), 1, 0
         stack = np.concatenate([stack, noise])
@@ -74,7 +99,7 @@ def prepare(images: ArrayLike, labels: ArrayLike | None, training: Training) -> 
     )
 
 
-def _checked_labels(labels: ArrayLike, count: int) -> NDArray[np.int64]:
+def _check_labels(labels: ArrayLike, count: int) -> NDArray[np.int64]:
     found = np.asarray(labels)
     if found.shape != (count,) or found.dtype.kind not in "iu" or found.min() < 0:
         raise ValueError(
