@@ -23,11 +23,6 @@ def _thresholds(d: ArrayLike, level: ArrayLike, name: str) -> tuple[Array, Array
     return below, d + 2 * np.sqrt(d * level) + 2 * level
 
 
-def _squared_radii(d: ArrayLike, c: ArrayLike) -> tuple[Array, Array]:
-    below, above = _thresholds(d, c, "c")
-    return np.maximum(0, below), above
-
-
 def radii(d: ArrayLike, c: ArrayLike = 5.0) -> tuple[Array, Array]:
     """Inner and outer radius of the unit shell, ``(r_in, r_out)``.
 
@@ -36,8 +31,8 @@ def radii(d: ArrayLike, c: ArrayLike = 5.0) -> tuple[Array, Array]:
     is shorter than 0, so the lemma stays true. Broadcasts. Raises ValueError unless d >= 1 and
     c > 0, both finite. Source: Lemma 4.5; for c > d/4 ours.
     """
-    inner, outer = _squared_radii(d, c)
-    return np.sqrt(inner), np.sqrt(outer)
+    below, above = _thresholds(d, c, "c")
+    return np.sqrt(np.maximum(0, below)), np.sqrt(above)
 
 
 def shell_probability(d: ArrayLike, c: ArrayLike = 5.0) -> Array:
@@ -61,20 +56,19 @@ def shifted_probability(shift: ArrayLike, d: ArrayLike, c: ArrayLike = 5.0) -> A
     ``q = sqrt(c/d) < 1/2``, ``h(q) = (log(1 - 2q) - log(1 + 2q + 2q^2)) / 2 + 2q + q^2``, which is
     below 1 since h(0) = 0 and h' is ``-2q^2 - 12q^3 - 8q^4`` over a positive number.
 
-    Broadcasts. For c >= 0.01 the relative error is below 1e-9 down to probabilities of 1e-60; at
-    d = 1 of 1e-35, at d = 2 of 1e-48 and at d = 3 of 1e-54. Smaller ones lose their digits,
-    and below 1e-63 they may be 0, as they are from ``r_out + 17`` on. A thinner shell is a
-    difference of near numbers, with an error relative to F. Raises ValueError unless
-    shift >= 0 and as :func:`radii`. Source: Def 4.7, Lemmas B.4 and B.5; the closed form and its
-    monotonicity are ours.
+    Broadcasts. For c >= 0.01 the relative error is below 1e-9, and below 1e-11 for d <= 3072, down
+    to probabilities of 1e-60, or 1e-35 where d < 5. Smaller ones lose their digits; below 1e-63
+    they may be 0, as they are from ``r_out + 17`` on. A thinner shell is a difference of near
+    numbers, with an error relative to F. Raises ValueError unless shift >= 0 and as :func:`radii`.
+    Source: Def 4.7, Lemmas B.4 and B.5; the closed form and its monotonicity are ours.
     """
     shift = np.asarray(shift, np.float64)
     require_distance("shift", shift)
-    inner, outer = _squared_radii(d, c)
+    r_in, r_out = radii(d, c)
     # Farther out, the shell is reached only where one coordinate of Z is below -17.
-    end = np.sqrt(outer) + _NEGLIGIBLE
+    end = r_out + _NEGLIGIBLE
     noncentrality = np.minimum(shift, end) ** 2
-    inside = ncx2.cdf(outer, d, noncentrality) - ncx2.cdf(inner, d, noncentrality)
+    inside = ncx2.cdf(r_out**2, d, noncentrality) - ncx2.cdf(r_in**2, d, noncentrality)
     return np.where(shift < end, np.maximum(0, inside), 0)
 
 
@@ -82,11 +76,11 @@ def outside_probability(d: ArrayLike, c: ArrayLike = 5.0) -> Array:
     """Probability that a standard normal vector lies outside the shell, exactly.
 
     The two chi-square tails, summed without cancellation; at d = 3072, c = 5 it is 1.25e-3 where
-    Lemma 4.5 allows 1.35e-2. Broadcasts. Relative error below 1e-10 down to 1e-300. Raises
-    ValueError as :func:`radii`.
+    Lemma 4.5 allows 1.35e-2. Broadcasts. Relative error below 1e-11 down to 1e-60 and
+    1e-10 down to 1e-300. Raises ValueError as :func:`radii`.
     """
-    inner, outer = _squared_radii(d, c)
-    return np.asarray(chdtr(d, inner) + chdtrc(d, outer))
+    r_in, r_out = radii(d, c)
+    return np.asarray(chdtr(d, r_in**2) + chdtrc(d, r_out**2))
 
 
 def shell_bound(c: ArrayLike = 5.0) -> Array:
@@ -111,7 +105,7 @@ def tails(d: ArrayLike, t: ArrayLike) -> tuple[Array, Array]:
     """Exact probabilities of the lower and the upper tail that Laurent-Massart bound by ``e^-t``.
 
     ``P(U <= d - 2 sqrt(dt))``, 0 from t = d/4 on, and ``P(U >= d + 2 sqrt(dt) + 2t)``, U chi-square
-    of d degrees. Broadcasts. Relative error below 1e-10 down to 1e-300. Raises ValueError as
+    of d degrees. Broadcasts. Precision as :func:`outside_probability`; raises ValueError as
     :func:`tail_bounds`. Source: Lemma B.1.
     """
     below, above = _thresholds(d, t, "t")

@@ -1,4 +1,4 @@
-"""Sections E.1 and E.7: the sampling schedule, and one noise level in several time parameterizations."""
+"""Sections E.1 and E.7: the sampling schedule and the time parameterizations."""
 
 from wildmiddle.theory import schedules
 from wildmiddle.theory.claims.assumptions import NOISE
@@ -33,7 +33,7 @@ CLAIMS = (
     Claim(
         id="E.7",
         number="Section E.7",
-        title="One noise level in four parameterizations: sigma, DDPM timestep, flow time and log-SNR",
+        title="One noise level as sigma, DDPM timestep, flow time and log-SNR",
         statement=r"\sigma = \sqrt{\frac{1 - \bar\alpha}{\bar\alpha}} = \frac{1 - t}{t}"
         r" = e^{-\lambda / 2}, \quad \bar\alpha_k = \prod_{j \le k} (1 - \beta_j),"
         r" \quad \lambda \text{ the log-SNR}",

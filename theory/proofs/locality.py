@@ -132,6 +132,10 @@ def diagonalizes() -> bool:
 
 
 def is_diagonal_in_fourier(n: int, direction: int) -> bool:
+    """Whether each Fourier vector of n entries is an eigenvector of a symbolic circulant matrix.
+
+    ``direction`` is the sign of the exponents in the eigenvalue.
+    """
     entries = list(sp.symbols(f"c_:{n}"))
     matrix = circulant(entries)
     for mode in range(n):

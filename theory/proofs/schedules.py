@@ -1,4 +1,4 @@
-"""Sections E.1 and E.7: the sampling schedule and the conversions between time parameterizations."""
+"""Sections E.1 and E.7: the sampling schedule and the time parameterizations."""
 
 from typing import Any
 

@@ -21,7 +21,7 @@ lens_volume = (
     * (r**2 + 2 * r * (big + small) - 3 * (big - small) ** 2)
     / (12 * r)
 )
-"""Common volume of two balls in space, radii a and b, centres r apart, their spheres spheres_meet."""
+"""Common volume of two balls in space, radii a and b, centres r apart, their spheres meeting."""
 
 
 def distances_squared(s: Any, h: Any) -> tuple[Any, Any]:

@@ -66,6 +66,7 @@ def diagonalizes() -> bool:
 
 
 def is_diagonal_in_fourier(rows: int, columns: int) -> bool:
+    """Whether each Fourier vector is an eigenvector of a symbolic doubly circulant matrix."""
     block = sp.Matrix(rows, columns, lambda a, b: sp.Symbol(f"c_{a}{b}"))
     pixels = list(product(range(rows), range(columns)))
     for k, m in pixels:
