@@ -109,6 +109,24 @@ def test_zone_scales_and_nests():
     np.testing.assert_allclose(np.ravel(larger), 10 * np.ravel(zone), rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "rising",
+    [
+        lambda s: s - 3.7,
+        lambda s: np.tanh(9 * np.log(s / 3.7)),
+        lambda s: np.where(s > 3.7, 1.0, -0.3),  # flat, but for one step
+    ],
+)
+def test_a_crossing_is_found_to_six_digits(rising):
+    assert regimes.crossing_of(rising, 1.0) == pytest.approx(3.7, rel=1e-6)
+
+
+def test_without_a_crossing_the_nearer_end_is_returned():
+    reach = np.exp(regimes.REACH)
+    assert regimes.crossing_of(lambda s: s, 2.0) == pytest.approx(2 / reach, rel=1e-12)
+    assert regimes.crossing_of(lambda s: -s, 2.0) == pytest.approx(2 * reach, rel=1e-12)
+
+
 def test_many_points_in_a_low_dimension_have_no_certain_zone():
     rng = np.random.default_rng(1)
     train, test = rng.uniform(size=(300, 4)), rng.uniform(size=(30, 4))
