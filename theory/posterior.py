@@ -182,9 +182,10 @@ def split_probability(distances: ArrayLike, sigma: ArrayLike, w: ArrayLike) -> A
         return np.asarray(logsumexp(log_shares(m, row), axis=-1)) - log_sum[row, 0]
 
     low = (-squared / 8 - log_u).min(-1)  # all shares at least 1
-    high = (squared - log_u).max(-1)  # all as small as they get, if still above S
+    high = (squared - log_u).max(-1)  # all as small as they get, though their sum may be above S
     rows = np.arange(len(u))
-    m = find_root(excess, (low, high), args=(rows,), tolerances=_TOLERANCES).bracket[1]
+    found = find_root(excess, (low, high), args=(rows,), tolerances=_TOLERANCES)
+    m = np.where(found.f_bracket[0] > 0, found.bracket[1], found.bracket[0])
     shares = log_shares(m, rows)
     # Scaled to sum to S: the bound is true whatever m is.
     shares = np.minimum(0, shares + log_sum - logsumexp(shares, axis=-1, keepdims=True))
@@ -257,9 +258,9 @@ def _threshold(
     paper: Array,
     end: float,
 ) -> Array:
-    # The noise level from ``paper`` to ``end * paper`` at which the bound crosses delta: of the
-    # root's bracket the side where it is at most delta. An end above 1 is first moved out to where
-    # it is above delta, as it is in the end.
+    # The noise level between ``paper`` and ``end * paper`` where the bound crosses delta, on the
+    # side of the root where it is at most delta. An end above 1 moves out until the bound is above
+    # delta there: it nears 1.
     flat = distances.reshape(-1, distances.shape[-1])
     rows = np.arange(len(flat)).reshape(distances.shape[:-1])
     arguments = np.broadcast_arrays(rows, w, delta, np.where(paper > 0, paper, 1))
@@ -272,8 +273,9 @@ def _threshold(
         ends = np.where(still, 2 * ends, ends)
     bracket = np.minimum(ends, 0), np.maximum(ends, 0)
     found = find_root(surplus, bracket, args=arguments, tolerances=_TOLERANCES)
+    # At N = 2 the bound is delta at ``paper``, and rounding may put it above delta at both ends of
+    # the bracket: the answer is ``paper`` then, the end that is not far.
     far = int(end > 1)
-    # Where it is on one side only by rounding at ``paper``, both ends are; then that is ``paper``.
     holds = found.f_bracket[far] <= 0
     x = np.where(holds, found.bracket[far], found.bracket[1 - far])
     return np.where(paper > 0, paper * np.exp(x), 0)

@@ -207,4 +207,4 @@ def crossing_of(rising: Callable[[Array], Array], scale: float) -> float:
         return float(np.exp(low))
     if value(high) <= 0:
         return float(np.exp(high))
-    return float(np.exp(brentq(value, low, high, xtol=1e-2)))
+    return float(np.exp(brentq(value, low, high, xtol=1e-7)))

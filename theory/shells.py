@@ -3,7 +3,6 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import chdtr, chdtrc
-from scipy.stats import ncx2
 
 from wildmiddle.theory.domain import require, require_distance, require_positive
 
@@ -62,14 +61,16 @@ def shifted_probability(shift: ArrayLike, d: ArrayLike, c: ArrayLike = 5.0) -> A
     numbers, with an error relative to F. Raises ValueError unless shift >= 0 and as :func:`radii`.
     Source: Def 4.7, Lemmas B.4 and B.5; the closed form and its monotonicity are ours.
     """
+    from scipy.stats import ncx2  # here, as it doubles the time to import the theory
+
     shift = np.asarray(shift, np.float64)
     require_distance("shift", shift)
     r_in, r_out = radii(d, c)
     # Farther out, the shell is reached only where one coordinate of Z is below -17.
     end = r_out + _NEGLIGIBLE
     noncentrality = np.minimum(shift, end) ** 2
-    inside = ncx2.cdf(r_out**2, d, noncentrality) - ncx2.cdf(r_in**2, d, noncentrality)
-    return np.where(shift < end, np.maximum(0, inside), 0)
+    probability = ncx2.cdf(r_out**2, d, noncentrality) - ncx2.cdf(r_in**2, d, noncentrality)
+    return np.where(shift < end, np.maximum(0, probability), 0)
 
 
 def outside_probability(d: ArrayLike, c: ArrayLike = 5.0) -> Array:
