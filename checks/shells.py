@@ -53,7 +53,7 @@ def _exact_comparisons(d: int, c: float) -> list[tuple[str, Relation, float, flo
         (f"P(|Z|^2 < {below:.4g})", "<=", tail, float(law.cdf(below)), 1e-12),
         (f"P(|Z|^2 > {above:.4g})", "<=", tail, float(law.sf(above)), 1e-12),
         # The shell's radii are Lemma B.1's two thresholds at t = c.
-        ("r_in^2", "==", below, r_in**2, 1e-12 * d),
+        ("r_in^2", "==", max(0.0, below), r_in**2, 1e-12 * d),
         ("r_out^2", "==", above, r_out**2, 1e-12 * d),
     ]
 

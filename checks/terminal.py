@@ -34,7 +34,7 @@ def claim_page(claim: Claim, values: dict[str, Any]) -> str:
         met = assumption.check(values)
         mark = "" if met is None else "   yes" if met else "   NO"
         lines.append(f"  {assumption.text}{mark}")
-    lines += ["", "Formula", _indented(pretty(claim.expression(), use_unicode=True)), ""]
+    lines += ["", "Formula", _indented(pretty(claim.formula(), use_unicode=True)), ""]
     lines += ["Tight instance", f"  {claim.tight}", "", "Sharper form", f"  {claim.sharper}", ""]
     lines += [f"Code  theory/{claim.module}.py", ""]
     results = claim.at(values)

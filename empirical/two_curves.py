@@ -82,8 +82,8 @@ def curves(
     points stand for the law p: the coverage and its bounds are those of the uniform law on them,
     given both sets. ``memory`` bounds the buffers in bytes, the arguments and the result apart.
     Raises ValueError for fewer than 2 training points, shapes that differ, values that are not
-    finite, no sigma or sigma <= 0, alpha outside (0, 1), or c outside (0, d/4]. Source: Def 4.1,
-    Def 4.6, Theorem 4.8, E.2, E.3.
+    finite, no sigma or sigma <= 0, alpha outside (0, 1), or c <= 0. Source: Def 4.1, Def 4.6,
+    Theorem 4.8, E.2, E.3.
     """
     where = resolve_device(device)
     points, held_out = kept_rows(train, where), kept_rows(test, where)

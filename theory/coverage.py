@@ -16,7 +16,7 @@ from wildmiddle.theory.shells import inside, radii, shifted_probability
 Array = NDArray[np.float64]
 
 
-def covered(
+def is_covered(
     distances: ArrayLike, sigma: ArrayLike, d: ArrayLike, c: ArrayLike = 5.0
 ) -> NDArray[np.bool_]:
     """Whether a noisy point lies in the union of the training points' shells.
@@ -37,10 +37,10 @@ def overlap_probability(
 
     With ``lambda = (r/sigma)^2`` this is ``F(r_out^2; d, lambda) - F(r_in^2; d, lambda)``, F the
     noncentral chi-square CDF. Strictly falling in r and rising in sigma, from 0 to the shell's own
-    probability, which it has at r = 0. Broadcasts; distance and sigma share the data's units. All
-    digits down to 1e-300, see :func:`wildmiddle.theory.shells.shifted_probability`. Raises
-    ValueError unless distance >= 0, sigma > 0 and 0 < c <= d/4. Source: Def 4.7, Lemmas B.4 and
-    B.5; the closed form is ours.
+    probability, which it has at r = 0. Broadcasts; distance and sigma share the data's units. For
+    its precision see :func:`wildmiddle.theory.shells.shifted_probability`. Raises ValueError unless
+    distance >= 0, sigma > 0, d >= 1 and c > 0. Source: Def 4.7, Lemmas B.4 and B.5; the closed form
+    is ours.
     """
     distance, sigma = np.asarray(distance, np.float64), np.asarray(sigma, np.float64)
     require_distance("distance", distance)
@@ -57,8 +57,8 @@ def lower_bound(nearest: ArrayLike, sigma: ArrayLike, d: int, c: float = 5.0) ->
     It holds for every fixed pair of sets, so in expectation too: the nearest shell is one of the
     union, chosen without looking at Z. Source: Theorem 4.8, left.
     """
-    nearest, sigma = np.asarray(nearest, np.float64), np.asarray(sigma, np.float64)
-    return overlap_probability(nearest, sigma[:, None], d, c).mean(axis=1)
+    nearest, levels = np.atleast_1d(nearest), np.atleast_1d(sigma)
+    return overlap_probability(nearest, levels[:, None], d, c).mean(axis=1)
 
 
 def upper_bound(mean_overlap: ArrayLike, n: ArrayLike) -> Array:
@@ -93,7 +93,7 @@ def expected_coverage(hit_probability: ArrayLike, n: ArrayLike) -> Array:
 def conditional_mean(phi: ArrayLike, probability: ArrayLike) -> Array:
     """``g(x) = E phi(x, Y)``, which is ``E[phi(X, Y) | X = x]`` for independent X and Y.
 
-    ``phi`` (..., K) over the K values of Y, ``probability`` (K,) their law; returns (...,). Raises
+    ``phi`` (..., K) over the K values of Y, ``probability`` (K,) theirs; returns (...,). Raises
     ValueError unless the probabilities are not below 0 and sum to 1. Source: Lemma B.2.
     """
     phi, probability = np.asarray(phi, np.float64), np.asarray(probability, np.float64)
@@ -180,9 +180,9 @@ def mean_overlap(
 
     ``distances`` of any shape, ``sigma`` (K,), ``weights`` of the distances' shape where they do
     not count alike; returns (K,). All pairs, no sampling: at small sigma a few close pairs carry
-    the whole mean. ``p_sigma(r)`` depends on r/sigma alone, so one table of
-    the exact law serves all; its cubic is right to 1e-8 of each value, and pairs whose overlap is
-    below 1e-60 count as 0. Raises as :func:`overlap_probability`. Source: Theorem 4.8, right: the
+    the whole mean. ``p_sigma(r)`` depends on r/sigma alone, so one table of it serves all: cubic
+    interpolation adds an error of at most 1e-8 of each value, and pairs whose overlap is below
+    1e-60 count as 0. Raises as :func:`overlap_probability`. Source: Theorem 4.8, right: the
     two-sample U-statistic of ``p_sigma``.
     """
     pairs, each = (np.ravel(a) for a in np.broadcast_arrays(distances, np.asarray(weights, float)))

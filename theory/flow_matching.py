@@ -28,7 +28,7 @@ def conditional_field(y: ArrayLike, x: ArrayLike, t: ArrayLike) -> Array:
 
 
 def flow_denoiser(y: ArrayLike, points: ArrayLike, t: float) -> Array:
-    """Empirical optimal denoiser in the clock of flow matching, ``m_t(y) = sum_i w_i x_i``.
+    """Empirical optimal denoiser in flow time, ``m_t(y) = sum_i w_i x_i``.
 
     ``w = softmax(-|y - t x_i|^2 / (2 (1-t)^2))``. ``y`` (..., d), ``points`` (N, d); returns
     (..., d). At t = 0 it is the mean of the points. Raises ValueError unless 0 <= t < 1.
@@ -118,7 +118,7 @@ def cosine_bound(
     return CosineBound(cosine, sharp, np.maximum(0, 1 - failure))
 
 
-def shortest_target(norm: ArrayLike, d: ArrayLike, a: ArrayLike, b: ArrayLike) -> Array:
+def shortest_target(norm: ArrayLike, d: ArrayLike, a: ArrayLike = 3.0, b: ArrayLike = 5.0) -> Array:
     """``B``, a length that ``|x_i - Z|`` keeps but for the probability :func:`shortfall`.
 
     ``B^2 = |x_i|^2 - 2a|x_i| + d - 2 sqrt(d b)``, or 0 where that is negative. Broadcasts. Raises

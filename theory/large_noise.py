@@ -15,7 +15,7 @@ ORDER = 2
 """Order in 1/sigma of the deviation of the denoiser from the Gaussian one."""
 
 
-def _centred(points: ArrayLike) -> tuple[Array, Array]:
+def _centre(points: ArrayLike) -> tuple[Array, Array]:
     points = np.asarray(points, np.float64)
     require(points.ndim == 2, "points.ndim", points.ndim, "must be 2: points as rows (N, d)")
     mean = points.mean(0)
@@ -35,7 +35,7 @@ def gaussian_denoiser(y: ArrayLike, points: ArrayLike, sigma: float) -> Array:
     result, not of each entry. Raises ValueError unless sigma > 0. Source: Eq. 7.
     """
     require_positive("sigma", sigma)
-    mean, centred = _centred(points)
+    mean, centred = _centre(points)
     eigenvalues, axes = _spectrum(centred)
     along = (np.asarray(y, np.float64) - mean) @ axes.T
     return mean + along * (eigenvalues / (eigenvalues + sigma**2)) @ axes
@@ -48,7 +48,7 @@ def gaussian_flow_denoiser(y: ArrayLike, points: ArrayLike, t: float) -> Array:
     and its slope S y. Raises ValueError unless 0 <= t < 1. Source: Eq. 33.
     """
     require((t >= 0) & (t < 1), "t", t, "must be at least 0 and below 1")
-    mean, centred = _centred(points)
+    mean, centred = _centre(points)
     eigenvalues, axes = _spectrum(centred)
     along = (np.asarray(y, np.float64) - t * mean) @ axes.T
     return mean + along * (t * eigenvalues / (t**2 * eigenvalues + (1 - t) ** 2)) @ axes
@@ -59,7 +59,7 @@ def initial_slope(y: ArrayLike, points: ArrayLike) -> Array:
 
     ``y`` (..., d), ``points`` (N, d); returns (..., d). Source: Lemma C.3.
     """
-    _, centred = _centred(points)
+    _, centred = _centre(points)
     return np.asarray(y, np.float64) @ centred.T @ centred / len(centred)
 
 
@@ -70,7 +70,7 @@ def leading_term(points: ArrayLike, z: ArrayLike | None = None) -> Array:
     (..., d): ``1/2 E[X <X, z>^2] - 1/2 E[X |X|^2]``, shape (..., d). ``points`` (N, d). The order
     in 1/sigma is exactly 2 where it does not vanish. Source: Theorem 4.11; the term is ours.
     """
-    _, centred = _centred(points)
+    _, centred = _centre(points)
     cubic = (centred * np.square(centred).sum(1, keepdims=True)).mean(0)
     if z is None:
         return -cubic / 2
@@ -84,7 +84,7 @@ def remainder_bound(points: ArrayLike, y: ArrayLike, sigma: float) -> Array:
     ``points`` (N, d), ``y`` (..., d); returns (...,). With ``e = 1/sigma``, ``z = (y - mu)/sigma``,
     the denoiser is the mean of X tilted by ``h = e <z, X> - e^2 |X|^2 / 2``. Let ``R = max |X|``
     and ``A = max |<z, X>| + e R^2 >= |h'|``; ``h''`` lies in [-R^2, 0]. The third derivative in e
-    is ``k4(X, h', h', h') + 3 k3(X, h', h'')``, joint cumulants of the tilted law. With
+    is ``k4(X, h', h', h') + 3 k3(X, h', h'')``, joint cumulants of the tilted distribution. With
     ``U = <u, X>``, ``V = h'``, ``W = h''`` less their means, u a unit vector, ``E|U V| <= R A``;
     ``k4 = E[U V (V^2 - 3 E V^2)]`` with ``-3A^2 <= V^2 - 3 E V^2 <= 4A^2``, and ``|W| <= R^2``: the
     derivative is at most ``4 R A^3 + 3 R^3 A``. The Gaussian denoiser differs from ``mu + e S z``
@@ -93,7 +93,7 @@ def remainder_bound(points: ArrayLike, y: ArrayLike, sigma: float) -> Array:
     Raises ValueError unless sigma > 0. Source: Theorem 4.11 and C.4; the constants are ours.
     """
     require_positive("sigma", sigma)
-    mean, centred = _centred(points)
+    mean, centred = _centre(points)
     z = (np.asarray(y, np.float64) - mean) / sigma
     radius = np.linalg.norm(centred, axis=1).max()
     tilt = np.abs(z @ centred.T).max(-1) + radius**2 / sigma

@@ -32,12 +32,12 @@ def shrinkage(eigenvalues: ArrayLike, sigma: ArrayLike) -> Array:
     ``eigenvalues`` (..., d), ``sigma`` (...,). Raises ValueError unless lambda_k >= 0 and
     sigma > 0. Source: Theorem D.4.
     """
-    eigenvalues, noise = _checked(eigenvalues, sigma)
+    eigenvalues, noise = _spectrum_and_noise(eigenvalues, sigma)
     noise = noise[..., None]
     return eigenvalues / (eigenvalues + noise)
 
 
-def _checked(eigenvalues: ArrayLike, sigma: ArrayLike) -> tuple[Array, Array]:
+def _spectrum_and_noise(eigenvalues: ArrayLike, sigma: ArrayLike) -> tuple[Array, Array]:
     # The eigenvalues and sigma^2.
     eigenvalues, sigma = np.asarray(eigenvalues, np.float64), np.asarray(sigma, np.float64)
     inside = (eigenvalues >= 0) & np.isfinite(eigenvalues)
@@ -58,7 +58,7 @@ def total_variation(eigenvalues: ArrayLike, sigma: ArrayLike) -> Array:
     ``eigenvalues`` (..., d) in the order of their frequencies, ``sigma`` (...,). Raises as
     :func:`shrinkage`. Source: Theorem D.4.
     """
-    eigenvalues, noise = _checked(eigenvalues, sigma)
+    eigenvalues, noise = _spectrum_and_noise(eigenvalues, sigma)
     return np.abs(_steps(eigenvalues, noise[..., None])).sum(-1)
 
 
@@ -168,7 +168,7 @@ def torus_sensitivity_bound(
     require((rho1 >= 0) & (rho1 <= n1 / 2), "rho1", rho1, f"must lie in [0, n1/2], n1 = {n1}")
     require((rho2 >= 0) & (rho2 <= n2 / 2), "rho2", rho2, f"must lie in [0, n2/2], n2 = {n2}")
     require(rho1 + rho2 > 0, "rho1 + rho2", rho1 + rho2, "must not be 0: two different pixels")
-    eigenvalues, noise = _checked(eigenvalues, sigma)
+    eigenvalues, noise = _spectrum_and_noise(eigenvalues, sigma)
     noise = noise[..., None, None]
     down, across = _steps(eigenvalues, noise, axis=-2), _steps(eigenvalues, noise, axis=-1)
     mixed = np.roll(down, -1, axis=-1) - down

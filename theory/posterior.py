@@ -11,11 +11,16 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize.elementwise import find_root
 from scipy.special import log_ndtr, log_softmax, logsumexp, ndtr, ndtri, ndtri_exp
 
 from wildmiddle.theory.domain import require, require_distance, require_positive
 
 Array = NDArray[np.float64]
+Rows = NDArray[np.intp]
+
+_TOLERANCES = {"xatol": 1e-12}
+"""Of the roots: twelve digits, as they are sought in log sigma or in a log of shares."""
 
 # Below this, ndtri works on numbers too small to carry 53 bits.
 _SMALLEST_NORMAL = 1e-300
@@ -155,7 +160,7 @@ def split_probability(distances: ArrayLike, sigma: ArrayLike, w: ArrayLike) -> A
     Arguments as :func:`below_probability`. For any ``s_j`` that sum to ``S = (1 - w)/w`` or less,
     ``sum_j t_j > S`` needs some ``t_j > s_j``: ``P <= sum_j Phi(-(u_j/2 + log s_j / u_j))``. It
     is stationary where ``log s_j = u_j^2 (sqrt(2 - 2 (m + log u_j)/u_j^2) - 3/2)``, m the
-    multiplier, found by bisection; shares above 1 are cut to 1, so that the bound for the same
+    multiplier at which they sum to S; shares above 1 are cut to 1, so that the bound for the same
     shares rises with sigma. It beats :func:`below_probability` where delta is small. Capped at 1,
     and 1 where a distance is below ``sigma / 1000``. Source: ours.
     """
@@ -164,22 +169,28 @@ def split_probability(distances: ArrayLike, sigma: ArrayLike, w: ArrayLike) -> A
     require_distance("distances", distances)
     require_positive("sigma", sigma)
     log_odds(distances.shape[-1] + 1, w)  # for its domain
-    u = np.maximum(distances / sigma, 1e-3)
-    squared, log_u, log_sum = u**2, np.log(u), np.log1p(-w) - np.log(w)
+    u, log_sum = np.broadcast_arrays(np.maximum(distances / sigma, 1e-3), np.log1p(-w) - np.log(w))
+    shape, others = u.shape[:-1], u.shape[-1]
+    u, log_sum = u.reshape(-1, others), log_sum.reshape(-1, others)[:, :1]
+    squared, log_u = u**2, np.log(u)
 
-    def log_shares(m: Array) -> Array:
-        return squared * (np.sqrt(np.maximum(0, 2 - 2 * (m + log_u) / squared)) - 1.5)
+    def log_shares(m: Array, row: Rows) -> Array:
+        root = np.sqrt(np.maximum(0, 2 - 2 * (m[:, None] + log_u[row]) / squared[row]))
+        return squared[row] * (root - 1.5)
 
-    low = (-squared / 8 - log_u).min(-1, keepdims=True)  # all shares at least 1
-    high = (squared - log_u).max(-1, keepdims=True)  # all as small as they get
-    for _ in range(40):
-        m = (low + high) / 2
-        over = np.exp(np.minimum(log_shares(m), 700)).sum(-1, keepdims=True) > np.exp(log_sum)
-        low, high = np.where(over, m, low), np.where(over, high, m)
-    shares = log_shares(high)
+    def excess(m: Array, row: Rows) -> Array:
+        return np.asarray(logsumexp(log_shares(m, row), axis=-1)) - log_sum[row, 0]
+
+    low = (-squared / 8 - log_u).min(-1)  # all shares at least 1
+    high = (squared - log_u).max(-1)  # all as small as they get, though their sum may be above S
+    rows = np.arange(len(u))
+    found = find_root(excess, (low, high), args=(rows,), tolerances=_TOLERANCES)
+    m = np.where(found.f_bracket[0] > 0, found.bracket[1], found.bracket[0])
+    shares = log_shares(m, rows)
+    # Scaled to sum to S: the bound is true whatever m is.
     shares = np.minimum(0, shares + log_sum - logsumexp(shares, axis=-1, keepdims=True))
     bound = np.minimum(1, ndtr(-(u / 2 + shares / u)).sum(-1))
-    return np.where((u > 1e-3).all(-1), bound, 1.0)
+    return np.where((u > 1e-3).all(-1), bound, 1.0).reshape(shape)
 
 
 def above_probability(distances: ArrayLike, sigma: ArrayLike, w: ArrayLike) -> Array:
@@ -210,19 +221,14 @@ def sigma_plus_from_distances(distances: ArrayLike, w: ArrayLike, delta: ArrayLi
     """Noise level from which on :func:`above_probability` is at most ``delta``.
 
     ``distances`` (..., N - 1), ``w`` and ``delta`` broadcast against (...,). Never above
-    :func:`sigma_plus`, by bisection to 12 digits; 0 where every noise level has it. Raises as
-    :func:`sigma_plus`. Source: ours.
+    :func:`sigma_plus`, to 12 digits and on the side where the bound holds; 0 where every noise
+    level has it. Raises as :func:`sigma_plus`. Source: ours.
     """
-    distances, delta = np.asarray(distances, np.float64), np.asarray(delta, np.float64)
-    paper = sigma_plus(distances.max(-1), distances.shape[-1] + 1, w, delta)
-    top = np.where(paper > 0, paper, 1)
-
-    def certified(sigma: Array) -> NDArray[np.bool_]:
-        return above_probability(distances, sigma, w) <= delta
-
-    bottom = top * 1e-12
-    threshold = np.where(certified(bottom), 0, _frontier(certified, top, bottom))
-    return np.where(paper > 0, threshold, 0)
+    distances = np.sort(np.asarray(distances, np.float64), axis=-1)
+    paper = sigma_plus(distances[..., -1], distances.shape[-1] + 1, w, delta)
+    least = 1e-12
+    level = _threshold(above_probability, distances, w, delta, paper, least)
+    return np.where(level > paper * least * (1 + 1e-9), level, 0)
 
 
 def sigma_minus_from_distances(distances: ArrayLike, w: ArrayLike, delta: ArrayLike) -> Array:
@@ -230,31 +236,49 @@ def sigma_minus_from_distances(distances: ArrayLike, w: ArrayLike, delta: ArrayL
 
     The bounds are :func:`below_probability` and :func:`split_probability`.
     ``distances`` (..., N - 1), ``w`` and ``delta`` broadcast against (...,). Never below
-    :func:`sigma_minus`, by bisection to 12 digits; 0 for a duplicate. Raises as
-    :func:`sigma_minus`. Source: ours; both bounds rise with sigma (each t_j is a martingale in
-    ``u^2``, and ``min(1, t/S)`` is concave).
+    :func:`sigma_minus`, to 12 digits and on the side where the bound holds; 0 for a duplicate.
+    Raises as :func:`sigma_minus`. Source: ours; both bounds rise with sigma (each t_j is a
+    martingale in ``u^2``, and ``min(1, t/S)`` is concave).
     """
-    distances, delta = np.asarray(distances, np.float64), np.asarray(delta, np.float64)
+    distances = np.asarray(distances, np.float64)
     paper = sigma_minus(distances.min(-1), distances.shape[-1] + 1, w, delta)
-    bottom = np.where(paper > 0, paper, 1)
 
-    def certified(sigma: Array) -> NDArray[np.bool_]:
-        held = below_probability(distances, sigma, w) <= delta
-        return held if held.all() else held | (split_probability(distances, sigma, w) <= delta)
+    def least_bound(distances: Array, sigma: Array, w: Array) -> Array:
+        split = split_probability(distances, sigma, w)
+        return np.minimum(below_probability(distances, sigma, w), split)
 
-    top = 2 * bottom
-    while np.any(still := certified(top) & (paper > 0)):  # it fails in the end: the bound nears 1
-        top = np.where(still, 2 * top, top)
-    return np.where(paper > 0, _frontier(certified, bottom, top), 0)
+    return _threshold(least_bound, distances, w, delta, paper, 2.0)
 
 
-def _frontier(holds: Callable[[Array], NDArray[np.bool_]], good: Array, bad: Array) -> Array:
-    # The last level between good and bad at which ``holds``, by bisection of log sigma.
-    for _ in range(48):
-        middle = np.sqrt(good) * np.sqrt(bad)
-        held = holds(middle)
-        good, bad = np.where(held, middle, good), np.where(held, bad, middle)
-    return good
+def _threshold(
+    bound: Callable[[Array, Array, Array], Array],
+    distances: Array,
+    w: ArrayLike,
+    delta: ArrayLike,
+    paper: Array,
+    end: float,
+) -> Array:
+    # The noise level between ``paper`` and ``end * paper`` where the bound crosses delta, on the
+    # side of the root where it is at most delta. An end above 1 moves out until the bound is above
+    # delta there: it nears 1.
+    flat = distances.reshape(-1, distances.shape[-1])
+    rows = np.arange(len(flat)).reshape(distances.shape[:-1])
+    arguments = np.broadcast_arrays(rows, w, delta, np.where(paper > 0, paper, 1))
+
+    def surplus(x: Array, row: Rows, w: Array, delta: Array, unit: Array) -> Array:
+        return bound(flat[row], unit * np.exp(x), w) - delta
+
+    ends = np.full(paper.shape, np.log(end))
+    while end > 1 and np.any(still := (surplus(ends, *arguments) <= 0) & (paper > 0)):
+        ends = np.where(still, 2 * ends, ends)
+    bracket = np.minimum(ends, 0), np.maximum(ends, 0)
+    found = find_root(surplus, bracket, args=arguments, tolerances=_TOLERANCES)
+    # At N = 2 the bound is delta at ``paper``, and rounding may put it above delta at both ends of
+    # the bracket: the answer is ``paper`` then, the end that is not far.
+    far = int(end > 1)
+    holds = found.f_bracket[far] <= 0
+    x = np.where(holds, found.bracket[far], found.bracket[1 - far])
+    return np.where(paper > 0, paper * np.exp(x), 0)
 
 
 def decoding_error(distances: ArrayLike, sigma: ArrayLike) -> Array:

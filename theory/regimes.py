@@ -102,29 +102,29 @@ def copying_lower(distances: ArrayLike, sigma: ArrayLike) -> Array:
     return np.array(copies) / len(distances)
 
 
-def concentrated_below(
-    distance: ArrayLike, share: ArrayLike, level: ArrayLike, n: ArrayLike
+def concentration_threshold(
+    d_min: ArrayLike, share: ArrayLike, level: ArrayLike, n: ArrayLike
 ) -> Array:
     """Noise level up to which W >= ``level``, from one quantile of the nearest distances.
 
-    At least a ``share`` of the training points have all others at ``distance`` or more. Then
-    ``W >= share (1 - (N - 1) Phi(-distance / (2 sigma)))``, which is solved for sigma. Broadcasts.
+    At least a ``share`` of the training points have all others at ``d_min`` or more. Then
+    ``W >= share (1 - (N - 1) Phi(-d_min / (2 sigma)))``, which is solved for sigma. Broadcasts.
     Raises ValueError unless 0 < level < share <= 1 and N >= 2. Source: ours.
     """
-    distance, share = np.asarray(distance, np.float64), np.asarray(share, np.float64)
+    d_min, share = np.asarray(d_min, np.float64), np.asarray(share, np.float64)
     level, n = np.asarray(level, np.float64), np.asarray(n, np.float64)
     require((level > 0) & (level < share), "level", level, "must lie between 0 and the share")
     require(share <= 1, "share", share, "must not be above 1")
     require(n >= 2, "n", n, "must be at least 2 training points")
     quantile = -ndtri((1 - level / share) / (n - 1))
     with np.errstate(divide="ignore"):
-        return np.where(quantile > 0, distance / (2 * np.maximum(quantile, 0)), np.inf)
+        return np.where(quantile > 0, d_min / (2 * np.maximum(quantile, 0)), np.inf)
 
 
-def covered_above(distance: float, share: float, level: float, d: int, c: float = 5.0) -> float:
+def coverage_threshold(nearest: float, share: float, level: float, d: int, c: float = 5.0) -> float:
     """Noise level from which on the coverage is >= ``level``, from one quantile of distances.
 
-    At least a ``share`` of the held-out points have a training point within ``distance``, and the
+    At least a ``share`` of the held-out points have a training point within ``nearest``, and the
     overlap probability rises with sigma, so it is at least ``level / share`` for all of them from
     its crossing on. Raises ValueError unless 0 < level / share < P(Z in shell). Source: ours.
     """
@@ -138,7 +138,7 @@ def covered_above(distance: float, share: float, level: float, d: int, c: float 
     far = float(radii(d, c)[1])
     while surplus(far) > 0:
         far *= 2
-    return distance / float(brentq(surplus, 0.0, far, xtol=1e-12))
+    return nearest / float(brentq(surplus, 0.0, far, xtol=1e-12))
 
 
 class Zone(NamedTuple):
@@ -195,12 +195,16 @@ def danger_zone(
 def crossing_of(rising: Callable[[Array], Array], scale: float) -> float:
     """The sigma at which a ``rising`` function of sigma (1,) passes zero, to six digits.
 
-    By bisection of log sigma over eight decades around the ``scale`` of the data; beyond them, the
-    end that is nearer.
+    It is sought in log sigma over eight decades around the ``scale`` of the data; where the
+    function has one sign on all of them, the nearer end is returned.
     """
     low, high = np.log(scale) - REACH, np.log(scale) + REACH
-    while high - low > 1e-6:
-        middle = (low + high) / 2
-        above = rising(np.exp(np.array([middle])))[0] > 0
-        low, high = (low, middle) if above else (middle, high)
-    return float(np.exp((low + high) / 2))
+
+    def value(log_sigma: float) -> float:
+        return float(rising(np.exp(np.array([log_sigma])))[0])
+
+    if value(low) > 0:
+        return float(np.exp(low))
+    if value(high) <= 0:
+        return float(np.exp(high))
+    return float(np.exp(brentq(value, low, high, xtol=1e-7)))

@@ -1,4 +1,4 @@
-"""Noise schedules and the conversions between their clocks (Sections E.1 and E.7).
+"""Noise schedules and the conversions between their time parameterizations (Sections E.1 and E.7).
 
 Sigma is measured in units of the data: halving the pixel range halves every sigma. A timestep
 means something only together with the range its model is trained in.

@@ -15,7 +15,7 @@ def disjoint_sigma(min_distance: ArrayLike, d: ArrayLike, c: ArrayLike = 5.0) ->
 
     At that level itself the two nearest shells touch, and for d >= 2 they meet above it; on a line
     they may still miss each other, one's ends falling into the other's gap. Broadcasts; units of
-    the distance. Raises ValueError unless min_distance >= 0 and 0 < c <= d/4.
+    the distance. Raises ValueError unless min_distance >= 0, d >= 1 and c > 0.
     Source: Section 4.2.1 and Theorem B.6.
     """
     min_distance = np.asarray(min_distance, np.float64)
@@ -31,17 +31,17 @@ def shell_overlap(distance: ArrayLike, sigma: ArrayLike, d: ArrayLike, c: ArrayL
     ones. A lens is two caps, and a cap's share of its ball has a closed form: the coordinate t of a
     uniform point has ``(1 + t)/2 ~ Beta((d+1)/2, (d+1)/2)``. Not monotone in the distance: two thin
     rings have more in common where they nearly touch than before. Broadcasts. Relative error below
-    1e-12, but 1e-11 in the tail at d = 196,608, where the last place of the beta law's argument
-    weighs that much; more, as the balls nearly cancel, where the shell is thin,
-    ``1 - (r_in/r_out)^d`` below 0.01. Raises ValueError unless distance > 0, sigma > 0 and
-    0 < c <= d/4. Source: ours.
+    1e-12, but 1e-11 in the tail at d = 196,608, where the last place of the argument of the beta
+    CDF weighs that much; more, as the balls nearly cancel, where the shell is thin,
+    ``1 - (r_in/r_out)^d`` below 0.01. Raises ValueError unless distance > 0, sigma > 0, d >= 1
+    and c > 0. Source: ours.
     """
     distance, sigma = np.asarray(distance, np.float64), np.asarray(sigma, np.float64)
     require_positive("distance", distance)
     require_positive("sigma", sigma)
     d = np.asarray(d, np.float64)
     r_in, r_out = radii(d, c)
-    r_in = np.maximum(r_in, 1e-30 * r_out)  # at c = d/4 the hole is a point, which has no caps
+    r_in = np.maximum(r_in, 1e-30 * r_out)  # from c = d/4 on there is no hole; a point has no caps
     with np.errstate(over="ignore"):
         gap = np.clip(distance / sigma, 1e-200, 1e100)  # all but the same shell; far from it
 

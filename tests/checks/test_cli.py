@@ -207,7 +207,7 @@ def listing(folder: Path) -> list[tuple[str, bytes]]:
         (["--data", "nan.npy"], ["nan.npy", "NaN"]),
         (["--data", "one.npy"], ["one.npy", "1 images"]),
         (["--data", "wide.npy"], ["outside the range", "--range"]),
-        (["--c", "4.1"], ["c = 4.1", "d/4"]),
+        (["--c", "0"], ["c = 0.0"]),
         (["--w", "0.001"], ["w = 0.001", "1/N"]),
         (["--delta", "0"], ["delta = 0.0"]),
         (["--alpha", "2"], ["alpha = 2.0"]),

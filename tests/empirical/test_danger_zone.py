@@ -159,7 +159,7 @@ def test_the_bounds_of_the_weight_are_those_of_theory(name) -> None:
         (normal(5, 20), normal(5, 21), {}, "train has d = 20 and test 21"),
         (normal(5, 20), normal(5, 20), {"weight_high": 1.0}, "weight_high = 1"),
         (normal(5, 20), normal(5, 20), {"coverage_high": 0.0}, "coverage_high = 0"),
-        (normal(5, 20), normal(5, 20), {"c": 6.0}, "c = 6"),
+        (normal(5, 20), normal(5, 20), {"c": -6.0}, "c = -6"),
         (normal(50, 20), normal(5, 20), {"memory": 1000}, "memory = 1000 bytes"),
     ],
 )

@@ -42,7 +42,7 @@ def assert_agrees(computed, exact, tolerance=1e-12, scale=None):
         )
 
 
-# Normal and chi-square laws
+# Normal and chi-square distributions
 
 
 def upper_normal(x):
@@ -170,7 +170,7 @@ def weights(y, points, sigma):
 
 def squared_radii(d, c):
     d, c = mp.mpf(d), mp.mpf(c)
-    return d - 2 * mp.sqrt(c * d), d + 2 * mp.sqrt(c * d) + 2 * c
+    return max(mp.mpf(0), d - 2 * mp.sqrt(c * d)), d + 2 * mp.sqrt(c * d) + 2 * c
 
 
 def outside_probability(d, c):

@@ -44,7 +44,7 @@ OVERLAPS = [
 
 
 def test_overlap_is_its_expression():
-    exact = at_50_digits((r, sigma, d, c), claim("4.7").expression())
+    exact = at_50_digits((r, sigma, d, c), claim("4.7").formula())
     for distance, level, dimension, width in OVERLAPS:
         values = claim("4.7").at({"r": distance, "sigma": level, "d": dimension, "c": width})
         np.testing.assert_allclose(
@@ -54,17 +54,17 @@ def test_overlap_is_its_expression():
 
 def test_overlap_depends_on_the_offset_by_its_length():
     plane = sp.symbols("v_1:3", real=True)
-    exact = at_50_digits((*plane, sigma, d, c), claim("B.4").expression())
+    exact = at_50_digits((*plane, sigma, d, c), claim("B.4").formula())
     expected = coverage.overlap_probability(5.0, 1.2, 12, 1.5)
     for v in ((5.0, 0.0), (-3.0, 4.0), (0.0, -5.0)):
         np.testing.assert_allclose(exact(*v, 1.2, 12, 1.5), expected, rtol=1e-12)
     pair = sp.Symbol("X", real=True), sp.Symbol("X'", real=True)
-    exact = at_50_digits((*pair, sigma, d, c), claim("B.5").expression())
+    exact = at_50_digits((*pair, sigma, d, c), claim("B.5").formula())
     np.testing.assert_allclose(exact(-2.0, 3.0, 1.2, 12, 1.5), expected, rtol=1e-12)
 
 
 def test_union_is_its_expression():
-    union = claim("4.6").expression().subs(proofs.N, 3).doit()
+    union = claim("4.6").formula().subs(proofs.N, 3).doit()
     inner, outer = shells.radii(16, 1.0)
     inside, hole, beyond = (inner + outer) / 2, inner / 2, 2 * outer
     for distances in product((inside, hole, beyond), repeat=3):
@@ -73,15 +73,15 @@ def test_union_is_its_expression():
         assert values["covered"] == bool(union.subs(hits))
 
 
-def test_covered_broadcasts_over_noise_levels():
+def test_is_covered_broadcasts_over_noise_levels():
     distances = np.array([[3.0, 9.0], [40.0, 41.0]])
-    whole = coverage.covered(distances, np.array([[1.0], [0.8], [10.0]]), 16, 1.0)
+    whole = coverage.is_covered(distances, np.array([[1.0], [0.8], [10.0]]), 16, 1.0)
     assert whole.tolist() == [[True, False], [True, False], [False, True]]
 
 
 def test_conditional_mean_is_its_expression():
     phi, probability = [2.0, -1.0, 7.0], [0.5, 0.2, 0.3]
-    mean = claim("B.2").expression().subs(proofs.N, 3).doit()
+    mean = claim("B.2").formula().subs(proofs.N, 3).doit()
     for name, values in (("phi", phi), ("probability", probability)):
         base = sp.IndexedBase(name)
         mean = mean.subs({base[i + 1]: value for i, value in enumerate(values)})
@@ -94,7 +94,7 @@ def test_conditional_mean_is_its_expression():
 
 
 def test_exact_coverage_is_its_expression():
-    exact = at_50_digits((proofs.q, proofs.N), claim("B.3").expression())
+    exact = at_50_digits((proofs.q, proofs.N), claim("B.3").formula())
     for q, n in ((0.0, 3), (1e-12, 10**7), (0.3, 1), (0.02, 50), (1.0, 4)):
         values = claim("B.3").at({"q": q, "N": n})
         np.testing.assert_allclose(values["coverage"], exact(q, n), rtol=1e-12)
@@ -102,7 +102,7 @@ def test_exact_coverage_is_its_expression():
 
 def test_theorem_4_8_is_its_expression():
     symbols = (proofs.p_nn, proofs.C, proofs.N, proofs.p)
-    holds = at_50_digits(symbols, claim("4.8").expression())
+    holds = at_50_digits(symbols, claim("4.8").formula())
     assert holds(0.1, 0.2, 10, 0.05)
     assert not holds(0.3, 0.2, 10, 0.05)
     assert not holds(0.1, 0.6, 10, 0.05)
@@ -150,18 +150,18 @@ def test_assumptions():
     assert claims.MOMENTS.check({"S1": 0.3, "S2": 0.1, "N": 3}) is True
     assert claims.MOMENTS.check({"S1": 0.3, "S2": 0.5, "N": 3}) is False
     assert claims.HIT.check({"q": [0.2, 1.2]}) is False
-    assert claims.LAW.check({"probability": [0.5, 0.6]}) is False
-    assert claims.LAW.check({"probability": [0.5, 0.5]}) is True
+    assert claims.DISTRIBUTION.check({"probability": [0.5, 0.6]}) is False
+    assert claims.DISTRIBUTION.check({"probability": [0.5, 0.5]}) is True
 
 
 # Second-order bounds
 
 
-def moments(law):
-    """``S1``, ``S2`` and ``P(V >= 1)`` of the number V of events, law[v] = P(V = v)."""
-    s1 = sum(v * p for v, p in enumerate(law))
-    s2 = sum(v * (v - 1) * p for v, p in enumerate(law)) / 2
-    return s1, s2, 1 - law[0]
+def moments(masses):
+    """``S1``, ``S2`` and ``P(V >= 1)`` of the number V of events, masses[v] = P(V = v)."""
+    s1 = sum(v * p for v, p in enumerate(masses))
+    s2 = sum(v * (v - 1) * p for v, p in enumerate(masses)) / 2
+    return s1, s2, 1 - masses[0]
 
 
 def test_every_small_space_of_three_events():
@@ -171,10 +171,10 @@ def test_every_small_space_of_three_events():
     assert len(set(spaces)) == 330
     assert all(sum(space) == 4 for space in spaces)
     for space in spaces:
-        law = [Fraction(0)] * 4
+        masses = [Fraction(0)] * 4
         for mass, atom in zip(space, atoms, strict=True):
-            law[sum(atom)] += Fraction(mass, 4)
-        s1, s2, union = map(float, moments(law))
+            masses[sum(atom)] += Fraction(mass, 4)
+        s1, s2, union = map(float, moments(masses))
         bonferroni = coverage.bonferroni_lower(s1, s2)
         lower = coverage.dawson_sankoff_lower(s1, s2)
         upper = coverage.second_order_upper(s1, s2, 3)
@@ -185,15 +185,15 @@ def test_every_small_space_of_three_events():
         assert upper <= coverage.upper_bound(s1 / 3, 3) + slack
 
 
-laws = st.lists(st.floats(1e-6, 1), min_size=2, max_size=40).map(
+distributions = st.lists(st.floats(1e-6, 1), min_size=2, max_size=40).map(
     lambda weights: [weight / sum(weights) for weight in weights]
 )
 
 
-@given(laws)
-def test_bounds_enclose_and_beat_the_first_order(law):
-    n = len(law) - 1
-    s1, s2, union = moments(law)
+@given(distributions)
+def test_bounds_enclose_and_beat_the_first_order(masses):
+    n = len(masses) - 1
+    s1, s2, union = moments(masses)
     lower, upper = coverage.dawson_sankoff_lower(s1, s2), coverage.second_order_upper(s1, s2, n)
     slack = 1e-12
     assert coverage.bonferroni_lower(s1, s2) <= lower + slack
@@ -213,15 +213,15 @@ def test_dawson_sankoff_takes_the_best_order(s1, ratio):
 
 @pytest.mark.parametrize("order", [1, 2, 7])
 def test_dawson_sankoff_is_tight(order):
-    law = [0.0] * 10
-    law[0], law[order], law[order + 1] = 0.5, 0.3, 0.2
-    s1, s2, union = moments(law)
+    masses = [0.0] * 10
+    masses[0], masses[order], masses[order + 1] = 0.5, 0.3, 0.2
+    s1, s2, union = moments(masses)
     np.testing.assert_allclose(coverage.dawson_sankoff_lower(s1, s2), union, rtol=1e-14)
 
 
 def test_second_order_upper_is_tight():
-    law = [0.5, 0.3, *[0.0] * 7, 0.2]
-    s1, s2, union = moments(law)
+    masses = [0.5, 0.3, *[0.0] * 7, 0.2]
+    s1, s2, union = moments(masses)
     np.testing.assert_allclose(coverage.second_order_upper(s1, s2, 9), union, rtol=1e-14)
     assert coverage.upper_bound(s1 / 9, 9) == 1
 
@@ -276,7 +276,7 @@ A, B = sp.symbols("A B")
         (proofs.encloses, ("1", ("0.3", "-1.1", "0.35"), sp.Rational(1, 4))),
         (second_order.covers_counts, (3,)),
         (second_order.covers_counts, (1,)),
-        (second_order.enclosed, ((0, 1, 1, 0, 1, 0, 0, 1), 1)),
+        (second_order.bounds_enclose, ((0, 1, 1, 0, 1, 0, 0, 1), 1)),
         (proofs.averages_over_y, (sp.Rational(1, 10),)),
         (proofs.factorises, ((1, 0, 0), 1)),
         (proofs.covers_with, (3 * proofs.q, 3)),

@@ -95,7 +95,7 @@ def test_fields_are_their_expressions():
 
 
 @given(st.floats(1e-3, 1e3), st.integers(0, 2**31))
-def test_both_clocks_give_one_denoiser(sigma, seed):
+def test_sigma_and_flow_time_give_one_denoiser(sigma, seed):
     rng = np.random.default_rng(seed)
     points = rng.standard_normal((4, 2))
     y = points[0] + sigma * rng.standard_normal(2)

@@ -111,7 +111,7 @@ def test_both_denoisers_start_alike():
 
 
 @pytest.mark.parametrize("sigma", [0.01, 1.0, 300.0])
-def test_gaussian_denoiser_is_the_same_on_both_clocks(sigma):
+def test_gaussian_denoiser_is_the_same_in_sigma_and_flow_time(sigma):
     rng = np.random.default_rng(5)
     points, y = rng.standard_normal((6, 3)), rng.standard_normal((2, 3))
     t = 1 / (1 + sigma)

@@ -13,6 +13,7 @@ from scipy.special import ndtr
 from scipy.stats import binom
 
 from wildmiddle.theory import posterior
+from wildmiddle.theory.claims import assumptions
 from wildmiddle.theory.claims import posterior as claims
 from wildmiddle.theory.proofs import posterior as proofs
 from wildmiddle.theory.proofs import sharper_posterior
@@ -53,7 +54,7 @@ def at_50_digits(symbols, expression):
 )
 def test_thresholds_are_their_expressions(name, function, distance):
     symbols = (distance, proofs.N, proofs.w, proofs.delta)
-    exact = at_50_digits(symbols, claim(name).expression())
+    exact = at_50_digits(symbols, claim(name).formula())
     expected = [exact(9.3, *case) for case in CASES]
     np.testing.assert_allclose([function(9.3, *case) for case in CASES], expected, rtol=1e-12)
 
@@ -66,7 +67,7 @@ def test_margin_is_its_expression():
 
 def test_mean_threshold_is_its_expression():
     d_min = np.array([3.0, 9.3, 21.0])
-    mean = claim("4.3").expression().subs(sp.Symbol("M", integer=True, positive=True), 3).doit()
+    mean = claim("4.3").formula().subs(sp.Symbol("M", integer=True, positive=True), 3).doit()
     nearest = sp.IndexedBase("d_min")
     mean = mean.subs({nearest[i + 1]: value for i, value in enumerate(d_min)})
     exact = at_50_digits((proofs.N, proofs.w, proofs.delta), mean)
@@ -77,7 +78,7 @@ def test_mean_threshold_is_its_expression():
 def test_largest_weight_is_its_expression():
     points, y = np.array([[0.0, 0.0], [1.0, 2.0], [-1.0, 0.5]]), np.array([0.3, 0.4])
     distances = np.sqrt(((points - y) ** 2).sum(1))
-    exact = at_50_digits((*proofs.distance_to, proofs.sigma), claim("4.1").expression())
+    exact = at_50_digits((*proofs.distance_to, proofs.sigma), claim("4.1").formula())
     for sigma in (0.2, 1.0, 30.0):
         values = claim("4.1").at({"y": y, "points": points, "sigma": sigma})
         np.testing.assert_allclose(values["max_i w_i"], exact(*distances, sigma), rtol=1e-12)
@@ -105,9 +106,9 @@ def test_the_claims_evaluate_and_check_their_assumptions():
     for entry in claims.CLAIMS[1:]:
         assert all(assumption.check(values) in (True, None) for assumption in entry.assumptions)
     assert claim("4.2.2").at(values)["sigma_minus"] == posterior.sigma_minus(9.3, 1000, 0.95, 0.05)
-    assert claims.WEIGHT.check({"N": 10, "w": 0.1}) is False
+    assert assumptions.WEIGHT.check({"N": 10, "w": 0.1}) is False
     assert claims.FAILURE.check({"delta": 1.0}) is False
-    assert claims.DISTANCES.check({"distances": [1.0, -1.0]}) is False
+    assert assumptions.DISTANCES.check({"distances": [1.0, -1.0]}) is False
 
 
 def test_claims_do_not_import_sympy():
@@ -150,7 +151,7 @@ def test_a_wrong_constant_fails(core, wrong):
 
 def test_the_other_root_is_not_taken():
     negative = (proofs.z - sp.sqrt(proofs.z**2 + 2 * proofs.L)) / (2 * proofs.L)
-    assert proofs.vanishes(2 * proofs.L * negative**2 - 2 * proofs.z * negative - 1)
+    assert proofs.is_zero(2 * proofs.L * negative**2 - 2 * proofs.z * negative - 1)
     assert not proofs.is_only_root(negative, -1)
 
 
@@ -184,6 +185,17 @@ def test_all_distances_certify_no_less(distances, share, delta):
         if sigma > 0:
             assert bound(distances, sigma * (1 - sign * 1e-9), w) <= delta * (1 + 1e-9)
             assert bound(distances, sigma * (1 + sign * 1e-6), w) > delta * (1 - 1e-9)
+
+
+def test_the_thresholds_are_on_the_certified_side():
+    # The other end of the root's bracket is 1e-12 away: there the bound is above delta.
+    distances = np.random.default_rng(0).uniform(1, 2, (400, 20))
+    exactly = 1 + 1e-14  # rounding, where a sum is taken in another order
+    delta = np.geomspace(1e-6, 0.5, 400)
+    plus = posterior.sigma_plus_from_distances(distances, 0.2, delta)
+    assert (posterior.above_probability(distances, plus, 0.2) <= delta * exactly).all()
+    minus = posterior.sigma_minus_from_distances(distances, 0.9, delta)
+    assert (least_below(distances, minus, 0.9) <= delta * exactly).all()
 
 
 @given(distance_lists, st.floats(0.02, 0.98), st.floats(0.01, 100), st.floats(1.001, 10))

@@ -85,7 +85,7 @@ def test_bounds_are_ordered_fall_and_scale(points, scale):
 
 @given(st.integers(2, 10**6), st.floats(0.1, 0.9), st.floats(0.91, 1.0), st.floats(0.1, 100))
 def test_one_quantile_certifies_the_weight(n, level, share, distance):
-    sigma = float(regimes.concentrated_below(distance, share, level, n))
+    sigma = float(regimes.concentration_threshold(distance, share, level, n))
     if np.isfinite(sigma):
         held = share * (1 - (n - 1) * norm.sf(distance / (2 * sigma)))
         np.testing.assert_allclose(held, level, rtol=1e-6)
@@ -93,7 +93,7 @@ def test_one_quantile_certifies_the_weight(n, level, share, distance):
 
 @pytest.mark.parametrize(("d", "c"), [(16, 1.0), (64, 5.0), (3072, 5.0)])
 def test_one_quantile_certifies_the_coverage(d, c):
-    sigma = regimes.covered_above(2.0, 0.8, 0.5, d, c)
+    sigma = regimes.coverage_threshold(2.0, 0.8, 0.5, d, c)
     assert 0.8 * overlap_probability(2.0, sigma, d, c) == pytest.approx(0.5, rel=1e-9)
     above = sigma * np.geomspace(1, 100, 200)
     assert (0.8 * overlap_probability(2.0, above, d, c) >= 0.5 * (1 - 1e-9)).all()
@@ -109,6 +109,24 @@ def test_zone_scales_and_nests():
     np.testing.assert_allclose(np.ravel(larger), 10 * np.ravel(zone), rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "rising",
+    [
+        lambda s: s - 3.7,
+        lambda s: np.tanh(9 * np.log(s / 3.7)),
+        lambda s: np.where(s > 3.7, 1.0, -0.3),  # flat, but for one step
+    ],
+)
+def test_a_crossing_is_found_to_six_digits(rising):
+    assert regimes.crossing_of(rising, 1.0) == pytest.approx(3.7, rel=1e-6)
+
+
+def test_without_a_crossing_the_nearer_end_is_returned():
+    reach = np.exp(regimes.REACH)
+    assert regimes.crossing_of(lambda s: s, 2.0) == pytest.approx(2 / reach, rel=1e-12)
+    assert regimes.crossing_of(lambda s: -s, 2.0) == pytest.approx(2 * reach, rel=1e-12)
+
+
 def test_many_points_in_a_low_dimension_have_no_certain_zone():
     rng = np.random.default_rng(1)
     train, test = rng.uniform(size=(300, 4)), rng.uniform(size=(30, 4))
@@ -120,8 +138,8 @@ def test_many_points_in_a_low_dimension_have_no_certain_zone():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: regimes.concentrated_below(1.0, 0.5, 0.6, 10), "level = 0.6"),
-        (lambda: regimes.covered_above(1.0, 0.5, 0.6, 64), "level / share = 1.2"),
+        (lambda: regimes.concentration_threshold(1.0, 0.5, 0.6, 10), "level = 0.6"),
+        (lambda: regimes.coverage_threshold(1.0, 0.5, 0.6, 64), "level / share = 1.2"),
         (lambda: regimes.danger_zone([[1.0], [1.0]], [[1.0, 1.0]], 64, weight_high=1.0), "= 1.0"),
         (lambda: regimes.weight_lower([[1.0], [1.0]], 0.0), "sigma = 0.0"),
     ],
@@ -133,7 +151,7 @@ def test_outside_the_domain(call, message):
 
 def test_expression_is_the_numeric_function():
     (claim,) = select("regimes")
-    start, end = claim.expression()
+    start, end = claim.formula()
     at = {proofs.d: 64, proofs.c: 5, proofs.N: 1000, proofs.r_nn: 3, proofs.d_min: 2}
     values = claim.at({"r_nn": 3.0, "d": 64, "c": 5.0, "d_min": 2.0, "share": 1.0, "N": 1000,
                        "level": 0.75})  # fmt: skip
@@ -146,5 +164,5 @@ def test_expression_is_the_numeric_function():
 
 
 def test_steps_can_fail():
-    wrong = proofs._error_by_integration(1) - proofs._normal_cdf(-proofs.u / 2)  # xi > u, not u/2
+    wrong = proofs._error_by_integration(1) - proofs.normal_cdf(-proofs.u / 2)  # xi > u, not u/2
     assert wrong.simplify() != 0

@@ -79,14 +79,14 @@ def test_steps_fail_on_a_wrong_constant():
 
 
 def test_the_claims_evaluate():
-    edm, clocks = CLAIMS
+    edm, conversions = CLAIMS
     values = {"n": 18, "sigma_min": 0.002, "sigma_max": 80.0, "rho": 7.0}
     assert all(assumption.check(values) for assumption in edm.assumptions)
     assert edm.at(values)["sigmas"][[0, -1]].tolist() == [80.0, 0.002]
     values = {"sigma": 1.0, "t": 0.5, "log_snr": 0.0, "alpha_bar": 0.5, "T": 1000}
-    assert all(assumption.check(values) for assumption in clocks.assumptions)
-    results = clocks.at(values)
-    assert results.keys() == clocks.evaluate.keys()
+    assert all(assumption.check(values) for assumption in conversions.assumptions)
+    results = conversions.at(values)
+    assert results.keys() == conversions.evaluate.keys()
     for name in ("sigma_from_flow_time", "sigma_from_log_snr", "sigma_from_alpha_bar"):
         assert results[name] == 1.0
     assert results["flow_time"] == 0.5

@@ -6,10 +6,12 @@ import sympy as sp
 from mpmath import mp
 
 from wildmiddle.theory import shells
+from wildmiddle.theory.claims import assumptions
 from wildmiddle.theory.claims import shells as claims
 from wildmiddle.theory.proofs import shells as proofs
 
 CASES = [(4, 0.9), (20, 4.9), (64, 0.5), (64, 15.9), (3072, 5.0), (196_608, 30.0)]
+CASES += [(1, 5.0), (4, 5.0), (19, 5.0), (64, 100.0)]  # c above d/4: balls
 
 
 def claim(name):
@@ -31,7 +33,9 @@ def at_50_digits(symbols, expression):
 # Symbols and numbers
 
 
-@pytest.mark.parametrize(("name", "expression"), [("r_in", proofs.r_in), ("r_out", proofs.r_out)])
+@pytest.mark.parametrize(
+    ("name", "expression"), [("r_in", proofs.inner_radius), ("r_out", proofs.r_out)]
+)
 def test_radii_are_their_expressions(name, expression):
     exact = at_50_digits((proofs.d, proofs.c), expression)
     computed = [claim("4.5").at({"d": d, "c": c})[name] for d, c in CASES]
@@ -42,6 +46,12 @@ def test_the_widest_shell_is_a_ball():
     assert shells.radii(4, 1.0)[0] == 0
     assert shells.radii(20, 5.0)[0] == 0
     assert shells.radii(20, 4.99)[0] > 0
+    assert (shells.radii(20, [5.01, 50.0, 1e9])[0] == 0).all()
+    assert shells.inside(0.0, 1.0, 4, 5.0)  # a ball holds its centre
+    assert not shells.inside(0.0, 1.0, 64, 5.0)
+    # Below 20 pixels the paper's c = 5 is above d/4; the lemma holds for a ball all the same.
+    for d in range(1, 20):
+        assert 1 - 2 * np.exp(-5) <= shells.shell_probability(d) < 1
 
 
 def test_shell_probability_is_its_expression():
@@ -54,12 +64,12 @@ def test_shell_probability_is_its_expression():
 
 
 def test_lemma_4_5_holds_by_its_expression():
-    holds = at_50_digits((proofs.d, proofs.c), claim("4.5").expression())
+    holds = at_50_digits((proofs.d, proofs.c), claim("4.5").formula())
     assert all(holds(*case) for case in CASES)
 
 
 def test_tails_are_their_expressions():
-    lemma = claim("B.1").expression()
+    lemma = claim("B.1").formula()
     assert lemma == proofs.lemma_b1
     symbols = (proofs.d, proofs.t)
     lower = at_50_digits(symbols, proofs.chi2_cdf(proofs.d - proofs.excess_lower, proofs.d))
@@ -81,7 +91,7 @@ def test_no_lower_tail_beyond_a_quarter_of_d():
 
 
 def test_shell_is_its_expression():
-    holds = at_50_digits((proofs.r, proofs.sigma, proofs.d, proofs.c), claim("eq.6").expression())
+    holds = at_50_digits((proofs.r, proofs.sigma, proofs.d, proofs.c), claim("eq.6").formula())
     for r in (80.0, 106.0, 106.3, 111.0, 115.4, 115.5):
         values = claim("eq.6").at({"r": r, "sigma": 2.0, "d": 3072, "c": 5.0})
         assert values["inside"] == holds(r, 2.0, 3072, 5.0)
@@ -90,10 +100,10 @@ def test_shell_is_its_expression():
 
 
 def test_assumptions():
-    assert claims.WIDTH.check({"d": 20, "c": 5.0}) is True
-    assert claims.WIDTH.check({"d": 19, "c": 5.0}) is False
+    assert assumptions.WIDTH.check({"d": 19, "c": 5.0}) is True
+    assert assumptions.WIDTH.check({"d": 19, "c": 0.0}) is False
     assert claims.LEVEL.check({"t": 0.0}) is False
-    assert claims.DIMENSION.check({"c": 5.0}) is None
+    assert assumptions.DIMENSION.check({"c": 5.0}) is None
 
 
 # A step must be able to fail
@@ -127,6 +137,8 @@ def test_assumptions():
         (proofs.tails_below, (3072, "5", 1)),
         (proofs.union_of_tails_is, (1 - sp.exp(-proofs.c),)),
         (proofs.union_of_tails_is, (1 - 3 * sp.exp(-proofs.c),)),
+        (proofs.lower_tail_is, (sp.exp(-proofs.c), sp.Symbol("more", positive=True))),
+        (proofs.lower_tail_is, (0, -sp.Rational(1, 2))),  # c below d/4: the tail is not empty
         (proofs.scales, (proofs.sigma**2, 2)),
         (proofs.thickness_tends_to, (sp.sqrt(proofs.c),)),
     ],

@@ -97,7 +97,7 @@ def test_edm_schedule_falls(n, low, high, rho):
 
 
 @given(sigmas)
-def test_clocks_agree(sigma):
+def test_time_parameterizations_agree(sigma):
     assert schedules.log_snr_to_sigma(schedules.sigma_to_log_snr(sigma)) == pytest.approx(
         sigma, rel=1e-14
     )

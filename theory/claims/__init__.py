@@ -1,32 +1,14 @@
 """Every numbered statement of the paper as a claim, one module a subject."""
 
-from wildmiddle.theory.claims import (
-    coverage,
-    denoising,
-    flow_matching,
-    large_noise,
-    locality,
-    posterior,
-    regimes,
-    schedules,
-    shells,
-    small_noise,
-)
+from importlib import import_module
+
+from wildmiddle.theory import SUBJECTS
 from wildmiddle.theory.claims.claim import Assumption, Claim
 
 __all__ = ["CLAIMS", "Assumption", "Claim", "select"]
 
-CLAIMS: tuple[Claim, ...] = (
-    *denoising.CLAIMS,
-    *posterior.CLAIMS,
-    *shells.CLAIMS,
-    *coverage.CLAIMS,
-    *small_noise.CLAIMS,
-    *locality.CLAIMS,
-    *large_noise.CLAIMS,
-    *flow_matching.CLAIMS,
-    *schedules.CLAIMS,
-    *regimes.CLAIMS,
+CLAIMS: tuple[Claim, ...] = tuple(
+    claim for subject in SUBJECTS for claim in import_module(f"{__name__}.{subject}").CLAIMS
 )
 """In the order of the paper's argument."""
 

@@ -2,25 +2,58 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from inspect import signature
+from functools import reduce, wraps
+from inspect import Parameter, signature
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
 
+SYMBOLS = {
+    "n": "N",
+    "steps": "n",
+    "timesteps": "T",
+    "distance": "r",
+    "nearest": "r_nn",
+    "min_distance": "d_min",
+    "diameter": "diam",
+    "covariance": "S",
+    "hit_probability": "q",
+    "s1": "S1",
+    "s2": "S2",
+}
+"""The paper's symbol, written out, of a function's parameter; any other parameter is its own."""
+
+
+def parameters(function: Callable[..., Any]) -> dict[str, Parameter]:
+    """The parameters of ``function`` by the paper's symbols."""
+    return {SYMBOLS.get(name, name): each for name, each in signature(function).parameters.items()}
+
+
+def then(function: Callable[..., Any], *steps: Callable[[Any], Any]) -> Callable[..., Any]:
+    """The function of the same parameters whose result has gone through ``steps`` in turn."""
+
+    @wraps(function)
+    def composed(*arguments: Any, **named: Any) -> Any:
+        return reduce(lambda value, step: step(value), steps, function(*arguments, **named))
+
+    return composed
+
 
 @dataclass(frozen=True)
 class Assumption:
-    """A condition of a claim, in words and as a predicate over the claim's named values."""
+    """A condition of a claim, in words and as a predicate over arrays of the claim's values."""
 
     text: str
     holds: Callable[..., Any]
 
     def check(self, values: dict[str, Any]) -> bool | None:
         """Whether it holds at ``values``, or None where one of its arguments is not given."""
-        names = signature(self.holds).parameters
-        if not set(names) <= set(values):
+        needed = parameters(self.holds)
+        if not set(needed) <= set(values):
             return None
-        return bool(np.all(self.holds(**{name: values[name] for name in names})))
+        given = {each.name: np.asarray(values[symbol]) for symbol, each in needed.items()}
+        return bool(np.all(self.holds(**given)))
 
 
 @dataclass(frozen=True)
@@ -28,7 +61,8 @@ class Claim:
     """One numbered statement of arXiv 2602.17846.
 
     The names that ``assumptions``, ``evaluate`` and ``expression`` share are the paper's symbols,
-    written out: N, d, c, w, delta, sigma, d_min, d_max, ...
+    written out: N, d, c, w, delta, sigma, d_min, d_max, ... ``SYMBOLS`` has those that functions
+    name in another way.
     """
 
     id: str
@@ -40,8 +74,8 @@ class Claim:
     statement: str
     """The statement in LaTeX."""
     assumptions: tuple[Assumption, ...]
-    expression: Callable[[], Any]
-    """Builds the statement's formula as a sympy expression with named symbols."""
+    expression: str
+    """Where its formula is in :mod:`wildmiddle.theory.proofs`, such as ``posterior:sigma_plus``."""
     evaluate: dict[str, Callable[..., Any]]
     """The numeric functions behind it: result name to a function of the named values."""
     tight: str
@@ -51,13 +85,17 @@ class Claim:
     module: str
     """The subject's module in ``theory``, and in ``empirical`` where it is measured."""
 
+    def formula(self) -> Any:
+        """The statement's formula, a sympy expression with named symbols; imports sympy."""
+        return resolve_name(f"wildmiddle.theory.proofs.{self.expression}")
+
     def missing(self, values: dict[str, Any]) -> dict[str, list[str]]:
         """For each numeric function, the arguments that ``values`` does not give."""
         return {
             name: [
-                parameter.name
-                for parameter in signature(function).parameters.values()
-                if parameter.default is parameter.empty and parameter.name not in values
+                symbol
+                for symbol, parameter in parameters(function).items()
+                if parameter.default is parameter.empty and symbol not in values
             ]
             for name, function in self.evaluate.items()
         }
@@ -67,10 +105,14 @@ class Claim:
 
         Raises ValueError for a value outside of a function's domain.
         """
-        gaps = self.missing(values)
-        results = {}
-        for name, function in self.evaluate.items():
-            if not gaps[name]:
-                known = signature(function).parameters
-                results[name] = function(**{k: v for k, v in values.items() if k in known})
-        return results
+        return {
+            name: self.evaluate[name](
+                **{
+                    parameter.name: values[symbol]
+                    for symbol, parameter in parameters(self.evaluate[name]).items()
+                    if symbol in values
+                }
+            )
+            for name, gap in self.missing(values).items()
+            if not gap
+        }

@@ -2,19 +2,11 @@
 
 from typing import Any
 
-import numpy as np
-
 from wildmiddle.theory import denoising, posterior
+from wildmiddle.theory.claims.assumptions import NOISE
 from wildmiddle.theory.claims.claim import Assumption, Claim
 
-NOISE = Assumption("sigma > 0", lambda sigma: np.asarray(sigma) > 0)
-WEIGHTING = Assumption("lambda(sigma) > 0", lambda weighting: np.asarray(weighting) > 0)
-
-
-def _expression(name: str) -> Any:
-    from wildmiddle.theory.proofs import denoising as proofs
-
-    return getattr(proofs, name)
+WEIGHTING = Assumption("lambda(sigma) > 0", lambda weighting: weighting > 0)
 
 
 def _optimal(points: Any) -> denoising.Denoiser:
@@ -29,7 +21,7 @@ CLAIMS = (
         statement=r"\min_m E_{x, \sigma, Z}\, \lambda(\sigma) |m(x + \sigma Z, \sigma) - x|^2"
         r" \quad \text{at} \quad m_\sigma(y) = E[x \mid x + \sigma Z = y] \quad \text{alone}",
         assumptions=(NOISE, WEIGHTING),
-        expression=lambda: _expression("training_loss"),
+        expression="denoising:training_loss",
         evaluate={
             "loss_of_optimum": lambda points, noise, sigma, weighting: denoising.training_loss(
                 _optimal(points), points, noise, sigma, weighting
@@ -45,8 +37,8 @@ CLAIMS = (
         title="The empirical optimal denoiser is a weighted mean of the training points",
         statement=r"m_\sigma(y) = \sum_{i=1}^N w_i(y, \sigma)\, x_i",
         assumptions=(NOISE,),
-        expression=lambda: _expression("optimal_denoiser"),
-        evaluate={"m": lambda y, points, sigma: denoising.optimal_denoiser(y, points, sigma)},
+        expression="denoising:optimal_denoiser",
+        evaluate={"m": denoising.optimal_denoiser},
         tight="an identity at every y and every noise level above 0",
         sharper="none needed: the formula is exact; on two points it is a hyperbolic tangent",
         module="denoising",
@@ -58,8 +50,8 @@ CLAIMS = (
         statement=r"w_i(y, \sigma) = \frac{\exp(-|y - x_i|^2 / (2 \sigma^2))}"
         r"{\sum_{j=1}^N \exp(-|y - x_j|^2 / (2 \sigma^2))} = P(x = x_i \mid x + \sigma Z = y)",
         assumptions=(NOISE,),
-        expression=lambda: _expression("posterior_weight"),
-        evaluate={"w": lambda y, points, sigma: posterior.weights(y, points, sigma)},
+        expression="denoising:posterior_weight",
+        evaluate={"w": posterior.weights},
         tight="an identity at every y and every noise level above 0",
         sharper="none needed: the formula is exact",
         module="denoising",
@@ -69,9 +61,9 @@ CLAIMS = (
         number="Equation 4",
         title="The sampling equation carries the noised data from one noise level to the next",
         statement=r"\frac{dx}{d\sigma} = \frac{x - m_\sigma(x)}{\sigma}"
-        r" = -\sigma \nabla \log p_\sigma(x), \quad p_\sigma \text{ the law of } x + \sigma Z",
+        r" = -\sigma \nabla \log p_\sigma(x), \quad p_\sigma \text{ the density of } x + \sigma Z",
         assumptions=(NOISE,),
-        expression=lambda: _expression("ode_velocity"),
+        expression="denoising:ode_velocity",
         evaluate={
             "dx_dsigma": lambda y, points, sigma: denoising.ode_velocity(
                 y, denoising.optimal_denoiser(y, points, sigma), sigma
@@ -88,7 +80,7 @@ CLAIMS = (
         statement=r"\mathrm{MSE}(m, \sigma, p) = E_{x \sim p, Z}"
         r" |m(x + \sigma Z, \sigma) - x|^2",
         assumptions=(NOISE,),
-        expression=lambda: _expression("fixed_noise_error"),
+        expression="denoising:fixed_noise_error",
         evaluate={
             "error_of_optimum": lambda points, noise, sigma: denoising.fixed_noise_error(
                 _optimal(points), points, noise, sigma

@@ -1,43 +1,31 @@
 """Equations 20 to 24, Lemma A.1, Corollary A.2, Remark A.3: alignment of the flow fields."""
 
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
 from wildmiddle.theory import denoising, flow_matching, posterior
-from wildmiddle.theory.claims.claim import Assumption, Claim
+from wildmiddle.theory.claims.assumptions import ENOUGH, NOISE, TIME, WEIGHT
+from wildmiddle.theory.claims.claim import Assumption, Claim, then
 from wildmiddle.theory.schedules import flow_time_to_sigma, sigma_to_flow_time
 
-ENOUGH = Assumption("N >= 2", lambda N: np.asarray(N) >= 2)
-WEIGHT = Assumption(
-    "1/N < w < 1", lambda N, w: (np.asarray(N) * np.asarray(w) > 1) & (np.asarray(w) < 1)
-)
-NOISE = Assumption("sigma > 0", lambda sigma: np.asarray(sigma) > 0)
-TIME = Assumption("0 < t < 1", lambda t: (np.asarray(t) > 0) & (np.asarray(t) < 1))
-CONSTANTS = Assumption("a > 0 and b > 0", lambda a, b: (np.asarray(a) > 0) & (np.asarray(b) > 0))
+CONSTANTS = Assumption("a > 0 and b > 0", lambda a, b: (a > 0) & (b > 0))
 LONG_ENOUGH = Assumption(
     "B > e",
-    lambda norm, d, a, b, w, diam, t: (
-        flow_matching.shortest_target(norm, d, a, b) > _field_error(w, diam, t)
+    lambda norm, d, a, b, w, diameter, t: (
+        flow_matching.shortest_target(norm, d, a, b) > _field_error(w, diameter, t)
     ),
 )
 
 
-def _field_error(w: Any, diam: Any, t: Any) -> Any:
-    return (1 - np.asarray(w)) * np.asarray(diam) / (1 - np.asarray(t))
+def _field_error(w: Any, diameter: Any, t: Any) -> Any:
+    return (1 - np.asarray(w)) * np.asarray(diameter) / (1 - np.asarray(t))
 
 
-def _expression(module: str, name: str) -> Any:
-    from importlib import import_module
-
-    return getattr(import_module(f"wildmiddle.theory.proofs.{module}"), name)
-
-
-def _bound(
-    norm: Any, d_min: Any, diam: Any, N: Any, d: Any, t: Any, w: Any, a: Any, b: Any
-) -> flow_matching.CosineBound:
-    return flow_matching.cosine_bound(norm, d_min, diam, n=N, d=d, t=t, w=w, a=a, b=b)
-
+COSINE = then(flow_matching.cosine_bound, attrgetter("cosine"))
+SHARP_COSINE = then(flow_matching.cosine_bound, attrgetter("sharp_cosine"))
+PROBABILITY = then(flow_matching.cosine_bound, attrgetter("probability"))
 
 CLAIMS = (
     Claim(
@@ -47,8 +35,8 @@ CLAIMS = (
         statement=r"u_t(x_t \mid x) = \frac{x - x_t}{1 - t} = x - Z,"
         r" \quad x_t = (1 - t) Z + t x",
         assumptions=(TIME,),
-        expression=lambda: _expression("flow_matching", "conditional_field"),
-        evaluate={"u": lambda y, x, t: flow_matching.conditional_field(y, x, t)},
+        expression="flow_matching:conditional_field",
+        evaluate={"u": flow_matching.conditional_field},
         tight="an identity",
         sharper="none needed: the formula is exact",
         module="flow_matching",
@@ -60,8 +48,8 @@ CLAIMS = (
         statement=r"u^*_t(y) = \sum_i w_i \frac{x_i - y}{1 - t},"
         r" \quad w = \mathrm{softmax}\left(-\frac{|y - t x_i|^2}{2 (1 - t)^2}\right)",
         assumptions=(TIME,),
-        expression=lambda: _expression("flow_matching", "optimal_field"),
-        evaluate={"u_star": lambda y, points, t: flow_matching.optimal_field(y, points, t)},
+        expression="flow_matching:optimal_field",
+        evaluate={"u_star": flow_matching.optimal_field},
         tight="an identity",
         sharper="none needed: the formula is exact",
         module="flow_matching",
@@ -72,8 +60,8 @@ CLAIMS = (
         title="The denoiser in flow time has the weights of the optimal field",
         statement=r"m_t(y) = \sum_i w_i x_i = y + (1 - t) u^*_t(y)",
         assumptions=(TIME,),
-        expression=lambda: _expression("flow_matching", "denoiser_of_field"),
-        evaluate={"m_t": lambda y, points, t: flow_matching.flow_denoiser(y, points, t)},
+        expression="flow_matching:denoiser_of_field",
+        evaluate={"m_t": flow_matching.flow_denoiser},
         tight="an identity",
         sharper="none needed: the formula is exact",
         module="flow_matching",
@@ -84,9 +72,9 @@ CLAIMS = (
         title="The denoiser at a noise level is the one at a flow time, at a scaled input",
         statement=r"m_\sigma(y) = m_t(t y), \quad t = \frac{1}{1 + \sigma}",
         assumptions=(NOISE,),
-        expression=lambda: _expression("flow_matching", "flow_time"),
+        expression="flow_matching:flow_time",
         evaluate={
-            "m_sigma": lambda y, points, sigma: denoising.optimal_denoiser(y, points, sigma),
+            "m_sigma": denoising.optimal_denoiser,
             "m_t": lambda y, points, sigma: flow_matching.flow_denoiser(
                 sigma_to_flow_time(sigma) * np.asarray(y, np.float64),
                 points,
@@ -103,9 +91,9 @@ CLAIMS = (
         title="The denoiser at a flow time is the one at a noise level, at a scaled input",
         statement=r"m_t(y) = m_\sigma(y / t), \quad \sigma = \frac{1 - t}{t}",
         assumptions=(TIME,),
-        expression=lambda: _expression("schedules", "sigma_of_flow_time"),
+        expression="schedules:sigma_of_flow_time",
         evaluate={
-            "m_t": lambda y, points, t: flow_matching.flow_denoiser(y, points, t),
+            "m_t": flow_matching.flow_denoiser,
             "m_sigma": lambda y, points, t: denoising.optimal_denoiser(
                 np.asarray(y, np.float64) / t, points, flow_time_to_sigma(t)
             ),
@@ -123,19 +111,17 @@ CLAIMS = (
         r" \tau = \frac{d_{\min}}{2 \sigma} - \frac{L \sigma}{d_{\min}},"
         r" \quad L = \log \frac{w (N - 1)}{1 - w}",
         assumptions=(ENOUGH, WEIGHT, NOISE),
-        expression=lambda: _expression("flow_matching", "concentration_failure"),
+        expression="flow_matching:concentration_failure",
         evaluate={
             "tau": lambda d_min, sigma, N, w: posterior.margin(
                 d_min, sigma, posterior.log_odds(N, w)
             ),
-            "failure": lambda d_min, sigma, N, w: flow_matching.concentration_failure(
-                d_min, sigma, N, w
-            ),
-            "distance": lambda w, diam: (1 - np.asarray(w)) * np.asarray(diam),
+            "failure": flow_matching.concentration_failure,
+            "distance": flow_matching.denoiser_reach,
         },
         tight="N = 2: the two events are one, of probability exactly Phi(tau)",
         sharper="the distance is at most (1 - w) d_max(i), no larger than (1 - w) diam; the"
-        " probability from all distances is theory.posterior.below_probability",
+        " probability from all distances is wildmiddle.theory.posterior.below_probability",
         module="flow_matching",
     ),
     Claim(
@@ -146,24 +132,18 @@ CLAIMS = (
         r" - e^{-b} - (N - 1)(1 - \Phi(\tau)), \quad B^2 = |x_i|^2 - 2 a |x_i| + d"
         r" - 2 \sqrt{d b}, \quad e = \frac{(1 - w)\, \mathrm{diam}}{1 - t}",
         assumptions=(ENOUGH, WEIGHT, TIME, CONSTANTS, LONG_ENOUGH),
-        expression=lambda: _expression("alignment", "cosine_bound"),
+        expression="alignment:cosine_bound",
         evaluate={
-            "B": lambda norm, d, a=3.0, b=5.0: flow_matching.shortest_target(norm, d, a, b),
-            "e": lambda w, diam, t: _field_error(w, diam, t),
-            "cosine": lambda norm, d_min, diam, N, d, t, w, a=3.0, b=5.0: (
-                _bound(norm, d_min, diam, N, d, t, w, a, b).cosine
-            ),
-            "sharp_cosine": lambda norm, d_min, diam, N, d, t, w, a=3.0, b=5.0: (
-                _bound(norm, d_min, diam, N, d, t, w, a, b).sharp_cosine
-            ),
-            "probability": lambda norm, d_min, diam, N, d, t, w, a=3.0, b=5.0: (
-                _bound(norm, d_min, diam, N, d, t, w, a, b).probability
-            ),
+            "B": flow_matching.shortest_target,
+            "e": _field_error,
+            "cosine": COSINE,
+            "sharp_cosine": SHARP_COSINE,
+            "probability": PROBABILITY,
         },
         tight="none of the whole: three failures are added up; on its event the sharper cosine is"
         " an equality where the fields' difference is at right angles to u*",
-        sharper="sqrt(1 - (e/B)^2) on the same event, theory.flow_matching.cosine_bound; and"
-        " d_max(i) may stand for diam in e",
+        sharper="sqrt(1 - (e/B)^2) on the same event, wildmiddle.theory.flow_matching.cosine_bound;"
+        " and d_max(i) may stand for diam in e",
         module="flow_matching",
     ),
     Claim(
@@ -174,17 +154,11 @@ CLAIMS = (
         r" \to 1 \text{ as } d \to \infty \text{ at a fixed } e,"
         r" \quad B_i^2 = |x_i|^2 - 2 a |x_i| + d - 2 \sqrt{d b}",
         assumptions=(ENOUGH, WEIGHT, TIME, CONSTANTS, LONG_ENOUGH),
-        expression=lambda: _expression("alignment", "shortest_target"),
+        expression="alignment:shortest_target",
         evaluate={
-            "mean_cosine": lambda norm, d_min, diam, N, d, t, w, a=3.0, b=5.0: np.mean(
-                _bound(norm, d_min, diam, N, d, t, w, a, b).cosine
-            ),
-            "mean_sharp_cosine": lambda norm, d_min, diam, N, d, t, w, a=3.0, b=5.0: np.mean(
-                _bound(norm, d_min, diam, N, d, t, w, a, b).sharp_cosine
-            ),
-            "mean_probability": lambda norm, d_min, diam, N, d, t, w, a=3.0, b=5.0: np.mean(
-                _bound(norm, d_min, diam, N, d, t, w, a, b).probability
-            ),
+            "mean_cosine": then(COSINE, np.mean),
+            "mean_sharp_cosine": then(SHARP_COSINE, np.mean),
+            "mean_probability": then(PROBABILITY, np.mean),
         },
         tight="none: an average of bounds over the images at hand",
         sharper="the average of sqrt(1 - (e/B)^2): it loses (e/B)^2/2 where the paper's loses 2e/B",

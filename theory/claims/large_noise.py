@@ -1,41 +1,13 @@
 """Equation 7, Lemmas C.1 to C.3, Theorems 4.11 and C.4: what is left at large noise is Gaussian."""
 
-from typing import Any
-
 import numpy as np
 
 from wildmiddle.theory import denoising, flow_matching, large_noise
+from wildmiddle.theory.claims.assumptions import NOISE
 from wildmiddle.theory.claims.claim import Assumption, Claim
 
-NOISE = Assumption("sigma > 0", lambda sigma: np.asarray(sigma) > 0)
-TIME = Assumption("0 <= t < 1", lambda t: (np.asarray(t) >= 0) & (np.asarray(t) < 1))
+TIME = Assumption("0 <= t < 1", lambda t: (t >= 0) & (t < 1))
 BOUNDED = Assumption("the data are bounded", lambda points: np.isfinite(points))
-
-
-def _gaussian(name: str) -> Any:
-    from wildmiddle.theory.proofs import large_noise as proofs
-
-    return getattr(proofs, name)
-
-
-def _flow_exponent() -> Any:
-    from wildmiddle.theory.proofs.large_noise import flow_exponent
-    from wildmiddle.theory.proofs.small_sets import vector
-
-    return flow_exponent(vector("y", 1), vector("x", 1))
-
-
-def _initial_slope() -> Any:
-    from wildmiddle.theory.proofs.large_noise import gaussian_flow_denoiser, t
-
-    return gaussian_flow_denoiser.diff(t).subs(t, 0)
-
-
-def _leading_term() -> Any:
-    from wildmiddle.theory.proofs.leading_term import leading_term
-
-    return leading_term
-
 
 CLAIMS = (
     Claim(
@@ -44,8 +16,8 @@ CLAIMS = (
         title="The denoiser of the Gaussian with the data's mean and covariance is linear",
         statement=r"m^G_\sigma(y) = \mu + S (S + \sigma^2 I)^{-1} (y - \mu)",
         assumptions=(NOISE,),
-        expression=lambda: _gaussian("gaussian_denoiser"),
-        evaluate={"m_G": lambda y, points, sigma: large_noise.gaussian_denoiser(y, points, sigma)},
+        expression="large_noise:gaussian_denoiser",
+        evaluate={"m_G": large_noise.gaussian_denoiser},
         tight="an identity for Gaussian data; for any data the best linear denoiser",
         sharper="none needed: the formula is exact",
         module="large_noise",
@@ -58,8 +30,8 @@ CLAIMS = (
         r" \quad h_t(x) = \frac{t \langle y, x \rangle}{(1 - t)^2}"
         r" - \frac{t^2 |x|^2}{2 (1 - t)^2}",
         assumptions=(TIME, BOUNDED),
-        expression=_flow_exponent,
-        evaluate={"m_t": lambda y, points, t: flow_matching.flow_denoiser(y, points, t)},
+        expression="large_noise:flow_exponent_on_a_line",
+        evaluate={"m_t": flow_matching.flow_denoiser},
         tight="no inequality: a statement of smoothness, up to but not at t = 1",
         sharper="on finitely many points m_t is analytic on [0, 1), by the same formula",
         module="large_noise",
@@ -70,8 +42,8 @@ CLAIMS = (
         title="In flow time the Gaussian denoiser is as smooth",
         statement=r"m^G_t(y) = \mu + t S (t^2 S + (1 - t)^2 I)^{-1} (y - t \mu) \in C^2[0, 1)",
         assumptions=(TIME,),
-        expression=lambda: _gaussian("gaussian_flow_denoiser"),
-        evaluate={"m_G_t": lambda y, points, t: large_noise.gaussian_flow_denoiser(y, points, t)},
+        expression="large_noise:gaussian_flow_denoiser",
+        evaluate={"m_G_t": large_noise.gaussian_flow_denoiser},
         tight="no inequality: the formula is exact and rational in t",
         sharper="it is analytic, also at t = 1 where S is positive definite",
         module="large_noise",
@@ -83,13 +55,14 @@ CLAIMS = (
         statement=r"m_0(y) = \mu, \quad \partial_t m_t(y) |_{t = 0} = S y,"
         r" \quad \text{and the same for } m^G_t",
         assumptions=(BOUNDED,),
-        expression=_initial_slope,
+        expression="large_noise:initial_gaussian_slope",
         evaluate={
             "value": lambda points: np.mean(points, axis=0),
-            "slope": lambda y, points: large_noise.initial_slope(y, points),
+            "slope": large_noise.initial_slope,
         },
         tight="an identity",
-        sharper="the second derivatives differ by 2 T(y): theory.large_noise.leading_term",
+        sharper="the second derivatives differ by 2 T(y):"
+        " wildmiddle.theory.large_noise.leading_term",
         module="large_noise",
     ),
     Claim(
@@ -100,18 +73,18 @@ CLAIMS = (
         r" \quad z = \frac{y - \mu}{\sigma}, \quad T(z) = \tfrac12 E[X \langle X, z \rangle^2]"
         r" - \tfrac12 E[X |X|^2], \quad X = x - \mu",
         assumptions=(NOISE, BOUNDED),
-        expression=_leading_term,
+        expression="leading_term:leading_term",
         evaluate={
-            "m": lambda y, points, sigma: denoising.optimal_denoiser(y, points, sigma),
-            "m_G": lambda y, points, sigma: large_noise.gaussian_denoiser(y, points, sigma),
+            "m": denoising.optimal_denoiser,
+            "m_G": large_noise.gaussian_denoiser,
             "T": lambda points, z: large_noise.leading_term(points, z),
             "T_at_fixed_y": lambda points: large_noise.leading_term(points),
-            "remainder": lambda points, y, sigma: large_noise.remainder_bound(points, y, sigma),
+            "remainder": large_noise.remainder_bound,
         },
         tight="the order is 2 wherever T does not vanish: along sigma z for almost all z if some"
         " third central moment is not 0, at a fixed y if E[X |X|^2] is not",
-        sharper="theory.large_noise.leading_term gives the constant and"
-        " theory.large_noise.remainder_bound what is left, with explicit constants",
+        sharper="wildmiddle.theory.large_noise.leading_term gives the constant and"
+        " wildmiddle.theory.large_noise.remainder_bound what is left, with explicit constants",
         module="large_noise",
     ),
 )

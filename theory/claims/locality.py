@@ -3,26 +3,20 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wildmiddle.theory import locality
+from wildmiddle.theory.claims.assumptions import NOISE
 from wildmiddle.theory.claims.claim import Assumption, Claim
 
-NOISE = Assumption("sigma > 0", lambda sigma: np.asarray(sigma) > 0)
+Array = NDArray[np.float64]
 
 
-def _expression(name: str) -> Any:
-    from wildmiddle.theory.proofs import locality as proofs
-
-    return getattr(proofs, name)
+def _is_symmetric(covariance: Array) -> Any:
+    return np.abs(covariance - covariance.T).max() <= 1e-12 * np.abs(covariance).max()
 
 
-def _is_symmetric(matrix: Any) -> Any:
-    matrix = np.asarray(matrix, np.float64)
-    return np.abs(matrix - matrix.T).max() <= 1e-12 * np.abs(matrix).max()
-
-
-def _is_even(spectrum: Any) -> Any:
-    spectrum = np.asarray(spectrum, np.float64)
+def _is_even(spectrum: Array) -> Any:
     mirrored = np.roll(spectrum[..., ::-1], 1, axis=-1)
     return np.abs(spectrum - mirrored).max() <= 1e-12 * np.abs(spectrum).max()
 
@@ -36,14 +30,16 @@ CLAIMS = (
         r" \quad J_{ij} = -\sigma^2 [(S + \sigma^2 I)^{-1}]_{ij} \; (i \ne j)",
         assumptions=(
             NOISE,
-            Assumption("S is symmetric", lambda S: _is_symmetric(S)),
+            Assumption("S is symmetric", _is_symmetric),
             Assumption(
                 "S has no eigenvalue below 0, up to rounding",
-                lambda S: np.linalg.eigvalsh(S) >= -1e-12 * np.abs(S).max(),
+                lambda covariance: (
+                    np.linalg.eigvalsh(covariance) >= -1e-12 * np.abs(covariance).max()
+                ),
             ),
         ),
-        expression=lambda: _expression("jacobian"),
-        evaluate={"J": lambda S, sigma: locality.gaussian_jacobian(S, sigma)},
+        expression="locality:jacobian",
+        evaluate={"J": locality.gaussian_jacobian},
         tight="an identity",
         sharper="none needed; for any data the Jacobian is the posterior covariance over sigma^2",
         module="locality",
@@ -60,10 +56,10 @@ CLAIMS = (
                 "c_r = c_{d-r}, as for every covariance", lambda first_row: _is_even(first_row)
             ),
         ),
-        expression=lambda: _expression("eigenvalue"),
+        expression="locality:eigenvalue",
         evaluate={
-            "eigenvalues": lambda first_row: locality.circulant_eigenvalues(first_row),
-            "torus_eigenvalues": lambda first_block: locality.torus_eigenvalues(first_block),
+            "eigenvalues": locality.circulant_eigenvalues,
+            "torus_eigenvalues": locality.torus_eigenvalues,
         },
         tight="an identity",
         sharper="none needed; without the symmetry entries depend on j - i, not on the distance",
@@ -79,39 +75,29 @@ CLAIMS = (
         r" \quad \rho = \min(|i - j|, d - |i - j|)",
         assumptions=(
             NOISE,
-            Assumption("lambda_k >= 0", lambda eigenvalues: np.asarray(eigenvalues) >= 0),
+            Assumption("lambda_k >= 0", lambda eigenvalues: eigenvalues >= 0),
             Assumption(
                 "lambda_k = lambda_{d-k}: S is symmetric", lambda eigenvalues: _is_even(eigenvalues)
             ),
             Assumption(
                 "1 <= rho <= d/2",
-                lambda rho, eigenvalues: (
-                    (np.asarray(rho) >= 1) & (2 * np.asarray(rho) <= np.shape(eigenvalues)[-1])
-                ),
+                lambda rho, eigenvalues: (rho >= 1) & (2 * rho <= eigenvalues.shape[-1]),
             ),
         ),
-        expression=lambda: _expression("sensitivity_bound"),
+        expression="locality:sensitivity_bound",
         evaluate={
-            "sensitivity": lambda eigenvalues, sigma, rho: locality.sensitivity(
-                eigenvalues, sigma, rho
-            ),
-            "bound": lambda eigenvalues, sigma, rho: locality.sensitivity_bound(
-                eigenvalues, sigma, rho
-            ),
-            "harmonic_bound": lambda eigenvalues, sigma, rho: locality.harmonic_bound(
-                eigenvalues, sigma, rho
-            ),
-            "total_variation": lambda eigenvalues, sigma: locality.total_variation(
-                eigenvalues, sigma
-            ),
+            "sensitivity": locality.sensitivity,
+            "bound": locality.sensitivity_bound,
+            "harmonic_bound": locality.harmonic_bound,
+            "total_variation": locality.total_variation,
             "torus_bound": lambda torus_eigenvalues, sigma, rho1, rho2: (
                 locality.torus_sensitivity_bound(torus_eigenvalues, sigma, rho1, rho2)
             ),
         },
         tight="d even, mu alternating between two values, rho = d/2: both bounds are equalities,"
         " 1/2 for the values 0 and 1",
-        sharper="theory.locality.sensitivity is exact, one Fourier sum;"
-        " theory.locality.torus_sensitivity_bound is the form for images",
+        sharper="wildmiddle.theory.locality.sensitivity is exact, one Fourier sum;"
+        " wildmiddle.theory.locality.torus_sensitivity_bound is the form for images",
         module="locality",
     ),
 )

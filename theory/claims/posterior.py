@@ -1,28 +1,14 @@
 """Definition 4.1, Theorem 4.2 and Remark 4.3: the posterior weight."""
 
-from collections.abc import Callable
-from importlib import import_module
-from typing import Any
-
 import numpy as np
 
 from wildmiddle.theory import posterior
-from wildmiddle.theory.claims.claim import Assumption, Claim
+from wildmiddle.theory.claims.assumptions import DISTANCES, ENOUGH, NOISE, WEIGHT
+from wildmiddle.theory.claims.claim import Assumption, Claim, then
 
-ENOUGH = Assumption("N >= 2", lambda N: N >= 2)
-WEIGHT = Assumption("1/N < w < 1", lambda N, w: (N * w > 1) & (w < 1))
 FAILURE = Assumption("0 < delta < 1", lambda delta: (delta > 0) & (delta < 1))
-NOISE = Assumption("sigma > 0", lambda sigma: sigma > 0)
-NEAREST = Assumption("d_min >= 0, 0 for a duplicate", lambda d_min: np.greater_equal(d_min, 0))
-FARTHEST = Assumption("d_max >= 0", lambda d_max: np.greater_equal(d_max, 0))
-DISTANCES = Assumption(
-    "distances >= 0, to the N - 1 others", lambda distances: np.greater_equal(distances, 0)
-)
-
-
-def _proved(name: str) -> Callable[[], Any]:
-    # Builds the expression when it is asked for: importing the claims must not import sympy.
-    return lambda: getattr(import_module("wildmiddle.theory.proofs.posterior"), name)
+NEAREST = Assumption("d_min >= 0, 0 for a duplicate", lambda d_min: d_min >= 0)
+FARTHEST = Assumption("d_max >= 0", lambda d_max: d_max >= 0)
 
 
 CLAIMS = (
@@ -33,16 +19,15 @@ CLAIMS = (
         statement=r"W_\sigma(D) = \mathbb{E}_{x \sim \mathrm{Unif}(D), Z}"
         r" \max_i w_i(x + \sigma Z, \sigma)",
         assumptions=(NOISE, DISTANCES),
-        expression=_proved("max_weight"),
+        expression="posterior:max_weight",
         evaluate={
             "max_i w_i": lambda y, points, sigma: posterior.weights(y, points, sigma).max(-1),
-            "1 - W at most, over x_i": lambda distances, sigma: posterior.decoding_error(
-                distances, sigma
-            ),
+            "1 - W at most, over x_i": posterior.decoding_error,
         },
-        tight="N = 2: W = Phi(d_12 / (2 sigma)), which theory.posterior.decoding_error attains",
-        sharper="W is the chance of decoding rightly, so theory.posterior.decoding_error bounds"
-        " 1 - W above, and theory.regimes.weight_upper bounds W above",
+        tight="N = 2: W = Phi(d_12 / (2 sigma)), which"
+        " wildmiddle.theory.posterior.decoding_error attains",
+        sharper="W is the chance of decoding rightly, so wildmiddle.theory.posterior.decoding_error"
+        " bounds 1 - W above, and wildmiddle.theory.regimes.weight_upper bounds W above",
         module="posterior",
     ),
     Claim(
@@ -52,21 +37,17 @@ CLAIMS = (
         statement=r"\sigma \ge \sigma_+ = d_{\max}\,\frac{z + \sqrt{z^2 + 2L}}{2L} \implies"
         r" P(w_i \le w \mid x_i) \ge 1 - \delta",
         assumptions=(ENOUGH, WEIGHT, FAILURE, FARTHEST),
-        expression=_proved("sigma_plus"),
+        expression="posterior:sigma_plus",
         evaluate={
-            "L": lambda N, w: posterior.log_odds(N, w),
-            "z": lambda N, delta: posterior.union_quantile(N, delta),
-            "sigma_plus": lambda d_max, N, w, delta: posterior.sigma_plus(d_max, N, w, delta),
-            "sigma_plus from all distances": lambda distances, w, delta: (
-                posterior.sigma_plus_from_distances(distances, w, delta)
-            ),
-            "P(w_i > w) at most": lambda distances, sigma, w: posterior.above_probability(
-                distances, sigma, w
-            ),
+            "L": posterior.log_odds,
+            "z": posterior.union_quantile,
+            "sigma_plus": posterior.sigma_plus,
+            "sigma_plus from all distances": posterior.sigma_plus_from_distances,
+            "P(w_i > w) at most": posterior.above_probability,
         },
         tight="N = 2: at sigma_plus the weight exceeds w with probability exactly delta",
         sharper="all distances, and a count of small terms for the union bound:"
-        " theory.posterior.sigma_plus_from_distances, never above sigma_plus",
+        " wildmiddle.theory.posterior.sigma_plus_from_distances, never above sigma_plus",
         module="posterior",
     ),
     Claim(
@@ -76,14 +57,12 @@ CLAIMS = (
         statement=r"\sigma \le \sigma_- = \frac{d_{\min}}{z + \sqrt{z^2 + 2L}} \implies"
         r" P(w_i \ge w \mid x_i) \ge 1 - \delta",
         assumptions=(ENOUGH, WEIGHT, FAILURE, NEAREST),
-        expression=_proved("sigma_minus"),
+        expression="posterior:sigma_minus",
         evaluate={
-            "L": lambda N, w: posterior.log_odds(N, w),
-            "z": lambda N, delta: posterior.union_quantile(N, delta),
-            "sigma_minus": lambda d_min, N, w, delta: posterior.sigma_minus(d_min, N, w, delta),
-            "sigma_minus from all distances": lambda distances, w, delta: (
-                posterior.sigma_minus_from_distances(distances, w, delta)
-            ),
+            "L": posterior.log_odds,
+            "z": posterior.union_quantile,
+            "sigma_minus": posterior.sigma_minus,
+            "sigma_minus from all distances": posterior.sigma_minus_from_distances,
             "P(w_i < w) at most": lambda distances, sigma, w: np.minimum(
                 posterior.below_probability(distances, sigma, w),
                 posterior.split_probability(distances, sigma, w),
@@ -91,7 +70,7 @@ CLAIMS = (
         },
         tight="N = 2: at sigma_minus the weight falls short of w with probability exactly delta",
         sharper="all distances, by Markov's inequality on truncated terms or the best split of S:"
-        " theory.posterior.sigma_minus_from_distances, never below sigma_minus",
+        " wildmiddle.theory.posterior.sigma_minus_from_distances, never below sigma_minus",
         module="posterior",
     ),
     Claim(
@@ -102,17 +81,14 @@ CLAIMS = (
         r" \sigma_-\left( \frac{1}{M} \sum_{i=1}^{M} d_{\min}(i) \right),"
         r" \quad \text{and so for } \sigma_+ \text{ and } d_{\max}",
         assumptions=(ENOUGH, WEIGHT, FAILURE, NEAREST, FARTHEST),
-        expression=_proved("mean_sigma_minus"),
+        expression="posterior:mean_sigma_minus",
         evaluate={
-            "mean sigma_minus": lambda d_min, N, w, delta: np.mean(
-                posterior.sigma_minus(d_min, N, w, delta)
-            ),
-            "mean sigma_plus": lambda d_max, N, w, delta: np.mean(
-                posterior.sigma_plus(d_max, N, w, delta)
-            ),
+            "mean sigma_minus": then(posterior.sigma_minus, np.mean),
+            "mean sigma_plus": then(posterior.sigma_plus, np.mean),
         },
         tight="always: both thresholds are proportional to the distance, so averages commute",
-        sharper="the average of theory.posterior.sigma_minus_from_distances over the same points",
+        sharper="the average of wildmiddle.theory.posterior.sigma_minus_from_distances over the"
+        " same points",
         module="posterior",
     ),
 )

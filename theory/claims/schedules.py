@@ -1,18 +1,8 @@
-"""Sections E.1 and E.7: the sampling schedule, and one noise level on several clocks."""
-
-from typing import Any
-
-import numpy as np
+"""Sections E.1 and E.7: the sampling schedule and the time parameterizations."""
 
 from wildmiddle.theory import schedules
+from wildmiddle.theory.claims.assumptions import NOISE
 from wildmiddle.theory.claims.claim import Assumption, Claim
-
-
-def _expression(name: str) -> Any:
-    from wildmiddle.theory.proofs import schedules as proofs
-
-    return getattr(proofs, name)
-
 
 CLAIMS = (
     Claim(
@@ -23,17 +13,17 @@ CLAIMS = (
         r" \left(\sigma_{\min}^{1/\rho} - \sigma_{\max}^{1/\rho}\right)\right)^\rho,"
         r" \quad i = 0, \dots, n - 1, \quad \sigma_n = 0",
         assumptions=(
-            Assumption("n >= 2", lambda n: np.asarray(n) >= 2),
+            Assumption("n >= 2", lambda steps: steps >= 2),
             Assumption(
                 "0 < sigma_min < sigma_max",
-                lambda sigma_min, sigma_max: (np.asarray(sigma_min) > 0) & (sigma_min < sigma_max),
+                lambda sigma_min, sigma_max: (sigma_min > 0) & (sigma_min < sigma_max),
             ),
-            Assumption("rho > 0", lambda rho: np.asarray(rho) > 0),
+            Assumption("rho > 0", lambda rho: rho > 0),
         ),
-        expression=lambda: _expression("edm_sigma"),
+        expression="schedules:edm_sigma",
         evaluate={
-            "sigmas": lambda n, sigma_min=0.002, sigma_max=80.0, rho=7.0: schedules.edm_sigmas(
-                int(n), sigma_min, sigma_max, rho
+            "sigmas": lambda steps, sigma_min=0.002, sigma_max=80.0, rho=7.0: schedules.edm_sigmas(
+                int(steps), sigma_min, sigma_max, rho
             )
         },
         tight="a definition: both ends are met exactly",
@@ -43,26 +33,26 @@ CLAIMS = (
     Claim(
         id="E.7",
         number="Section E.7",
-        title="One noise level on four clocks: sigma, DDPM timestep, flow time and log-SNR",
+        title="One noise level as sigma, DDPM timestep, flow time and log-SNR",
         statement=r"\sigma = \sqrt{\frac{1 - \bar\alpha}{\bar\alpha}} = \frac{1 - t}{t}"
         r" = e^{-\lambda / 2}, \quad \bar\alpha_k = \prod_{j \le k} (1 - \beta_j),"
         r" \quad \lambda \text{ the log-SNR}",
         assumptions=(
-            Assumption("sigma > 0", lambda sigma: np.asarray(sigma) > 0),
-            Assumption("0 < t <= 1", lambda t: (np.asarray(t) > 0) & (np.asarray(t) <= 1)),
+            NOISE,
+            Assumption("0 < t <= 1", lambda t: (t > 0) & (t <= 1)),
             Assumption(
                 "0 < alpha_bar <= 1",
-                lambda alpha_bar: (np.asarray(alpha_bar) > 0) & (np.asarray(alpha_bar) <= 1),
+                lambda alpha_bar: (alpha_bar > 0) & (alpha_bar <= 1),
             ),
         ),
-        expression=lambda: _expression("sigma_of_alpha_bar"),
+        expression="schedules:sigma_of_alpha_bar",
         evaluate={
-            "flow_time": lambda sigma: schedules.sigma_to_flow_time(sigma),
-            "log_snr": lambda sigma: schedules.sigma_to_log_snr(sigma),
-            "timestep": lambda sigma: schedules.ddpm_timestep(sigma),
-            "sigma_from_flow_time": lambda t: schedules.flow_time_to_sigma(t),
-            "sigma_from_log_snr": lambda log_snr: schedules.log_snr_to_sigma(log_snr),
-            "sigma_from_alpha_bar": lambda alpha_bar: schedules.alpha_bar_to_sigma(alpha_bar),
+            "flow_time": schedules.sigma_to_flow_time,
+            "log_snr": schedules.sigma_to_log_snr,
+            "timestep": schedules.ddpm_timestep,
+            "sigma_from_flow_time": schedules.flow_time_to_sigma,
+            "sigma_from_log_snr": schedules.log_snr_to_sigma,
+            "sigma_from_alpha_bar": schedules.alpha_bar_to_sigma,
             "sigmas_of_timesteps": lambda T: schedules.ddpm_sigmas(int(T)),
         },
         tight="identities, each conversion with its inverse; a timestep is the nearest of T",

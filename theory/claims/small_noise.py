@@ -1,18 +1,8 @@
 """Theorems 4.9 and B.6: at small noise the shells are disjoint and the objective leaves f free."""
 
-from typing import Any
-
-import numpy as np
-
 from wildmiddle.theory import small_noise
+from wildmiddle.theory.claims.assumptions import WIDTH
 from wildmiddle.theory.claims.claim import Assumption, Claim
-
-
-def _disjoint_sigma() -> Any:
-    from wildmiddle.theory.proofs.small_noise import disjoint_sigma
-
-    return disjoint_sigma
-
 
 CLAIMS = (
     Claim(
@@ -24,24 +14,22 @@ CLAIMS = (
         r" \text{ almost everywhere on } S_i; \quad \text{so it is when }"
         r" \sigma < \min_{i \ne j} d_{ij} / (2 r_{\mathrm{out}})",
         assumptions=(
-            Assumption("0 < c <= d/4", lambda c, d: (np.asarray(c) > 0) & (4 * np.asarray(c) <= d)),
+            WIDTH,
             Assumption(
                 "the shells are disjoint: sigma < d_min / (2 r_out)",
                 lambda d_min, sigma, d, c: sigma < small_noise.disjoint_sigma(d_min, d, c),
             ),
         ),
-        expression=_disjoint_sigma,
+        expression="small_noise:disjoint_sigma",
         evaluate={
-            "disjoint_sigma": lambda d_min, d, c=5.0: small_noise.disjoint_sigma(d_min, d, c),
-            "shell_overlap": lambda r, sigma, d, c=5.0: small_noise.shell_overlap(r, sigma, d, c),
-            "two_point_minimum": lambda r, sigma, d, c=5.0: small_noise.two_point_minimum(
-                r, sigma, d, c
-            ),
+            "disjoint_sigma": small_noise.disjoint_sigma,
+            "shell_overlap": small_noise.shell_overlap,
+            "two_point_minimum": small_noise.two_point_minimum,
         },
         tight="at sigma = min d_ij / (2 r_out) the two nearest shells touch in their midpoint;"
         " above it, for d >= 2, the minimum is positive",
-        sharper="theory.small_noise.two_point_minimum: the minimum of two overlapping shells,"
-        " r^2/2 times the share of a shell that they have in common",
+        sharper="wildmiddle.theory.small_noise.two_point_minimum: the minimum of two overlapping"
+        " shells, r^2/2 times the share of a shell that they have in common",
         module="small_noise",
     ),
 )

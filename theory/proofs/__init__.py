@@ -2,49 +2,16 @@
 
 One subject a module; ``leading_term`` and ``remainder`` belong to large noise, ``alignment`` to
 flow matching, ``torus`` to locality, ``noncentral`` and ``second_order`` to coverage, and
-``sharper_posterior`` to the posterior. Importing this package imports
-sympy and collects all steps.
+``sharper_posterior`` to the posterior. Importing this package imports sympy and all its modules,
+which enter their steps into ``STEPS``.
 """
 
-from wildmiddle.theory.proofs import (
-    alignment,
-    coverage,
-    denoising,
-    flow_matching,
-    large_noise,
-    leading_term,
-    locality,
-    noncentral,
-    posterior,
-    regimes,
-    remainder,
-    schedules,
-    second_order,
-    sharper_posterior,
-    shells,
-    small_noise,
-    torus,
-)
+from importlib import import_module
+from pkgutil import iter_modules
+
 from wildmiddle.theory.proofs.step import STEPS, Step
 
-__all__ = [
-    "STEPS",
-    "Step",
-    "alignment",
-    "coverage",
-    "denoising",
-    "flow_matching",
-    "large_noise",
-    "leading_term",
-    "locality",
-    "noncentral",
-    "posterior",
-    "regimes",
-    "remainder",
-    "schedules",
-    "second_order",
-    "sharper_posterior",
-    "shells",
-    "small_noise",
-    "torus",
-]
+__all__ = ["STEPS", "Step"]
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")

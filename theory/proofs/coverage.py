@@ -12,7 +12,7 @@ from mpmath import mp
 from sympy.logic.inference import satisfiable
 
 from wildmiddle.theory.proofs.noncentral import lam, noncentral_chi2_cdf, p_sigma, y
-from wildmiddle.theory.proofs.posterior import normal_cdf, normal_density, vanishes
+from wildmiddle.theory.proofs.posterior import is_zero, normal_cdf, normal_density
 from wildmiddle.theory.proofs.shells import r
 from wildmiddle.theory.proofs.step import step
 
@@ -90,7 +90,7 @@ def fixed_sets() -> bool:
     overlaps = sp.Matrix(2, 3, sp.symbols("p_1:7", nonnegative=True))
     by_point = sum(sum(overlaps.row(i)) for i in range(2)) / 2
     by_pair = sum(overlaps) / 6
-    return vanishes(by_point - N.subs(N, 3) * by_pair)
+    return is_zero(by_point - N.subs(N, 3) * by_pair)
 
 
 @step("4.8", "tight at N = 1: nearest, union bound and the exact identity are all p")
@@ -105,7 +105,7 @@ def collapses_at(n: int) -> bool:
     probability = 1 / (1 + a)
     upper = sp.simplify(coverage_upper.subs({N: n, p: probability}).rewrite(sp.Piecewise))
     exact = exact_coverage.subs({N: n, q: probability})
-    return vanishes(upper - probability) and vanishes(exact - probability)
+    return is_zero(upper - probability) and is_zero(exact - probability)
 
 
 @step("4.8", "both bounds on fixed sets of the line, union of intervals, at 50 digits", "numeric")
@@ -146,7 +146,7 @@ def encloses(level: str, points: tuple[str, ...], scale: int) -> bool:
 
 @step("B.2", "E[phi(X, Y) | X] = g(X) for independent X, Y: all events of a 3 x 2 space")
 def conditional_expectation() -> bool:
-    """Lemma B.2: ``E[phi 1_A(X)] = E[g 1_A(X)]`` with symbolic laws and phi."""
+    """Lemma B.2: ``E[phi 1_A(X)] = E[g 1_A(X)]`` with symbolic probabilities and phi."""
     return averages_over_y(0)
 
 
@@ -154,13 +154,13 @@ def averages_over_y(dependence: Any) -> bool:
     """Whether g has the defining property of ``E[phi | X]``; ``dependence`` keeps both margins."""
     phi = sp.Matrix(3, 2, sp.symbols("phi_1:7"))
     a, b, e = sp.symbols("a b e", positive=True)
-    law_x, law_y = (a, b, 1 - a - b), (e, 1 - e)
+    p_x, p_y = (a, b, 1 - a - b), (e, 1 - e)
     tilt = dependence * sp.Matrix([[1, -1], [-1, 1], [0, 0]])
-    joint = sp.Matrix(3, 2, lambda i, j: law_x[i] * law_y[j]) + tilt
-    g = [sum(phi[i, j] * law_y[j] for j in range(2)) for i in range(3)]
+    joint = sp.Matrix(3, 2, lambda i, j: p_x[i] * p_y[j]) + tilt
+    g = [sum(phi[i, j] * p_y[j] for j in range(2)) for i in range(3)]
     difference = [sum(phi.row(i).multiply_elementwise(joint.row(i))) for i in range(3)]
     return all(
-        vanishes(sum(difference[i] - g[i] * law_x[i] for i in event))
+        is_zero(sum(difference[i] - g[i] * p_x[i] for i in event))
         for size in range(1, 4)
         for event in combinations(range(3), size)
     )
@@ -168,23 +168,23 @@ def averages_over_y(dependence: Any) -> bool:
 
 @step("B.3", "given Y the indicators are independent Bernoulli(q(Y)), X' on 3 values")
 def conditionally_bernoulli() -> bool:
-    """Lemma B.3: the joint law of two, from that of X_1 and X_2, for every pattern of hits."""
+    """Lemma B.3: two indicators jointly, from X_1 and X_2, for every pattern of hits."""
     return all(factorises(hits, 0) for hits in product((0, 1), repeat=3))
 
 
 def factorises(hits: tuple[int, ...], repeat: int) -> bool:
     """Whether two indicators are independent; ``repeat`` = 1 lets X_2 be X_1."""
     a, b = sp.symbols("a b", positive=True)
-    law = (a, b, 1 - a - b)
-    rate = sum(m * h for m, h in zip(law, hits, strict=True))
+    masses = (a, b, 1 - a - b)
+    rate = sum(m * h for m, h in zip(masses, hits, strict=True))
     for seen in product((0, 1), repeat=2):
         by_points = sum(
-            law[i] * (int(i == j) if repeat else law[j])
+            masses[i] * (int(i == j) if repeat else masses[j])
             for i, j in product(range(3), repeat=2)
             if (hits[i], hits[j]) == seen
         )
         by_rate = sp.Mul(*(rate if one else 1 - rate for one in seen))
-        if not vanishes(sp.expand(by_points - by_rate)):
+        if not is_zero(sp.expand(by_points - by_rate)):
             return False
     return True
 
@@ -199,7 +199,7 @@ def covers_with(claimed: Any, n: int) -> bool:
     """Whether the outcomes of n trials with at least one hit have the probability claimed."""
     outcomes = (seen for seen in product((0, 1), repeat=n) if any(seen))
     total = sum(sp.Mul(*(q if one else 1 - q for one in seen)) for seen in outcomes)
-    return vanishes(sp.expand(total - claimed))
+    return is_zero(sp.expand(total - claimed))
 
 
 @step("B.3", "the identity lies below the union bound: N q - 1 + (1 - q)^N >= 0")
@@ -213,11 +213,11 @@ def convex_from_zero(gap: Any) -> bool:
     a = sp.Symbol("a", positive=True)
     curvature = sp.simplify(sp.diff(gap, q, 2).subs(q, 1 - a))
     more = sp.Symbol("more", integer=True, nonnegative=True)
-    starts = gap.subs(q, 0) == 0 and vanishes(sp.diff(gap, q).subs(q, 0))
+    starts = gap.subs(q, 0) == 0 and is_zero(sp.diff(gap, q).subs(q, 0))
     return bool(starts and sp.simplify(curvature.subs(N, 1 + more)).is_nonnegative)
 
 
-@step("B.4", "a reflection takes x - x' to |x - x'| e_1 and keeps the normal law, d = 2, 3")
+@step("B.4", "a reflection takes x - x' to |x - x'| e_1 and keeps the normal density, d = 2, 3")
 def rotation_invariance() -> bool:
     """Lemma B.4: Householder's Q, so ``|sigma Z + x - x'| = |sigma Q Z + |x - x'| e_1|``."""
     return all(reflects(dimension, 2) for dimension in (2, 3))
@@ -230,14 +230,14 @@ def reflects(dimension: int, weight: int) -> bool:
     normal = offset - axis
     reflection = sp.eye(dimension) - weight * normal * normal.T / normal.dot(normal)
     orthogonal = reflection.T * reflection - sp.eye(dimension)
-    return all(vanishes(entry) for entry in (*orthogonal, *(reflection * offset - axis)))
+    return all(is_zero(entry) for entry in (*orthogonal, *(reflection * offset - axis)))
 
 
 @step("B.4", "d = 1: p_sigma is the same for an offset and its opposite")
 def sign_invariance() -> bool:
     """Lemma B.4 on the line, where the orthogonal maps are the two signs."""
     offset = sp.Symbol("v", real=True)
-    return vanishes(ring_probability(offset) - ring_probability(-offset))
+    return is_zero(ring_probability(offset) - ring_probability(-offset))
 
 
 def ring_probability(offset: Any) -> Any:
@@ -261,4 +261,4 @@ def overlap_is(offset: Any) -> bool:
         sp.integrate(normal_density(y), (y, -radius - shift, radius - shift)).rewrite(sp.erf)
         for radius in (high, low)
     ]
-    return vanishes(ring_probability(offset) - (ball[0] - ball[1]))
+    return is_zero(ring_probability(offset) - (ball[0] - ball[1]))

@@ -74,12 +74,18 @@ def best_linear() -> bool:
     return vanishes(root[slope] * y + root[offset] - gaussian_denoiser.subs(known))
 
 
-# Lemmas C.1 to C.3: the clock of flow matching, t = 1/(1 + sigma)
+# Lemmas C.1 to C.3: in flow time, t = 1/(1 + sigma)
 
 
 def flow_exponent(at: Matrix, point: Matrix) -> Any:
     """The exponent of (31)."""
     return t * at.dot(point) / (1 - t) ** 2 - t**2 * squared(point) / (2 * (1 - t) ** 2)
+
+
+flow_exponent_on_a_line = flow_exponent(vector("y", 1), vector("x", 1))
+"""(31) in one dimension."""
+initial_gaussian_slope = gaussian_flow_denoiser.diff(t).subs(t, 0)
+"""The slope of the Gaussian denoiser at flow time 0, in one dimension."""
 
 
 def flow_denoiser(at: Matrix, xs: list[Matrix]) -> Matrix:
@@ -94,7 +100,7 @@ def gaussian_flow(at: Matrix, mean: Matrix, spread: Matrix) -> Matrix:
     return mean + t * direction / mixed.det(method="berkowitz")
 
 
-@step("C.1", "(31) is the posterior in the clock of flow matching")
+@step("C.1", "(31) is the posterior in flow time")
 def same_posterior() -> bool:
     """C.1: the exponent of (31) and ``-|y - t x|^2 / (2 (1-t)^2)`` differ by nothing with x."""
     for dim in (1, 2, 3):
@@ -131,7 +137,7 @@ def second_derivative() -> bool:
     return vanishes(direct - factor * sp.exp(exponent))
 
 
-@step("C.2", "(33) is Eq. 7 in the clock of flow matching")
+@step("C.2", "(33) is Eq. 7 in flow time")
 def gaussian_in_flow_time() -> bool:
     """C.2: ``m^G_t(y) = m^G_sigma(y/t)`` at ``sigma = (1-t)/t``, d = 1 and 2."""
     return all(gaussian_matches(dim, 2) for dim in (1, 2))

@@ -126,7 +126,7 @@ def curvature(at: Matrix, xs: list[Matrix]) -> Matrix:
 
 
 @step("4.11", "leading term at a fixed y, by series in 1/sigma")
-def leading_fixed() -> bool:
+def leading_at_fixed_input() -> bool:
     """4.11: ``sigma^2 (m - m^G) -> -E[X |X|^2] / 2``, N = 2 and 3, d = 1 and 2."""
     return fixed_limit(sp.Rational(-1, 2))
 
@@ -142,7 +142,7 @@ def fixed_limit(factor: Any) -> bool:
 
 
 @step("4.11", "leading term along y = sigma z, by series in 1/sigma")
-def leading_scaled() -> bool:
+def leading_at_scaled_input() -> bool:
     """4.11: ``sigma^2 (m - m^G) -> (E[X <X,z>^2] - E[X |X|^2]) / 2``, the same sizes."""
     return scaled_limit(sp.Rational(1, 2))
 

@@ -126,12 +126,16 @@ def circulant(entries: list[Any]) -> Matrix:
 
 
 @step("D.3", "the Fourier vectors are the eigenvectors of every circulant matrix, n = 4..8")
-def diagonalised() -> bool:
+def diagonalizes() -> bool:
     """D.3: ``S v_k = lambda_k v_k``, ``v_k = (u^(jk))_j``, ``lambda_k = sum_r c_r u^(rk)``."""
-    return all(_diagonalised(n, 1) for n in range(4, 9))
+    return all(is_diagonal_in_fourier(n, 1) for n in range(4, 9))
 
 
-def _diagonalised(n: int, direction: int) -> bool:
+def is_diagonal_in_fourier(n: int, direction: int) -> bool:
+    """Whether each Fourier vector of n entries is an eigenvector of a symbolic circulant matrix.
+
+    ``direction`` is the sign of the exponents in the eigenvalue.
+    """
     entries = list(sp.symbols(f"c_:{n}"))
     matrix = circulant(entries)
     for mode in range(n):

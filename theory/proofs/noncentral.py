@@ -10,8 +10,8 @@ import sympy as sp
 from mpmath import mp
 from sympy.utilities.lambdify import implemented_function
 
-from wildmiddle.theory.proofs.posterior import normal_density, vanishes
-from wildmiddle.theory.proofs.shells import c, d, r, r_in, r_out, sigma, x
+from wildmiddle.theory.proofs.posterior import is_zero, normal_density
+from wildmiddle.theory.proofs.shells import c, d, inner_radius, r, r_out, sigma, x
 from wildmiddle.theory.proofs.step import step
 
 k = sp.Symbol("k", integer=True, nonnegative=True)
@@ -20,7 +20,7 @@ y, theta = sp.symbols("y theta", real=True)
 
 
 def noncentral_chi2_cdf(value: Any, degrees: Any, noncentrality: Any) -> Any:
-    """Noncentral chi-square CDF at mpmath's precision: central ones, mixed by a Poisson law."""
+    """Noncentral chi-square CDF at mpmath's precision: a Poisson mixture of central ones."""
     rate, total, order = mp.mpf(noncentrality) / 2, mp.zero, 0
     weight = mp.exp(-rate)
     while order <= rate or weight > mp.eps * mp.mpf(10) ** -10:
@@ -32,7 +32,7 @@ def noncentral_chi2_cdf(value: Any, degrees: Any, noncentrality: Any) -> Any:
 
 F = implemented_function("F", noncentral_chi2_cdf)
 """``F(x, d, lambda)``: sympy knows its name, mpmath its value."""
-p_sigma = F(r_out**2, d, (r / sigma) ** 2) - F(r_in**2, d, (r / sigma) ** 2)
+p_sigma = F(r_out**2, d, (r / sigma) ** 2) - F(inner_radius**2, d, (r / sigma) ** 2)
 
 
 @step("4.7", "p_sigma(r) depends on r/sigma alone, d = 3")
@@ -41,7 +41,7 @@ def scales_with_sigma() -> bool:
     noise = sp.Matrix(sp.symbols("Z_1:4", real=True))
     first = sp.Matrix([1, 0, 0])
     whole, unit = sigma * noise + r * first, noise + r / sigma * first
-    return vanishes(whole.dot(whole) - sigma**2 * unit.dot(unit))
+    return is_zero(whole.dot(whole) - sigma**2 * unit.dot(unit))
 
 
 def central_density(degrees: Any) -> Any:
@@ -56,7 +56,7 @@ def mixture_density(degrees: Any) -> Any:
 
 
 def poisson_weight(order: Any) -> Any:
-    """Probability of ``order`` under a Poisson law of mean lambda/2."""
+    """Probability of ``order`` under a Poisson distribution of mean lambda/2."""
     return sp.exp(-lam / 2) * (lam / 2) ** order / sp.factorial(order)
 
 
@@ -71,14 +71,14 @@ def line_density_is(term: Any) -> bool:
     root, shift = sp.sqrt(x), sp.sqrt(lam)
     inside = sp.integrate(normal_density(y), (y, -root - shift, root - shift))
     mixture = sp.summation(term, (k, 0, sp.oo)).rewrite(sp.exp)
-    return vanishes(sp.expand(sp.powsimp(sp.diff(inside, x))) - sp.expand(mixture))
+    return is_zero(sp.expand(sp.powsimp(sp.diff(inside, x))) - sp.expand(mixture))
 
 
 @step("4.7", "d = 2: the mixture's sum has the Bessel function I_0 of the angular integral")
 def two_dimensions() -> bool:
-    """Def 4.7: ``exp(-(x + lambda)/2) I_0(sqrt(lambda x)) / 2``, Rice's law squared."""
+    """Def 4.7: ``exp(-(x + lambda)/2) I_0(sqrt(lambda x)) / 2``, that of Rice squared."""
     rice = sp.exp(-(x + lam) / 2) * sp.besseli(0, sp.sqrt(lam) * sp.sqrt(x)) / 2
-    return vanishes(sp.summation(mixture_density(2), (k, 0, sp.oo)) - rice)
+    return is_zero(sp.summation(mixture_density(2), (k, 0, sp.oo)) - rice)
 
 
 @step("4.7", "d >= 2: the mean of exp(b cos theta) over the sphere solves b g'' + (d-1) g' = b g")
@@ -96,7 +96,7 @@ def is_total_derivative(power: Any) -> bool:
     g = sp.exp(b * sp.cos(theta)) * sp.sin(theta) ** (d - 2)
     integrand = b * sp.diff(g, b, 2) + (d - 1) * sp.diff(g, b) - b * g
     whole = sp.sin(theta) ** power * sp.exp(b * sp.cos(theta))
-    return vanishes(sp.expand(sp.powsimp(sp.expand((integrand - sp.diff(whole, theta)) / g))))
+    return is_zero(sp.expand(sp.powsimp(sp.expand((integrand - sp.diff(whole, theta)) / g))))
 
 
 @step("4.7", "d >= 2: the Poisson mixture over the central density solves the same equation")
@@ -112,7 +112,7 @@ def obeys_recursion(base: int) -> bool:
     a = sp.powsimp(sp.expand_power_base(ratio / (lam * x) ** k, force=True), force=True)
     left = base * k * (2 * k + d - 2) * a
     ratio_of_terms = sp.combsimp(sp.gammasimp(sp.simplify(left / a.subs(k, k - 1))))
-    return vanishes(ratio_of_terms - 1) and vanishes(a.subs(k, 0) - 1)
+    return is_zero(ratio_of_terms - 1) and is_zero(a.subs(k, 0) - 1)
 
 
 @step("4.7", "the CDF by first coordinate and rest, d = 2, 3, 6, at 50 digits", "numeric")
@@ -152,7 +152,7 @@ def mean_is(claimed: Any) -> bool:
     moments = [sp.integrate(y**n * normal_density(y), (y, -sp.oo, sp.oo)) for n in range(3)]
     moved = sp.Poly((y + sp.sqrt(lam)) ** 2, y).all_coeffs()[::-1]
     carried = sum(factor * moment for factor, moment in zip(moved, moments, strict=True))
-    return vanishes(carried + (d - 1) * moments[2] - claimed)
+    return is_zero(carried + (d - 1) * moments[2] - claimed)
 
 
 @step("4.7", "dF/dlambda = -f, the density with two degrees more")
@@ -169,7 +169,7 @@ def derivative_is(factor: int) -> bool:
     nu = sp.Symbol("nu", positive=True)
     step_up = central_density(nu + 2) - central_density(nu)
     slopes = step_up - 2 * factor * sp.diff(central_density(nu + 2), x)
-    return vanishes(sp.gammasimp(weights)) and vanishes(sp.gammasimp(slopes))
+    return is_zero(sp.gammasimp(weights)) and is_zero(sp.gammasimp(slopes))
 
 
 @step("4.7", "p_sigma(r) falls with r: f(r_in^2) < f(r_out^2) with d + 2 degrees, at lambda = 0")
@@ -177,9 +177,10 @@ def overlap_falls() -> bool:
     """Ours, for Def 4.7: so the nearest point's shell is the best single one in Theorem 4.8.
 
     With ``q = sqrt(c/d) <= 1/2`` the log-ratio over d is 0 at q = 0 and falls; as lambda grows the
-    ratio only falls, noncentral densities having a monotone likelihood ratio.
+    ratio only falls, noncentral densities having a monotone likelihood ratio. For c >= d/4 the
+    density at the inner radius, 0, is itself 0.
     """
-    return ratio_falls(2)
+    return ratio_falls(2) and is_zero(central_density(d + 2).subs(x, 0))
 
 
 def ratio_falls(quadratic: int) -> bool:
@@ -189,8 +190,8 @@ def ratio_falls(quadratic: int) -> bool:
     log_density = sp.log(x) / 2 - x / 2  # over d, at x = d times this x, up to a constant
     ratio = log_density.subs(x, 1 - 2 * q) - (log_density.subs(x, outer))
     slope = sp.factor(sp.together(sp.diff(ratio, q)).subs(q, a / (1 + a) / 2))
-    matches = vanishes((r_out**2 / d).subs(c, d * q**2) - outer)
-    return matches and vanishes(ratio.subs(q, 0)) and bool(slope.is_negative)
+    matches = is_zero((r_out**2 / d).subs(c, d * q**2) - outer)
+    return matches and is_zero(ratio.subs(q, 0)) and bool(slope.is_negative)
 
 
 half_coverage_sigma = r / sp.sqrt(2 * sp.sqrt(c * d) + 2 * c)
@@ -205,4 +206,4 @@ def half_coverage() -> bool:
 def mean_passes_at(level: Any) -> bool:
     """Whether the mean is ``r_out^2`` at ``sigma = level`` and falls with sigma."""
     mean = d + (r / sigma) ** 2
-    return vanishes(mean.subs(sigma, level) - r_out**2) and bool(sp.diff(mean, sigma).is_negative)
+    return is_zero(mean.subs(sigma, level) - r_out**2) and bool(sp.diff(mean, sigma).is_negative)

@@ -20,7 +20,7 @@ z, s, x, level = sp.symbols("z s x level", real=True)
 L, S = sp.symbols("L S", positive=True)
 
 
-def vanishes(expression: Any) -> bool:
+def is_zero(expression: Any) -> bool:
     """Whether sympy reduces ``expression`` to zero."""
     return bool(sp.simplify(expression) == 0)
 
@@ -79,7 +79,7 @@ def log_term_below() -> Any:
 
 
 def log_term_above() -> Any:
-    """``P(log t_j > level)``; that the density has mass 1 is the law's step at s = 0."""
+    """``P(log t_j > level)``; its density has mass 1, by its mgf at s = 0."""
     return 1 - log_term_below()
 
 
@@ -118,16 +118,16 @@ def integrates_to_weight(crossing: Any) -> bool:
     left = sp.integrate(normal_density(x), (x, -sp.oo, crossing))
     right = sp.integrate(normal_density(x), (x, crossing - u, sp.oo))
     weight = ((left + right) / 2).rewrite(sp.erf)
-    return vanishes(weight - weight_of_two.subs(d, u * sigma))
+    return is_zero(weight - weight_of_two.subs(d, u * sigma))
 
 
 @step("4.1", "P(t_j > 1) = Phi(-u/2), the term of the bound on 1 - W")
 def error_of_one_pair() -> bool:
     """Ours, for Def 4.1: the most likely point is not x_i only if some ``t_j > 1``."""
-    return vanishes(log_term_above().subs(level, 0) - normal_cdf(-u / 2))
+    return is_zero(log_term_above().subs(level, 0) - normal_cdf(-u / 2))
 
 
-# Identity (9) and the law of its terms
+# Identity (9) and the distribution of its terms
 
 
 @step("4.2.1", "identity (9) from the softmax, N = 2, 3 and d = 1, 2, 3")
@@ -168,20 +168,20 @@ def has_normal_mgf(length: int) -> bool:
     """Whether ``<Z, e>`` with ``|e| = length`` has the standard normal's mgf."""
     first, second = sp.symbols("e_1 e_2", real=True)
     e = (first, second, sp.sqrt(length**2 - first**2 - second**2))
-    return vanishes(sp.Mul(*(normal_mgf().subs(s, s * part) for part in e)) - sp.exp(s**2 / 2))
+    return is_zero(sp.Mul(*(normal_mgf().subs(s, s * part) for part in e)) - sp.exp(s**2 / 2))
 
 
 @step("4.2.1", "log t_j ~ N(-u^2/2, u^2): the mgf by two integrals")
-def law_of_log_term() -> bool:
+def distribution_of_log_term() -> bool:
     """Theorem 4.2: over ``xi_j`` by (9), and over the claimed density; E t_j = 1 at s = 1."""
-    return law_holds(log_term_density())
+    return distribution_holds(log_term_density())
 
 
-def law_holds(density: Any) -> bool:
+def distribution_holds(density: Any) -> bool:
     """Whether ``density`` has the mgf of ``-u^2/2 + u xi``."""
     by_noise = sp.exp(-s * u**2 / 2) * normal_mgf().subs(s, s * u)
-    by_law = sp.integrate(sp.exp(s * x) * density, (x, -sp.oo, sp.oo))
-    return vanishes(by_noise - by_law) and vanishes(by_noise.subs(s, 1) - 1)
+    by_density = sp.integrate(sp.exp(s * x) * density, (x, -sp.oo, sp.oo))
+    return is_zero(by_noise - by_density) and is_zero(by_noise.subs(s, 1) - 1)
 
 
 # From the terms to the thresholds
@@ -190,7 +190,7 @@ def law_holds(density: Any) -> bool:
 @step("4.2.1", "N - 1 terms of e^-L each make the weight w")
 def even_share() -> bool:
     """Theorem 4.2: so all terms above e^-L put w_i below w, all below it put w_i above."""
-    return vanishes(1 / (1 + (N - 1) * sp.exp(-L)).subs(L, log_odds) - w)
+    return is_zero(1 / (1 + (N - 1) * sp.exp(-L)).subs(L, log_odds) - w)
 
 
 @step("4.2.1", "L > 0 iff w > 1/N")
@@ -200,23 +200,23 @@ def log_odds_sign() -> bool:
 
 
 def rises_through_zero(expression: Any, at: Any) -> bool:
-    """Whether the log-odds vanishes at ``at`` alone and its derivative is positive on (0, 1)."""
+    """Whether the log-odds are 0 at ``at`` alone and its derivative is positive on (0, 1)."""
     zeros = sp.solve(sp.exp(expression) - 1, w)
     a = sp.Symbol("a", positive=True)
     slope = sp.simplify(sp.diff(expression, w).subs(w, 1 / (1 + a)))
-    return len(zeros) == 1 and vanishes(zeros[0] - at) and bool(slope.is_positive)
+    return len(zeros) == 1 and is_zero(zeros[0] - at) and bool(slope.is_positive)
 
 
 @step("4.2.1", "P(t_j < e^-L) = Phi(tau)")
 def lower_probability() -> bool:
-    """Theorem 4.2, Eq. 11: the law of ``log t_j`` integrated up to -L."""
-    return vanishes(log_term_below().subs({level: -L, u: d / sigma}) - normal_cdf(margin))
+    """Theorem 4.2, Eq. 11: the density of ``log t_j`` integrated up to -L."""
+    return is_zero(log_term_below().subs({level: -L, u: d / sigma}) - normal_cdf(margin))
 
 
 @step("4.2.2", "P(t_j > e^-L) = Phi(-tau)")
 def upper_probability() -> bool:
-    """Theorem 4.2, Eq. 15: the law of ``log t_j`` integrated from -L."""
-    return vanishes(log_term_above().subs({level: -L, u: d / sigma}) - normal_cdf(-margin))
+    """Theorem 4.2, Eq. 15: the density of ``log t_j`` integrated from -L."""
+    return is_zero(log_term_above().subs({level: -L, u: d / sigma}) - normal_cdf(-margin))
 
 
 @step("4.2.1", "tau falls with sigma")
@@ -237,7 +237,7 @@ def is_only_root(value: Any, side: int) -> bool:
     leading, _, last = quadratic.all_coeffs()
     opposite_signs = (last / leading).is_negative  # the roots' product
     larger = sp.radsimp(value - last / leading / value).factor().is_positive  # than the other
-    return vanishes(quadratic.as_expr().subs(u, value)) and bool(opposite_signs and larger)
+    return is_zero(quadratic.as_expr().subs(u, value)) and bool(opposite_signs and larger)
 
 
 @step("4.2.1", "sigma_plus is the positive root of 2L u^2 - 2z u - 1 = 0")
@@ -256,32 +256,32 @@ def minus_solves() -> bool:
 def plus_margin() -> bool:
     """Theorem 4.2, Eq. 12."""
     quadratic = (margin + z).subs(d, 1) * 2 * sigma + 2 * L * sigma**2 - 2 * z * sigma - 1
-    return vanishes(quadratic) and vanishes(margin.subs({d: 1, sigma: plus_root}) + z)
+    return is_zero(quadratic) and is_zero(margin.subs({d: 1, sigma: plus_root}) + z)
 
 
 @step("4.2.2", "the quadratic says tau = z, and sigma_minus fulfils it")
 def minus_margin() -> bool:
     """Theorem 4.2, Eq. 16."""
     quadratic = (margin - z).subs(d, 1) * 2 * sigma + 2 * L * sigma**2 + 2 * z * sigma - 1
-    return vanishes(quadratic) and vanishes(margin.subs({d: 1, sigma: minus_root}) - z)
+    return is_zero(quadratic) and is_zero(margin.subs({d: 1, sigma: minus_root}) - z)
 
 
 @step("4.2.1", "the two written forms of sigma_plus are equal")
 def plus_forms() -> bool:
     """Theorem 4.2, part 1."""
-    return vanishes(plus_root - 1 / (sp.sqrt(z**2 + 2 * L) - z))
+    return is_zero(plus_root - 1 / (sp.sqrt(z**2 + 2 * L) - z))
 
 
 @step("4.2.2", "the two written forms of sigma_minus are equal")
 def minus_forms() -> bool:
     """Theorem 4.2, part 2."""
-    return vanishes(minus_root - (sp.sqrt(z**2 + 2 * L) - z) / (2 * L))
+    return is_zero(minus_root - (sp.sqrt(z**2 + 2 * L) - z) / (2 * L))
 
 
 @step("4.2.1", "N - 1 failures of Phi(-z) each make delta")
 def union_makes_delta() -> bool:
     """Theorem 4.2, Eqs. 10 and 14."""
-    return vanishes((N - 1) * normal_cdf(-union_quantile) - delta)
+    return is_zero((N - 1) * normal_cdf(-union_quantile) - delta)
 
 
 @step("4.2.1", "tight at N = 2: at sigma_plus the failure probability is delta")
@@ -300,7 +300,7 @@ def fails_with(threshold: Any, probability: Any, *, below: bool) -> bool:
     """Whether two points fail with ``probability`` at ``sigma / d = threshold``."""
     failure = log_term_below() if below else log_term_above()
     at_threshold = sp.simplify(failure.subs(level, -L).subs(u, 1 / threshold))
-    return vanishes(at_threshold.subs(z, union_quantile.subs(N, 2)) - probability)
+    return is_zero(at_threshold.subs(z, union_quantile.subs(N, 2)) - probability)
 
 
 @step("4.3", "both thresholds are proportional to the distance, so averages may be taken first")
@@ -314,4 +314,4 @@ def averages() -> bool:
 def commutes(form: Any, mean: Any, distances: tuple[Any, ...]) -> bool:
     """Whether the average of ``form`` over the distances d is its value at their mean."""
     average = sum(form.subs(d, each) for each in distances) / len(distances)
-    return vanishes(average - form.subs(d, mean))
+    return is_zero(average - form.subs(d, mean))

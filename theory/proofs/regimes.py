@@ -1,10 +1,12 @@
 """Section 4.2: the weight as the chance of decoding right, and the bounds that follow.
 
-The self-weight's law is that of Theorem 4.2: ``log t_j ~ N(-u^2/2, u^2)`` with ``u = d_ij/sigma``.
+The terms of the self-weight are those of Theorem 4.2: ``log t_j ~ N(-u^2/2, u^2)``,
+``u = d_ij/sigma``.
 """
 
 import sympy as sp
 
+from wildmiddle.theory.proofs.posterior import is_zero, normal_cdf, normal_density
 from wildmiddle.theory.proofs.step import step
 
 d, c, N, sigma, r_nn, d_min = sp.symbols("d c N sigma r_nn d_min", positive=True)
@@ -18,20 +20,15 @@ zone_ends = sp.Tuple(
 """About where the coverage passes 1/2, and up to where all weights are decoded but for p."""
 
 
-def _normal_cdf(value: sp.Expr) -> sp.Expr:
-    return (1 + sp.erf(value / sp.sqrt(2))) / 2
-
-
 def _error_by_integration(scale: sp.Expr) -> sp.Expr:
     # P(log t > 0) for log t ~ N(-u^2/2, u^2), by integrating the density of the standardised xi.
-    density = sp.exp(-(x**2) / 2) / sp.sqrt(2 * sp.pi)
-    return sp.integrate(density, (x, u / scale, sp.oo))
+    return sp.integrate(normal_density(x), (x, u / scale, sp.oo))
 
 
 @step("regimes", "a single other point is mistaken with probability Phi(-u/2)")
 def pairwise_error() -> bool:
     """``t_j > 1`` exactly where ``xi_j > u/2``, of probability ``Phi(-u/2)``."""
-    return bool(sp.simplify(_error_by_integration(sp.Integer(2)) - _normal_cdf(-u / 2)) == 0)
+    return is_zero(_error_by_integration(sp.Integer(2)) - normal_cdf(-u / 2))
 
 
 @step("regimes", "on two points the weight is 1 - Phi(-u/2)")
@@ -43,10 +40,10 @@ def two_points() -> bool:
     """
     y = sp.symbols("y", real=True)
     density = sp.exp(-((y + u**2 / 2) ** 2) / (2 * u**2))
-    mirrored = sp.simplify(density.subs(y, -y) / density - sp.exp(y)) == 0
+    mirrored = is_zero(density.subs(y, -y) / density - sp.exp(y))
     # At X = y > 0 the term is 1/(1 + e^y) g(y); at -y it is e^-y/(1 + e^-y) g(-y): together g(y).
     halves = 1 / (1 + sp.exp(y)) + sp.exp(-y) / (1 + sp.exp(-y)) * sp.exp(y)
-    return bool(mirrored and sp.simplify(halves - 1) == 0)
+    return mirrored and is_zero(halves - 1)
 
 
 @step("regimes", "the posterior's entropy is E log(1 + sum t_j), by Eq. 9")
@@ -55,7 +52,7 @@ def entropy() -> bool:
     a, b, k = sp.symbols("a b k", real=True)
     w = sp.exp(-k) / (sp.exp(-k) + sp.exp(-a) + sp.exp(-b))
     terms = sp.exp(k - a) + sp.exp(k - b)
-    return bool(sp.simplify(1 / w - (1 + terms)) == 0)
+    return is_zero(1 / w - (1 + terms))
 
 
 @step("regimes", "log-sum-exp is convex, so Jensen bounds the entropy below")
@@ -70,11 +67,10 @@ def convexity() -> bool:
 
 @step("regimes", "the mean of log t_j is -d^2/(2 sigma^2)")
 def mean_log_term() -> bool:
-    """``E log t = -u^2/2``, by integrating ``-u^2/2 + u xi`` against the normal law of xi."""
+    """``E log t = -u^2/2``, by integrating ``-u^2/2 + u xi`` against the normal density of xi."""
     xi = sp.symbols("xi", real=True)
-    density = sp.exp(-(xi**2) / 2) / sp.sqrt(2 * sp.pi)
-    mean = sp.integrate((-(u**2) / 2 + u * xi) * density, (xi, -sp.oo, sp.oo))
-    return bool(sp.simplify(mean + u**2 / 2) == 0)
+    mean = sp.integrate((-(u**2) / 2 + u * xi) * normal_density(xi), (xi, -sp.oo, sp.oo))
+    return is_zero(mean + u**2 / 2)
 
 
 @step("regimes", "Fano's left side rises up to p = 1 - 1/N")
@@ -84,12 +80,12 @@ def fano_monotone() -> bool:
     left = -share * sp.log(share) - (1 - share) * sp.log(1 - share) + share * sp.log(N - 1)
     slope = sp.diff(left, share)
     zero = sp.simplify(sp.expand_log(slope.subs(share, 1 - 1 / N), force=True))
-    falling = sp.simplify(sp.diff(slope, share) + 1 / (share * (1 - share))) == 0
-    return bool(zero == 0 and falling)
+    falling = is_zero(sp.diff(slope, share) + 1 / (share * (1 - share)))
+    return bool(zero == 0) and falling
 
 
 @step("regimes", "the closed end of the certified weight inverts the union bound")
 def concentrated_end() -> bool:
     """At ``sigma = d_min / (2 Phi^-1(1 - p/(N-1)))`` the union bound ``(N-1) Phi(-u/2)`` is p."""
-    error = (N - 1) * _normal_cdf(-d_min / (2 * zone_ends[1]))
-    return bool(sp.simplify(error - p) == 0)
+    error = (N - 1) * normal_cdf(-d_min / (2 * zone_ends[1]))
+    return is_zero(error - p)

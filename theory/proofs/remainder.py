@@ -2,7 +2,7 @@
 
 ``F(e)`` is the mean of X under weights proportional to ``e^h``, ``h = e a - e^2 b / 2`` with
 ``a = <z, X>`` and ``b = |X|^2``, whatever the dimension. Derivatives in e of cumulants of the
-tilted law are cumulants with h' in them.
+tilted distribution are cumulants with h' in them.
 """
 
 from typing import Any
@@ -126,7 +126,7 @@ def lower_orders() -> bool:
 
 
 @step("4.11", "remainder: Var V <= A^2 where |V| <= A, so also Var <u, X> <= R^2")
-def variance_bounded() -> bool:
+def variance_bound() -> bool:
     """4.11: ``A^2 - Var V = E[(A - V)(A + V)] + (E V)^2``, a sum of terms that are not negative."""
     p, q = sp.symbols("p q", nonnegative=True)
     weights, values = [p, q, 1 - p - q], list(sp.symbols("V_:3", real=True))
@@ -136,7 +136,7 @@ def variance_bounded() -> bool:
 
 
 @step("4.11", "remainder: |V - E V| <= 2A, and |h'' - E h''| <= R^2")
-def range_bounded() -> bool:
+def range_bound() -> bool:
     """4.11: ``V_i - E V`` averages the differences ``V_i - V_j``, each at most the range."""
     p, q = sp.symbols("p q", nonnegative=True)
     weights, values = [p, q, 1 - p - q], list(sp.symbols("V_:3", real=True))

@@ -1,4 +1,4 @@
-"""Sections E.1 and E.7: the sampling schedule and the conversions between clocks."""
+"""Sections E.1 and E.7: the sampling schedule and the time parameterizations."""
 
 from typing import Any
 
@@ -64,7 +64,7 @@ def steps_are_equal(power: Any) -> bool:
 
 
 @step("E.1", "it falls strictly, whatever rho")
-def falling() -> bool:
+def schedule_falls() -> bool:
     """E.1: with ``smax^(1/rho) = s + g``, s, g > 0, the derivative in i/(n-1) is negative."""
     low, gap = sp.symbols("s g", positive=True)
     remaining = sp.Symbol("r", nonnegative=True)  # 1 - i/(n-1)
@@ -148,7 +148,7 @@ def rescaling() -> bool:
 
 
 @step("E.7", "log-SNR is log(a/(1-a)) of a signal share and 2 log(t/(1-t)) of a flow time")
-def log_snr_of_clocks() -> bool:
+def log_snr_of_each_time() -> bool:
     """E.7: the ratio of signal to noise power in ``sqrt(a) x + sqrt(1-a) Z`` and in x_t."""
     shares = sp.exp(log_snr_of_sigma.subs(sigma, sigma_of_alpha_bar)) - alpha_bar / (1 - alpha_bar)
     times = sp.exp(log_snr_of_sigma.subs(sigma, sigma_of_flow_time)) - t**2 / (1 - t) ** 2
@@ -158,20 +158,20 @@ def log_snr_of_clocks() -> bool:
 @step(
     "E.7", "end points: no noise is t = 1 and alpha_bar = 1, endless noise t = 0 and alpha_bar = 0"
 )
-def clock_ends() -> bool:
-    """E.7: limits of the conversions as sigma goes to 0 and to infinity; both clocks fall."""
+def time_ends() -> bool:
+    """E.7: limits of the conversions as sigma goes to 0 and to infinity; both fall."""
     share = 1 / (1 + sigma**2)
     limits = [
-        sp.limit(clock, sigma, at, "+" if at == 0 else "-")
-        for clock in (flow_time, share)
+        sp.limit(time, sigma, at, "+" if at == 0 else "-")
+        for time in (flow_time, share)
         for at in (0, sp.oo)
     ]
-    falling_clocks = all(sp.diff(clock, sigma).is_negative for clock in (flow_time, share))
-    return bool(limits == [1, 0, 1, 0] and falling_clocks)
+    both_fall = all(sp.diff(time, sigma).is_negative for time in (flow_time, share))
+    return bool(limits == [1, 0, 1, 0] and both_fall)
 
 
 @step("E.7", "DDPM's sigma rises with every step")
-def rising() -> bool:
+def table_rises() -> bool:
     """E.7: one more factor ``1 - beta``, 0 < beta < 1, raises ``1/alpha_bar - 1``."""
     kept, more = sp.symbols("a p", positive=True)
     noise = 1 / (1 + more)  # 1 - beta, with beta = p/(1+p) in (0, 1)

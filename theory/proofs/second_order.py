@@ -9,7 +9,7 @@ from itertools import combinations, product
 import sympy as sp
 
 from wildmiddle.theory.proofs.coverage import S1, S2, N, V, dawson_sankoff, k
-from wildmiddle.theory.proofs.posterior import vanishes
+from wildmiddle.theory.proofs.posterior import is_zero
 from wildmiddle.theory.proofs.step import step
 
 
@@ -20,7 +20,7 @@ def dawson_sankoff_gap() -> bool:
     gap = (V - k) * (V - k - 1) / (k * (k + 1))
     a = sp.Symbol("a", integer=True, nonnegative=True)
     kept = all((n * (n - 1)).is_nonnegative for n in (a + 1, -a))  # n = V - k of either sign
-    return vanishes(1 - f - gap) and vanishes(f.subs(V, 0)) and kept
+    return is_zero(1 - f - gap) and is_zero(f.subs(V, 0)) and kept
 
 
 @step("4.8", "Dawson-Sankoff: k = 1 + floor(2 S2 / S1) is best, so never below Bonferroni")
@@ -29,7 +29,7 @@ def best_order() -> bool:
     change = dawson_sankoff - dawson_sankoff.subs(k, k - 1)
     sign = 2 * S2 - (k - 1) * S1
     factor = 2 / ((k - 1) * k * (k + 1))
-    return vanishes(change - factor * sign) and vanishes(dawson_sankoff.subs(k, 1) - (S1 - S2))
+    return is_zero(change - factor * sign) and is_zero(dawson_sankoff.subs(k, 1) - (S1 - S2))
 
 
 @step("4.8", "second-order upper bound: V (N + 1 - V) / N >= 1 for V = 1..N, and 0 at V = 0")
@@ -43,13 +43,13 @@ def covers_counts(factor: int) -> bool:
     f = V - factor * V * (V - 1) / (2 * N)
     a, b = sp.symbols("a b", integer=True, nonnegative=True)
     gap = sp.factor((f - 1).subs({V: 1 + a, N: 1 + a + b}, simultaneous=True))
-    return vanishes(f.subs(V, 0)) and vanishes(f.subs(V, N) - 1) and bool(gap.is_nonnegative)
+    return is_zero(f.subs(V, 0)) and is_zero(f.subs(V, N) - 1) and bool(gap.is_nonnegative)
 
 
 @step("4.8", "second-order bounds on every small space of three events, exact", "numeric")
 def small_spaces() -> bool:
     """Ours: all 330 ways to spread 4 quarters over the 8 atoms that three events make."""
-    return all(enclosed(counts, 0) for counts in quarter_spaces())
+    return all(bounds_enclose(counts, 0) for counts in quarter_spaces())
 
 
 def quarter_spaces() -> list[tuple[int, ...]]:
@@ -61,7 +61,7 @@ def quarter_spaces() -> list[tuple[int, ...]]:
     ]
 
 
-def enclosed(counts: tuple[int, ...], off: int) -> bool:
+def bounds_enclose(counts: tuple[int, ...], off: int) -> bool:
     """Whether Bonferroni <= Dawson-Sankoff (at k + off) <= P(union) <= upper <= union bound."""
     atoms = list(product((0, 1), repeat=3))
     mass = [Fraction(count, 4) for count in counts]

@@ -11,6 +11,7 @@ import sympy as sp
 
 from wildmiddle.theory.proofs.posterior import (
     S,
+    is_zero,
     level,
     log_term_above,
     log_term_density,
@@ -19,7 +20,6 @@ from wildmiddle.theory.proofs.posterior import (
     s,
     truncated_mean,
     u,
-    vanishes,
     x,
 )
 from wildmiddle.theory.proofs.step import step
@@ -27,7 +27,7 @@ from wildmiddle.theory.proofs.step import step
 
 @step("4.2.2", "E min(1, t/S) in closed form")
 def truncated_closed_form() -> bool:
-    """Ours: the law of ``log t`` integrated above log S, and ``t/S`` below it."""
+    """Ours: the density of ``log t`` integrated above log S, and ``t/S`` below it."""
     return truncated_is(truncated_mean)
 
 
@@ -40,14 +40,14 @@ def mean_log_term_below() -> Any:
 def truncated_is(closed_form: Any) -> bool:
     """Whether ``E min(1, t/S)`` is ``closed_form`` in u and S."""
     truncated = log_term_above() + mean_log_term_below() / S
-    return vanishes(truncated.subs(level, sp.log(S)) - closed_form)
+    return is_zero(truncated.subs(level, sp.log(S)) - closed_form)
 
 
 @step("4.2.2", "E min(1, t/S) falls with u, so the sharper bound rises with sigma")
 def truncated_falls() -> bool:
     """Ours: the derivative in u is a negative density."""
     slope = sp.diff(truncated_mean, u)
-    return vanishes(slope + normal_density(u / 2 + sp.log(S) / u))
+    return is_zero(slope + normal_density(u / 2 + sp.log(S) / u))
 
 
 @step("4.2.2", "sum t_j > S forces sum min(1, t_j/S) >= 1", "numeric")
@@ -77,7 +77,7 @@ def is_stationary(share: Any) -> bool:
     slope = -sp.diff(normal_cdf(-(u / 2 + level / u)), level)
     log_slope = sp.expand_log(sp.log(slope), force=True)
     constant = sp.log(2 * sp.pi) / 2  # the multiplier is s up to this
-    return vanishes(sp.expand(log_slope.subs(level, share) - share - s + constant))
+    return is_zero(sp.expand(log_slope.subs(level, share) - share - s + constant))
 
 
 @step("4.2.1", "sum t_j < S leaves k - m + 1 of any k terms below S/m", "numeric")

@@ -9,7 +9,7 @@ from typing import Any
 import sympy as sp
 from mpmath import mp
 
-from wildmiddle.theory.proofs.posterior import vanishes
+from wildmiddle.theory.proofs.posterior import is_zero
 from wildmiddle.theory.proofs.step import step
 
 d, c, t, s, sigma, r, x, b = sp.symbols("d c t s sigma r x b", positive=True)
@@ -24,6 +24,9 @@ excess_lower = 2 * sp.sqrt(d * t)
 tail_bound = sp.exp(-t)
 
 r_in = sp.sqrt(d - 2 * sp.sqrt(c * d))
+"""For c <= d/4, as the paper has it."""
+inner_radius = sp.sqrt(sp.Max(0, r_in**2))
+"""For every c: from c = d/4 on it is 0."""
 r_out = sp.sqrt(d + 2 * sp.sqrt(c * d) + 2 * c)
 shell_bound = 1 - 2 * sp.exp(-c)
 
@@ -33,14 +36,14 @@ def chi2_cdf(value: Any, degrees: Any) -> Any:
     return sp.lowergamma(degrees / 2, value / 2) / sp.gamma(degrees / 2)
 
 
-shell_probability = chi2_cdf(r_out**2, d) - chi2_cdf(r_in**2, d)
+shell_probability = chi2_cdf(r_out**2, d) - chi2_cdf(inner_radius**2, d)
 """The exact value that Lemma 4.5 bounds."""
 lemma_b1 = sp.And(
     sp.Le(1 - chi2_cdf(d + excess_upper, d), tail_bound),
     sp.Le(chi2_cdf(d - excess_lower, d), tail_bound),
 )
 lemma_4_5 = sp.Ge(shell_probability, shell_bound)
-shell = sp.And(sp.Le(sigma * r_in, r), sp.Le(r, sigma * r_out))
+shell = sp.And(sp.Le(sigma * inner_radius, r), sp.Le(r, sigma * r_out))
 """Whether a point at distance r lies in the shell at noise sigma."""
 
 
@@ -59,7 +62,7 @@ def ball_probability_is(cdf: Any, dimension: int) -> bool:
     surface = 2 * sp.pi**half / sp.gamma(half)
     radial = surface * r ** (dimension - 1) * sp.exp(-(r**2) / 2) / (2 * sp.pi) ** half
     ball = sp.integrate(radial, (r, 0, sp.sqrt(x)))
-    return vanishes(ball - sp.expand_func(cdf).rewrite(sp.erf))
+    return is_zero(ball - sp.expand_func(cdf).rewrite(sp.erf))
 
 
 @step("B.1", "the chi-square mgf is (1 - 2s)^(-d/2): from one normal and from the density")
@@ -73,7 +76,7 @@ def mgf_is(claimed: Any) -> bool:
     one = sp.integrate(sp.exp(-b * y**2 / 2) / sp.sqrt(2 * sp.pi), (y, -sp.oo, sp.oo))
     density = x ** (d / 2 - 1) / (2 ** (d / 2) * sp.gamma(d / 2))
     whole = sp.integrate(density * sp.exp(-b * x / 2), (x, 0, sp.oo))
-    return vanishes(one**d - claimed) and vanishes(whole - claimed)
+    return is_zero(one**d - claimed) and is_zero(whole - claimed)
 
 
 @step("B.1", "psi is the log-mgf of one degree, less its mean, both tails")
@@ -81,7 +84,7 @@ def log_mgf() -> bool:
     """Lemma B.1: ``log E exp(+-s (U - d)) = d psi(s)``."""
     upper = sp.expand_log(sp.log((1 - 2 * s) ** (-d / 2)), force=True) - s * d
     lower = sp.expand_log(sp.log((1 + 2 * s) ** (-d / 2)), force=True) + s * d
-    return vanishes(upper - d * psi_upper) and vanishes(lower - d * psi_lower)
+    return is_zero(upper - d * psi_upper) and is_zero(lower - d * psi_lower)
 
 
 @step("B.1", "upper tail: psi(s) <= s^2 / (1 - 2s) on (0, 1/2)")
@@ -101,7 +104,7 @@ def is_majorant(majorant: Any, psi: Any, end: Any) -> bool:
     a = sp.Symbol("a", positive=True)
     inside = a if end == sp.oo else end * a / (1 + a)  # s over all of (0, end)
     slope = sp.factor(sp.simplify(sp.diff(majorant - psi, s).subs(s, inside)))
-    return vanishes((majorant - psi).subs(s, 0)) and bool(slope.is_positive)
+    return is_zero((majorant - psi).subs(s, 0)) and bool(slope.is_positive)
 
 
 @step("B.1", "upper tail: the best s is sqrt(t) / (sqrt(d) + 2 sqrt(t)), the exponent -t")
@@ -121,8 +124,8 @@ def lower_optimum() -> bool:
 def optimum_is(exponent: Any, best: Any, value: Any) -> bool:
     """Whether ``exponent`` has its least value at ``s = best > 0``, convex as far as s < 1/2."""
     curvature = sp.factor(sp.diff(exponent, s, 2).subs(s, (1 - b) / 2))  # b = 1 - 2s
-    stationary = vanishes(sp.diff(exponent, s).subs(s, best))
-    reached = vanishes(exponent.subs(s, best) - value)
+    stationary = is_zero(sp.diff(exponent, s).subs(s, best))
+    reached = is_zero(exponent.subs(s, best) - value)
     return stationary and reached and bool(best.is_positive and curvature.is_positive)
 
 
@@ -142,8 +145,8 @@ def inverts(upper: Any, lower: Any) -> bool:
     for majorant, best, threshold in pairs:
         exponent = s * a - d * majorant
         at_threshold = exponent.subs(s, best).subs(a, threshold).subs(t, d * q**2)
-        reached = vanishes(sp.factor(sp.simplify(at_threshold), deep=True) - d * q**2)
-        if not (vanishes(sp.diff(exponent, s).subs(s, best)) and reached):
+        reached = is_zero(sp.factor(sp.simplify(at_threshold), deep=True) - d * q**2)
+        if not (is_zero(sp.diff(exponent, s).subs(s, best)) and reached):
             return False
     return True
 
@@ -174,36 +177,52 @@ def tails_below(degrees: int, level: str, width: int = 2) -> bool:
 @step("4.5", "the thresholds at t = c are r_in^2 and r_out^2")
 def shell_algebra() -> bool:
     """Lemma 4.5: Lemma B.1 at t = c, square roots taken."""
-    return vanishes((d + excess_upper).subs(t, c) - r_out**2) and vanishes(
+    return is_zero((d + excess_upper).subs(t, c) - r_out**2) and is_zero(
         (d - excess_lower).subs(t, c) - r_in**2
     )
 
 
 @step("4.5", "r_in^2 falls with c and is 0 at c = d/4 alone")
-def inner_radius() -> bool:
-    """Lemma 4.5: why c may not exceed d/4."""
+def inner_radius_falls() -> bool:
+    """Lemma 4.5: from c = d/4 on the shell is a ball."""
     return sp.solve(r_in**2, c) == [d / 4] and bool(sp.diff(r_in**2, c).is_negative)
 
 
 @step("4.5", "r_in^2 without cancellation is (d - 4c) / (1 + 2 sqrt(c/d))")
 def inner_radius_form() -> bool:
     """Lemma 4.5, as :func:`wildmiddle.theory.shells.radii` computes it."""
-    return vanishes((d - 4 * c) / (1 + 2 * sp.sqrt(c / d)) - r_in**2)
+    return is_zero((d - 4 * c) / (1 + 2 * sp.sqrt(c / d)) - r_in**2)
 
 
 @step("4.5", "union bound over the two tails: 1 - 2 e^-c")
 def two_tails() -> bool:
     """Lemma 4.5: the shell's complement is the two tails of Lemma B.1 at t = c."""
-    below, above = chi2_cdf(r_in**2, d), 1 - chi2_cdf(r_out**2, d)
-    return vanishes(shell_probability - (1 - below - above)) and union_of_tails_is(shell_bound)
+    below, above = chi2_cdf(inner_radius**2, d), 1 - chi2_cdf(r_out**2, d)
+    return is_zero(shell_probability - (1 - below - above)) and union_of_tails_is(shell_bound)
 
 
 def union_of_tails_is(bound: Any) -> bool:
     """Whether two tails of at most ``e^-c`` each leave at least ``bound``, and may leave it."""
     slack = sp.symbols("slack_below slack_above", nonnegative=True)
     inside = 1 - sum(tail_bound.subs(t, c) - part for part in slack)
-    attained = vanishes((inside - bound).subs(dict.fromkeys(slack, 0)))
+    attained = is_zero((inside - bound).subs(dict.fromkeys(slack, 0)))
     return attained and bool(sp.simplify(inside - bound).is_nonnegative)
+
+
+@step("4.5", "for c > d/4 the lower tail is empty: P(|Z|^2 < 0) = 0 <= e^-c")
+def empty_lower_tail() -> bool:
+    """Ours: the lower threshold is negative there, so the inner radius is 0."""
+    return lower_tail_is(0, sp.Symbol("more", positive=True))
+
+
+def lower_tail_is(probability: Any, more: Any) -> bool:
+    """Whether the tail below the inner radius has this ``probability`` at ``c = d (1 + more)^2/4``.
+
+    And whether that is at most ``e^-c``, as the union bound over the two tails needs.
+    """
+    width = d * (1 + more) ** 2 / 4
+    below = sp.simplify(chi2_cdf(inner_radius**2, d).subs(c, width))
+    return is_zero(below - probability) and bool((tail_bound.subs(t, width) - below).is_positive)
 
 
 @step("4.5", "at c = 5 the bound is at least 0.9865")
@@ -227,7 +246,7 @@ def scales(factor: Any, dimension: int) -> bool:
     noise = sp.Matrix(sp.symbols(f"Z_1:{dimension + 1}", real=True))
     gap = origin + sigma * noise - origin
     norm = sp.sqrt(sum(part**2 for part in noise))
-    return vanishes(sp.sqrt(gap.dot(gap)) - factor * norm)
+    return is_zero(sp.sqrt(gap.dot(gap)) - factor * norm)
 
 
 @step("eq.6", "the shell is thin: r_in / sqrt(d) -> 1 and r_out - r_in -> 2 sqrt(c) as d grows")
@@ -241,4 +260,4 @@ def thickness_tends_to(value: Any) -> bool:
     e = sp.Symbol("e", positive=True)  # 1/sqrt(d)
     inner, outer = (sp.simplify(radius.subs(d, 1 / e**2) * e) for radius in (r_in, r_out))
     thickness = sp.series(outer - inner, e, 0, 2).removeO().coeff(e, 1)
-    return vanishes(inner.subs(e, 0) - 1) and vanishes(thickness - value)
+    return is_zero(inner.subs(e, 0) - 1) and is_zero(thickness - value)

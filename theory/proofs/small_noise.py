@@ -45,10 +45,10 @@ def farther_half(share: Any) -> bool:
 @step("4.9", "up to r = 2 sigma r_out some point is in both shells (the midpoint at the end)")
 def common_point() -> bool:
     """B.6, converse in d >= 2: a point off the midpoint lies at sigma r_out from both centres."""
-    return meeting(2)
+    return spheres_meet(2)
 
 
-def meeting(factor: Any) -> bool:
+def spheres_meet(factor: Any) -> bool:
     """Whether outer spheres meet in a real point for all r up to ``factor sigma r_out``, at most.
 
     Their common points are at s = r/2 and ``h^2 = sigma^2 r_out^2 - r^2/4``, which must not be

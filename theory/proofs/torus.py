@@ -60,12 +60,13 @@ def _zero(expression: Any, rows: int, columns: int) -> bool:
 
 
 @step("4.10", "torus: the products of Fourier vectors diagonalise a doubly circulant matrix")
-def diagonalised() -> bool:
+def diagonalizes() -> bool:
     """D.3 along both axes: ``sum_j c[j - i] w_j = lambda w_i`` at every pixel i, two sizes."""
-    return all(_diagonalised(rows, columns) for rows, columns in ((2, 2), (2, 3)))
+    return all(is_diagonal_in_fourier(rows, columns) for rows, columns in ((2, 2), (2, 3)))
 
 
-def _diagonalised(rows: int, columns: int) -> bool:
+def is_diagonal_in_fourier(rows: int, columns: int) -> bool:
+    """Whether each Fourier vector is an eigenvector of a symbolic doubly circulant matrix."""
     block = sp.Matrix(rows, columns, lambda a, b: sp.Symbol(f"c_{a}{b}"))
     pixels = list(product(range(rows), range(columns)))
     for k, m in pixels:
@@ -117,7 +118,7 @@ def both_axes(rows: int, columns: int, start: tuple[int, int]) -> bool:
 
 
 @step("4.10", "torus: the bounds are attained by checkerboards and by stripes")
-def attained() -> bool:
+def attains_bounds() -> bool:
     """4.10: |J| is both bounds for a checkerboard, the row bound for stripes; 4 x 4 and 2 x 6."""
     return all(checkerboard(r, c, 1) and stripes(r, c, 1) for r, c in ((4, 4), (2, 6)))
 
