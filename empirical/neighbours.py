@@ -1,8 +1,8 @@
 """Nearest-neighbour distances, and memorization: samples much nearer to one image than others.
 
 Products find the candidates, in float32 from d = 256 on; the distances that are returned are direct
-differences in float64. Where the rounding of the products leaves open whether another point is
-nearer, the search is done again with products in float64.
+differences in float64. Where the rounding of the products leaves open whether another point is as
+near, all points that may be are compared by direct differences.
 """
 
 from collections.abc import Callable, Iterator
@@ -39,7 +39,8 @@ Visit = Callable[[slice, slice, torch.Tensor], None]
 """Takes numbers of queries, numbers of points, and the squared distances of all their pairs."""
 
 _KEPT = 4
-"""Nearest by the products that are kept of each tile; their distances are then taken directly."""
+"""Candidates for the two nearest points that the products give; where more may be as near, all of
+them are looked for once more."""
 
 
 @dataclass(frozen=True)
@@ -70,26 +71,25 @@ def nearest_two(
     equal distances the lower index comes first. ``visit`` is called with every block of squared
     distances, by several threads. ``memory`` bounds the buffers in bytes.
     """
-    dtype = product_dtype(points.shape[1], points.device)
     origin = mean_of(points)
-    distance, index, doubt = _search(queries, points, origin, dtype, memory, visit)
-    work = working_dtype(points.device)
-    if dtype != work and len(doubt):
-        again = _search(queries[doubt], points, origin, work, memory, None)
-        distance[doubt], index[doubt] = again[:2]
-    return distance, index
+    squared, index, doubt = _search(queries, points, origin, memory, visit)
+    if len(doubt):
+        limit = squared[doubt].amax(1)
+        squared[doubt], index[doubt] = _compare(queries[doubt], points, limit, origin, memory)
+    return squared.sqrt_(), index
 
 
 def _search(
     queries: torch.Tensor,
     points: torch.Tensor,
     origin: torch.Tensor,
-    dtype: torch.dtype,
     memory: int,
     visit: Visit | None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    # Squared distances and indices of the two nearest of the candidates, and the queries for which
+    # another point may be as near.
     device, n, d = points.device, len(points), points.shape[1]
-    kept = min(_KEPT, n)
+    kept, dtype = min(_KEPT, n), product_dtype(d, device)
     best = torch.full((len(queries), kept), torch.inf, dtype=dtype, device=device)
     index = torch.zeros(best.shape, dtype=torch.int64, device=device)
     own = torch.empty(len(queries), dtype=working_dtype(device), device=device)
@@ -146,10 +146,50 @@ def _search(
 
     for_each(measure, tiles(len(queries), BLOCK), device, sizes.threads)
     error = rounding(d, dtype) * (own.sqrt() + longest).square()
-    second = exact[:, :2].amax(1)
     # What was not kept is at least as far as the last that was, but for rounding.
-    doubt = torch.nonzero((best.amax(1) - error <= second) & (kept < n)).squeeze(1)
-    return exact[:, :2].sqrt(), index[:, :2], doubt
+    doubt = torch.nonzero((best.amax(1) - error <= exact[:, :2].amax(1)) & (kept < n)).squeeze(1)
+    return exact[:, :2], index[:, :2], doubt
+
+
+def _compare(
+    queries: torch.Tensor,
+    points: torch.Tensor,
+    limit: torch.Tensor,
+    origin: torch.Tensor,
+    memory: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    # As _search, over all points within the squared distance `limit` (Q,), which has two or more.
+    (n, d), work = points.shape, working_dtype(points.device)
+    best = torch.full((len(queries), 2), torch.inf, dtype=work, device=points.device)
+    index = torch.zeros(best.shape, dtype=torch.int64, device=points.device)
+    sizes = plan(memory, n, d)
+    for ends in tiles(n, sizes.columns):
+        tile = tile_of(points, ends, origin, work, sizes.threads)
+        longest = tile.norms.max().sqrt()
+
+        def update(
+            part: tuple[int, int], tile: Tile = tile, longest: torch.Tensor = longest
+        ) -> None:
+            x = centred(queries[slice(*part)], origin, work)
+            own = squared_norms(x)
+            error = rounding(d, work) * (own.sqrt() + longest).square()
+            near = squared_distances(x, tile.points, own, tile.norms)
+            near = near <= (limit[slice(*part)] + error)[:, None]
+            row = near.any(1).nonzero().squeeze(1)
+            i, j = near[row].nonzero(as_tuple=True)
+            row += part[0]
+            squared = torch.full(
+                (len(row), len(tile.points)), torch.inf, dtype=work, device=x.device
+            )
+            squared[i, j], _ = direct(queries, row[i], points, j + tile.start)
+            # Earlier tiles first: a stable sort puts the lower index of equals first.
+            both = torch.cat([best[row], squared], dim=1).sort(dim=1, stable=True)
+            number = torch.arange(*ends, device=x.device).expand_as(squared)
+            best[row] = both.values[:, :2]
+            index[row] = torch.cat([index[row], number], dim=1).gather(1, both.indices[:, :2])
+
+        for_each(update, tiles(len(queries), BLOCK), points.device, sizes.threads)
+    return best, index
 
 
 def extreme_distances(
