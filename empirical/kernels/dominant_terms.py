@@ -12,6 +12,7 @@ variable, ``g / sqrt(D)``; the terms are summed as they are.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -159,17 +160,11 @@ def add(terms: Terms, queries: slice, a: torch.Tensor, g: torch.Tensor) -> None:
 
 
 def _first_sparse(levels: tuple[float, ...], until: torch.Tensor) -> int:
-    # Fewer terms are left at each smaller sigma: bisection for the first at which they are few, by
-    # some of the queries, since results do not depend on it.
+    # Fewer terms are left at each smaller sigma. Some of the queries show where they are few enough,
+    # since results do not depend on it.
     some = until[::_SKIP]
-    low, high = 0, len(levels)
-    while low < high:
-        middle = (low + high) // 2
-        if int((some < levels[middle]).sum()) > _FEW * some.numel():
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    most = _FEW * some.numel()
+    return bisect_left(levels, True, key=lambda sigma: int((some < sigma).sum()) <= most)
 
 
 def _inverse_square(sigma: float, dtype: torch.dtype) -> float:
