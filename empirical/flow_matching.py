@@ -38,8 +38,8 @@ def fields(
 ) -> Fields:
     """Noise the training point at ``index`` to time t, again and again, and compare the two fields.
 
-    ``train`` (N, d) or (N, ...). Everything is computed in the clock of flow matching, from
-    ``y = (1 - t) Z + t x_i``, so that nothing of the conversion to sigma is taken for granted.
+    ``train`` (N, d) or (N, ...). Everything is computed in the time parameterization of flow
+    matching, from ``y = (1 - t) Z + t x_i``, so the conversion to sigma is not used.
     Raises ValueError unless 0 < t < 1. Source: Eq. 20, 21, 22.
     """
     require(0 < t < 1, "t", t, "must lie strictly between 0 and 1")

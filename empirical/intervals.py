@@ -1,4 +1,4 @@
-"""Confidence intervals that hold at the sample size at hand, whatever the distribution of the data."""
+"""Confidence intervals, valid at every sample size and for every distribution of the data."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -95,8 +95,8 @@ def bounded_mean(samples: ArrayLike, alpha: float) -> Estimate:
     probability at most ``alpha``. A gambler who bets a predictable share on ``X - m`` has a capital
     of expectation at most 1 if m is the mean, so by Ville's inequality m may be dropped once the
     capital ever reaches ``2/alpha`` on either side. The share is the one that is best for the
-    variance seen so far. Both capitals are monotone in m, so each end of the interval is the root of
-    one function. Raises ValueError for values outside [0, 1], n < 1, or alpha not in (0, 1).
+    variance seen so far. Both capitals are monotone in m, so each end of the interval is a root,
+    found to 1e-9. Raises ValueError for values outside [0, 1], n < 1, or alpha not in (0, 1).
     Source: Waudby-Smith and Ramdas 2024, hedged capital.
     """
     x = np.asarray(samples, np.float64)

@@ -1,8 +1,8 @@
 """Nearest-neighbour distances, and memorization: samples much nearer to one image than others.
 
-Products find the candidates, in float32 from d = 256 on; the distances that are returned are direct
-differences in float64. Where the rounding of the products leaves open whether another point is as
-near, all points that may be are compared by direct differences.
+Products find the candidates, in float32 from d = 256 on; the distances that are returned are taken
+from differences in float64. Where the rounding of the products leaves open whether another point is
+as near, all points that may be are compared by their differences.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,12 +13,18 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from wildmiddle.empirical.intervals import proportion
-from wildmiddle.empirical.kernels.device import kept_rows, resolve_device, working_dtype
-from wildmiddle.empirical.kernels.distances import direct
+from wildmiddle.empirical.kernels.device import (
+    matching_rows,
+    resolve_device,
+    training_rows,
+    working_dtype,
+)
+from wildmiddle.empirical.kernels.distances import pair_terms
 from wildmiddle.empirical.kernels.products import (
     DEFAULT_MEMORY,
     Tile,
-    centred,
+    cancellation_limit,
+    centre,
     mean_of,
     plan,
     product,
@@ -28,7 +34,6 @@ from wildmiddle.empirical.kernels.products import (
     squared_norms,
     tile_of,
     tiles,
-    too_close,
 )
 from wildmiddle.empirical.kernels.threads import for_each
 from wildmiddle.empirical.noise import BLOCK
@@ -97,7 +102,7 @@ def _search(
     # Centred once, where a little of the memory holds them all; or else anew for every tile.
     size = len(queries) * d * dtype.itemsize
     held = 4 * size <= memory
-    ready = centred(queries, origin, dtype) if held else queries
+    ready = centre(queries, origin, dtype) if held else queries
     sizes = plan(memory - held * size, n, d)
     for ends in tiles(n, sizes.columns):
         tile = tile_of(points, ends, origin, dtype, sizes.threads)
@@ -105,7 +110,7 @@ def _search(
 
         def update(part: tuple[int, int], tile: Tile = tile) -> None:
             rows = slice(*part)
-            x = ready[rows] if held else centred(queries[rows], origin, dtype)
+            x = ready[rows] if held else centre(queries[rows], origin, dtype)
             if tile.start == 0:
                 own[rows] = squared_norms(x)
             if visit is None:
@@ -115,10 +120,10 @@ def _search(
             else:
                 apart = squared_distances(x, tile.points, own[rows], tile.norms)
                 # Near pairs carry what is summed at small sigma: they are not left to rounding.
-                scale = (too_close(d, dtype) * tile.norms.sqrt()).to(dtype)
+                scale = (cancellation_limit(d, dtype) * tile.norms.sqrt()).to(dtype)
                 near = apart < own[rows].sqrt().to(dtype)[:, None] * scale
                 for i, j in (pair.unbind(1) for pair in near.nonzero().split(BLOCK)):
-                    exact, _ = direct(queries, i + rows.start, points, j + tile.start)
+                    exact, _ = pair_terms(queries, i + rows.start, points, j + tile.start)
                     apart[i, j] = exact.to(dtype)
                 visit(rows, slice(tile.start, tile.start + len(tile.points)), apart)
                 shift = torch.zeros(len(x), dtype=dtype, device=device)
@@ -140,7 +145,7 @@ def _search(
         rows = slice(*ends)
         index[rows] = index[rows].sort(1).values
         i = torch.arange(*ends, device=device).repeat_interleave(kept)
-        squared, _ = direct(queries, i, points, index[rows].flatten())
+        squared, _ = pair_terms(queries, i, points, index[rows].flatten())
         exact[rows], at = squared.view(-1, kept).sort(dim=1, stable=True)
         index[rows] = index[rows].gather(1, at)
 
@@ -170,7 +175,7 @@ def _compare(
         def update(
             part: tuple[int, int], tile: Tile = tile, longest: torch.Tensor = longest
         ) -> None:
-            x = centred(queries[slice(*part)], origin, work)
+            x = centre(queries[slice(*part)], origin, work)
             own = squared_norms(x)
             error = rounding(d, work) * (own.sqrt() + longest).square()
             near = squared_distances(x, tile.points, own, tile.norms)
@@ -181,12 +186,14 @@ def _compare(
             squared = torch.full(
                 (len(row), len(tile.points)), torch.inf, dtype=work, device=x.device
             )
-            squared[i, j], _ = direct(queries, row[i], points, j + tile.start)
+            squared[i, j], _ = pair_terms(queries, row[i], points, j + tile.start)
             # Earlier tiles first: a stable sort puts the lower index of equals first.
             both = torch.cat([best[row], squared], dim=1).sort(dim=1, stable=True)
-            number = torch.arange(*ends, device=x.device).expand_as(squared)
+            number = torch.arange(len(tile.points), device=x.device).expand_as(squared)
             best[row] = both.values[:, :2]
-            index[row] = torch.cat([index[row], number], dim=1).gather(1, both.indices[:, :2])
+            index[row] = torch.cat([index[row], number + tile.start], dim=1).gather(
+                1, both.indices[:, :2]
+            )
 
         for_each(update, tiles(len(queries), BLOCK), points.device, sizes.threads)
     return best, index
@@ -202,28 +209,24 @@ def extreme_distances(
     ``train`` (N, ...), N >= 2; raises ValueError below. A duplicate's nearest distance is 0
     exactly. These are d_min(i) and d_max(i) of Theorem 4.2. ``memory`` bounds the buffers in bytes.
     """
-    points = kept_rows(train, resolve_device(device))
-    if len(points) < 2:
-        raise ValueError(f"train holds N = {len(points)} image; distances need at least 2")
+    points = training_rows(train, resolve_device(device))
     n, work, origin = len(points), working_dtype(points.device), mean_of(points)
     ends = torch.empty(n, 2, dtype=work, device=points.device)
     ends[:, 0], ends[:, 1] = torch.inf, 0.0
     sizes = plan(memory, n, points.shape[1])
-    for whole in tiles(n, sizes.columns):
-        tile = tile_of(points, whole, origin, work, sizes.threads)
+    for span in tiles(n, sizes.columns):
+        tile = tile_of(points, span, origin, work, sizes.threads)
 
         def update(part: tuple[int, int], tile: Tile = tile) -> None:
-            start = tile.start
             own = torch.arange(*part, device=points.device)
             rows = slice(*part)
-            x = centred(points[rows], origin, work)
+            x = centre(points[rows], origin, work)
             squared = squared_distances(x, tile.points, b_norms=tile.norms)
             farthest = squared.argmax(1)
-            here = torch.nonzero((own >= start) & (own < start + len(tile.points))).squeeze(1)
-            squared[here, own[here] - start] = torch.inf
-            # The two that matter once more, by direct differences.
-            near, _ = direct(points, own, points, squared.argmin(1) + start)
-            far, _ = direct(points, own, points, farthest + start)
+            squared[tile.find(own)] = torch.inf
+            # The two that matter once more, from differences.
+            near, _ = pair_terms(points, own, points, squared.argmin(1) + tile.start)
+            far, _ = pair_terms(points, own, points, farthest + tile.start)
             near[squared.amin(1).isinf()] = torch.inf  # a tile of nothing but the point itself
             torch.minimum(ends[rows, 0], near.sqrt(), out=ends[rows, 0])
             torch.maximum(ends[rows, 1], far.sqrt(), out=ends[rows, 1])
@@ -242,13 +245,11 @@ def distances_to_others(
     ``train`` (N, ...), N >= 2; raises ValueError below. Yields (R, N - 1) float64, R points in
     their order. ``memory`` bounds the buffers in bytes, with room for ten numbers a pair.
     """
-    points = kept_rows(train, resolve_device(device))
+    points = training_rows(train, resolve_device(device))
     (n, d), work = points.shape, working_dtype(points.device)
-    if n < 2:
-        raise ValueError(f"train holds N = {n} image; distances need at least 2")
     origin, sizes = mean_of(points), plan(memory, n, d)
     for start, end in tiles(n, max(1, min(BLOCK, memory // (80 * n)))):
-        x = centred(points[start:end], origin, work)
+        x = centre(points[start:end], origin, work)
         own = squared_norms(x)
         square = torch.empty(end - start, n, dtype=work, device=points.device)
         for ends in tiles(n, sizes.columns):
@@ -275,14 +276,8 @@ def memorization(
     differ or a threshold outside (0, 1]. ``memory`` bounds the buffers in bytes. Of equally near
     images the lower index is given. Source: Section 3, after Yoon et al. 2023.
     """
-    where = resolve_device(device)
-    queries, points = kept_rows(samples, where), kept_rows(train, where)
-    if len(points) < 2:
-        raise ValueError(f"train holds N = {len(points)} image; a second nearest needs at least 2")
-    if queries.shape[1] != points.shape[1]:
-        raise ValueError(
-            f"samples have d = {queries.shape[1]} and train {points.shape[1]}; must agree"
-        )
+    points = training_rows(train, resolve_device(device))
+    queries = matching_rows(samples, points, "samples")
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold = {threshold} must lie in (0, 1]")
     distance, index = nearest_two(queries, points, memory=memory)

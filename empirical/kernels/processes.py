@@ -21,7 +21,7 @@ def rank() -> int:
 
 
 @contextmanager
-def joined(device: str = "auto") -> Iterator[None]:
+def join(device: str = "auto") -> Iterator[None]:
     """Join the processes that torchrun started, if it did; leave them at the end.
 
     With nccl on GPUs, each process on its own, else with gloo.
@@ -47,7 +47,7 @@ def share(items: Sequence[T]) -> Sequence[T]:
     return items[len(items) * own // all_ : len(items) * (own + 1) // all_]
 
 
-def summed(values: torch.Tensor, own: slice) -> torch.Tensor:
+def combine_rows(values: torch.Tensor, own: slice) -> torch.Tensor:
     """Rows of all processes put together: each has filled its ``own`` rows of ``values``."""
     if not _several():
         return values

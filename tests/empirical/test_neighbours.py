@@ -174,7 +174,7 @@ def test_form_of_the_input_and_number_of_samples_do_not_matter() -> None:
     ("samples", "train", "threshold", "message"),
     [
         (np.zeros((3, 4)), np.zeros((1, 4)), 1 / 3, "N = 1 image"),
-        (np.zeros((3, 4)), np.zeros((5, 6)), 1 / 3, "d = 4 and train 6"),
+        (np.zeros((3, 4)), np.zeros((5, 6)), 1 / 3, "d = 6 and samples 4"),
         (np.zeros((3, 4)), np.zeros((5, 4)), 0.0, r"threshold = 0\.0"),
         (np.zeros((3, 4)), np.zeros((5, 4)), 1.5, r"threshold = 1\.5"),
         (np.zeros((3, 4)), np.zeros((5, 4)), math.nan, "threshold = nan"),
