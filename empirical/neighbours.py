@@ -77,14 +77,16 @@ def nearest_two(
     distances, by several threads. ``memory`` bounds the buffers in bytes.
     """
     origin = mean_of(points)
-    squared, index, doubt = _search(queries, points, origin, memory, visit)
+    squared, index, doubt = _search_products(queries, points, origin, memory, visit)
     if len(doubt):
         limit = squared[doubt].amax(1)
-        squared[doubt], index[doubt] = _compare(queries[doubt], points, limit, origin, memory)
+        squared[doubt], index[doubt] = _search_differences(
+            queries[doubt], points, limit, origin, memory
+        )
     return squared.sqrt_(), index
 
 
-def _search(
+def _search_products(
     queries: torch.Tensor,
     points: torch.Tensor,
     origin: torch.Tensor,
@@ -156,14 +158,15 @@ def _search(
     return exact[:, :2], index[:, :2], doubt
 
 
-def _compare(
+def _search_differences(
     queries: torch.Tensor,
     points: torch.Tensor,
     limit: torch.Tensor,
     origin: torch.Tensor,
     memory: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    # As _search, over all points within the squared distance `limit` (Q,), which has two or more.
+    # The same squared distances and indices among all points within the squared distance `limit`
+    # (Q,), within which there are two at least.
     (n, d), work = points.shape, working_dtype(points.device)
     best = torch.full((len(queries), 2), torch.inf, dtype=work, device=points.device)
     index = torch.zeros(best.shape, dtype=torch.int64, device=points.device)
