@@ -63,7 +63,7 @@ def as_stored(images: np.ndarray) -> np.ndarray:
 
 
 def shared(name: str) -> Path:
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     folder = Path(os.environ.get("WILDMIDDLE_DATA", root.parent / "shared" / "data"))
     if not (folder / name).is_file():
         pytest.skip(f"no {name} in {folder}: set WILDMIDDLE_DATA to the folder that holds it")

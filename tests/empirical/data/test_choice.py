@@ -216,7 +216,7 @@ def test_arrays_that_are_no_images(tmp_path: Path, shape: tuple[int, ...]) -> No
 
 
 def test_automobiles_of_the_real_images_in_gray() -> None:
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     folder = Path(os.environ.get("WILDMIDDLE_DATA", root.parent / "shared" / "data"))
     path = folder / "cifar10_subset.npz"
     if not path.is_file():

@@ -216,7 +216,7 @@ def test_too_little_memory_is_named_with_what_is_needed(sets) -> None:
 
 def test_weights_of_real_images_are_right_to_1e6() -> None:
     """Six leading terms are done anew: with four the largest error here is 1.8e-6."""
-    folder = Path(os.environ.get("WILDMIDDLE_DATA", Path(__file__).parents[3] / "shared" / "data"))
+    folder = Path(os.environ.get("WILDMIDDLE_DATA", Path(__file__).parents[4] / "shared" / "data"))
     path = folder / "cifar10_subset.npz"
     if not path.exists():
         pytest.skip(f"no {path.name} in {folder}: set WILDMIDDLE_DATA to the folder that holds it")
