@@ -1,8 +1,5 @@
 """The float32 path: exact where it decides, whatever the batch, the memory and the threads."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -214,13 +211,13 @@ def test_too_little_memory_is_named_with_what_is_needed(sets) -> None:
         coverage_draws(*sets, SIGMAS, queries=10, memory=1000)
 
 
-def test_weights_of_real_images_are_right_to_1e6() -> None:
-    """Six leading terms are done anew: with four the largest error here is 1.8e-6."""
-    folder = Path(os.environ.get("WILDMIDDLE_DATA", Path(__file__).parents[4] / "shared" / "data"))
-    path = folder / "cifar10_subset.npz"
-    if not path.exists():
-        pytest.skip(f"no {path.name} in {folder}: set WILDMIDDLE_DATA to the folder that holds it")
-    x = np.load(path, allow_pickle=False)["train"][:1000].reshape(1000, -1) / 127.5 - 1
+def test_weights_of_real_images_are_right_to_1e6(shared) -> None:
+    """Six dominant terms are computed again: with four the largest error here is 1.8e-6."""
+    x = (
+        np.load(shared("cifar10_subset.npz"), allow_pickle=False)["train"][:1000].reshape(1000, -1)
+        / 127.5
+        - 1
+    )
     sigmas, n = np.geomspace(4, 12, 16), 1024
     found = weights(x, sigmas, queries=n, seed=3)
     drawn = list(blocks(3, "weight", n, 3072, 1000))
