@@ -165,38 +165,31 @@ def _search_differences(
     origin: torch.Tensor,
     memory: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    # The same squared distances and indices among all points within the squared distance `limit`
-    # (Q,), within which there are two at least.
+    # The same squared distances and indices, of all the points within the squared distance `limit`
+    # (Q,): two or more.
     (n, d), work = points.shape, working_dtype(points.device)
     best = torch.full((len(queries), 2), torch.inf, dtype=work, device=points.device)
     index = torch.zeros(best.shape, dtype=torch.int64, device=points.device)
     sizes = plan(memory, n, d)
     for ends in tiles(n, sizes.columns):
         tile = tile_of(points, ends, origin, work, sizes.threads)
-        longest = tile.norms.max().sqrt()
 
-        def update(
-            part: tuple[int, int], tile: Tile = tile, longest: torch.Tensor = longest
-        ) -> None:
+        def update(part: tuple[int, int], tile: Tile = tile) -> None:
             x = centre(queries[slice(*part)], origin, work)
             own = squared_norms(x)
-            error = rounding(d, work) * (own.sqrt() + longest).square()
-            near = squared_distances(x, tile.points, own, tile.norms)
-            near = near <= (limit[slice(*part)] + error)[:, None]
+            error = rounding(d, work) * (own.sqrt() + tile.norms.max().sqrt()).square()
+            squared = squared_distances(x, tile.points, own, tile.norms)
+            near = squared <= (limit[slice(*part)] + error)[:, None]
             row = near.any(1).nonzero().squeeze(1)
             i, j = near[row].nonzero(as_tuple=True)
+            squared = torch.full_like(squared[row], torch.inf)
+            number = torch.arange(len(tile.points), device=x.device).expand_as(squared) + tile.start
             row += part[0]
-            squared = torch.full(
-                (len(row), len(tile.points)), torch.inf, dtype=work, device=x.device
-            )
             squared[i, j], _ = pair_terms(queries, row[i], points, j + tile.start)
             # Earlier tiles first: a stable sort puts the lower index of equals first.
             both = torch.cat([best[row], squared], dim=1).sort(dim=1, stable=True)
-            number = torch.arange(len(tile.points), device=x.device).expand_as(squared)
-            best[row] = both.values[:, :2]
-            index[row] = torch.cat([index[row], number + tile.start], dim=1).gather(
-                1, both.indices[:, :2]
-            )
+            best[row], at = both.values[:, :2], both.indices[:, :2]
+            index[row] = torch.cat([index[row], number], dim=1).gather(1, at)
 
         for_each(update, tiles(len(queries), BLOCK), points.device, sizes.threads)
     return best, index
