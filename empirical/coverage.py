@@ -15,12 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from wildmiddle.empirical.kernels.device import (
-    as_rows,
-    matching_rows,
-    resolve_device,
-    working_dtype,
-)
+from wildmiddle.empirical.kernels.device import as_rows, matching_rows, working_dtype
 from wildmiddle.empirical.kernels.distances import (
     Distances,
     distances_to,
@@ -67,7 +62,7 @@ def coverage_draws(
     Raises ValueError if ``memory`` is too small. Source: Def 4.6, whose coverage is the mean over
     queries.
     """
-    points = as_rows(train, resolve_device(device), keep_single=True)
+    points = as_rows(train, device, keep_single=True)
     held_out = matching_rows(test, points, "test")
     origin = mean_of(points)
     chosen = indices(seed, stream, queries, len(held_out))
@@ -238,6 +233,5 @@ def distances(
     device: str | torch.device = "auto",
 ) -> Array:
     """Distances of every held-out point to every training point, (M, N) float64."""
-    where = resolve_device(device)
-    squared = squared_distances(as_rows(test, where), as_rows(train, where))
+    squared = squared_distances(as_rows(test, device), as_rows(train, device))
     return squared.sqrt_().double().cpu().numpy()

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from wildmiddle.empirical.intervals import Estimate, bounded_mean
-from wildmiddle.empirical.kernels.device import resolve_device, training_rows
+from wildmiddle.empirical.kernels.device import training_rows
 from wildmiddle.empirical.kernels.noise_pass import run_pass
 from wildmiddle.empirical.kernels.products import DEFAULT_MEMORY, mean_of, norms_about
 from wildmiddle.empirical.noise import blocks, indices
@@ -55,7 +55,7 @@ def denoising(
     exceeds half the squared diameter, or log N. ``memory`` bounds the buffers in bytes. Raises
     ValueError for fewer than 2 images, sigma <= 0 or too little memory. Source: Eq. 5.
     """
-    rows = training_rows(train, resolve_device(device))
+    rows = training_rows(train, device)
     levels = np.atleast_1d(np.asarray(sigmas, np.float64))
     if not (levels > 0).all():
         raise ValueError(f"sigma = {levels.min():g} must be above 0")

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from wildmiddle.empirical.kernels.device import as_rows, resolve_device
+from wildmiddle.empirical.kernels.device import as_rows
 from wildmiddle.empirical.noise import blocks
 from wildmiddle.theory.domain import require
 
@@ -43,7 +43,7 @@ def fields(
     Raises ValueError unless 0 < t < 1. Source: Eq. 20, 21, 22.
     """
     require(0 < t < 1, "t", t, "must lie strictly between 0 and 1")
-    points = as_rows(train, resolve_device(device))
+    points = as_rows(train, device)
     x = points[index]
     apart = points - x
     parts = []

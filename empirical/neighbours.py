@@ -13,12 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from wildmiddle.empirical.intervals import proportion
-from wildmiddle.empirical.kernels.device import (
-    matching_rows,
-    resolve_device,
-    training_rows,
-    working_dtype,
-)
+from wildmiddle.empirical.kernels.device import matching_rows, training_rows, working_dtype
 from wildmiddle.empirical.kernels.distances import pair_terms
 from wildmiddle.empirical.kernels.products import (
     DEFAULT_MEMORY,
@@ -205,7 +200,7 @@ def extreme_distances(
     ``train`` (N, ...), N >= 2; raises ValueError below. A duplicate's nearest distance is 0
     exactly. These are d_min(i) and d_max(i) of Theorem 4.2. ``memory`` bounds the buffers in bytes.
     """
-    points = training_rows(train, resolve_device(device))
+    points = training_rows(train, device)
     n, work, origin = len(points), working_dtype(points.device), mean_of(points)
     ends = torch.empty(n, 2, dtype=work, device=points.device)
     ends[:, 0], ends[:, 1] = torch.inf, 0.0
@@ -241,7 +236,7 @@ def distances_to_others(
     ``train`` (N, ...), N >= 2; raises ValueError below. Yields (R, N - 1) float64, R points in
     their order. ``memory`` bounds the buffers in bytes, with room for ten numbers a pair.
     """
-    points = training_rows(train, resolve_device(device))
+    points = training_rows(train, device)
     (n, d), work = points.shape, working_dtype(points.device)
     origin, sizes = mean_of(points), plan(memory, n, d)
     for start, end in tiles(n, max(1, min(BLOCK, memory // (80 * n)))):
@@ -272,7 +267,7 @@ def memorization(
     differ or a threshold outside (0, 1]. ``memory`` bounds the buffers in bytes. Of equally near
     images the lower index is given. Source: Section 3, after Yoon et al. 2023.
     """
-    points = training_rows(train, resolve_device(device))
+    points = training_rows(train, device)
     queries = matching_rows(samples, points, "samples")
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold = {threshold} must lie in (0, 1]")

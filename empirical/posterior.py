@@ -14,7 +14,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from wildmiddle.empirical.kernels import dominant_terms
-from wildmiddle.empirical.kernels.device import as_rows, resolve_device
+from wildmiddle.empirical.kernels.device import as_rows
 from wildmiddle.empirical.kernels.distances import (
     PairTerms,
     distances_to,
@@ -65,7 +65,7 @@ def weights(
     about that point, and nothing is computed again. Raises ValueError if ``memory`` is too small.
     Source: Def 4.1, Eq. 9, Figure 7.
     """
-    rows = as_rows(train, resolve_device(device), keep_single=True)
+    rows = as_rows(train, device, keep_single=True)
     origin = mean_of(rows) if index is None else rows[index]
     chosen = indices(seed, stream, queries, len(rows)) if index is None else index
     accumulator, result = weight_accumulator(rows, sigmas, queries, origin, chosen)

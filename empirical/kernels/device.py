@@ -34,14 +34,15 @@ def working_dtype(device: torch.device) -> torch.dtype:
 
 
 def as_rows(
-    points: ArrayLike | torch.Tensor, device: torch.device, *, keep_single: bool = False
+    points: ArrayLike | torch.Tensor, device: str | torch.device, *, keep_single: bool = False
 ) -> torch.Tensor:
     """Points of any shape (N, ...) as a matrix (N, d) on the device, in its working precision.
 
     With ``keep_single`` float32 stays float32: large sets are not copied. A tensor is detached: no
-    gradient flows to it. Raises ValueError for fewer than 2 axes, no point, or values that are not
-    finite.
+    gradient flows to it. Raises ValueError as :func:`resolve_device`, and for fewer than 2 axes, no
+    point, or values that are not finite.
     """
+    device = resolve_device(device)
     if isinstance(points, torch.Tensor):
         array = points.detach()
     else:
@@ -59,7 +60,7 @@ def as_rows(
     return rows
 
 
-def training_rows(train: ArrayLike | torch.Tensor, device: torch.device) -> torch.Tensor:
+def training_rows(train: ArrayLike | torch.Tensor, device: str | torch.device) -> torch.Tensor:
     """Two or more training points as :func:`as_rows`, float32 kept; ValueError for one alone."""
     rows = as_rows(train, device, keep_single=True)
     if len(rows) < 2:
