@@ -73,7 +73,7 @@ def coverage_draws(
 
 @dataclass(frozen=True)
 class _Task:
-    """What is asked, and what is known so far."""
+    """The arguments of a coverage accumulator, and its state."""
 
     points: torch.Tensor
     held_out: torch.Tensor
@@ -84,7 +84,7 @@ class _Task:
     outer: float
     """Squared radii of the shell at sigma = 1."""
     known: Distances | None
-    """Of all pairs, where they are at hand."""
+    """Distances of all pairs, where the caller has them."""
     covered: torch.Tensor
     """(queries, K), filled tile by tile."""
 

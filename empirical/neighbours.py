@@ -116,7 +116,7 @@ def _search_products(
                 shift = own[rows].to(dtype)
             else:
                 apart = squared_distances(x, tile.points, own[rows], tile.norms)
-                # Near pairs carry what is summed at small sigma: they are not left to rounding.
+                # Near pairs decide the sums at small sigma, so they are taken from differences.
                 scale = (cancellation_limit(d, dtype) * tile.norms.sqrt()).to(dtype)
                 near = apart < own[rows].sqrt().to(dtype)[:, None] * scale
                 for i, j in (pair.unbind(1) for pair in near.nonzero().split(BLOCK)):

@@ -165,8 +165,8 @@ def _prepare_each(
             near: Sequence[torch.Tensor] = found.close[which].nonzero(as_tuple=True)
             dominant_terms.add_exactly(terms, queries, a, g, near, between(pair_terms))
         if a.dtype != terms.total.dtype:
-            found_here = dominant_terms.find_dominant(a, g, terms.onsets[queries])
-            dominant_terms.add_exactly(terms, queries, a, g, found_here, between(pair_terms_mixed))
+            dominant = dominant_terms.find_dominant(a, g, terms.onsets[queries])
+            dominant_terms.add_exactly(terms, queries, a, g, dominant, between(pair_terms_mixed))
         dominant_terms.add(terms, queries, a, g)
 
     return add

@@ -118,7 +118,7 @@ class Distances(NamedTuple):
     squared: torch.Tensor
     """(C, T), in the precision of the points."""
     close: torch.Tensor | None
-    """(C, T): which of them were done again in float64; None where none was."""
+    """(C, T): which of them were computed again in float64; None where none was."""
     reach: torch.Tensor
     """Norm of each row and the largest of the points' added up, (C,)."""
 

@@ -1,7 +1,7 @@
-"""Several processes on one estimate: each takes a share of the queries, and the results are summed.
+"""Several processes on one estimate: each takes a share of the queries; then all get all results.
 
-torch.distributed does the work; without it, or with one process, nothing happens here. Noise is
-drawn block by block, so that the shares together are the queries that one process would draw.
+They communicate by torch.distributed; one process alone does not need it. Noise is drawn block by
+block, so that the shares together are the queries that one process would draw.
 """
 
 import os

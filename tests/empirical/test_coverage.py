@@ -39,7 +39,7 @@ def brute_force(train, test, sigmas, c: float, queries: int) -> tuple[np.ndarray
 
 @pytest.mark.parametrize("c", [0.2, 1.0, 2.0])
 @pytest.mark.parametrize("queries", [1, 300, 1500])
-def test_covered_is_what_brute_force_says(sets, c, queries) -> None:
+def test_coverage_draws_are_those_of_brute_force(sets, c, queries) -> None:
     expected, rescued = brute_force(*sets, SIGMAS, c, queries)
     found = coverage.coverage_draws(*sets, SIGMAS, c=c, queries=queries, seed=SEED)
     assert found.dtype == np.bool_
