@@ -74,7 +74,7 @@ def _verify(options: argparse.Namespace) -> int:
             "Theorem 4.2 certifies no noise level for them",
             file=sys.stderr,
         )
-    with processes.joined(options.device):
+    with processes.join(options.device):
         first = processes.rank() == 0
         progress = _progress(options.quiet or not first)
         result = verify(data, settings, claims=options.claims, progress=progress)

@@ -15,7 +15,7 @@ from wildmiddle.checks.records import Comparison, Record, Relation
 from wildmiddle.checks.replicates import random_sets
 from wildmiddle.checks.statistics import from_distribution, from_proportion, settle
 from wildmiddle.checks.study import Study
-from wildmiddle.empirical.coverage import covered, distances
+from wildmiddle.empirical.coverage import coverage_draws, distances
 from wildmiddle.empirical.shells import squared_radii
 from wildmiddle.theory import coverage
 from wildmiddle.theory.shells import radii
@@ -153,7 +153,7 @@ def _one_training_point(study: Study, alpha: float) -> list[Record]:
     levels = np.tile(sigmas, 2)
 
     def draw(count: int, suffix: str, pending: Sequence[int]) -> NDArray[np.int64]:
-        inside = covered(
+        inside = coverage_draws(
             study.train[:1],
             study.test,
             levels[list(pending)],

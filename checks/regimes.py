@@ -16,7 +16,7 @@ from wildmiddle.checks.posterior import TWO_POINTS
 from wildmiddle.checks.records import Comparison, Parameters, Record, Relation
 from wildmiddle.checks.statistics import from_bounded, from_estimate, settle
 from wildmiddle.checks.study import Study
-from wildmiddle.empirical.denoising import denoising, scaled
+from wildmiddle.empirical.denoising import denoising, scale
 from wildmiddle.empirical.intervals import Estimate, bounded_mean, proportion
 from wildmiddle.empirical.posterior import weights
 from wildmiddle.empirical.regimes import Crossing, crossing
@@ -106,7 +106,7 @@ def _enclosure(study: Study, alpha: float) -> Iterator[Record]:
     )
     # In units of log N, the most there is.
     surprise = least / np.log(study.n)
-    entropy = scaled(drawn.entropy, np.full(len(sigmas), 1 / np.log(study.n)))
+    entropy = scale(drawn.entropy, np.full(len(sigmas), 1 / np.log(study.n)))
     for k, sigma in enumerate(sigmas.tolist()):
         for quantity, bound, sign, estimate in (
             ("W above the union bound on decoding errors", low[k], 1.0, found),

@@ -2,8 +2,8 @@
 
 A query ``x + sigma z`` lies in the shell of ``x_j`` where ``D_j + 2 sigma G_j``, with ``D_j = |x -
 x_j|^2`` and ``G_j = <z, x - x_j>``, lies between ``sigma^2 (r_in^2 - |z|^2)`` and ``sigma^2
-(r_out^2 - |z|^2)``. One of them that does covers the query, and none that is near enough to do so
-leaves it uncovered: most sigmas are settled by two extremes of D and G, the others by one minimum.
+(r_out^2 - |z|^2)``. The query is covered if this holds for one j. At most sigmas the extremes of D
+and of G decide whether there is one, at the others the minimum of ``D + 2 sigma G`` does.
 """
 
 from collections.abc import Callable
@@ -15,10 +15,15 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from wildmiddle.empirical.kernels.device import as_rows, kept_rows, resolve_device, working_dtype
-from wildmiddle.empirical.kernels.distances import Distances, direct, distances_to, inner_with
-from wildmiddle.empirical.kernels.noise_pass import Add, Part, sweep, whole
-from wildmiddle.empirical.kernels.processes import summed
+from wildmiddle.empirical.kernels.device import as_rows, matching_rows, working_dtype
+from wildmiddle.empirical.kernels.distances import (
+    Distances,
+    distances_to,
+    inner_products,
+    pair_terms,
+)
+from wildmiddle.empirical.kernels.noise_pass import Accumulator, AddQueries, run_pass, whole_blocks
+from wildmiddle.empirical.kernels.processes import combine_rows
 from wildmiddle.empirical.kernels.products import (
     DEFAULT_MEMORY,
     Tile,
@@ -33,7 +38,7 @@ from wildmiddle.theory.shells import radii
 Array = NDArray[np.float64]
 
 
-def covered(
+def coverage_draws(
     train: ArrayLike | torch.Tensor,
     test: ArrayLike | torch.Tensor,
     sigmas: ArrayLike,
@@ -52,23 +57,23 @@ def covered(
     all N shells, both ends included. ``memory`` bounds the buffers in bytes.
 
     Precision: from d = 256 on the products are in float32. A distance that lies within the rounding
-    of an end of its shell, and could decide, is done again in float64 by direct differences, so
-    the events are those of float64, whatever the batch, the tiles and the threads.
+    of an end of its shell, and could decide, is computed again in float64 from the difference of
+    the points, so the events are those of float64, whatever the batch, the tiles and the threads.
     Raises ValueError if ``memory`` is too small. Source: Def 4.6, whose coverage is the mean over
     queries.
     """
-    where = resolve_device(device)
-    points, held_out = kept_rows(train, where), kept_rows(test, where)
+    points = as_rows(train, device, keep_single=True)
+    held_out = matching_rows(test, points, "test")
     origin = mean_of(points)
     chosen = indices(seed, stream, queries, len(held_out))
-    part, result = coverage_part(points, held_out, sigmas, queries, origin, chosen, c)
+    accumulator, result = coverage_accumulator(points, held_out, sigmas, queries, origin, chosen, c)
     drawn = blocks(seed, stream, queries, points.shape[1], dtype=np.float32)
-    return result(sweep(points, origin, drawn, [part], memory))
+    return result(run_pass(points, origin, drawn, [accumulator], memory))
 
 
 @dataclass(frozen=True)
 class _Task:
-    """What is asked, and what is known so far."""
+    """The arguments of a coverage accumulator, and its state."""
 
     points: torch.Tensor
     held_out: torch.Tensor
@@ -79,7 +84,7 @@ class _Task:
     outer: float
     """Squared radii of the shell at sigma = 1."""
     known: Distances | None
-    """Of all pairs, where they are at hand."""
+    """Distances of all pairs, where the caller has them."""
     covered: torch.Tensor
     """(queries, K), filled tile by tile."""
 
@@ -94,7 +99,7 @@ class Pairs(NamedTuple):
     farthest: torch.Tensor
 
 
-def coverage_part(
+def coverage_accumulator(
     points: torch.Tensor,
     held_out: torch.Tensor,
     sigmas: ArrayLike,
@@ -103,11 +108,12 @@ def coverage_part(
     chosen: NDArray[np.int64],
     c: float,
     known: Distances | None = None,
-) -> tuple[Part, Callable[[slice], NDArray[np.bool_]]]:
-    """The coverage as part of a sweep over ``points``, and its value, given the sweep's result.
+) -> tuple[Accumulator, Callable[[slice], NDArray[np.bool_]]]:
+    """Accumulator of the coverage for a pass over ``points``, and its value once the pass is done.
 
-    Each query noises its own row of ``held_out``: ``chosen`` (queries in whole blocks). ``known``
-    are the distances of all ``held_out`` to all ``points``, where the caller has them.
+    The value takes what :func:`~wildmiddle.empirical.kernels.noise_pass.run_pass` returns. Each
+    query noises its own row of ``held_out``: ``chosen`` (queries in whole blocks). ``known`` are
+    the distances of all ``held_out`` to all ``points``, where the caller has them.
     """
     where = points.device
     levels = torch.as_tensor(np.atleast_1d(np.asarray(sigmas, np.float64)))
@@ -121,16 +127,16 @@ def coverage_part(
         r_in**2,
         r_out**2,
         known,
-        torch.zeros(whole(queries), len(levels), dtype=torch.bool, device=where),
+        torch.zeros(whole_blocks(queries), len(levels), dtype=torch.bool, device=where),
     )
 
     def result(done: slice) -> NDArray[np.bool_]:
-        return summed(task.covered, done)[:queries].cpu().numpy()
+        return combine_rows(task.covered, done)[:queries].cpu().numpy()
 
-    return Part(queries, partial(_prepare, task)), result
+    return Accumulator(queries, partial(_prepare, task)), result
 
 
-def _prepare(task: _Task, queries: slice, tile: Tile) -> Add | None:
+def _prepare(task: _Task, queries: slice, tile: Tile) -> AddQueries | None:
     where = task.points.device
     unique, inverse = (
         torch.as_tensor(a).to(where) for a in np.unique(task.chosen[queries], return_inverse=True)
@@ -151,32 +157,33 @@ def _prepare(task: _Task, queries: slice, tile: Tile) -> Add | None:
         point = unique[which]
         pairs = Pairs(
             found.squared.index_select(0, which),
-            inner_with(z, task.held_out, point, task.origin)[:, None] - inner,
+            inner_products(z, task.held_out, point, task.origin)[:, None] - inner,
             nearest.values[which],
             nearest.indices[which],
             farthest[which],
         )
-        own, reach = squared_norms(z), found.reach[which]
-        errors = unit * reach.square(), unit * own.sqrt() * reach
-        _union(task, task.covered[queries], pairs, own, errors, z, point, tile.start)
+        norms, reach = squared_norms(z), found.reach[which]
+        errors = unit * reach.square(), unit * norms.sqrt() * reach
+        _mark_covered(task, task.covered[queries], pairs, norms, errors, z, point, tile.start)
 
     return add
 
 
-def _union(
+def _mark_covered(
     task: _Task,
     covered: torch.Tensor,
     pairs: Pairs,
-    own: torch.Tensor,
+    noise_norms: torch.Tensor,
     errors: tuple[torch.Tensor, torch.Tensor],
     z: torch.Tensor,
     chosen: torch.Tensor,
     start: int,
 ) -> None:
-    # Sets covered (R, K) where a point of the tile covers one of the R queries.
+    # Sets covered (R, K) where the shell of a point of the tile covers one of the R queries, whose
+    # noise has the squared norms `noise_norms` (R,).
     squared, g, s = pairs.squared, pairs.g, task.sigmas
-    low = (task.inner - own)[:, None] * s.square()
-    high = (task.outer - own)[:, None] * s.square()
+    low = (task.inner - noise_norms)[:, None] * s.square()
+    high = (task.outer - noise_norms)[:, None] * s.square()
     error = errors[0][:, None] + 2 * s * errors[1][:, None]
     lowest = g.amin(1)
     largest = torch.maximum(lowest.abs(), g.amax(1).abs())
@@ -185,7 +192,7 @@ def _union(
     covered |= (gap >= low + error) & (gap <= high - error)
     least = pairs.nearest[:, None] + 2 * s * lowest[:, None]
     opened = ~covered & (least <= high + error)
-    # The closest of all, where the extremes leave it open.
+    # The least D + 2 sigma G, where the extremes leave it open.
     closest, buffer = torch.full_like(low, torch.inf), torch.empty_like(g)
     for k, count in enumerate(opened.sum(0).tolist()):
         sigma = float(s[k])
@@ -196,7 +203,8 @@ def _union(
             closest[row, k] = _gaps(squared, g, sigma, row).amin(1).to(closest.dtype)
     sure = (closest >= low + error) & (closest <= high - error)
     covered |= sure
-    # At an end of the closest shell, or in its hole, where a farther one may still cover.
+    # The nearest point may be within rounding of an end of its shell, or inside its inner radius,
+    # and a farther one may still cover.
     opened &= ~sure & (closest <= high + error)
     for k in opened.any(0).nonzero().flatten().tolist():
         row, sigma = opened[:, k].nonzero().squeeze(1), float(s[k])
@@ -207,7 +215,7 @@ def _union(
         doubt = (outside <= error[row, k, None]) & ~covered[row, k, None]
         for at in doubt.nonzero().split(BLOCK):
             i, j = row[at[:, 0]], at[:, 1]
-            exact, inner = direct(task.held_out, chosen[i], task.points, j + start, z, i)
+            exact, inner = pair_terms(task.held_out, chosen[i], task.points, j + start, z, i)
             exact -= 2 * sigma * inner  # inner is <z, x_j - x>
             inside = (exact >= low[i, k]) & (exact <= high[i, k])
             covered[i[inside], k] = True
@@ -225,6 +233,5 @@ def distances(
     device: str | torch.device = "auto",
 ) -> Array:
     """Distances of every held-out point to every training point, (M, N) float64."""
-    where = resolve_device(device)
-    squared = squared_distances(as_rows(test, where), as_rows(train, where))
+    squared = squared_distances(as_rows(test, device), as_rows(train, device))
     return squared.sqrt_().double().cpu().numpy()

@@ -1,8 +1,8 @@
-"""The danger zone of a data set by its distances alone, which stream by, tile by tile.
+"""The danger zone of a data set from its distances alone, computed tile by tile.
 
 Both bounds of the posterior weight are means, over the training points, of a function of a sum over
-all other points. Some points, evenly spaced, show about where each bound crosses its level; a pass
-over all pairs at a few noise levels about there then gives the crossing.
+all other points. A few points, evenly spaced, give a guess of where each bound crosses its level; a
+pass over all pairs at a few noise levels about the guess then gives the crossing.
 """
 
 import math
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
 from tqdm import tqdm
 
-from wildmiddle.empirical.kernels.device import kept_rows, resolve_device, working_dtype
+from wildmiddle.empirical.kernels.device import matching_rows, training_rows, working_dtype
 from wildmiddle.empirical.kernels.distances import distances_to
 from wildmiddle.empirical.kernels.overlap_sums import PairSums
 from wildmiddle.empirical.kernels.products import (
@@ -36,12 +36,12 @@ from wildmiddle.theory.regimes import REACH, PredictedZone, Zone, crossing_of, w
 Array = NDArray[np.float64]
 
 _GUIDES = 256
-"""Training points that are asked first where the bounds cross."""
+"""Training points that give the first guess of where the bounds cross."""
 _COARSE = 65
 _LEVELS = 9
 _AROUND = 0.12
-"""Noise levels of a whole pass, and how far in log sigma they reach to either side: six times the
-error of the guides, or so."""
+"""Noise levels of a pass over all pairs, and how far in log sigma they reach to either side: about
+six times the error of the first guess."""
 
 
 def zone_of(
@@ -61,21 +61,17 @@ def zone_of(
     :class:`~wildmiddle.theory.constants.Thresholds`. As
     :func:`wildmiddle.theory.regimes.danger_zone`, right to 1e-4, but ``memory`` bounds the buffers
     in bytes whatever N and M: one pass over all pairs of training images as a rule, another where
-    the guides misjudge an end. Raises ValueError for N < 2, shapes that differ, levels outside (0,
-    1), or where the memory is too small.
+    the first guess misses an end. Raises ValueError for N < 2, shapes that differ, levels outside
+    (0, 1), or where the memory is too small.
     """
     for name, level in (("weight_high", weight_high), ("coverage_high", coverage_high)):
         require(0 < level < 1, name, level, "must lie strictly between 0 and 1")
-    where = resolve_device(device)
-    points, held_out = kept_rows(train, where), kept_rows(test, where)
+    points = training_rows(train, device)
+    held_out = matching_rows(test, points, "test")
     n, d = points.shape
-    if n < 2:
-        raise ValueError(f"train holds N = {n} image; distances need at least 2")
-    if held_out.shape[1] != d:
-        raise ValueError(f"train has d = {d} and test {held_out.shape[1]}; must agree")
     origin = mean_of(points)
     reach = float(norms_about(points, origin).max() + norms_about(held_out, origin).max())
-    spread = _typical(points, held_out)
+    spread = _typical_distance(points, held_out)
     pairs = PairSums(spread * math.exp(-REACH), reach)
     nearest = nearest_two(
         held_out, points, memory=memory, visit=lambda rows, columns, squared: pairs.add(squared)
@@ -85,12 +81,12 @@ def zone_of(
         crossing_of(lambda s: lower_bound(close, s, d, c) - coverage_high, spread),
         crossing_of(lambda s: upper_bound(pairs.mean_overlap(s, d, c), n) - coverage_high, spread),
     ]
-    ends = _ends(points, origin, weight_high, spread, memory, progress)
+    ends = _weight_ends(points, origin, weight_high, spread, memory, progress)
     certain, possible = zip(starts, ends.tolist(), strict=True)
     return PredictedZone(Zone(*certain), Zone(*possible))
 
 
-def weight_bounds(
+def union_and_fano_bounds(
     points: torch.Tensor,
     rows: torch.Tensor,
     origin: torch.Tensor,
@@ -99,11 +95,12 @@ def weight_bounds(
     *,
     progress: bool = False,
 ) -> Array:
-    """The union bound at ``sigmas[0]`` and Fano's at ``sigmas[1]``, over ``rows`` (R,).
+    """Bounds on the mean weight over ``rows`` (R,): the union bound, and Fano's.
 
-    As :func:`wildmiddle.theory.regimes.weight_lower` and
+    The lower one at ``sigmas[0]`` and the upper one at ``sigmas[1]``, ``sigmas`` (2, K); returns
+    (2, K). As :func:`wildmiddle.theory.regimes.weight_lower` and
     :func:`~wildmiddle.theory.regimes.weight_upper` of the distances from ``points[rows]`` to all
-    other ``points`` (N, d), whatever their number. ``sigmas`` (2, K); returns (2, K).
+    other ``points`` (N, d), whatever their number.
     """
     (n, d), device = points.shape, points.device
     best, work = product_dtype(d, device), working_dtype(device)
@@ -114,10 +111,10 @@ def weight_bounds(
         tile = tile_of(points, ends, origin, best, sizes.threads)
         for start, end in tiles(len(rows), sizes.queries):
             own = slice(start, end)
-            squared = _squared(points, rows[own], tile, origin)
+            squared = _squared_to_others(points, rows[own], tile, origin)
             if squared is None:
                 double = tile_of(points, ends, origin, work, sizes.threads)
-                squared = _squared(points, rows[own], double, origin)
+                squared = _squared_to_others(points, rows[own], double, origin)
             assert squared is not None
             _add(squared, errors[own], overlaps[own], sigmas, sizes.threads)
     error = errors.clamp_(max=1).mean(0).double().cpu().numpy()
@@ -125,15 +122,14 @@ def weight_bounds(
     return np.stack([1 - error, weight_of_entropy(entropy, n)])
 
 
-def _squared(
+def _squared_to_others(
     points: torch.Tensor, rows: torch.Tensor, tile: Tile, origin: torch.Tensor
 ) -> torch.Tensor | None:
     # Squared distances to a tile, infinite to the point itself; None where float32 will not do.
     found = distances_to(points, rows, points, tile, origin)
     if found is None:
         return None
-    here = torch.nonzero((rows >= tile.start) & (rows < tile.start + len(tile.points))).squeeze(1)
-    found.squared[here, rows[here] - tile.start] = torch.inf
+    found.squared[tile.find(rows)] = torch.inf
     return found.squared
 
 
@@ -160,19 +156,19 @@ def _add(
     for_each(update, tiles(len(squared), BLOCK), squared.device, threads)
 
 
-def _some(rows: torch.Tensor) -> torch.Tensor:
+def _guides(rows: torch.Tensor) -> torch.Tensor:
     # Numbers of a few rows, evenly spaced.
     return torch.linspace(0, len(rows) - 1, min(len(rows), _GUIDES), device=rows.device).long()
 
 
-def _typical(points: torch.Tensor, held_out: torch.Tensor) -> float:
-    # A distance of the size of most, by a few: medians, since one outlier moves any mean.
-    a, b = (rows[_some(rows)].to(working_dtype(rows.device)) for rows in (points, held_out))
+def _typical_distance(points: torch.Tensor, held_out: torch.Tensor) -> float:
+    # A distance of the size of most: by medians, since one outlier moves any mean.
+    a, b = (rows[_guides(rows)].to(working_dtype(rows.device)) for rows in (points, held_out))
     apart = torch.cdist(a, a)[~torch.eye(len(a), dtype=torch.bool, device=a.device)]
     return float(apart.median() + torch.cdist(b, a).amin(1).median()) or 1.0  # all points equal
 
 
-def _ends(
+def _weight_ends(
     points: torch.Tensor,
     origin: torch.Tensor,
     high: float,
@@ -182,17 +178,19 @@ def _ends(
 ) -> Array:
     # The sigmas at which the union bound and Fano's fall under the level that is high, (2,).
     n, device, scale = len(points), points.device, math.log(spread)
-    guides = _some(points)
+    guides = _guides(points)
     span = np.array([[scale - REACH, scale + REACH]] * 2)
     for _ in range(2):
         levels = np.linspace(span[:, 0], span[:, 1], _COARSE, axis=1)
-        low = weight_bounds(points, guides, origin, np.exp(levels), memory) < high
+        low = union_and_fano_bounds(points, guides, origin, np.exp(levels), memory) < high
         first = np.where(low.any(1), low.argmax(1), _COARSE - 1)
         span = np.stack([levels[[0, 1], np.maximum(first - 1, 0)], levels[[0, 1], first]], axis=1)
     levels = span.mean(1, keepdims=True) + np.linspace(-_AROUND, _AROUND, _LEVELS)
     everyone, found = torch.arange(n, device=device), np.full(2, np.nan)
     while np.isnan(found).any():
-        weight = weight_bounds(points, everyone, origin, np.exp(levels), memory, progress=progress)
+        weight = union_and_fano_bounds(
+            points, everyone, origin, np.exp(levels), memory, progress=progress
+        )
         for k in range(2):
             found[k], levels[k] = _root(levels[k], high - weight[k], scale)
     return np.exp(found)

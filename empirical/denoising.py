@@ -12,11 +12,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from wildmiddle.empirical.intervals import Estimate, bounded_mean
-from wildmiddle.empirical.kernels.device import kept_rows, resolve_device
-from wildmiddle.empirical.kernels.noise_pass import sweep
+from wildmiddle.empirical.kernels.device import training_rows
+from wildmiddle.empirical.kernels.noise_pass import run_pass
 from wildmiddle.empirical.kernels.products import DEFAULT_MEMORY, mean_of, norms_about
 from wildmiddle.empirical.noise import blocks, indices
-from wildmiddle.empirical.posterior import weight_part
+from wildmiddle.empirical.posterior import weight_accumulator
 
 Array = NDArray[np.float64]
 
@@ -49,22 +49,20 @@ def denoising(
     """Estimate error, sensitivity and entropy of the optimum on its training images.
 
     ``train`` (N, d) or (N, ...), ``sigmas`` (K,) in the same units. Given y, the image and a draw
-    x' from the weights are independent and of one law, so ``E |x' - x|^2`` is twice the error:
-    ``E |m(y) - x_i|^2 = E sum_j w_j(y) |x_j - x_i|^2 / 2``. The intervals of one estimate hold at
-    all K sigmas together with probability at least ``1 - alpha``, by betting: no draw exceeds half
-    the squared diameter, or log N. ``memory`` bounds the buffers in bytes. Raises ValueError for
-    fewer than 2 images, sigma <= 0 or too little memory. Source: Eq. 5.
+    x' from the weights are independent and of one distribution, so ``E |x' - x|^2`` is twice the
+    error: ``E |m(y) - x_i|^2 = E sum_j w_j(y) |x_j - x_i|^2 / 2``. The intervals of one estimate
+    hold at all K sigmas together with probability at least ``1 - alpha``, by betting: no draw
+    exceeds half the squared diameter, or log N. ``memory`` bounds the buffers in bytes. Raises
+    ValueError for fewer than 2 images, sigma <= 0 or too little memory. Source: Eq. 5.
     """
-    rows = kept_rows(train, resolve_device(device))
-    if len(rows) < 2:
-        raise ValueError(f"train holds N = {len(rows)} image; the weights need at least 2")
+    rows = training_rows(train, device)
     levels = np.atleast_1d(np.asarray(sigmas, np.float64))
     if not (levels > 0).all():
         raise ValueError(f"sigma = {levels.min():g} must be above 0")
     origin, chosen = mean_of(rows), indices(seed, stream, queries, len(rows))
-    part, result = weight_part(rows, levels, queries, origin, chosen, moments=True)
+    accumulator, result = weight_accumulator(rows, levels, queries, origin, chosen, moments=True)
     drawn = blocks(seed, stream, queries, rows.shape[1], dtype=np.float32)
-    found = result(sweep(rows, origin, drawn, [part], memory))
+    found = result(run_pass(rows, origin, drawn, [accumulator], memory))
     assert found.spread is not None
     assert found.entropy is not None
     each = alpha / len(levels)
@@ -73,7 +71,7 @@ def denoising(
     return Denoising(
         sigmas=levels,
         error=error,
-        sensitivity=scaled(error, 1 / levels**2),
+        sensitivity=scale(error, 1 / levels**2),
         entropy=_mean(found.entropy, float(np.log(len(rows))), each),
     )
 
@@ -81,9 +79,9 @@ def denoising(
 def _mean(draws: Array, top: float, alpha: float) -> Estimate:
     # Rounding may carry a draw past its ends, by a few units.
     share = bounded_mean(np.clip(draws / top, 0, 1) if top else np.zeros_like(draws), alpha)
-    return scaled(share, np.asarray(top))
+    return scale(share, np.asarray(top))
 
 
-def scaled(found: Estimate, by: Array) -> Estimate:
+def scale(found: Estimate, by: Array) -> Estimate:
     """An estimate and its interval times a positive factor."""
     return replace(found, mean=by * found.mean, low=by * found.low, high=by * found.high)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from wildmiddle.empirical.kernels.device import as_rows, resolve_device
+from wildmiddle.empirical.kernels.device import as_rows
 from wildmiddle.empirical.noise import blocks
 from wildmiddle.theory.domain import require
 
@@ -38,12 +38,12 @@ def fields(
 ) -> Fields:
     """Noise the training point at ``index`` to time t, again and again, and compare the two fields.
 
-    ``train`` (N, d) or (N, ...). Everything is computed in the clock of flow matching, from
-    ``y = (1 - t) Z + t x_i``, so that nothing of the conversion to sigma is taken for granted.
+    ``train`` (N, d) or (N, ...). Everything is computed in the time parameterization of flow
+    matching, from ``y = (1 - t) Z + t x_i``, so the conversion to sigma is not used.
     Raises ValueError unless 0 < t < 1. Source: Eq. 20, 21, 22.
     """
     require(0 < t < 1, "t", t, "must lie strictly between 0 and 1")
-    points = as_rows(train, resolve_device(device))
+    points = as_rows(train, device)
     x = points[index]
     apart = points - x
     parts = []

@@ -1,5 +1,6 @@
-"""Confidence intervals that hold at the sample size at hand, whatever the law of the data."""
+"""Confidence intervals, valid at every sample size and for every distribution of the data."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,24 +65,27 @@ def anytime_proportion(successes: ArrayLike, n: int, alpha: float) -> Estimate:
     k = np.asarray(successes, np.float64)
     _check_counts(k, n)
     _check_alpha(alpha)
-    # p is kept while its log-likelihood is above this; the likelihood is concave in p.
+    # p is kept while its log-likelihood is at least this; the likelihood is concave in p.
     least = betaln(k + 0.5, n - k + 0.5) - betaln(0.5, 0.5) + np.log(alpha)
     best = k / n
-    low = _likelihood_end(k, n, least, best, np.zeros_like(best))
-    high = _likelihood_end(k, n, least, best, np.ones_like(best))
+
+    def kept(p: Array) -> NDArray[np.bool_]:
+        return xlogy(k, p) + xlog1py(n - k, -p) >= least
+
+    low, high = _bisect(kept, best)
     return Estimate(best, low, high, n, alpha, "Beta mixture, anytime-valid")
 
 
-def _likelihood_end(k: Array, n: int, least: Array, inner: Array, outer: Array) -> Array:
-    # Bisection between a kept and a dropped p; the end returned is dropped, or 0 or 1.
-    kept = xlogy(k, outer) + xlogy(n - k, 1 - outer) >= least
-    for _ in range(60):
+def _bisect(kept: Callable[[Array], NDArray[np.bool_]], inner: Array) -> Array:
+    # The ends in [0, 1] of the interval of kept values around `inner`, (2, *inner.shape), to
+    # rounding and on the safe side: an end is not kept, unless it is 0 or 1. These functions cost
+    # so little that scipy.optimize.elementwise.find_root takes six times as long.
+    outer = np.stack([np.zeros_like(inner), np.ones_like(inner)])
+    for _ in range(53):
         middle = (inner + outer) / 2
-        inside = xlogy(k, middle) + xlog1py(n - k, -middle) >= least
+        inside = kept(middle)
         inner, outer = np.where(inside, middle, inner), np.where(inside, outer, middle)
-        if np.abs(inner - outer).max() < 1e-15:
-            break
-    return np.where(kept, np.round(outer), outer)
+    return outer
 
 
 def bounded_mean(samples: ArrayLike, alpha: float) -> Estimate:
@@ -91,8 +95,8 @@ def bounded_mean(samples: ArrayLike, alpha: float) -> Estimate:
     probability at most ``alpha``. A gambler who bets a predictable share on ``X - m`` has a capital
     of expectation at most 1 if m is the mean, so by Ville's inequality m may be dropped once the
     capital ever reaches ``2/alpha`` on either side. The share is the one that is best for the
-    variance seen so far. Both capitals are monotone in m, so the interval's ends are found by
-    bisection. Raises ValueError for values outside [0, 1], n < 1, or alpha not in (0, 1).
+    variance seen so far. Both capitals are monotone in m, so each end of the interval is a root,
+    found to 1e-9. Raises ValueError for values outside [0, 1], n < 1, or alpha not in (0, 1).
     Source: Waudby-Smith and Ramdas 2024, hedged capital.
     """
     x = np.asarray(samples, np.float64)
@@ -130,16 +134,10 @@ def pair_mean(mean: float, draws: int, alpha: float) -> Estimate:
     _check_alpha(alpha)
     goal = np.log(2 / alpha) / draws
 
-    def end(outer: float) -> float:
-        # The farthest value that Chernoff's bound cannot refute, by bisection.
-        inner = mean
-        for _ in range(60):
-            middle = (inner + outer) / 2
-            divergence = rel_entr(mean, middle) + rel_entr(1 - mean, 1 - middle)
-            inner, outer = (middle, outer) if divergence <= goal else (inner, middle)
-        return outer
+    def kept(p: Array) -> NDArray[np.bool_]:
+        return rel_entr(mean, p) + rel_entr(1 - mean, 1 - p) <= goal
 
-    low, high = np.asarray(end(0.0)), np.asarray(end(1.0))
+    low, high = _bisect(kept, np.asarray(mean))
     return Estimate(np.asarray(mean), low, high, draws, alpha, "Chernoff, U-statistic")
 
 

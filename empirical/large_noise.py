@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from wildmiddle.empirical.kernels.device import as_rows, resolve_device
+from wildmiddle.empirical.kernels.device import as_rows
 from wildmiddle.empirical.posterior import posterior_mean
 
 Array = NDArray[np.float64]
@@ -18,7 +18,7 @@ def deviation(
     ``train`` (N, ...), ``y`` (B, d); returns (B, d) float64. Both denoisers are computed about the
     mean, where their difference loses the fewest digits. Source: Eq. 2, Eq. 7.
     """
-    points = as_rows(train, resolve_device(device))
+    points = as_rows(train, device)
     mean = points.mean(0)
     centred = points - mean
     shifted = torch.as_tensor(np.asarray(y)).to(points) - mean

@@ -1,8 +1,8 @@
 """Nearest-neighbour distances, and memorization: samples much nearer to one image than others.
 
-Products find the candidates, in float32 from d = 256 on; the distances that are returned are direct
-differences in float64. Where the rounding of the products leaves open whether another point is
-nearer, the search is done again with products in float64.
+Products find the candidates, in float32 from d = 256 on; the distances that are returned are taken
+from differences in float64. Where the rounding of the products leaves open whether another point is
+as near, all points that may be are compared by their differences.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,12 +13,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from wildmiddle.empirical.intervals import proportion
-from wildmiddle.empirical.kernels.device import kept_rows, resolve_device, working_dtype
-from wildmiddle.empirical.kernels.distances import direct
+from wildmiddle.empirical.kernels.device import matching_rows, training_rows, working_dtype
+from wildmiddle.empirical.kernels.distances import pair_terms
 from wildmiddle.empirical.kernels.products import (
     DEFAULT_MEMORY,
     Tile,
-    centred,
+    cancellation_limit,
+    centre,
     mean_of,
     plan,
     product,
@@ -28,7 +29,6 @@ from wildmiddle.empirical.kernels.products import (
     squared_norms,
     tile_of,
     tiles,
-    too_close,
 )
 from wildmiddle.empirical.kernels.threads import for_each
 from wildmiddle.empirical.noise import BLOCK
@@ -39,7 +39,8 @@ Visit = Callable[[slice, slice, torch.Tensor], None]
 """Takes numbers of queries, numbers of points, and the squared distances of all their pairs."""
 
 _KEPT = 4
-"""Nearest by the products that are kept of each tile; their distances are then taken directly."""
+"""Candidates for the two nearest points that the products give; where more may be as near, all of
+them are looked for once more."""
 
 
 @dataclass(frozen=True)
@@ -70,26 +71,27 @@ def nearest_two(
     equal distances the lower index comes first. ``visit`` is called with every block of squared
     distances, by several threads. ``memory`` bounds the buffers in bytes.
     """
-    dtype = product_dtype(points.shape[1], points.device)
     origin = mean_of(points)
-    distance, index, doubt = _search(queries, points, origin, dtype, memory, visit)
-    work = working_dtype(points.device)
-    if dtype != work and len(doubt):
-        again = _search(queries[doubt], points, origin, work, memory, None)
-        distance[doubt], index[doubt] = again[:2]
-    return distance, index
+    squared, index, doubt = _search_products(queries, points, origin, memory, visit)
+    if len(doubt):
+        limit = squared[doubt].amax(1)
+        squared[doubt], index[doubt] = _search_differences(
+            queries[doubt], points, limit, origin, memory
+        )
+    return squared.sqrt_(), index
 
 
-def _search(
+def _search_products(
     queries: torch.Tensor,
     points: torch.Tensor,
     origin: torch.Tensor,
-    dtype: torch.dtype,
     memory: int,
     visit: Visit | None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    # Squared distances and indices of the two nearest of the candidates, and the queries for which
+    # another point may be as near.
     device, n, d = points.device, len(points), points.shape[1]
-    kept = min(_KEPT, n)
+    kept, dtype = min(_KEPT, n), product_dtype(d, device)
     best = torch.full((len(queries), kept), torch.inf, dtype=dtype, device=device)
     index = torch.zeros(best.shape, dtype=torch.int64, device=device)
     own = torch.empty(len(queries), dtype=working_dtype(device), device=device)
@@ -97,7 +99,7 @@ def _search(
     # Centred once, where a little of the memory holds them all; or else anew for every tile.
     size = len(queries) * d * dtype.itemsize
     held = 4 * size <= memory
-    ready = centred(queries, origin, dtype) if held else queries
+    ready = centre(queries, origin, dtype) if held else queries
     sizes = plan(memory - held * size, n, d)
     for ends in tiles(n, sizes.columns):
         tile = tile_of(points, ends, origin, dtype, sizes.threads)
@@ -105,7 +107,7 @@ def _search(
 
         def update(part: tuple[int, int], tile: Tile = tile) -> None:
             rows = slice(*part)
-            x = ready[rows] if held else centred(queries[rows], origin, dtype)
+            x = ready[rows] if held else centre(queries[rows], origin, dtype)
             if tile.start == 0:
                 own[rows] = squared_norms(x)
             if visit is None:
@@ -114,11 +116,11 @@ def _search(
                 shift = own[rows].to(dtype)
             else:
                 apart = squared_distances(x, tile.points, own[rows], tile.norms)
-                # Near pairs carry what is summed at small sigma: they are not left to rounding.
-                scale = (too_close(d, dtype) * tile.norms.sqrt()).to(dtype)
+                # Near pairs decide the sums at small sigma, so they are taken from differences.
+                scale = (cancellation_limit(d, dtype) * tile.norms.sqrt()).to(dtype)
                 near = apart < own[rows].sqrt().to(dtype)[:, None] * scale
                 for i, j in (pair.unbind(1) for pair in near.nonzero().split(BLOCK)):
-                    exact, _ = direct(queries, i + rows.start, points, j + tile.start)
+                    exact, _ = pair_terms(queries, i + rows.start, points, j + tile.start)
                     apart[i, j] = exact.to(dtype)
                 visit(rows, slice(tile.start, tile.start + len(tile.points)), apart)
                 shift = torch.zeros(len(x), dtype=dtype, device=device)
@@ -140,16 +142,52 @@ def _search(
         rows = slice(*ends)
         index[rows] = index[rows].sort(1).values
         i = torch.arange(*ends, device=device).repeat_interleave(kept)
-        squared, _ = direct(queries, i, points, index[rows].flatten())
+        squared, _ = pair_terms(queries, i, points, index[rows].flatten())
         exact[rows], at = squared.view(-1, kept).sort(dim=1, stable=True)
         index[rows] = index[rows].gather(1, at)
 
     for_each(measure, tiles(len(queries), BLOCK), device, sizes.threads)
     error = rounding(d, dtype) * (own.sqrt() + longest).square()
-    second = exact[:, :2].amax(1)
     # What was not kept is at least as far as the last that was, but for rounding.
-    doubt = torch.nonzero((best.amax(1) - error <= second) & (kept < n)).squeeze(1)
-    return exact[:, :2].sqrt(), index[:, :2], doubt
+    doubt = torch.nonzero((best.amax(1) - error <= exact[:, :2].amax(1)) & (kept < n)).squeeze(1)
+    return exact[:, :2], index[:, :2], doubt
+
+
+def _search_differences(
+    queries: torch.Tensor,
+    points: torch.Tensor,
+    limit: torch.Tensor,
+    origin: torch.Tensor,
+    memory: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    # The same squared distances and indices, of all the points within the squared distance `limit`
+    # (Q,): two or more.
+    (n, d), work = points.shape, working_dtype(points.device)
+    best = torch.full((len(queries), 2), torch.inf, dtype=work, device=points.device)
+    index = torch.zeros(best.shape, dtype=torch.int64, device=points.device)
+    sizes = plan(memory, n, d)
+    for ends in tiles(n, sizes.columns):
+        tile = tile_of(points, ends, origin, work, sizes.threads)
+
+        def update(part: tuple[int, int], tile: Tile = tile) -> None:
+            x = centre(queries[slice(*part)], origin, work)
+            own = squared_norms(x)
+            error = rounding(d, work) * (own.sqrt() + tile.norms.max().sqrt()).square()
+            squared = squared_distances(x, tile.points, own, tile.norms)
+            near = squared <= (limit[slice(*part)] + error)[:, None]
+            row = near.any(1).nonzero().squeeze(1)
+            i, j = near[row].nonzero(as_tuple=True)
+            squared = torch.full_like(squared[row], torch.inf)
+            number = torch.arange(len(tile.points), device=x.device).expand_as(squared) + tile.start
+            row += part[0]
+            squared[i, j], _ = pair_terms(queries, row[i], points, j + tile.start)
+            # Earlier tiles first: a stable sort puts the lower index of equals first.
+            both = torch.cat([best[row], squared], dim=1).sort(dim=1, stable=True)
+            best[row], at = both.values[:, :2], both.indices[:, :2]
+            index[row] = torch.cat([index[row], number], dim=1).gather(1, at)
+
+        for_each(update, tiles(len(queries), BLOCK), points.device, sizes.threads)
+    return best, index
 
 
 def extreme_distances(
@@ -162,28 +200,24 @@ def extreme_distances(
     ``train`` (N, ...), N >= 2; raises ValueError below. A duplicate's nearest distance is 0
     exactly. These are d_min(i) and d_max(i) of Theorem 4.2. ``memory`` bounds the buffers in bytes.
     """
-    points = kept_rows(train, resolve_device(device))
-    if len(points) < 2:
-        raise ValueError(f"train holds N = {len(points)} image; distances need at least 2")
+    points = training_rows(train, device)
     n, work, origin = len(points), working_dtype(points.device), mean_of(points)
     ends = torch.empty(n, 2, dtype=work, device=points.device)
     ends[:, 0], ends[:, 1] = torch.inf, 0.0
     sizes = plan(memory, n, points.shape[1])
-    for whole in tiles(n, sizes.columns):
-        tile = tile_of(points, whole, origin, work, sizes.threads)
+    for span in tiles(n, sizes.columns):
+        tile = tile_of(points, span, origin, work, sizes.threads)
 
         def update(part: tuple[int, int], tile: Tile = tile) -> None:
-            start = tile.start
             own = torch.arange(*part, device=points.device)
             rows = slice(*part)
-            x = centred(points[rows], origin, work)
+            x = centre(points[rows], origin, work)
             squared = squared_distances(x, tile.points, b_norms=tile.norms)
             farthest = squared.argmax(1)
-            here = torch.nonzero((own >= start) & (own < start + len(tile.points))).squeeze(1)
-            squared[here, own[here] - start] = torch.inf
-            # The two that matter once more, by direct differences.
-            near, _ = direct(points, own, points, squared.argmin(1) + start)
-            far, _ = direct(points, own, points, farthest + start)
+            squared[tile.find(own)] = torch.inf
+            # The two that matter once more, from differences.
+            near, _ = pair_terms(points, own, points, squared.argmin(1) + tile.start)
+            far, _ = pair_terms(points, own, points, farthest + tile.start)
             near[squared.amin(1).isinf()] = torch.inf  # a tile of nothing but the point itself
             torch.minimum(ends[rows, 0], near.sqrt(), out=ends[rows, 0])
             torch.maximum(ends[rows, 1], far.sqrt(), out=ends[rows, 1])
@@ -202,13 +236,11 @@ def distances_to_others(
     ``train`` (N, ...), N >= 2; raises ValueError below. Yields (R, N - 1) float64, R points in
     their order. ``memory`` bounds the buffers in bytes, with room for ten numbers a pair.
     """
-    points = kept_rows(train, resolve_device(device))
+    points = training_rows(train, device)
     (n, d), work = points.shape, working_dtype(points.device)
-    if n < 2:
-        raise ValueError(f"train holds N = {n} image; distances need at least 2")
     origin, sizes = mean_of(points), plan(memory, n, d)
     for start, end in tiles(n, max(1, min(BLOCK, memory // (80 * n)))):
-        x = centred(points[start:end], origin, work)
+        x = centre(points[start:end], origin, work)
         own = squared_norms(x)
         square = torch.empty(end - start, n, dtype=work, device=points.device)
         for ends in tiles(n, sizes.columns):
@@ -235,14 +267,8 @@ def memorization(
     differ or a threshold outside (0, 1]. ``memory`` bounds the buffers in bytes. Of equally near
     images the lower index is given. Source: Section 3, after Yoon et al. 2023.
     """
-    where = resolve_device(device)
-    queries, points = kept_rows(samples, where), kept_rows(train, where)
-    if len(points) < 2:
-        raise ValueError(f"train holds N = {len(points)} image; a second nearest needs at least 2")
-    if queries.shape[1] != points.shape[1]:
-        raise ValueError(
-            f"samples have d = {queries.shape[1]} and train {points.shape[1]}; must agree"
-        )
+    points = training_rows(train, device)
+    queries = matching_rows(samples, points, "samples")
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold = {threshold} must lie in (0, 1]")
     distance, index = nearest_two(queries, points, memory=memory)

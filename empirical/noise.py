@@ -6,8 +6,8 @@ spread over threads and processes or reordered, query k sees the same draw.
 
 The noise is torch's float32 normals on the CPU, whatever the device: numpy's cost three times as
 much, a sixth of the time of the curves. Their generator is seeded with 32 bits, so the seeds of
-the blocks of a stream are consecutive: no two are the same. The normals end at 5.8, where the law
-has 1e-8 left.
+the blocks of a stream are consecutive: no two are the same. The normals end at 5.8, beyond which
+the distribution has a probability of 1e-8.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -14,16 +14,16 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from wildmiddle.empirical.kernels import dominant_terms
-from wildmiddle.empirical.kernels.device import kept_rows, resolve_device
+from wildmiddle.empirical.kernels.device import as_rows
 from wildmiddle.empirical.kernels.distances import (
-    Differences,
-    direct,
+    PairTerms,
     distances_to,
-    inner_with,
-    nearly_direct,
+    inner_products,
+    pair_terms,
+    pair_terms_mixed,
 )
-from wildmiddle.empirical.kernels.noise_pass import Add, Part, sweep, whole
-from wildmiddle.empirical.kernels.processes import summed
+from wildmiddle.empirical.kernels.noise_pass import Accumulator, AddQueries, run_pass, whole_blocks
+from wildmiddle.empirical.kernels.processes import combine_rows
 from wildmiddle.empirical.kernels.products import DEFAULT_MEMORY, Tile, mean_of
 from wildmiddle.empirical.noise import blocks, indices
 
@@ -51,34 +51,34 @@ def weights(
     stream: str = "weight",
     memory: int = DEFAULT_MEMORY,
 ) -> tuple[Array, Array]:
-    """Largest and own posterior weight of noised training points, ``(max, self)``.
+    """Largest posterior weight and self-weight of noised training points, ``(max, self)``.
 
     ``train`` (N, d) or (N, ...), ``sigmas`` (K,); each result is (queries, K) float64. A query
     noises a uniformly drawn training point, or always the one at ``index``. All sigmas share the
     noise; queries are independent. ``memory`` bounds the buffers in bytes.
 
     Precision, from d = 256 on: the products for ``D`` and ``G`` and the exponentials are in
-    float32. For the terms of a query that come to count first as sigma grows, and wherever ``D``
-    is not far above its rounding, as between near-duplicates, ``D`` and ``G`` are done again from
-    the points' differences and added in float64: weights are right to 1e-6. Below d = 256, and
-    where near-duplicates abound, all products are in float64. About the one point of ``index`` no
-    digits cancel, and nothing is done again. Raises ValueError if ``memory`` is too small.
+    float32. For the dominant terms of a query, which count first as sigma grows, and wherever ``D``
+    is not far above its rounding, as between near-duplicates, ``D`` and ``G`` are computed again
+    from the points' differences and added in float64: weights are right to 1e-6. Below d = 256, and
+    where near-duplicates abound, all products are in float64. With ``index`` the products are
+    about that point, and nothing is computed again. Raises ValueError if ``memory`` is too small.
     Source: Def 4.1, Eq. 9, Figure 7.
     """
-    rows = kept_rows(train, resolve_device(device))
+    rows = as_rows(train, device, keep_single=True)
     origin = mean_of(rows) if index is None else rows[index]
     chosen = indices(seed, stream, queries, len(rows)) if index is None else index
-    part, result = weight_part(rows, sigmas, queries, origin, chosen)
+    accumulator, result = weight_accumulator(rows, sigmas, queries, origin, chosen)
     drawn = blocks(seed, stream, queries, rows.shape[1], dtype=np.float32)
-    return result(sweep(rows, origin, drawn, [part], memory))[:2]
+    return result(run_pass(rows, origin, drawn, [accumulator], memory))[:2]
 
 
 class Weights(NamedTuple):
     """What is known of each query's weights, (queries, K) each."""
 
     largest: Array
-    own: Array
-    """On the point that was noised."""
+    self_weight: Array
+    """Weight on the point that was noised."""
     squares: Array
     """Sum of their squares, whose inverse is the effective number of neighbours."""
     spread: Array | None = None
@@ -87,7 +87,7 @@ class Weights(NamedTuple):
     """Their entropy in nats, where asked for."""
 
 
-def weight_part(
+def weight_accumulator(
     rows: torch.Tensor,
     sigmas: ArrayLike,
     queries: int,
@@ -95,24 +95,27 @@ def weight_part(
     chosen: NDArray[np.int64] | int,
     *,
     moments: bool = False,
-) -> tuple[Part, Callable[[slice], Weights]]:
-    """The weights as part of a sweep over ``rows``, and their value, given the sweep's result.
+) -> tuple[Accumulator, Callable[[slice], Weights]]:
+    """Accumulator of the weights for a pass over ``rows``, and their value once the pass is done.
 
-    Each query noises its own row of ``chosen`` (queries in whole blocks), or all the one row.
+    The value takes what :func:`~wildmiddle.empirical.kernels.noise_pass.run_pass` returns. Each
+    query noises its own row of ``chosen`` (queries in whole blocks), or all the one row.
     ``moments`` asks for spread and entropy too.
     """
     sigmas = np.atleast_1d(np.asarray(sigmas, np.float64))
     order = np.argsort(-sigmas, kind="stable")
-    terms = dominant_terms.start(sigmas[order], whole(queries), rows.device, moments=moments)
-    prepare: Callable[[slice, Tile], Add | None]
+    terms = dominant_terms.start_sums(
+        sigmas[order], whole_blocks(queries), rows.device, moments=moments
+    )
+    prepare: Callable[[slice, Tile], AddQueries | None]
     if isinstance(chosen, int):
-        prepare = partial(_from_one, terms, rows, origin, chosen)
+        prepare = partial(_prepare_one, terms, rows, origin, chosen)
     else:
-        prepare = partial(_from_each, terms, rows, origin, chosen)
+        prepare = partial(_prepare_each, terms, rows, origin, chosen)
 
     def result(done: slice) -> Weights:
         def numbers(sums: torch.Tensor) -> Array:
-            return summed(sums, done).double().cpu().numpy()[:queries]
+            return combine_rows(sums, done).double().cpu().numpy()[:queries]
 
         top, squares, total = (numbers(each) for each in (terms.top, terms.squares, terms.total))
         found = [top / total, 1 / total, squares / total**2]
@@ -126,17 +129,17 @@ def weight_part(
             out[:, order] = values
         return Weights(*results)
 
-    return Part(queries, prepare), result
+    return Accumulator(queries, prepare), result
 
 
-def _from_each(
-    terms: dominant_terms.Terms,
+def _prepare_each(
+    terms: dominant_terms.TermSums,
     rows: torch.Tensor,
     origin: torch.Tensor,
     chosen: NDArray[np.int64],
     queries: slice,
     tile: Tile,
-) -> Add | None:
+) -> AddQueries | None:
     where = rows.device
     unique, inverse = (
         torch.as_tensor(a).to(where) for a in np.unique(chosen[queries], return_inverse=True)
@@ -146,38 +149,37 @@ def _from_each(
         return None
     half = found.squared.mul_(-0.5)
     # The noised point's own term is 1 from the start.
-    row = torch.nonzero((unique >= tile.start) & (unique < tile.start + half.shape[1])).squeeze(1)
-    half[row, unique[row] - tile.start] = -torch.inf
+    half[tile.find(unique)] = -torch.inf
     first = queries.start
 
     def add(queries: slice, z: torch.Tensor, inner: torch.Tensor) -> None:
         which = inverse[queries.start - first : queries.stop - first]
         point = unique[which]
         a = half.index_select(0, which)
-        g = inner - inner_with(z, rows, point, origin)[:, None]
+        g = inner - inner_products(z, rows, point, origin)[:, None]
 
-        def between(by: Callable[..., tuple[torch.Tensor, torch.Tensor]]) -> Differences:
+        def between(by: Callable[..., tuple[torch.Tensor, torch.Tensor]]) -> PairTerms:
             return lambda i, j: by(rows, point[i], rows, j + tile.start, z, i)
 
         if found.close is not None:
             near: Sequence[torch.Tensor] = found.close[which].nonzero(as_tuple=True)
-            dominant_terms.add_exactly(terms, queries, a, g, near, between(direct))
+            dominant_terms.add_exactly(terms, queries, a, g, near, between(pair_terms))
         if a.dtype != terms.total.dtype:
-            lead = dominant_terms.leaders(a, g, terms.first[queries])
-            dominant_terms.add_exactly(terms, queries, a, g, lead, between(nearly_direct))
+            dominant = dominant_terms.find_dominant(a, g, terms.onsets[queries])
+            dominant_terms.add_exactly(terms, queries, a, g, dominant, between(pair_terms_mixed))
         dominant_terms.add(terms, queries, a, g)
 
     return add
 
 
-def _from_one(
-    terms: dominant_terms.Terms,
+def _prepare_one(
+    terms: dominant_terms.TermSums,
     rows: torch.Tensor,
     origin: torch.Tensor,
     chosen: int,
     queries: slice,
     tile: Tile,
-) -> Add:
+) -> AddQueries:
     # Everything is counted from the one noised point: one row of distances for all queries.
     half = tile.norms.mul(-0.5).to(tile.points.dtype)
     if tile.start <= chosen < tile.start + len(half):

@@ -13,8 +13,8 @@ def squared_radii(
 ) -> Array:
     """``|Z + offset e|^2`` for standard normal Z and one random unit vector e, shape (queries,).
 
-    Offset 0 gives the chi-square law of Lemma 4.5; ``offset = r / sigma`` the noncentral one of
-    Def 4.7, in units of sigma. Drawn as vectors, so that nothing of the closed form is used.
+    Offset 0 gives the chi-square distribution of Lemma 4.5; ``offset = r / sigma`` the noncentral
+    one of Def 4.7, in units of sigma. Drawn as vectors, so that the closed form is not used.
     """
     direction = generator(seed, stream + "/direction").standard_normal(dimension)
     shift = offset * direction / np.linalg.norm(direction)

@@ -38,7 +38,7 @@ def shell_losses(
     ``points`` (N, d); returns (queries,). N times the mean is the objective of Theorem B.6.
     """
     losses = []
-    # One more normal than dimensions: its rank in the normal law is the uniform for the radius.
+    # One more normal than dimensions: its distribution function is the uniform for the radius.
     for block in blocks(seed, stream, queries, points.shape[1] + 1, len(points)):
         z = torch.as_tensor(block.noise).to(points)
         x = points[torch.as_tensor(block.indices).to(points.device)]

@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from wildmiddle.empirical import coverage, posterior
 from wildmiddle.empirical.intervals import Estimate, bounded_mean, exact, proportion
-from wildmiddle.empirical.kernels.device import kept_rows, resolve_device
+from wildmiddle.empirical.kernels.device import matching_rows, training_rows
 from wildmiddle.empirical.kernels.distances import Distances
-from wildmiddle.empirical.kernels.noise_pass import sweep
+from wildmiddle.empirical.kernels.noise_pass import run_pass
 from wildmiddle.empirical.kernels.overlap_sums import PairSums
 from wildmiddle.empirical.kernels.products import (
     DEFAULT_MEMORY,
@@ -47,7 +47,7 @@ class Curves:
     squared_weight: Estimate
     """Mean of ``sum_j w_j^2``, whose inverse is an effective number of neighbours."""
     coverage: Estimate
-    """C_sigma of Def 4.6, for the uniform law on the held-out points."""
+    """C_sigma of Def 4.6, for the uniform distribution on the held-out points."""
     coverage_lower: Estimate
     """Theorem 4.8's lower bound for the same two sets: nothing is drawn; right to 1e-7."""
     coverage_upper: Estimate
@@ -79,20 +79,14 @@ def curves(
 
     ``train`` (N, d) or (N, ...), ``test`` (M, ...) in the same units as ``sigmas`` (K,). ``alpha``
     is the chance that any interval of one curve misses; the curves share their noise. The held-out
-    points stand for the law p: the coverage and its bounds are those of the uniform law on them,
-    given both sets. ``memory`` bounds the buffers in bytes, the arguments and the result apart.
-    Raises ValueError for fewer than 2 training points, shapes that differ, values that are not
-    finite, no sigma or sigma <= 0, alpha outside (0, 1), or c <= 0. Source: Def 4.1, Def 4.6,
-    Theorem 4.8, E.2, E.3.
+    points stand for the distribution p: the coverage and its bounds are those of the uniform
+    distribution on them, given both sets. ``memory`` bounds the buffers in bytes, the arguments and
+    the result apart. Raises ValueError for fewer than 2 training points, shapes that differ, values
+    that are not finite, no sigma or sigma <= 0, alpha outside (0, 1), or c <= 0. Source: Def 4.1,
+    Def 4.6, Theorem 4.8, E.2, E.3.
     """
-    where = resolve_device(device)
-    points, held_out = kept_rows(train, where), kept_rows(test, where)
-    if len(points) < 2:
-        raise ValueError(f"train holds N = {len(points)} point; the weight needs at least 2")
-    if points.shape[1] != held_out.shape[1]:
-        raise ValueError(
-            f"train has d = {points.shape[1]} and test {held_out.shape[1]}; must agree"
-        )
+    points = training_rows(train, device)
+    held_out = matching_rows(test, points, "test")
     sigmas = np.atleast_1d(np.asarray(sigmas, np.float64))
     if sigmas.ndim > 1 or len(sigmas) == 0:
         raise ValueError(f"sigmas of shape {sigmas.shape}; give (K,), at least one noise level")
@@ -104,10 +98,10 @@ def curves(
     reach = norms_about(held_out, origin) + norms_about(points, origin).max()
     pairs = PairSums(float(sigmas.min()), float(reach.max()))
     # Kept for the coverage, or else, where they take too much, found by it once more.
-    dtype = product_dtype(d, where)
+    dtype = product_dtype(d, points.device)
     size = len(held_out) * n * dtype.itemsize
     held = _SHARE * size <= memory
-    apart = torch.empty((len(held_out), n) if held else 0, dtype=dtype, device=where)
+    apart = torch.empty((len(held_out), n) if held else 0, dtype=dtype, device=points.device)
 
     def visit(rows: slice, columns: slice, squared: torch.Tensor) -> None:
         pairs.add(squared)
@@ -118,10 +112,10 @@ def curves(
     distance, _ = nearest_two(held_out, points, memory=memory, visit=visit)
     nearest = distance[:, 0].double().cpu().numpy()
     overlap = pairs.mean_overlap(sigmas, d, c)
-    weight, weights = posterior.weight_part(
+    weight, weights = posterior.weight_accumulator(
         points, sigmas, weight_queries, origin, indices(seed, "weight", weight_queries, n)
     )
-    cover, cover_draws = coverage.coverage_part(
+    cover, cover_draws = coverage.coverage_accumulator(
         points,
         held_out,
         sigmas,
@@ -133,9 +127,9 @@ def curves(
     )
     # The two curves share the noise of their queries: one product serves both.
     drawn = blocks(seed, "curves", max(weight_queries, coverage_queries), d, dtype=np.float32)
-    done = sweep(points, origin, drawn, [weight, cover], memory)
+    done = run_pass(points, origin, drawn, [weight, cover], memory)
     found, covered = weights(done), cover_draws(done)
-    draws = [np.minimum(each, 1) for each in (found.largest, found.own, found.squares)]
+    draws = [np.minimum(each, 1) for each in (found.largest, found.self_weight, found.squares)]
     means = [bounded_mean(values, each) for values in draws]
     return Curves(
         sigmas=sigmas,

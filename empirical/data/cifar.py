@@ -15,14 +15,15 @@ import posixpath
 import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wildmiddle.empirical.data.pickles import read_pickle
-from wildmiddle.empirical.data.source import DataError, Part, Pixels, Source, reading
+from wildmiddle.empirical.data.source import DataError, Part, Pixels, Source, data_errors
 
 CLASSES = (
     *("airplane", "automobile", "bird", "cat", "deer"),
@@ -58,7 +59,7 @@ class Version:
         return (*self.train, self.test)
 
     @property
-    def again(self) -> str:
+    def remedy(self) -> str:
         """What to do about a broken file."""
         return f"download {self.archive} again"
 
@@ -87,7 +88,7 @@ def read_cifar(path: Path) -> Source:
     missing = [name for name in version.batches if name not in batches]
     if missing:
         raise DataError(
-            f"{path}: holds no {', '.join(missing)} of {version.folder}; {version.again}"
+            f"{path}: holds no {', '.join(missing)} of {version.folder}; {version.remedy}"
         )
     parts = [batches[name] for name in version.train]
     train = Part(
@@ -97,28 +98,27 @@ def read_cifar(path: Path) -> Source:
     return Source(train, batches[version.test], CLASSES)
 
 
-def verify_md5(content: bytes | Path, expected: str, label: str, again: str) -> None:
+def md5_sum(content: bytes | Path) -> str:
+    """The MD5 sum of a file, or of the bytes of one, in hexadecimal digits."""
+    with content.open("rb") if isinstance(content, Path) else BytesIO(content) as file:
+        return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
+
+
+def verify_md5(content: bytes | Path, expected: str, label: str, remedy: str) -> None:
     """Refuse a file, or the bytes of one, with another MD5 sum than the official one."""
-    if isinstance(content, Path):
-        with content.open("rb") as file:
-            found = hashlib.file_digest(file, _md5).hexdigest()
-    else:
-        found = _md5(content).hexdigest()
+    found = md5_sum(content)
     if found != expected:
         raise DataError(
-            f"{label}: MD5 {found}, officially {expected}, so cut or changed; {again}, or {_RENAME}"
+            f"{label}: MD5 {found}, officially {expected}, so cut or changed; {remedy}, or "
+            f"{_RENAME}"
         )
 
 
-def _md5(content: bytes = b"") -> Any:
-    return hashlib.md5(content, usedforsecurity=False)
-
-
-def _again(path: Path) -> str:
+def _remedy(path: Path) -> str:
     for version in VERSIONS:
         if path.name in (version.archive, version.folder):
-            return version.again
-    return BINARY.again
+            return version.remedy
+    return BINARY.remedy
 
 
 def _folder_batches(folder: Path, version: Version) -> dict[str, Path]:
@@ -139,17 +139,17 @@ def _read_batch(path: Path, version: Version) -> Part:
         if version.batch_size not in (None, len(content)):
             raise DataError(
                 f"{path}: {len(content)} bytes, officially {version.batch_size}, so cut or "
-                f"changed; {version.again}, or {_RENAME}"
+                f"changed; {version.remedy}, or {_RENAME}"
             )
         if path.name in version.batch_md5:
-            verify_md5(content, version.batch_md5[path.name], str(path), version.again)
+            verify_md5(content, version.batch_md5[path.name], str(path), version.remedy)
     return version.decode(content, str(path))
 
 
 def _read_archive(path: Path) -> tuple[Version, dict[str, Part]]:
     for version in VERSIONS:
         if path.name == version.archive:
-            verify_md5(path, version.md5, str(path), version.again)
+            verify_md5(path, version.md5, str(path), version.remedy)
     contents = _archive_contents(path)
     version = max(VERSIONS, key=lambda v: len(contents[v.folder]))
     batches = contents[version.folder]
@@ -162,7 +162,7 @@ def _archive_contents(path: Path) -> dict[str, dict[str, bytes]]:
     expected = {f"{v.folder}/{name}": (v, name) for v in VERSIONS for name in v.batches}
     contents: dict[str, dict[str, bytes]] = {version.folder: {} for version in VERSIONS}
     with (
-        reading(path, _again(path)),
+        data_errors(path, _remedy(path)),
         gzip.open(path) as stream,
         tarfile.open(fileobj=stream, mode="r|") as archive,
     ):
@@ -172,7 +172,7 @@ def _archive_contents(path: Path) -> dict[str, dict[str, bytes]]:
                 continue
             if member.size > version.most:
                 raise DataError(
-                    f"{path}: {name} has {member.size} bytes, more than a batch; {version.again}"
+                    f"{path}: {name} has {member.size} bytes, more than a batch; {version.remedy}"
                 )
             content = archive.extractfile(member)
             assert content is not None  # a regular file
@@ -187,7 +187,7 @@ def _decode_binary(data: bytes, label: str) -> Part:
     if not data or len(data) % _RECORD:
         raise DataError(
             f"{label}: {len(data)} bytes, not a multiple of {_RECORD} (a label and 3072 pixels), "
-            f"so cut or not CIFAR-10 binary; {BINARY.again}"
+            f"so cut or not CIFAR-10 binary; {BINARY.remedy}"
         )
     records = np.frombuffer(data, dtype=np.uint8).reshape(-1, _RECORD)
     labels = records[:, 0].astype(np.int64)
@@ -196,19 +196,19 @@ def _decode_binary(data: bytes, label: str) -> Part:
 
 
 def _decode_python(data: bytes, label: str) -> Part:
-    content = read_pickle(data, label, PYTHON.again)
+    content = read_pickle(data, label, PYTHON.remedy)
     rows, labels = content.get(b"data"), content.get(b"labels")
     if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.shape[1] != _PIXELS:
         shape = rows.shape if isinstance(rows, np.ndarray) else "none"
         raise DataError(
             f"{label}: no array of rows of 3072 bytes under 'data' (its shape: {shape}), so not "
-            f"CIFAR-10 for Python; {PYTHON.again}"
+            f"CIFAR-10 for Python; {PYTHON.remedy}"
         )
     if type(labels) is not list or any(type(entry) is not int for entry in labels):
-        raise DataError(f"{label}: no list of integers under 'labels'; {PYTHON.again}")
+        raise DataError(f"{label}: no list of integers under 'labels'; {PYTHON.remedy}")
     if not labels or len(labels) != len(rows):
         raise DataError(
-            f"{label}: {len(labels)} labels for {len(rows)} images, so changed; {PYTHON.again}"
+            f"{label}: {len(labels)} labels for {len(rows)} images, so changed; {PYTHON.remedy}"
         )
     numbers = np.array(labels, dtype=np.int64)
     _check_labels(numbers, label, PYTHON)
@@ -224,7 +224,7 @@ def _check_labels(labels: NDArray[np.int64], label: str, version: Version) -> No
     if wrong.size:
         raise DataError(
             f"{label}: label {labels[wrong[0]]} in record {wrong[0]} is not in 0..9, so not "
-            f"CIFAR-10; {version.again}"
+            f"CIFAR-10; {version.remedy}"
         )
 
 

@@ -1,11 +1,11 @@
 """Data sets of images: read, checked, scaled to one range, and split into train and test.
 
-Every sigma is in units of the pixels: halving the range halves every sigma of the geometry. So
-the range, the centring and the measured standard deviation travel with the images.
+Every sigma is in units of the pixels: halving the range halves every sigma of the geometry. So the
+range, the mean that centring subtracts and the standard deviation are part of a data set.
 
-What a source holds is read by the module of its kind, then chosen from
-(`wildmiddle.empirical.data.source`), reduced (`wildmiddle.empirical.data.resizing`) and split
-(`wildmiddle.empirical.data.split`), in this order.
+The module of its kind reads a source. Then its classes are chosen
+(`wildmiddle.empirical.data.labels`), its images reduced (`wildmiddle.empirical.data.resizing`) and
+split (`wildmiddle.empirical.data.split`), in this order.
 """
 
 import hashlib
@@ -20,24 +20,15 @@ from numpy.typing import NDArray
 
 from wildmiddle.empirical.data.cifar import is_cifar, read_cifar
 from wildmiddle.empirical.data.folders import SUFFIXES, FolderOptions, read_folder
+from wildmiddle.empirical.data.labels import find_classes, label_numbers, positions
 from wildmiddle.empirical.data.numpy_files import read_numpy
 from wildmiddle.empirical.data.resizing import reduce_images
-from wildmiddle.empirical.data.source import (
-    DataError,
-    Part,
-    Pixels,
-    Source,
-    check_pixels,
-    check_shape,
-    find_classes,
-    label_numbers,
-    positions,
-    reading,
-)
-from wildmiddle.empirical.data.split import checked_integer, split, subset
+from wildmiddle.empirical.data.source import DataError, Part, Pixels, Source, data_errors
+from wildmiddle.empirical.data.split import as_integer, split, subset
 
 __all__ = ["DataError", "DataSet", "load"]
 
+_SLACK = 1e-6  # how far a float may lie outside the range: rounding, not another unit
 _SOURCES = (
     "'digits', a folder of images, an .npy or .npz file, cifar-10-binary.tar.gz or "
     "cifar-10-python.tar.gz"
@@ -126,10 +117,10 @@ def load(
 
     Raises `DataError`, a ValueError of one line, for every source or value that cannot be used.
     """
-    value_range = _checked_range(value_range)
-    seed = checked_integer("seed", seed, 0)
-    limit = None if limit is None else checked_integer("limit", limit, 1)
-    size = None if size is None else checked_integer("size", size, 1)
+    value_range = _as_range(value_range)
+    seed = as_integer("seed", seed, 0)
+    limit = None if limit is None else as_integer("limit", limit, 1)
+    size = None if size is None else as_integer("size", size, 1)
     top = 255.0
     # The string only: a folder of that name is within reach as ./digits.
     if source == "digits":
@@ -145,23 +136,22 @@ def load(
         )
         whole = _read(source, options, labels=classes is not None)
         name = Path(source).resolve().name
-    parts = _parts(whole)
-    for part in parts:
-        check_shape(part.images, str(source))
+    for part in whole.parts:
+        _check_shape(part.images, str(source))
     chosen = find_classes(whole, classes, str(source))
-    kept = [positions(part, whole.class_names, chosen, limit) for part in parts]
+    kept = [positions(part, whole.class_names, chosen, limit) for part in whole.parts]
     labels = label_numbers(whole)
-    pools = [_taken(part.images, at) for part, at in zip(parts, kept, strict=True)]
-    pools = _prepared(pools, str(source), value_range, grayscale, size)
+    pools = [_take(part.images, at) for part, at in zip(whole.parts, kept, strict=True)]
+    pools = _check_and_reduce(pools, str(source), value_range, grayscale, size)
     train, test = pools[0], pools[-1]
     if len(pools) == 1:
         train_indices, test_indices = split(len(train), train_size, test_size, seed)
     else:
         train_indices = subset("train_size", train_size, len(train), 2, [seed, 0])
         test_indices = subset("test_size", test_size, len(test), 1, [seed, 1])
-    train = _scaled(train[train_indices], top, value_range)
-    test = _scaled(test[test_indices], top, value_range)
-    duplicates = _duplicates(train)
+    train = _scale(train[train_indices], top, value_range)
+    test = _scale(test[test_indices], top, value_range)
+    duplicates = _count_duplicates(train)
     mean = train.mean(axis=0) if centre else None
     if mean is not None:
         train, test = train - mean, test - mean
@@ -196,7 +186,7 @@ def _digits() -> Source:
 
 def _read(source: str | Path, options: FolderOptions, *, labels: bool) -> Source:
     path = Path(source)
-    with reading(path, "give a file or folder that can be opened"):
+    with data_errors(path, "give a file or folder that can be opened"):
         if not str(source) or not path.exists():
             raise DataError(f"{str(source)!r}: no such file or folder; give {_SOURCES}")
         suffix = path.suffix.lower()
@@ -216,15 +206,11 @@ def _read(source: str | Path, options: FolderOptions, *, labels: bool) -> Source
         raise DataError(f"{path}: not a kind of file that is read here; give {_SOURCES}")
 
 
-def _parts(source: Source) -> list[Part]:
-    return [source.train] if source.test is None else [source.train, source.test]
-
-
-def _taken(images: Pixels, at: NDArray[np.int64]) -> Pixels:
+def _take(images: Pixels, at: NDArray[np.int64]) -> Pixels:
     return images if len(at) == len(images) else images[at]  # no copy where all are kept
 
 
-def _prepared(
+def _check_and_reduce(
     pools: list[Pixels],
     source: str,
     value_range: tuple[float, float],
@@ -232,11 +218,11 @@ def _prepared(
     size: int | None,
 ) -> list[Pixels]:
     if len(pools) == 1:
-        check_pixels(pools[0], source, 3, "2 to train on and 1 to test on", value_range)
+        _check_pixels(pools[0], source, 3, "2 to train on and 1 to test on", value_range)
         return [reduce_images(pools[0], source, grayscale=grayscale, size=size)]
     labels = (f"{source}, train", f"{source}, test")
-    check_pixels(pools[0], labels[0], 2, "to train on", value_range)
-    check_pixels(pools[1], labels[1], 1, "to test on", value_range)
+    _check_pixels(pools[0], labels[0], 2, "to train on", value_range)
+    _check_pixels(pools[1], labels[1], 1, "to test on", value_range)
     train, test = (
         reduce_images(pool, label, grayscale=grayscale, size=size)
         for pool, label in zip(pools, labels, strict=True)
@@ -249,7 +235,55 @@ def _prepared(
     return [train, test]
 
 
-def _checked_range(value_range: tuple[float, float]) -> tuple[float, float]:
+def _check_shape(images: Pixels, label: str) -> None:
+    # At least two dimensions, and pixels.
+    if images.ndim < 2 or math.prod(images.shape[1:]) == 0:
+        raise DataError(
+            f"{label}: an array of shape {images.shape}; give one of shape (N, ...), N the number "
+            "of images"
+        )
+
+
+def _check_pixels(
+    images: Pixels, label: str, least: int, use: str, value_range: tuple[float, float]
+) -> None:
+    # At least `least` images, of integers 0..255 or of floats in the range.
+    if images.dtype.kind not in "iuf":
+        raise DataError(
+            f"{label}: values of type {images.dtype}; save the images as uint8 0..255, or as "
+            "floats in the range given with --range"
+        )
+    if len(images) < least:
+        raise DataError(f"{label}: {len(images)} images; give at least {least}, {use}")
+    if images.dtype.kind == "f":
+        _check_floats(images, label, value_range)
+        return
+    low, high = int(images.min()), int(images.max())
+    if low < 0 or high > 255:
+        raise DataError(
+            f"{label}: holds the integer {low if low < 0 else high}, outside 0..255; save the "
+            "images as uint8, or as floats in the range given with --range"
+        )
+
+
+def _check_floats(images: Pixels, label: str, value_range: tuple[float, float]) -> None:
+    wrong = ~np.isfinite(images)
+    if wrong.any():
+        first = int(np.flatnonzero(wrong.reshape(len(images), -1).any(axis=1))[0])
+        raise DataError(
+            f"{label}: {int(wrong.sum())} pixels are NaN or infinite, the first in image {first}; "
+            "remove or repair those images"
+        )
+    lo, hi = value_range
+    low, high = float(images.min()), float(images.max())
+    if low < lo - _SLACK or high > hi + _SLACK:
+        raise DataError(
+            f"{label}: floats from {low:.10g} to {high:.10g}, outside the range {lo:.10g} to "
+            f"{hi:.10g}; give the range of your pixels with --range"
+        )
+
+
+def _as_range(value_range: tuple[float, float]) -> tuple[float, float]:
     try:
         lo, hi = (float(end) for end in value_range)
     except (TypeError, ValueError, OverflowError):
@@ -259,7 +293,7 @@ def _checked_range(value_range: tuple[float, float]) -> tuple[float, float]:
     return lo, hi
 
 
-def _scaled(images: Pixels, top: float, value_range: tuple[float, float]) -> NDArray[np.float64]:
+def _scale(images: Pixels, top: float, value_range: tuple[float, float]) -> NDArray[np.float64]:
     pixels = images.astype(np.float64)
     if images.dtype.kind == "f":
         return pixels
@@ -267,7 +301,7 @@ def _scaled(images: Pixels, top: float, value_range: tuple[float, float]) -> NDA
     return lo + (hi - lo) * (pixels / top)
 
 
-def _duplicates(images: NDArray[np.float64]) -> int:
+def _count_duplicates(images: NDArray[np.float64]) -> int:
     # + 0.0 makes -0.0 and 0.0, equal pixels, equal bytes.
     copies = Counter(hashlib.sha256((image + 0.0).tobytes()).digest() for image in images)
     return sum(count for count in copies.values() if count > 1)

@@ -1,10 +1,10 @@
-"""Download one published file: resumed where it stopped, and verified before it gets its name.
+"""Download one published file: resume where a transfer stopped, verify before the file is named.
 
 What has arrived stands in a file `.part` beside the target. It is renamed only when its size and
-its MD5 sum are the published ones. Nothing else in the project opens a connection.
+its MD5 sum are the published ones. Nothing else in the project opens a connection. The library
+`pooch` (1.9) cannot resume: when a transfer stops it deletes what has arrived and starts again.
 """
 
-import hashlib
 import http.client
 import os
 import sys
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from wildmiddle.empirical.data.cifar import BINARY, verify_md5
+from wildmiddle.empirical.data.cifar import BINARY, md5_sum, verify_md5
 from wildmiddle.empirical.data.source import DataError
 
 _BLOCK = 1 << 16
@@ -63,7 +63,7 @@ def download(remote: Remote, folder: Path, *, progress: bool = False) -> Path:
             f"{remote.url}: stopped after {_size(part)} of {remote.size} bytes, kept in {part}; "
             "give the command again to go on"
         )
-    found = _md5(part)
+    found = md5_sum(part)
     if _size(part) > remote.size or found != remote.md5:
         why = f"MD5 {found}, officially {remote.md5}"
         if _size(part) > remote.size:
@@ -81,13 +81,13 @@ def _fetch(remote: Remote, part: Path, target: Path, progress: bool) -> None:
     except urllib.error.HTTPError as error:
         error.close()
         if not (start and error.code == 416):  # a range that the server does not have
-            raise DataError(_elsewhere(remote, target, f"HTTP {error.code}")) from error
+            raise DataError(_unreachable(remote, target, f"HTTP {error.code}")) from error
         part.unlink()
         _fetch(remote, part, target, progress)
         return
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
-        raise DataError(_elsewhere(remote, target, str(reason))) from error
+        raise DataError(_unreachable(remote, target, str(reason))) from error
     with response:
         resumed = response.status == 206 and _range_start(response) == start
         # Without the range in the answer it is the whole file, from its first byte.
@@ -134,7 +134,7 @@ def _copy(
             return  # what has arrived is kept; the caller sees that it is not all
 
 
-def _elsewhere(remote: Remote, target: Path, reason: str) -> str:
+def _unreachable(remote: Remote, target: Path, reason: str) -> str:
     return (
         f"cannot download {remote.url} ({reason}); fetch it on another machine ({remote.size} "
         f"bytes, MD5 {remote.md5}), put it at {target} and give --data {target}"
@@ -143,8 +143,3 @@ def _elsewhere(remote: Remote, target: Path, reason: str) -> str:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

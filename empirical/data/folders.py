@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wildmiddle.empirical.data.resizing import reduce_images
-from wildmiddle.empirical.data.source import DataError, Part, Pixels, Source, reading
+from wildmiddle.empirical.data.source import DataError, Part, Pixels, Source, data_errors
 
 # No gif: a palette of 256 colours, often animated, is rarely what a study means by an image.
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
@@ -125,7 +125,7 @@ def _read_image(path: Path, options: FolderOptions) -> NDArray[np.uint8]:
     from PIL import Image  # here, so that the other sources do without Pillow
 
     with (
-        reading(path, "replace the file or move it out of the folder"),
+        data_errors(path, "replace the file or move it out of the folder"),
         Image.open(path, formats=_FORMATS) as image,
     ):
         if image.mode not in ("L", "RGB"):
@@ -151,7 +151,7 @@ def _key(paths: Sequence[Path], options: FolderOptions) -> str:
         f"1 Pillow {PIL.__version__} {options.grayscale} {options.size}\0".encode()
     )
     for path in paths:
-        with reading(path, "replace the file or move it out of the folder"):
+        with data_errors(path, "replace the file or move it out of the folder"):
             entry = path.stat()
         digest.update(os.fsencode(path.name) + f"\0{entry.st_size} {entry.st_mtime_ns}\0".encode())
     return digest.hexdigest()
@@ -172,7 +172,7 @@ def _read_cached(path: Path, count: int) -> Pixels | None:
 def _write_cached(path: Path, images: Pixels) -> None:
     # A name of its own: two runs may fill one cache at the same time.
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    with reading(path.parent, "name a folder for --cache that can be written"):
+    with data_errors(path.parent, "name a folder for --cache that can be written"):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with partial.open("wb") as file:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from wildmiddle.empirical.data.source import DataError, Part, Pixels, Source, reading
+from wildmiddle.empirical.data.source import DataError, Part, Pixels, Source, data_errors
 
 
 def read_numpy(path: Path, *, labels: bool = False) -> Source:
@@ -20,7 +20,7 @@ def read_numpy(path: Path, *, labels: bool = False) -> Source:
     """
     remedy = "write it again with numpy.save or numpy.savez"
     # Opened here, since numpy.load leaves the file open when an .npz file is broken.
-    with reading(path, remedy), path.open("rb") as file:
+    with data_errors(path, remedy), path.open("rb") as file:
         start = file.read(6)
         file.seek(0)
         # NumPy answers any other bytes with the advice to unpickle them: do not pass that on.

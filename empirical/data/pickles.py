@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wildmiddle.empirical.data.source import DataError, reading
+from wildmiddle.empirical.data.source import DataError, data_errors
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def read_pickle(data: bytes, label: str, remedy: str) -> dict[bytes, Any]:
     Raises `DataError`, with `label` and `remedy`, for a cut pickle and for one that holds or asks
     for anything else. No code of the pickle runs, whatever it holds.
     """
-    with reading(label, remedy):
+    with data_errors(label, remedy):
         try:
             value = _run(data)
         except _RefusedError as refused:
@@ -108,10 +108,10 @@ def _run(data: bytes) -> Any:
             values = _pop(stack, 2) if name == "SETITEM" else _pop_to_mark(stack)
             _set_items(_top(stack, dict), values)
         elif name == "GLOBAL":
-            stack.append(_known(argument))
+            stack.append(_find_name(argument))
         elif name == "REDUCE":
             function, arguments = _pop(stack, 2)
-            stack.append(_made(function, arguments))
+            stack.append(_call(function, arguments))
         elif name == "BUILD":
             (state,) = _pop(stack, 1)
             _build(stack[-1], state)
@@ -154,7 +154,7 @@ def _set_items(target: dict[bytes, Any], values: list[Any]) -> None:
     target.update(zip(keys, values[1::2], strict=True))
 
 
-def _known(argument: str) -> _Name:
+def _find_name(argument: str) -> _Name:
     module, _, name = argument.partition(" ")
     for known in (_RECONSTRUCT, _NDARRAY, _DTYPE):
         if (module, name) == (known.module, known.name):
@@ -162,8 +162,8 @@ def _known(argument: str) -> _Name:
     raise _RefusedError(f"asks for {f'{module}.{name}'[:80]!r}")
 
 
-def _made(function: Any, arguments: Any) -> Any:
-    # The two calls that numpy.ndarray.__reduce__ and numpy.dtype.__reduce__ write.
+def _call(function: Any, arguments: Any) -> Any:
+    # Only the two calls that numpy.ndarray.__reduce__ and numpy.dtype.__reduce__ write.
     if function is _RECONSTRUCT and _is(arguments, _NDARRAY, (0,), b"b"):
         return _Array()
     if function is _DTYPE and _is(arguments, b"u1", 0, 1):

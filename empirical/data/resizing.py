@@ -40,10 +40,10 @@ def reduce_images(images: Pixels, label: str, *, grayscale: bool, size: int | No
     if not luma and size in (None, height) and size in (None, width):
         return images
     starts = range(0, len(images), _BLOCK)
-    return np.concatenate([_reduced(images[at : at + _BLOCK], luma, size) for at in starts])
+    return np.concatenate([_reduce(images[at : at + _BLOCK], luma, size) for at in starts])
 
 
-def _reduced(images: Pixels, luma: bool, size: int | None) -> Pixels:
+def _reduce(images: Pixels, luma: bool, size: int | None) -> Pixels:
     side, scale = min(images.shape[1:3]), 1
     if size is not None:
         height, width = images.shape[1:3]

@@ -17,7 +17,7 @@ from wildmiddle.empirical.data.source import DataError
 _MOST = 1_000  # images of each part, unless told: the size of the paper's own geometry studies
 
 
-def checked_integer(name: str, value: int, least: int) -> int:
+def as_integer(name: str, value: int, least: int) -> int:
     """The value as an int; `DataError` for anything but an integer of at least `least`."""
     try:
         number = operator.index(value)
@@ -57,7 +57,7 @@ def subset(
 
 
 def _size(name: str, size: int, least: int, available: int) -> int:
-    size = checked_integer(name, size, least)
+    size = as_integer(name, size, least)
     if size > available:
         raise DataError(f"{name} {size}: the source has {available} for it; ask for at most that")
     return size

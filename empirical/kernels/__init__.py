@@ -1,1 +1,1 @@
-"""The numerical work that the estimates share: products, distances, sums, devices, processes."""
+"""The numerical work that the estimates share, and how it is spread over threads and processes."""

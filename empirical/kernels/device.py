@@ -33,17 +33,16 @@ def working_dtype(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
-def as_rows(points: ArrayLike | torch.Tensor, device: torch.device) -> torch.Tensor:
+def as_rows(
+    points: ArrayLike | torch.Tensor, device: str | torch.device, *, keep_single: bool = False
+) -> torch.Tensor:
     """Points of any shape (N, ...) as a matrix (N, d) on the device, in its working precision.
 
-    A tensor is detached: no gradient flows to it. Raises ValueError for fewer than 2 axes, no
+    With ``keep_single`` float32 stays float32: large sets are not copied. A tensor is detached: no
+    gradient flows to it. Raises ValueError as :func:`resolve_device`, and for fewer than 2 axes, no
     point, or values that are not finite.
     """
-    return kept_rows(points, device).to(working_dtype(device))
-
-
-def kept_rows(points: ArrayLike | torch.Tensor, device: torch.device) -> torch.Tensor:
-    """As :func:`as_rows`, but float32 and float64 stay what they are: no copy of large sets."""
+    device = resolve_device(device)
     if isinstance(points, torch.Tensor):
         array = points.detach()
     else:
@@ -51,11 +50,30 @@ def kept_rows(points: ArrayLike | torch.Tensor, device: torch.device) -> torch.T
         array = torch.as_tensor(np.require(points, requirements=["C", "W"]))
     if array.ndim < 2 or len(array) == 0:
         raise ValueError(f"points of shape {tuple(array.shape)}; give (N, d) or (N, ...), N >= 1")
-    work = working_dtype(device)
-    kept = array.dtype if array.dtype in (torch.float32, work) else work
-    rows = array.reshape(len(array), -1).to(device=device, dtype=kept)
+    single = keep_single and array.dtype == torch.float32
+    dtype = torch.float32 if single else working_dtype(device)
+    rows = array.reshape(len(array), -1).to(device=device, dtype=dtype)
     for part in rows.split(1024):
         # A sum is quick and hides no NaN and no infinity, but may overflow without one.
         if not torch.isfinite(part.sum()) and not torch.isfinite(part).all():
             raise ValueError("points hold NaN or infinite values; remove them first")
+    return rows
+
+
+def training_rows(train: ArrayLike | torch.Tensor, device: str | torch.device) -> torch.Tensor:
+    """Two or more training points as :func:`as_rows`, float32 kept; ValueError for one alone."""
+    rows = as_rows(train, device, keep_single=True)
+    if len(rows) < 2:
+        raise ValueError(f"train holds N = {len(rows)} image; at least 2 are needed")
+    return rows
+
+
+def matching_rows(points: ArrayLike | torch.Tensor, train: torch.Tensor, name: str) -> torch.Tensor:
+    """Points of the dimension and on the device of the ``train`` rows as :func:`as_rows`.
+
+    float32 is kept. Raises ValueError, with the ``name`` of the points, for another dimension.
+    """
+    rows = as_rows(points, train.device, keep_single=True)
+    if rows.shape[1] != train.shape[1]:
+        raise ValueError(f"train has d = {train.shape[1]} and {name} {rows.shape[1]}; must agree")
     return rows

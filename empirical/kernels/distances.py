@@ -1,6 +1,7 @@
-"""Pairs of points beside the large products: their distances and inner products, one by one.
+"""Squared distances, and the terms of single pairs where the rounding of a product could decide.
 
-Where the rounding of a product could decide, the pair is done again by its difference.
+The terms of a pair are ``D = |x_j - x_i|^2`` and ``G = <z, x_j - x_i>`` for a noise z. Taken from
+the difference of the two points they lose no digits to cancellation, however close the points.
 """
 
 from collections.abc import Callable
@@ -11,24 +12,24 @@ import torch
 from wildmiddle.empirical.kernels.device import working_dtype
 from wildmiddle.empirical.kernels.products import (
     Tile,
-    centred,
+    cancellation_limit,
+    centre,
     squared_distances,
     squared_norms,
     tiles,
-    too_close,
 )
 from wildmiddle.empirical.kernels.threads import for_each
 from wildmiddle.empirical.noise import BLOCK
 
-Differences = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
-"""``|x_j - x_i|^2`` and ``<z_i, x_j - x_i>`` of pairs of queries i and columns j, (P,) each."""
+PairTerms = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+"""Gives ``D`` and ``G`` of pairs of queries i (P,) and columns j (P,) of a tile, (P,) each."""
 
 _PAIRS = 128
 _RUN = 64
 _MOST_CLOSE = 0.02
 
 
-def direct(
+def pair_terms(
     a: torch.Tensor,
     i: torch.Tensor,
     b: torch.Tensor,
@@ -36,7 +37,7 @@ def direct(
     z: torch.Tensor | None = None,
     q: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """``|b_j - a_i|^2`` and ``<z_q, b_j - a_i>`` of pairs, (P,) each, by differences in float64.
+    """``|b_j - a_i|^2`` and ``<z_q, b_j - a_i>`` of pairs, (P,) each, from differences in float64.
 
     ``a``, ``b`` and ``z`` are rows as they were given, ``i``, ``j`` and ``q`` (P,) indices into
     them; without ``z`` the second result is 0.
@@ -55,7 +56,7 @@ def direct(
     return squared, inner
 
 
-def nearly_direct(
+def pair_terms_mixed(
     a: torch.Tensor,
     i: torch.Tensor,
     b: torch.Tensor,
@@ -63,10 +64,11 @@ def nearly_direct(
     z: torch.Tensor,
     q: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """As :func:`direct`, at half its cost, right to about 3e-7 of ``|b_j - a_i|``, however small.
+    """As :func:`pair_terms` in mixed precision, at half its cost.
 
-    The differences are rounded once to the precision of ``z``, in which ``_RUN`` products at a time
-    are added up; these sums are added in float64.
+    The relative error is about 3e-7 of ``|b_j - a_i|``, however small that is. The differences are
+    rounded once to the precision of ``z``; sums of ``_RUN`` products are taken in it, and these
+    sums are added in float64.
     """
     work, wide = working_dtype(a.device), torch.promote_types(a.dtype, b.dtype)
     squared = torch.empty(len(i), dtype=work, device=a.device)
@@ -88,10 +90,10 @@ def nearly_direct(
     return squared, inner
 
 
-def inner_with(
+def inner_products(
     z: torch.Tensor, rows: torch.Tensor, chosen: torch.Tensor, origin: torch.Tensor
 ) -> torch.Tensor:
-    """``<z, x>`` of each query with its chosen row about the origin, (R,), in z's precision."""
+    """``<z, x - origin>`` of each query's noise and its chosen row x, (R,), in z's precision."""
     wide = torch.promote_types(rows.dtype, z.dtype)
     inner = torch.empty(len(z), dtype=z.dtype, device=z.device)
     buffer = torch.empty(min(_PAIRS, len(z)), z.shape[1], dtype=wide, device=z.device)
@@ -103,7 +105,7 @@ def inner_with(
 
 
 def _gather(rows: torch.Tensor, at: torch.Tensor, buffer: torch.Tensor) -> torch.Tensor:
-    # rows[at] in a buffer that stays in the cache: to make a new one costs as much as to fill it.
+    # rows[at] in a buffer that is used again: allocating one costs as much as filling it.
     out = buffer[: len(at)]
     if rows.dtype == out.dtype:
         return torch.index_select(rows, 0, at, out=out)
@@ -116,7 +118,7 @@ class Distances(NamedTuple):
     squared: torch.Tensor
     """(C, T), in the precision of the points."""
     close: torch.Tensor | None
-    """(C, T): which of them were done again in float64; None where none was."""
+    """(C, T): which of them were computed again in float64; None where none was."""
     reach: torch.Tensor
     """Norm of each row and the largest of the points' added up, (C,)."""
 
@@ -130,33 +132,30 @@ def distances_to(
 ) -> Distances | None:
     """Distances of rows ``a[chosen]`` to the points of a tile of the rows ``b``.
 
-    Distances below 1e4 times their rounding are done again by direct differences in float64; where
-    those are more than a few, None is returned, and float64 should be used for all. In float64 none
-    counts as too close but those of equal rows.
+    Distances below 1e4 times their rounding are computed again from differences in float64. Returns
+    None where these are more than 2% of all: the tile should then be in float64.
     """
-    start, points, norms, threads = tile
-    dtype, work = points.dtype, working_dtype(a.device)
-    scale = (too_close(a.shape[1], dtype) * norms.sqrt()).to(dtype)
-    longest = norms.max().sqrt()
-    squared = torch.empty(len(chosen), len(points), dtype=dtype, device=a.device)
+    dtype, work = tile.points.dtype, working_dtype(a.device)
+    scale = (cancellation_limit(a.shape[1], dtype) * tile.norms.sqrt()).to(dtype)
+    longest = tile.norms.max().sqrt()
+    squared = torch.empty(len(chosen), len(tile.points), dtype=dtype, device=a.device)
     close = torch.empty(squared.shape, dtype=torch.bool, device=a.device)
     reach = torch.empty(len(chosen), dtype=work, device=a.device)
 
     def fill(part: tuple[int, int]) -> None:
         rows = slice(*part)
-        x = centred(a.index_select(0, chosen[rows]), origin, dtype)
+        x = centre(a.index_select(0, chosen[rows]), origin, dtype)
         own = squared_norms(x)
-        squared[rows] = squared_distances(x, points, own, norms)
+        squared[rows] = squared_distances(x, tile.points, own, tile.norms)
         size = own.sqrt()
         reach[rows] = size + longest
         torch.lt(squared[rows], size.to(dtype)[:, None] * scale, out=close[rows])
 
-    for_each(fill, tiles(len(chosen), BLOCK), a.device, threads)
+    for_each(fill, tiles(len(chosen), BLOCK), a.device, tile.threads)
     if a is b:  # a row is no neighbour of its own
-        row = torch.nonzero((chosen >= start) & (chosen < start + len(points))).squeeze(1)
-        close[row, chosen[row] - start] = False
+        close[tile.find(chosen)] = False
     i, j = close.nonzero(as_tuple=True)
     if dtype != work and len(i) > _MOST_CLOSE * close.numel():
         return None
-    squared[i, j] = direct(a, chosen[i], b, j + start)[0].to(dtype)
+    squared[i, j] = pair_terms(a, chosen[i], b, j + tile.start)[0].to(dtype)
     return Distances(squared, close if len(i) else None, reach)

@@ -1,17 +1,22 @@
 """Sum and maximum of ``t_j = exp((a_j + sigma g_j) / sigma^2)`` over many points and sigmas.
 
-In s = 1/sigma each exponent is the parabola ``a s^2 + g s`` with ``a = -D/2 <= 0``: it starts at 0
-and, once below a level -c, never comes back. So each term has one sigma at and under which it is
+In s = 1/sigma each exponent is the parabola ``a s^2 + g s`` with ``a = -D/2 <= 0``: it starts at 0,
+and once it has fallen below a level -c it stays below. So each term has one sigma under which it is
 below ``exp(-c)``, a root that costs one pass over all terms. Terms below ``exp(-40)`` are left out:
 against the noised point's own term, which is 1, even 1e6 of them lie below the rounding of float32
-and change no weight by more than 4e-12. The sigmas at which few terms are left are served from a
-list of these, and those at which none is left by the own term alone.
+and change no weight by more than 4e-12. Where few terms are left, at the smaller sigmas, only these
+are summed.
+
+The dominant terms of a query are those that are above ``exp(-3)`` at the smallest sigmas. They
+decide its weights where these turn from one point to several, and are taken from the differences
+of the points (:mod:`wildmiddle.empirical.kernels.distances`).
 
 No exponent is large: ``max_s (a s^2 + g s) = g^2 / (2 D)`` is half the square of a standard normal
 variable, ``g / sqrt(D)``; the terms are summed as they are.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,18 +25,19 @@ import torch
 from numpy.typing import NDArray
 
 from wildmiddle.empirical.kernels.device import working_dtype
-from wildmiddle.empirical.kernels.distances import Differences
+from wildmiddle.empirical.kernels.distances import PairTerms
 from wildmiddle.empirical.noise import BLOCK
 
-LEADERS = 6
+DOMINANT = 6
+"""Dominant terms of a query."""
+_DOMINANT_LEVEL = 3.0
 _NEGLIGIBLE = 40.0
-_LEADS = 3.0
 _FEW = 1 / 16
 _SKIP = 8
 
 
 @dataclass(frozen=True)
-class Terms:
+class TermSums:
     """Running sums and maxima over the points seen so far; the noised point's own term, 1, is in.
 
     ``levels`` (K,) are the sigmas, falling; ``top``, the largest term, ``total``, the sum, and
@@ -42,21 +48,21 @@ class Terms:
     top: torch.Tensor
     total: torch.Tensor
     squares: torch.Tensor
-    first: torch.Tensor
-    """Smallest sigmas at which a term of the query leads, (queries, LEADERS)."""
+    onsets: torch.Tensor
+    """The sigmas at which the dominant terms of the query begin to count, (queries, DOMINANT)."""
     moments: torch.Tensor | None = None
     """The sums of ``t_j a_j`` and of ``t_j g_j``, (2, queries, K), where they were asked for."""
 
 
-def start(
+def start_sums(
     levels: NDArray[np.float64], queries: int, device: torch.device, *, moments: bool = False
-) -> Terms:
-    """Sums with nothing in them but the own terms; ``levels`` (K,) falling."""
+) -> TermSums:
+    """Sums of the noised points' own terms alone; ``levels`` (K,) falling."""
     work, shape = working_dtype(device), (queries, len(levels))
     top, total, squares = torch.ones((3, *shape), dtype=work, device=device)
-    first = torch.full((queries, LEADERS), torch.inf, dtype=torch.float32, device=device)
+    onsets = torch.full((queries, DOMINANT), torch.inf, dtype=torch.float32, device=device)
     sums = torch.zeros((2, *shape), dtype=work, device=device) if moments else None
-    return Terms(tuple(levels.tolist()), top, total, squares, first, sums)
+    return TermSums(tuple(levels.tolist()), top, total, squares, onsets, sums)
 
 
 def last_sigma(a: torch.Tensor, g: torch.Tensor, c: float) -> torch.Tensor:
@@ -69,26 +75,26 @@ def last_sigma(a: torch.Tensor, g: torch.Tensor, c: float) -> torch.Tensor:
     return torch.addcmul(a * (-4 * c), g, g).sqrt_().sub_(g).div_(2 * c)
 
 
-def leaders(a: torch.Tensor, g: torch.Tensor, first: torch.Tensor) -> Sequence[torch.Tensor]:
-    """Rows and columns of the terms that count at the smallest sigmas, ``LEADERS`` a query.
+def find_dominant(a: torch.Tensor, g: torch.Tensor, onsets: torch.Tensor) -> Sequence[torch.Tensor]:
+    """Rows and columns of the dominant terms of a tile, at most ``DOMINANT`` a query.
 
-    ``a`` and ``g`` (R, T). ``first`` (R, LEADERS) holds those of earlier tiles and is updated; a
-    term that is not among the first of all tiles so far is not returned.
+    ``a`` and ``g`` (R, T). ``onsets`` (R, DOMINANT) holds the sigmas of those of earlier tiles and
+    is updated; a term that is not among the dominant ones of all tiles so far is not returned.
     """
-    count = min(LEADERS, g.shape[1])
-    sigma, column = last_sigma(a, g, _LEADS).topk(count, dim=1, largest=False)
-    row, place = (sigma < first[:, -1:]).nonzero(as_tuple=True)
-    first.copy_(torch.cat([first, sigma], dim=1).topk(LEADERS, dim=1, largest=False).values)
+    count = min(DOMINANT, g.shape[1])
+    sigma, column = last_sigma(a, g, _DOMINANT_LEVEL).topk(count, dim=1, largest=False)
+    row, place = (sigma < onsets[:, -1:]).nonzero(as_tuple=True)
+    onsets.copy_(torch.cat([onsets, sigma], dim=1).topk(DOMINANT, dim=1, largest=False).values)
     return row, column[row, place]
 
 
 def add_exactly(
-    terms: Terms,
+    terms: TermSums,
     queries: slice,
     a: torch.Tensor,
     g: torch.Tensor,
     pairs: Sequence[torch.Tensor],
-    differences: Differences,
+    differences: PairTerms,
 ) -> None:
     """Move the terms at the ``pairs`` (i, j) out of a tile and add them in float64.
 
@@ -112,7 +118,7 @@ def add_exactly(
         terms.top[queries].scatter_reduce_(0, where, t, "amax")
 
 
-def add(terms: Terms, queries: slice, a: torch.Tensor, g: torch.Tensor) -> None:
+def add(terms: TermSums, queries: slice, a: torch.Tensor, g: torch.Tensor) -> None:
     """Add the terms of one tile: ``a`` (R, T) or (1, T), ``g`` (R, T) for the R ``queries``.
 
     An ``a`` of minus infinity leaves a point out.
@@ -159,17 +165,11 @@ def add(terms: Terms, queries: slice, a: torch.Tensor, g: torch.Tensor) -> None:
 
 
 def _first_sparse(levels: tuple[float, ...], until: torch.Tensor) -> int:
-    # Fewer terms are left at each smaller sigma: bisection for the first at which they are few, by
-    # some of the queries, since results do not depend on it.
+    # Fewer terms are left at each smaller sigma. Counted over some of the queries: the results do
+    # not depend on where the sparse sum begins.
     some = until[::_SKIP]
-    low, high = 0, len(levels)
-    while low < high:
-        middle = (low + high) // 2
-        if int((some < levels[middle]).sum()) > _FEW * some.numel():
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    most = _FEW * some.numel()
+    return bisect_left(levels, True, key=lambda sigma: int((some < sigma).sum()) <= most)
 
 
 def _inverse_square(sigma: float, dtype: torch.dtype) -> float:

@@ -1,8 +1,8 @@
-"""One pass over noise and training points, shared by all that is estimated from both.
+"""One pass over noise and training points, which feeds the accumulators of several estimates.
 
-The noise z of a query serves whatever is asked of it: ``<z, x_j>`` with the training points x_j is
-one matrix product, for the posterior weight, for the coverage, and for every sigma. Batches of
-queries whose noise fits into memory go by, and past each the training points tile by tile.
+The products ``<z, x_j>`` of a query's noise z with the training points x_j are the same for the
+posterior weight, for the coverage and for every sigma, so they are computed once. The outer loop is
+over batches of queries whose noise fits into memory, the inner one over tiles of training points.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,46 +15,46 @@ from wildmiddle.empirical.kernels.processes import share
 from wildmiddle.empirical.kernels.products import (
     Tile,
     groups,
-    joined,
     plan,
     product,
     product_dtype,
+    stack_noise,
     tile_of,
     tiles,
 )
 from wildmiddle.empirical.kernels.threads import for_each
 from wildmiddle.empirical.noise import BLOCK, Block, batches
 
-Add = Callable[[slice, torch.Tensor, torch.Tensor], None]
-"""Takes the queries' numbers, their noise z (R, d) and ``<z, x_j>`` (R, T)."""
+AddQueries = Callable[[slice, torch.Tensor, torch.Tensor], None]
+"""Adds one group of queries: takes their numbers, noise z (R, d) and ``<z, x_j>`` (R, T)."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """One estimate: how many queries it wants, and what it does with a tile.
+class Accumulator:
+    """One estimate's share in a pass: the number of its queries, and its sums over the points.
 
-    ``prepare(queries, tile)`` is called once for each batch and tile and returns what is to be
-    called with each group of the batch's queries, by several threads; or None where float32 will
-    not do for this tile, which then comes again in float64.
+    ``prepare(queries, tile)`` is called once for each batch and tile. It returns the function that
+    adds a group of the batch's queries, which several threads call; or None where the tile is
+    needed in float64, and the tile is then passed again in that precision.
     """
 
     queries: int
-    prepare: Callable[[slice, Tile], Add | None]
+    prepare: Callable[[slice, Tile], AddQueries | None]
 
 
-def whole(queries: int) -> int:
-    """Number of queries in the blocks that ``queries`` queries take."""
+def whole_blocks(queries: int) -> int:
+    """The number of queries rounded up to whole blocks."""
     return -(-queries // BLOCK) * BLOCK
 
 
-def sweep(
+def run_pass(
     rows: torch.Tensor,
     origin: torch.Tensor,
     drawn: Iterable[Block],
-    parts: Sequence[Part],
+    accumulators: Sequence[Accumulator],
     memory: int,
 ) -> slice:
-    """Pass the noise of the ``drawn`` blocks and the training ``rows`` (N, d) by all ``parts``.
+    """Feed the noise of the ``drawn`` blocks and the training ``rows`` (N, d) to ``accumulators``.
 
     Returns the queries that were done: all, or the share of this process where there are several
     (:mod:`wildmiddle.empirical.kernels.processes`). ``memory`` bounds the buffers in bytes; raises
@@ -67,23 +67,25 @@ def sweep(
         for ends in tiles(len(rows), sizes.columns):
             for dtype in (best, working_dtype(rows.device)):
                 tile = tile_of(rows, ends, origin, dtype, sizes.threads)
-                if _pass(batch, tile, parts):
+                if _feed(batch, tile, accumulators):
                     break
     return slice(own[0].start, own[-1].start + BLOCK) if own else slice(0, 0)
 
 
-def _pass(batch: Sequence[Block], tile: Tile, parts: Sequence[Part]) -> bool:
+def _feed(batch: Sequence[Block], tile: Tile, accumulators: Sequence[Accumulator]) -> bool:
+    # Whether the precision of the tile is enough for all.
     first, last = batch[0].start, batch[-1].start + BLOCK
-    ready: list[tuple[int, Add]] = []
-    for part in parts:
-        if first < whole(part.queries):
-            add = part.prepare(slice(first, min(last, whole(part.queries))), tile)
+    ready: list[tuple[int, AddQueries]] = []
+    for accumulator in accumulators:
+        end = whole_blocks(accumulator.queries)
+        if first < end:
+            add = accumulator.prepare(slice(first, min(last, end)), tile)
             if add is None:
                 return False
-            ready.append((whole(part.queries), add))
+            ready.append((end, add))
 
     def work(group: list[Block]) -> None:
-        z, start = joined(group, tile.points), group[0].start
+        z, start = stack_noise(group, tile.points), group[0].start
         inner = product(z, tile.points)
         for end, add in ready:
             queries = slice(start, min(start + len(z), end))

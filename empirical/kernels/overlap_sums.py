@@ -1,4 +1,4 @@
-"""The mean overlap probability of all pairs, summed while the distances stream by (Theorem 4.8).
+"""The mean overlap probability of all pairs, from blocks of their distances (Theorem 4.8).
 
 ``sum_ij p_sigma(r_ij)`` is wanted for many sigmas, but the M N distances are not kept: each is
 spread over the four nearest nodes of one grid in log r, with the weights of cubic interpolation.

@@ -1,7 +1,7 @@
-"""Several processes on one estimate: each takes a share of the queries, and the results are summed.
+"""Several processes on one estimate: each takes a share of the queries; then all get all results.
 
-torch.distributed does the work; without it, or with one process, nothing happens here. Noise is
-drawn block by block, so that the shares together are the queries that one process would draw.
+They communicate by torch.distributed; one process alone does not need it. Noise is drawn block by
+block, so that the shares together are the queries that one process would draw.
 """
 
 import os
@@ -21,7 +21,7 @@ def rank() -> int:
 
 
 @contextmanager
-def joined(device: str = "auto") -> Iterator[None]:
+def join(device: str = "auto") -> Iterator[None]:
     """Join the processes that torchrun started, if it did; leave them at the end.
 
     With nccl on GPUs, each process on its own, else with gloo.
@@ -47,7 +47,7 @@ def share(items: Sequence[T]) -> Sequence[T]:
     return items[len(items) * own // all_ : len(items) * (own + 1) // all_]
 
 
-def summed(values: torch.Tensor, own: slice) -> torch.Tensor:
+def combine_rows(values: torch.Tensor, own: slice) -> torch.Tensor:
     """Rows of all processes put together: each has filled its ``own`` rows of ``values``."""
     if not _several():
         return values

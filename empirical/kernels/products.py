@@ -1,13 +1,13 @@
 """The matrix products that every estimate shares, their precision, their rounding and their size.
 
-All of it rests on ``|x + sigma z - x_j|^2 = |x - x_j|^2 + 2 sigma <z, x - x_j> + sigma^2 |z|^2``:
-one product for the distances and one for the noise serve every sigma. Points are centred first,
-in float64, since the rounding of a product grows with the norms of its rows.
+By ``|x + sigma z - x_j|^2 = |x - x_j|^2 + 2 sigma <z, x - x_j> + sigma^2 |z|^2`` one product for
+the distances and one for the noise serve every sigma. Points are centred first, in float64, since
+the rounding of a product grows with the norms of its rows.
 
-In 256 dimensions and more the products are in float32, where they are nearly all of the work, and
-what their rounding could decide is done again in float64 by direct differences: the callers say
-what that is. In fewer dimensions the products cost little and are in float64. Products always have
-``BLOCK`` rows, whatever the batch, for the last bits depend on the shape.
+In 256 dimensions and more the products are nearly all of the work and are in float32
+(:func:`product_dtype`). What their rounding could decide is computed again in float64 from the
+differences of points; each caller knows what that is. In fewer dimensions the products cost little
+and are in float64. A product always has ``BLOCK`` rows, since its last bits depend on the shape.
 """
 
 from collections.abc import Iterator, Sequence
@@ -61,7 +61,7 @@ def plan(memory: int, points: int, dimension: int) -> Sizes:
 
 
 def product_dtype(dimension: int, device: torch.device) -> torch.dtype:
-    """Precision of the products; float64 too where torch may lower that of float32 (TF32)."""
+    """Precision of the products: float32 from d = 256 on, unless torch may lower that (TF32)."""
     work = working_dtype(device)
     exact = torch.get_float32_matmul_precision() == "highest"
     return torch.float32 if dimension >= _SINGLE_FROM and exact else work
@@ -78,18 +78,20 @@ def rounding(dimension: int, dtype: torch.dtype) -> float:
     return float(dimension**0.5 * torch.finfo(dtype).eps)
 
 
-def too_close(dimension: int, dtype: torch.dtype) -> float:
-    """Squared distances below this, in units of the product of the norms, are not to be trusted.
+def cancellation_limit(dimension: int, dtype: torch.dtype) -> float:
+    """Squared distance, in units of the product of the norms, below which cancellation counts.
 
-    That is 1e4 times their rounding: above, at least four digits hold, and six or more as a rule.
+    It is 1e4 times the rounding: above it at least four digits are right, and six or more as a
+    rule.
     """
     return 4 * _CLOSE * rounding(dimension, dtype)
 
 
 def mean_of(rows: torch.Tensor) -> torch.Tensor:
-    """Mean of the rows, (d,), in their own precision but rounded to float32: an origin.
+    """Mean of the rows, (d,), in their own precision but rounded to float32, as an origin.
 
-    Any would do that is near; the same in every precision, it makes results the same too.
+    Any point near the rows would do; one that is the same for float32 and float64 rows makes the
+    results the same too.
     """
     work = working_dtype(rows.device)
     total = torch.zeros(rows.shape[1], dtype=work, device=rows.device)
@@ -99,7 +101,7 @@ def mean_of(rows: torch.Tensor) -> torch.Tensor:
     return (total / len(rows)).float().to(rows.dtype)
 
 
-def centred(rows: torch.Tensor, origin: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+def centre(rows: torch.Tensor, origin: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Rows about ``origin`` in ``dtype``, rounded once."""
     wide = torch.promote_types(rows.dtype, dtype)
     return (rows.to(wide) - origin.to(wide)).to(dtype)
@@ -119,6 +121,12 @@ class Tile(NamedTuple):
     norms: torch.Tensor
     threads: int
 
+    def find(self, numbers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Which of the points of these numbers are in the tile, and in which column each stands."""
+        end = self.start + len(self.points)
+        row = torch.nonzero((numbers >= self.start) & (numbers < end)).squeeze(1)
+        return row, numbers[row] - self.start
+
 
 def tile_of(
     rows: torch.Tensor,
@@ -134,7 +142,7 @@ def tile_of(
 
     def fill(part: tuple[int, int]) -> None:
         own = slice(*part)
-        points[own] = centred(rows[start + part[0] : start + part[1]], origin, dtype)
+        points[own] = centre(rows[start + part[0] : start + part[1]], origin, dtype)
         norms[own] = squared_norms(points[own])
 
     for_each(fill, tiles(count, BLOCK), rows.device, threads)
@@ -148,7 +156,7 @@ def groups(batch: Sequence[Block], width: int) -> Iterator[list[Block]]:
         yield list(batch[first : first + together])
 
 
-def joined(group: Sequence[Block], like: torch.Tensor) -> torch.Tensor:
+def stack_noise(group: Sequence[Block], like: torch.Tensor) -> torch.Tensor:
     """Noise (R, d) of consecutive blocks, in the precision and on the device of ``like``."""
     parts = [torch.as_tensor(block.noise).to(like) for block in group]
     return parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -39,9 +39,9 @@ def brute_force(train, test, sigmas, c: float, queries: int) -> tuple[np.ndarray
 
 @pytest.mark.parametrize("c", [0.2, 1.0, 2.0])
 @pytest.mark.parametrize("queries", [1, 300, 1500])
-def test_covered_is_what_brute_force_says(sets, c, queries) -> None:
+def test_coverage_draws_are_those_of_brute_force(sets, c, queries) -> None:
     expected, rescued = brute_force(*sets, SIGMAS, c, queries)
-    found = coverage.covered(*sets, SIGMAS, c=c, queries=queries, seed=SEED)
+    found = coverage.coverage_draws(*sets, SIGMAS, c=c, queries=queries, seed=SEED)
     assert found.dtype == np.bool_
     np.testing.assert_array_equal(found, expected)
     if c < 1 and queries > 1:
@@ -55,7 +55,7 @@ def hit(monkeypatch, train, noise, c: float, sigma: float = 1.0) -> list[bool]:
         block = Block(0, np.zeros(BLOCK, np.int64), partial(np.resize, z, (BLOCK, len(z))))
         monkeypatch.setattr(coverage, "blocks", lambda *_, block=block, **__: iter([block]))
         origin = np.zeros((1, len(z)))
-        found.append(bool(coverage.covered(train, origin, sigma, c=c, queries=1)[0, 0]))
+        found.append(bool(coverage.coverage_draws(train, origin, sigma, c=c, queries=1)[0, 0]))
     return found
 
 
@@ -107,7 +107,7 @@ def test_one_training_point_meets_both_bounds(sets, expect_rate) -> None:
     sigmas = np.median(pairs) * np.array([0.25, 0.35, 0.7])
     both = mean_overlap(pairs, sigmas, 8, 1.0)
     np.testing.assert_allclose(lower_bound(pairs[:, 0], sigmas, 8, 1.0), both, rtol=1e-7)
-    counts = coverage.covered(train, test, sigmas, c=1.0, queries=n, seed=SEED).sum(axis=0)
+    counts = coverage.coverage_draws(train, test, sigmas, c=1.0, queries=n, seed=SEED).sum(axis=0)
     for count, p, sigma in zip(counts, both, sigmas, strict=True):
         assert 0.03 < p < 0.95  # else any count would do
         expect_rate(count, n, "==", p, seed=SEED, what=f"coverage at sigma = {sigma}")
@@ -125,7 +125,7 @@ def test_coverage_lies_between_its_bounds(clustered, expect_rate) -> None:
     sigmas = np.geomspace(0.05, 20, 10)
     low = lower_bound(pairs.min(axis=1), sigmas, d, c)
     high = upper_bound(mean_overlap(pairs, sigmas, d, c), 50)
-    counts = coverage.covered(train, test, sigmas, c=c, queries=n, seed=SEED).sum(axis=0)
+    counts = coverage.coverage_draws(train, test, sigmas, c=c, queries=n, seed=SEED).sum(axis=0)
     assert ((low < high) | (high < 1e-12)).all()
     for k, sigma in enumerate(sigmas):
         what = f"coverage at sigma = {sigma:.3g}"

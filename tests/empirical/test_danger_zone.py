@@ -6,7 +6,7 @@ import torch
 from scipy.spatial.distance import cdist
 
 from wildmiddle.empirical import danger_zone
-from wildmiddle.empirical.danger_zone import weight_bounds, zone_of
+from wildmiddle.empirical.danger_zone import union_and_fano_bounds, zone_of
 from wildmiddle.empirical.data import load
 from wildmiddle.empirical.kernels.products import mean_of
 from wildmiddle.theory import regimes
@@ -104,13 +104,13 @@ def test_guides_that_misjudge_cost_passes_but_not_the_result(monkeypatch) -> Non
     test = 0.05 * normal(20, 20, 2)
     monkeypatch.setattr(danger_zone, "_GUIDES", 2)
     passes = []
-    right = danger_zone.weight_bounds
+    right = danger_zone.union_and_fano_bounds
 
     def counted(points, rows, *arguments, **options):
         passes.append(len(rows))
         return right(points, rows, *arguments, **options)
 
-    monkeypatch.setattr(danger_zone, "weight_bounds", counted)
+    monkeypatch.setattr(danger_zone, "union_and_fano_bounds", counted)
     found = zone_of(train, test, device="cpu")
     np.testing.assert_allclose(found, by_theory(train, test), rtol=1e-4)
     assert passes[:2] == [2, 2]
@@ -120,10 +120,10 @@ def test_guides_that_misjudge_cost_passes_but_not_the_result(monkeypatch) -> Non
 
 def test_one_pass_over_all_pairs_is_enough_as_a_rule(monkeypatch) -> None:
     passes = []
-    right = danger_zone.weight_bounds
+    right = danger_zone.union_and_fano_bounds
     monkeypatch.setattr(
         danger_zone,
-        "weight_bounds",
+        "union_and_fano_bounds",
         lambda points, rows, *rest, **options: (
             passes.append(len(rows)) or right(points, rows, *rest, **options)
         ),
@@ -142,7 +142,7 @@ def test_the_bounds_of_the_weight_are_those_of_theory(name) -> None:
     sigmas = np.stack([typical * np.geomspace(1e-6, 1, 20), typical * np.geomspace(1e-3, 1e3, 20)])
     rows = torch.arange(len(points))
     for chosen in (rows, rows[5::7]):
-        found = weight_bounds(points, chosen, mean_of(points), sigmas, SMALL)
+        found = union_and_fano_bounds(points, chosen, mean_of(points), sigmas, SMALL)
         lower = regimes.weight_lower(apart[chosen], sigmas[0])
         upper = regimes.weight_upper(apart[chosen], sigmas[1])
         np.testing.assert_allclose(found[0], lower, atol=3e-6)

@@ -8,11 +8,11 @@ from scipy.special import entr
 
 from wildmiddle.empirical.data import load
 from wildmiddle.empirical.denoising import denoising
-from wildmiddle.empirical.kernels.noise_pass import sweep
+from wildmiddle.empirical.kernels.noise_pass import run_pass
 from wildmiddle.empirical.kernels.products import mean_of
 from wildmiddle.empirical.locality import jacobian
 from wildmiddle.empirical.noise import blocks, indices
-from wildmiddle.empirical.posterior import weight_part
+from wildmiddle.empirical.posterior import weight_accumulator
 from wildmiddle.models.denoisers import EmpiricalDenoiser
 from wildmiddle.models.one_step import denoising_error
 from wildmiddle.theory.posterior import weights
@@ -36,9 +36,9 @@ def test_draws_are_those_of_the_weights_at_the_noisy_points(d) -> None:
     points, count = near(d), 60
     rows = torch.as_tensor(points)
     chosen = indices(SEED, "denoising", count, len(points))
-    part, result = weight_part(rows, SIGMAS, count, mean_of(rows), chosen, moments=True)
+    part, result = weight_accumulator(rows, SIGMAS, count, mean_of(rows), chosen, moments=True)
     drawn = list(blocks(SEED, "denoising", count, d, dtype=np.float32))
-    found = result(sweep(rows, mean_of(rows), drawn, [part], 2**28))
+    found = result(run_pass(rows, mean_of(rows), drawn, [part], 2**28))
     apart = ((points[:, None] - points) ** 2).sum(-1)
     for q in range(count):
         i, z = chosen[q], drawn[0].noise[q].astype(np.float64)

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Callable
 
+import mpmath
 import numpy as np
 import pytest
 from scipy.special import xlogy
 from scipy.stats import binomtest, norm
 
 from wildmiddle.empirical.intervals import (
+    Estimate,
     anytime_proportion,
     bounded_mean,
     exact,
@@ -20,9 +22,9 @@ SEED = 20260301
 ALPHA = 0.05
 REPLICATES = 800
 
-# Name, law on [0, 1], its mean.
+# Name, distribution on [0, 1], its mean.
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
-LAWS: dict[str, tuple[Draw, float]] = {
+DISTRIBUTIONS: dict[str, tuple[Draw, float]] = {
     "Bernoulli(0.01)": (lambda rng, shape: rng.binomial(1, 0.01, shape) * 1.0, 0.01),
     "Bernoulli(0.5)": (lambda rng, shape: rng.binomial(1, 0.5, shape) * 1.0, 0.5),
     "Beta(0.2, 0.2)": (lambda rng, shape: rng.beta(0.2, 0.2, shape), 0.5),
@@ -54,35 +56,35 @@ def test_proportion_ends_rise_with_the_count_and_widen_with_confidence() -> None
 
 
 @pytest.mark.parametrize("n", [3, 40, 200])
-@pytest.mark.parametrize("law", LAWS)
-def test_bounded_mean_misses_no_more_often_than_it_says(law, n, expect_rate) -> None:
-    draw, mean = LAWS[law]
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_bounded_mean_misses_no_more_often_than_it_says(name, n, expect_rate) -> None:
+    draw, mean = DISTRIBUTIONS[name]
     interval = bounded_mean(draw(np.random.default_rng(SEED), (n, REPLICATES)), ALPHA)
     missed = int(((interval.low > mean) | (interval.high < mean)).sum())
-    what = f"misses of the betting interval, {law}, {n} samples"
+    what = f"misses of the betting interval, {name}, {n} samples"
     expect_rate(missed, REPLICATES, "<=", ALPHA, seed=SEED, what=what)
 
 
 def test_the_coverage_test_refutes_the_normal_interval() -> None:
     # What the test above is there to catch: the usual interval of a mean, on rare events.
-    draw, mean = LAWS["Bernoulli(0.01)"]
+    draw, mean = DISTRIBUTIONS["Bernoulli(0.01)"]
     x = draw(np.random.default_rng(SEED), (40, REPLICATES))
     half = norm.isf(ALPHA / 2) * x.std(axis=0, ddof=1) / np.sqrt(len(x))
     missed = int((np.abs(x.mean(axis=0) - mean) > half).sum())
     assert binomtest(missed, REPLICATES, ALPHA, alternative="greater").pvalue < 1e-6
 
 
-@pytest.mark.parametrize("law", ["Bernoulli(0.01)", "near-constant", "two points"])
-def test_bounded_mean_is_shorter_than_hoeffding_where_the_variance_is_low(law) -> None:
+@pytest.mark.parametrize("name", ["Bernoulli(0.01)", "near-constant", "two points"])
+def test_bounded_mean_is_shorter_than_hoeffding_where_the_variance_is_low(name) -> None:
     n = 400
-    interval = bounded_mean(LAWS[law][0](np.random.default_rng(SEED), (n, 200)), ALPHA)
+    interval = bounded_mean(DISTRIBUTIONS[name][0](np.random.default_rng(SEED), (n, 200)), ALPHA)
     hoeffding = 2 * np.sqrt(np.log(2 / ALPHA) / (2 * n))
     assert (interval.high - interval.low).max() < 0.8 * hoeffding
 
 
-@pytest.mark.parametrize("law", LAWS)
-def test_bounded_mean_is_symmetric(law) -> None:
-    x = LAWS[law][0](np.random.default_rng(SEED), (60, 50))
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_bounded_mean_is_symmetric(name) -> None:
+    x = DISTRIBUTIONS[name][0](np.random.default_rng(SEED), (60, 50))
     plain, mirrored = bounded_mean(x, ALPHA), bounded_mean(1 - x, ALPHA)
     np.testing.assert_allclose(mirrored.low, 1 - plain.high, atol=1e-12)
     np.testing.assert_allclose(mirrored.high, 1 - plain.low, atol=1e-12)
@@ -101,9 +103,9 @@ def capital(x: np.ndarray, m: float, alpha: float) -> float:
     return best
 
 
-@pytest.mark.parametrize("law", LAWS)
-def test_bounded_mean_keeps_just_the_means_that_no_gambler_refutes(law) -> None:
-    x = LAWS[law][0](np.random.default_rng(SEED), (50,))
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_bounded_mean_keeps_just_the_means_that_no_gambler_refutes(name) -> None:
+    x = DISTRIBUTIONS[name][0](np.random.default_rng(SEED), (50,))
     interval, goal = bounded_mean(x, ALPHA), math.log(2 / ALPHA)
     low, high = float(interval.low), float(interval.high)
     for m in np.linspace(0.001, 0.999, 60).tolist():
@@ -213,6 +215,39 @@ def test_anytime_proportion_holds_at_all_looks_together(p, expect_rate) -> None:
     # What it is for: an interval made for one look misses far more often.
     once = looked_at(proportion, p)
     assert binomtest(once, REPLICATES, ALPHA, alternative="greater").pvalue < 1e-6
+
+
+def expect_safe_ends(found: Estimate, excess: Callable[[float], float], width: float) -> None:
+    """Both ends are refuted, which is an excess above 0, and nothing is that lies inside."""
+    for end, inside in ((float(found.low), width), (float(found.high), -width)):
+        if 0 < end < 1:
+            assert excess(end) > -1e-11  # rounding alone
+            assert excess(end + inside) < 0
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 30), (2, 30), (30, 30), (400, 1000)])
+def test_ends_found_by_bisection_lie_on_the_safe_side(k, n) -> None:
+    def mixture(p: float) -> float:
+        ratio = mpmath.beta(k + 0.5, n - k + 0.5) / mpmath.beta(0.5, 0.5)
+        return mpmath.log(ALPHA * ratio / mpmath.mpf(p) ** k / (1 - mpmath.mpf(p)) ** (n - k))
+
+    def chernoff(p: float) -> float:
+        pairs = ((mpmath.mpf(k) / n, mpmath.mpf(p)), (1 - mpmath.mpf(k) / n, 1 - mpmath.mpf(p)))
+        return n * sum(a * mpmath.log(a / b) for a, b in pairs if a) - mpmath.log(2 / ALPHA)
+
+    with mpmath.workdps(40):
+        expect_safe_ends(anytime_proportion(k, n, ALPHA), mixture, 1e-14)
+        expect_safe_ends(pair_mean(k / n, n, ALPHA), chernoff, 1e-14)
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_ends_of_bounded_mean_lie_on_the_safe_side(name) -> None:
+    x, goal = DISTRIBUTIONS[name][0](np.random.default_rng(SEED), (400,)), math.log(2 / ALPHA)
+
+    def betting(m: float) -> float:
+        return max(capital(x, m, ALPHA), capital(1 - x, 1 - m, ALPHA)) - goal
+
+    expect_safe_ends(bounded_mean(x, ALPHA), betting, 2e-9)
 
 
 def test_pair_mean_covers_a_mean_over_dependent_pairs() -> None:

@@ -10,8 +10,13 @@ from scipy.stats import binomtest
 from sklearn.neighbors import NearestNeighbors
 
 from wildmiddle import empirical
+from wildmiddle.empirical.kernels import products
 from wildmiddle.empirical.kernels.products import DEFAULT_MEMORY
-from wildmiddle.empirical.neighbours import distances_to_others, extreme_distances
+from wildmiddle.empirical.neighbours import (
+    distances_to_others,
+    extreme_distances,
+    nearest_two,
+)
 
 SEED = 20260306
 
@@ -113,6 +118,35 @@ def test_a_sample_between_copies_is_not_memorized() -> None:
     assert set(found.nearest % 80) == set(range(5))
 
 
+@pytest.mark.parametrize("dimension", [3, 300], ids=["float64", "float32"])
+@pytest.mark.parametrize("columns", [1024, 7], ids=["one tile", "many tiles"])
+@pytest.mark.parametrize("alike", [True, False], ids=["copies", "other points"])
+@pytest.mark.parametrize("ties", [2, 4, 5, 9, 40])
+def test_of_equal_distances_the_lower_index_comes_first(
+    dimension, columns, alike, ties, monkeypatch
+) -> None:
+    monkeypatch.setattr(products, "_COLUMNS", columns)
+    rng = np.random.default_rng(SEED)
+    for nearer in (False, True) * 2:
+        # Small integers, whose distances have no rounding; copies have the same rounding.
+        sample = rng.integers(-5, 6, dimension)
+        train = sample + rng.uniform(10, 20, (60, dimension))
+        where = rng.permutation(60)
+        step = rng.uniform(1, 9, dimension) if alike else rng.integers(1, 10, dimension)
+        for i in where[:ties]:
+            train[i] = sample + (step if alike else rng.permuted(step) * rng.choice([-1, 1]))
+        if nearer:  # the ties are then for the second place
+            train[where[-1]] = sample
+        distances = np.square(train - sample).sum(1)
+        first = np.argsort(distances, kind="stable")[:2]
+        assert (distances == distances[first[1]]).sum() == ties
+        others = rng.integers(-5, 6, (300, dimension))  # more than one block
+        queries = torch.as_tensor(np.insert(others, 270, sample, axis=0).astype(np.float64))
+        found, index = nearest_two(queries, torch.as_tensor(train))
+        assert index[270].tolist() == first.tolist()
+        np.testing.assert_allclose(found[270], np.sqrt(distances[first]), rtol=1e-15)
+
+
 def test_ties_are_not_memorized() -> None:
     train = np.array([[0.0, 0.0], [4.0, 0.0]])
     middle = empirical.memorization([[2.0, 1.0]], train, 1.0)
@@ -140,7 +174,7 @@ def test_form_of_the_input_and_number_of_samples_do_not_matter() -> None:
     ("samples", "train", "threshold", "message"),
     [
         (np.zeros((3, 4)), np.zeros((1, 4)), 1 / 3, "N = 1 image"),
-        (np.zeros((3, 4)), np.zeros((5, 6)), 1 / 3, "d = 4 and train 6"),
+        (np.zeros((3, 4)), np.zeros((5, 6)), 1 / 3, "d = 6 and samples 4"),
         (np.zeros((3, 4)), np.zeros((5, 4)), 0.0, r"threshold = 0\.0"),
         (np.zeros((3, 4)), np.zeros((5, 4)), 1.5, r"threshold = 1\.5"),
         (np.zeros((3, 4)), np.zeros((5, 4)), math.nan, "threshold = nan"),

@@ -1,4 +1,4 @@
-"""The streams of noise: fixed by seed, name and number, independent, and of the stated laws."""
+"""The streams of noise: fixed by seed, name and number, independent, rightly distributed."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Posterior weights against direct sums, exact laws, limits, and by calibration."""
+"""Posterior weights against direct sums, exact distributions, limits, and by calibration."""
 
 import math
 

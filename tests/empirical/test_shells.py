@@ -1,4 +1,4 @@
-"""Simulated squared radii against the chi-square laws, central and not."""
+"""Simulated squared radii against the chi-square distributions, central and not."""
 
 import numpy as np
 import pytest
@@ -12,9 +12,9 @@ SEED = 20260311
 @pytest.mark.parametrize("d", [1, 7, 300])
 @pytest.mark.parametrize("offset", [0.0, 1.5, 20.0])
 def test_squared_radii_follow_the_chi_square_law(d, offset, expect_law) -> None:
-    law = ncx2(d, offset**2) if offset else chi2(d)
+    expected = ncx2(d, offset**2) if offset else chi2(d)
     squared = squared_radii(d, offset, queries=10_000, seed=SEED)
-    expect_law(squared, law.cdf, seed=SEED, what=f"squared radii, d = {d}, offset {offset}")
+    expect_law(squared, expected.cdf, seed=SEED, what=f"squared radii, d = {d}, offset {offset}")
 
 
 def test_a_law_of_one_more_degree_is_refuted() -> None:

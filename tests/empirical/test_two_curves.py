@@ -120,7 +120,7 @@ def test_one_noise_level_gives_one_value(sets) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"train": np.zeros((1, 20))}, "N = 1 point"),
+        ({"train": np.zeros((1, 20))}, "N = 1 image"),
         ({"test": np.zeros((4, 21))}, "d = 20 and test 21"),
         ({"train": np.full((3, 20), math.nan)}, "NaN"),
         ({"test": np.full((3, 20), math.inf)}, "infinite"),

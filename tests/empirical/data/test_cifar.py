@@ -33,16 +33,6 @@ def pixels(*shape: int, seed: int = SEED) -> np.ndarray:
 IMAGES = pixels(12, 32, 32, 3)
 
 
-def refused(source: Path, *fragments: str, **options: Any) -> str:
-    """The message of the refusal: one line that holds every fragment."""
-    with pytest.raises(DataError) as caught:
-        load(source, **options)
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    assert [f for f in fragments if f not in message] == [], message
-    return message
-
-
 def rows(images: np.ndarray) -> np.ndarray:
     """Red, green and blue planes in turn."""
     return images.transpose(0, 3, 1, 2).reshape(len(images), math.prod(images.shape[1:]))
@@ -156,7 +146,7 @@ def test_one_batch_is_split(tmp_path: Path, version: cifar.Version) -> None:
 
 
 @pytest.mark.parametrize("version", [BINARY, PYTHON], ids=["binary", "python"])
-def test_classes_by_name_and_number(tmp_path: Path, version: cifar.Version) -> None:
+def test_classes_by_name_and_number(tmp_path: Path, version: cifar.Version, refused) -> None:
     path = save_batches(tmp_path / "small", batches(version))
     data = load(path, classes="automobile, 3")
     assert data.classes == ("automobile", "cat")
@@ -168,7 +158,7 @@ def test_classes_by_name_and_number(tmp_path: Path, version: cifar.Version) -> N
     refused(path, "class 'lorry'", "airplane, automobile", classes="automobile,lorry")
 
 
-def test_an_archive_is_read_by_expected_names(tmp_path: Path) -> None:
+def test_an_archive_is_read_by_expected_names(tmp_path: Path, refused) -> None:
     extra = {"../../evil.bin": b"x", "readme.html": b"<p>", "data_batch_6.bin": b"y"}
     archive = save_archive(tmp_path / "a.tgz", batches(BINARY) | extra)
     before = sorted(tmp_path.rglob("*"))
@@ -178,7 +168,7 @@ def test_an_archive_is_read_by_expected_names(tmp_path: Path) -> None:
     refused(elsewhere, "b.tgz", "holds no data_batch_1.bin", "download")
 
 
-def test_broken_binary_batches(tmp_path: Path) -> None:
+def test_broken_binary_batches(tmp_path: Path, refused) -> None:
     whole = batches(BINARY)
     cases: list[tuple[str, bytes, list[str]]] = [
         ("data_batch_3.bin", whole["data_batch_3.bin"][:-1], ["6145 bytes", "3073"]),
@@ -196,7 +186,7 @@ def test_broken_binary_batches(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", [BINARY, PYTHON], ids=["binary", "python"])
-def test_a_missing_batch(tmp_path: Path, version: cifar.Version) -> None:
+def test_a_missing_batch(tmp_path: Path, version: cifar.Version, refused) -> None:
     contents = batches(version)
     del contents[version.train[3]]
     for path in (
@@ -206,7 +196,7 @@ def test_a_missing_batch(tmp_path: Path, version: cifar.Version) -> None:
         refused(path, str(path), f"holds no {version.train[3]}", f"download {version.archive}")
 
 
-def test_broken_archives(tmp_path: Path) -> None:
+def test_broken_archives(tmp_path: Path, refused) -> None:
     path = save_archive(tmp_path / "a.tar.gz", batches(BINARY))
     whole = path.read_bytes()
     for cut in (0, 1, 20, len(whole) // 2, len(whole) - 8, len(whole) - 1):
@@ -256,7 +246,10 @@ def test_broken_files_load_or_are_refused_in_one_line(
 
 @pytest.mark.parametrize("version", [BINARY, PYTHON], ids=["binary", "python"])
 def test_an_archive_of_the_official_name_has_the_official_sum(
-    tmp_path: Path, version: cifar.Version, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    version: cifar.Version,
+    monkeypatch: pytest.MonkeyPatch,
+    refused,
 ) -> None:
     path = save_archive(tmp_path / version.archive, batches(version), version.folder)
     found = hashlib.md5(path.read_bytes()).hexdigest()
@@ -269,7 +262,9 @@ def test_an_archive_of_the_official_name_has_the_official_sum(
 
 
 def test_a_folder_of_the_official_name_has_the_official_batches(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    refused,
 ) -> None:
     folder = save_batches(tmp_path / BINARY.folder, batches(BINARY))
     for path in (folder, folder / "data_batch_1.bin"):
@@ -310,7 +305,9 @@ class Trap:
 
 
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
-def test_a_pickle_that_runs_a_command_is_refused_unrun(tmp_path: Path, protocol: int) -> None:
+def test_a_pickle_that_runs_a_command_is_refused_unrun(
+    tmp_path: Path, protocol: int, refused
+) -> None:
     sprung = tmp_path / "sprung"
     trap = pickle.dumps({b"data": Trap(os.system, f"mkdir '{sprung}'")}, protocol=protocol)
     path = tmp_path / "data_batch_1"
@@ -324,7 +321,7 @@ def test_a_pickle_that_runs_a_command_is_refused_unrun(tmp_path: Path, protocol:
     assert sprung.exists()
 
 
-def test_a_trap_inside_a_good_batch_is_named(tmp_path: Path) -> None:
+def test_a_trap_inside_a_good_batch_is_named(tmp_path: Path, refused) -> None:
     sprung = tmp_path / "sprung"
     good = pickled(IMAGES[:3], LABELS[:3])
     trap = text(b"more") + pickle.dumps(Trap(os.system, f"mkdir '{sprung}'"), 2)[2:-1]
@@ -398,7 +395,9 @@ def test_other_pickles_are_refused(body: bytes, fragment: str) -> None:
         (b"U\x02u1", b"U\x02i1"),
     ],
 )
-def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, old: bytes, new: bytes) -> None:
+def test_arrays_that_do_not_fit_are_refused(
+    tmp_path: Path, old: bytes, new: bytes, refused
+) -> None:
     good = pickled(IMAGES[:3], LABELS[:3])
     assert good.count(old) == 1
     path = tmp_path / "data_batch_1"
@@ -406,7 +405,7 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, old: bytes, new: byt
     refused(path, "data_batch_1", "refused without running it")
 
 
-def test_dicts_that_are_no_batch(tmp_path: Path) -> None:
+def test_dicts_that_are_no_batch(tmp_path: Path, refused) -> None:
     path = tmp_path / "data_batch_1"
     good = pickled(IMAGES[:3], LABELS[:3])
     cases = [

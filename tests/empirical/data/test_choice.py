@@ -1,6 +1,5 @@
 """Classes, the first N, grayscale and size, on arrays made on the fly and on real images."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +20,6 @@ def pixels(*shape: int, seed: int = SEED) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, size=shape, dtype=np.uint8)
 
 
-def refused(source: str | Path, *fragments: str, **options: Any) -> str:
-    """The message of the refusal: one line that holds every fragment."""
-    with pytest.raises(DataError) as caught:
-        load(source, **options)
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    assert [f for f in fragments if f not in message] == [], message
-    return message
-
-
 def save_npz(path: Path, **arrays: Any) -> Path:
     np.savez(path, **arrays)
     return path
@@ -43,7 +32,7 @@ def as_stored(images: np.ndarray) -> np.ndarray:
 # Classes and limit
 
 
-def test_classes_of_the_digits() -> None:
+def test_classes_of_the_digits(refused) -> None:
     target = load_digits().target
     data = load("digits", classes="8,3")
     assert data.classes == ("3", "8")
@@ -60,7 +49,7 @@ def test_classes_of_the_digits() -> None:
 
 @pytest.mark.parametrize("labels", [[7, 2, 2, 7, 30, 7], ["b", "a", "a", "b", "c", "b"]])
 @pytest.mark.parametrize("name", ["images", "faces", "train"])
-def test_classes_of_one_array(tmp_path: Path, labels: list[Any], name: str) -> None:
+def test_classes_of_one_array(tmp_path: Path, labels: list[Any], name: str, refused) -> None:
     images = pixels(6, 4, 4)
     key = "train_labels" if name == "train" else "labels"
     path = save_npz(tmp_path / "a.npz", **{name: images, key: np.array(labels)})
@@ -72,7 +61,7 @@ def test_classes_of_one_array(tmp_path: Path, labels: list[Any], name: str) -> N
     refused(path, "2 images", "at least 3", classes=[labels[1]])
 
 
-def test_classes_of_two_parts_and_limit_of_each(tmp_path: Path) -> None:
+def test_classes_of_two_parts_and_limit_of_each(tmp_path: Path, refused) -> None:
     train, test = pixels(8, 3, 3), pixels(6, 3, 3, seed=1)
     path = save_npz(
         tmp_path / "a.npz",
@@ -92,7 +81,7 @@ def test_classes_of_two_parts_and_limit_of_each(tmp_path: Path) -> None:
     refused(path, "a.npz, train: 0 images", classes=[3])
 
 
-def test_limit_takes_the_first_and_train_size_draws_from_them(tmp_path: Path) -> None:
+def test_limit_takes_the_first_and_train_size_draws_from_them(tmp_path: Path, refused) -> None:
     path = tmp_path / "a.npy"
     np.save(path, pixels(50, 2, 2))
     data = load(path, limit=20)
@@ -109,7 +98,7 @@ def test_limit_takes_the_first_and_train_size_draws_from_them(tmp_path: Path) ->
     refused(path, "2 images", "at least 3", limit=2)
 
 
-def test_sources_without_fitting_labels(tmp_path: Path) -> None:
+def test_sources_without_fitting_labels(tmp_path: Path, refused) -> None:
     np.save(tmp_path / "a.npy", pixels(5, 2, 2))
     refused(tmp_path / "a.npy", "no labels", ".npz file with labels", classes="1")
     images = pixels(5, 2, 2)
@@ -189,7 +178,7 @@ def test_size_crops_the_centre_and_averages_by_area(
     assert np.abs(found - exact).max() <= (0 if floats else 0.5) + 1e-12
 
 
-def test_size_of_equal_blocks_is_their_mean(tmp_path: Path) -> None:
+def test_size_of_equal_blocks_is_their_mean(tmp_path: Path, refused) -> None:
     path = tmp_path / "a.npy"
     np.save(path, np.kron(pixels(6, 4, 4), np.ones((1, 3, 3), dtype=np.uint8)))
     data = load(path, size=4)
@@ -200,7 +189,7 @@ def test_size_of_equal_blocks_is_their_mean(tmp_path: Path) -> None:
     refused(path, "size 0", "at least 1", size=0)
 
 
-def test_size_brings_two_parts_together(tmp_path: Path) -> None:
+def test_size_brings_two_parts_together(tmp_path: Path, refused) -> None:
     path = save_npz(tmp_path / "a.npz", train=pixels(4, 8, 6, 3), test=pixels(3, 5, 9))
     data = load(path, size=4, grayscale=True)
     assert (data.train.shape, data.test.shape) == ((4, 4, 4), (3, 4, 4))
@@ -208,19 +197,15 @@ def test_size_brings_two_parts_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (5, 4, 4, 2), (5, 3, 4, 4), (5, 2, 4, 4, 3)])
-def test_arrays_that_are_no_images(tmp_path: Path, shape: tuple[int, ...]) -> None:
+def test_arrays_that_are_no_images(tmp_path: Path, shape: tuple[int, ...], refused) -> None:
     path = tmp_path / "a.npy"
     np.save(path, pixels(*shape))
     refused(path, str(shape[1:]), "no rows and columns", "(N, H, W, 3)", size=2)
     refused(path, str(shape[1:]), "no rows and columns", grayscale=True)
 
 
-def test_automobiles_of_the_real_images_in_gray() -> None:
-    root = Path(__file__).resolve().parents[2]
-    folder = Path(os.environ.get("WILDMIDDLE_DATA", root.parent / "shared" / "data"))
-    path = folder / "cifar10_subset.npz"
-    if not path.is_file():
-        pytest.skip(f"no {path.name} in {folder}: set WILDMIDDLE_DATA to the folder that holds it")
+def test_automobiles_of_the_real_images_in_gray(shared) -> None:
+    path = shared("cifar10_subset.npz")
     data = load(path, classes="1", grayscale=True, size=16)
     with np.load(path, allow_pickle=False) as archive:
         labels, images = archive["train_labels"], archive["train"]

@@ -1,8 +1,5 @@
 """The float32 path: exact where it decides, whatever the batch, the memory and the threads."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -11,7 +8,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from wildmiddle import empirical
 from wildmiddle.empirical import two_curves
-from wildmiddle.empirical.coverage import covered
+from wildmiddle.empirical.coverage import coverage_draws
 from wildmiddle.empirical.kernels import products
 from wildmiddle.empirical.neighbours import extreme_distances
 from wildmiddle.empirical.noise import blocks, indices
@@ -78,7 +75,7 @@ def test_squares_are_those_of_all_weights(sets) -> None:
 def test_coverage_is_that_of_direct_differences(sets) -> None:
     train, test = sets
     index, z = noise("coverage", 600, 40)
-    found = covered(train, test, SIGMAS, queries=600, seed=SEED)
+    found = coverage_draws(train, test, SIGMAS, queries=600, seed=SEED)
     width = 2 * np.sqrt(5.0 * D)
     gap = test[index][:, None] - train[None]
     for k, sigma in enumerate(SIGMAS):
@@ -105,7 +102,7 @@ def test_coverage_is_decided_in_float64_at_the_end_of_a_shell(both) -> None:
             train, test, ends, weight_queries=60, coverage_queries=60, seed=SEED
         ).covered_draws
     else:
-        found = covered(train, test, ends, queries=60, seed=SEED)
+        found = coverage_draws(train, test, ends, queries=60, seed=SEED)
     own = np.arange(60)
     assert not found[own, own].any()
     assert found[own, own + 60].all()
@@ -113,25 +110,29 @@ def test_coverage_is_decided_in_float64_at_the_end_of_a_shell(both) -> None:
 
 def test_counts_do_not_depend_on_memory_threads_or_precision(sets, monkeypatch) -> None:
     train, test = sets
-    expected = covered(train, test, SIGMAS, queries=900, seed=SEED)
+    expected = coverage_draws(train, test, SIGMAS, queries=900, seed=SEED)
     weight = weights(train, SIGMAS, queries=900, seed=SEED)
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
         again = weights(train, SIGMAS, queries=900, seed=SEED)
-        one = covered(train, test, SIGMAS, queries=900, seed=SEED)
+        one = coverage_draws(train, test, SIGMAS, queries=900, seed=SEED)
     finally:
         torch.set_num_threads(threads)
     np.testing.assert_array_equal(one, expected)
     for a, b in zip(again, weight, strict=True):
         np.testing.assert_array_equal(a, b)
-    few = covered(train, test, SIGMAS, queries=900, seed=SEED, memory=LITTLE)
+    few = coverage_draws(train, test, SIGMAS, queries=900, seed=SEED, memory=LITTLE)
     np.testing.assert_array_equal(few, expected)
     monkeypatch.setattr(products, "_COLUMNS", 37)
-    np.testing.assert_array_equal(covered(train, test, SIGMAS, queries=900, seed=SEED), expected)
+    np.testing.assert_array_equal(
+        coverage_draws(train, test, SIGMAS, queries=900, seed=SEED), expected
+    )
     tiled = weights(train, SIGMAS, queries=900, seed=SEED)
     monkeypatch.setattr(products, "_SINGLE_FROM", 10**9)
-    np.testing.assert_array_equal(covered(train, test, SIGMAS, queries=900, seed=SEED), expected)
+    np.testing.assert_array_equal(
+        coverage_draws(train, test, SIGMAS, queries=900, seed=SEED), expected
+    )
     double = weights(train, SIGMAS, queries=900, seed=SEED)
     for a, b, c in zip(tiled, weight, double, strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
@@ -207,16 +208,16 @@ def test_coverage_of_the_curves_is_that_of_direct_differences(sets, least, monke
 
 def test_too_little_memory_is_named_with_what_is_needed(sets) -> None:
     with pytest.raises(ValueError, match=r"memory = 1000 bytes; d = 300 needs at least \d+"):
-        covered(*sets, SIGMAS, queries=10, memory=1000)
+        coverage_draws(*sets, SIGMAS, queries=10, memory=1000)
 
 
-def test_weights_of_real_images_are_right_to_1e6() -> None:
-    """Six leading terms are done anew: with four the largest error here is 1.8e-6."""
-    folder = Path(os.environ.get("WILDMIDDLE_DATA", Path(__file__).parents[3] / "shared" / "data"))
-    path = folder / "cifar10_subset.npz"
-    if not path.exists():
-        pytest.skip(f"no {path.name} in {folder}: set WILDMIDDLE_DATA to the folder that holds it")
-    x = np.load(path, allow_pickle=False)["train"][:1000].reshape(1000, -1) / 127.5 - 1
+def test_weights_of_real_images_are_right_to_1e6(shared) -> None:
+    """Six dominant terms are computed again: with four the largest error here is 1.8e-6."""
+    x = (
+        np.load(shared("cifar10_subset.npz"), allow_pickle=False)["train"][:1000].reshape(1000, -1)
+        / 127.5
+        - 1
+    )
     sigmas, n = np.geomspace(4, 12, 16), 1024
     found = weights(x, sigmas, queries=n, seed=3)
     drawn = list(blocks(3, "weight", n, 3072, 1000))

@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from wildmiddle.empirical.data import DataError, DataSet, folders, load
+from wildmiddle.empirical.data import DataSet, folders, load
 from wildmiddle.empirical.data.resizing import reduce_images
 
 SEED = 20260217
@@ -26,14 +25,6 @@ def save_images(folder: Path, images: list[np.ndarray]) -> Path:
     for i, image in enumerate(images):
         Image.fromarray(image).save(folder / f"{i:03d}.png")
     return folder
-
-
-def refused(source: Path, *fragments: str, **options: Any) -> None:
-    with pytest.raises(DataError) as caught:
-        load(source, **options)
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    assert [f for f in fragments if f not in message] == [], message
 
 
 def stored(data: DataSet) -> np.ndarray:
@@ -63,7 +54,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return opened
 
 
-def test_images_of_many_sizes_become_one(faces: Path) -> None:
+def test_images_of_many_sizes_become_one(faces: Path, refused) -> None:
     data = load(faces, **SMALL)
     assert (data.name, data.title) == ("faces", "faces, grayscale, 8x8")
     found = stored(data)
@@ -75,7 +66,9 @@ def test_images_of_many_sizes_become_one(faces: Path) -> None:
     refused(faces, "003.png: 8x8, too small for size 9", size=9, grayscale=True)
 
 
-def test_limit_reads_no_more_than_it_needs(faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limit_reads_no_more_than_it_needs(
+    faces: Path, monkeypatch: pytest.MonkeyPatch, refused
+) -> None:
     opened = counted(monkeypatch)
     data = load(faces, limit=21, **SMALL)
     assert sorted(path.name for path in opened) == [f"{i:03d}.png" for i in range(21)]
@@ -84,7 +77,7 @@ def test_limit_reads_no_more_than_it_needs(faces: Path, monkeypatch: pytest.Monk
     refused(faces, "stray.txt", limit=21, **SMALL)
 
 
-def test_the_first_broken_file_is_the_one_reported(faces: Path) -> None:
+def test_the_first_broken_file_is_the_one_reported(faces: Path, refused) -> None:
     for i in (98, 41, 67, 97):
         (faces / f"{i:03d}.png").write_bytes(b"broken")
     for _ in range(5):
@@ -234,7 +227,7 @@ def test_parts_are_cached_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
-def test_a_cache_that_cannot_be_written(faces: Path, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written(faces: Path, tmp_path: Path, refused) -> None:
     (tmp_path / "file").write_text("kept")
     refused(faces, str(tmp_path / "file"), "--cache", cache=tmp_path / "file", **SMALL)
     assert (tmp_path / "file").read_text() == "kept"

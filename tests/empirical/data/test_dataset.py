@@ -1,7 +1,6 @@
 """Reading, refusing, scaling and splitting of data sets, on files made on the fly."""
 
 import hashlib
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -20,16 +19,6 @@ SEED = 20260217
 
 def pixels(*shape: int, seed: int = SEED) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, size=shape, dtype=np.uint8)
-
-
-def refused(source: str | Path, *fragments: str, **options: Any) -> str:
-    """The message of the refusal: one line that holds every fragment."""
-    with pytest.raises(DataError) as caught:
-        load(source, **options)
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    assert [f for f in fragments if f not in message] == [], message
-    return message
 
 
 def save(path: Path, array: np.ndarray, **options: Any) -> Path:
@@ -60,14 +49,6 @@ def as_stored(images: np.ndarray) -> np.ndarray:
     back = (images + 1) * 127.5
     assert np.abs(back - np.rint(back)).max() < 1e-9
     return np.rint(back).astype(np.uint8)
-
-
-def shared(name: str) -> Path:
-    root = Path(__file__).resolve().parents[2]
-    folder = Path(os.environ.get("WILDMIDDLE_DATA", root.parent / "shared" / "data"))
-    if not (folder / name).is_file():
-        pytest.skip(f"no {name} in {folder}: set WILDMIDDLE_DATA to the folder that holds it")
-    return folder / name
 
 
 # Digits
@@ -171,7 +152,7 @@ def test_another_split_seed_gives_another_split() -> None:
     assert load(seed=1).train_indices.tolist() != load(seed=0).train_indices.tolist()
 
 
-def test_wrong_sizes_seeds_and_ranges(tmp_path: Path) -> None:
+def test_wrong_sizes_seeds_and_ranges(tmp_path: Path, refused) -> None:
     pool = save(tmp_path / "a.npy", pixels(10, 2, 2))
     refused(pool, "train_size 10", "has 9", "at most", train_size=10)
     refused(pool, "train_size 8", "has 7", train_size=8, test_size=3)
@@ -189,7 +170,7 @@ def test_wrong_sizes_seeds_and_ranges(tmp_path: Path) -> None:
         refused(pool, f"range {wrong!r}", "two finite numbers", value_range=wrong)
 
 
-def test_too_few_images(tmp_path: Path) -> None:
+def test_too_few_images(tmp_path: Path, refused) -> None:
     refused(save(tmp_path / "a.npy", pixels(2, 4)), "a.npy: 2 images", "at least 3")
     few = save_npz(tmp_path / "few.npz", train=pixels(1, 4), test=pixels(5, 4))
     refused(few, "few.npz, train: 1 images", "at least 2")
@@ -218,7 +199,7 @@ def test_floats_are_left_as_they_are(tmp_path: Path, dtype: str) -> None:
     assert data.train.dtype.isnative
 
 
-def test_floats_outside_the_range(tmp_path: Path) -> None:
+def test_floats_outside_the_range(tmp_path: Path, refused) -> None:
     images = np.zeros((5, 2, 2))
     images[3, 0, 0], images[4, 1, 1] = -0.25, 255
     path = save(tmp_path / "a.npy", images)
@@ -232,14 +213,14 @@ def test_floats_outside_the_range(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [-1, 256, 2**40])
-def test_integers_outside_bytes(tmp_path: Path, wrong: int) -> None:
+def test_integers_outside_bytes(tmp_path: Path, wrong: int, refused) -> None:
     images = np.full((5, 2, 2), 7, dtype=np.int64)
     images[2, 1, 1] = wrong
     refused(save(tmp_path / "a.npy", images), f"integer {wrong}", "0..255", "uint8", "floats")
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
-def test_pixels_that_are_not_finite(tmp_path: Path, wrong: float) -> None:
+def test_pixels_that_are_not_finite(tmp_path: Path, wrong: float, refused) -> None:
     images = np.zeros((6, 2, 2))
     images[3, 0], images[5, 1, 1] = wrong, wrong
     path = save(tmp_path / "a.npy", images)
@@ -249,13 +230,13 @@ def test_pixels_that_are_not_finite(tmp_path: Path, wrong: float) -> None:
 
 
 @pytest.mark.parametrize("dtype", [bool, complex, "U3", "M8[s]", "u1,f4"])
-def test_other_types_are_refused(tmp_path: Path, dtype: Any) -> None:
+def test_other_types_are_refused(tmp_path: Path, dtype: Any, refused) -> None:
     array: np.ndarray = np.zeros((4, 2, 2), dtype=dtype)
     refused(save(tmp_path / "a.npy", array), f"type {array.dtype}", "uint8", "floats")
 
 
 @pytest.mark.parametrize("shape", [(), (5,), (5, 0), (5, 2, 0)])
-def test_shapes_without_images(tmp_path: Path, shape: tuple[int, ...]) -> None:
+def test_shapes_without_images(tmp_path: Path, shape: tuple[int, ...], refused) -> None:
     refused(save(tmp_path / "a.npy", pixels(*shape)), f"shape {shape}", "(N, ...)")
 
 
@@ -336,14 +317,14 @@ def test_npz_with_one_array(tmp_path: Path) -> None:
         np.testing.assert_array_equal(as_stored(all_images(data)), images)
 
 
-def test_npz_that_leaves_the_choice_open(tmp_path: Path) -> None:
+def test_npz_that_leaves_the_choice_open(tmp_path: Path, refused) -> None:
     path = save_npz(tmp_path / "a.npz", faces=pixels(6, 4), masks=pixels(6, 5), ids=np.arange(6))
     refused(path, "a.npz", "2 arrays", "faces (6, 4)", "masks (6, 5)", "ids (6,)", "images")
     refused(save_npz(path, ids=np.arange(6)), "0 arrays", "ids (6,)", "train and test")
     refused(save_npz(path), "0 arrays", "no arrays")
 
 
-def test_npz_parts_that_differ(tmp_path: Path) -> None:
+def test_npz_parts_that_differ(tmp_path: Path, refused) -> None:
     path = save_npz(tmp_path / "a.npz", train=pixels(6, 4, 4), test=pixels(6, 4, 5))
     refused(path, "a.npz", "(4, 4)", "(4, 5)", "one size")
     save_npz(path, train=pixels(6, 4), test=np.zeros((6, 4)))
@@ -360,7 +341,7 @@ class Trap:
         return Path.touch, (self.path,)
 
 
-def test_pickles_are_refused_unopened(tmp_path: Path) -> None:
+def test_pickles_are_refused_unopened(tmp_path: Path, refused) -> None:
     sprung = tmp_path / "sprung"
     trap = np.array([[Trap(sprung), None]], dtype=object)
     path = save(tmp_path / "a.npy", trap, allow_pickle=True)
@@ -401,7 +382,7 @@ def test_folder_of_lossy_images(tmp_path: Path, suffix: str) -> None:
     assert np.abs(as_stored(all_images(data)).astype(int) - images).max() <= 3
 
 
-def test_folder_with_a_split(tmp_path: Path) -> None:
+def test_folder_with_a_split(tmp_path: Path, refused) -> None:
     train, test = pixels(5, 4, 4, 3), pixels(3, 4, 4, 3, seed=1)
     save_images(tmp_path / "a" / "train", train)
     save_images(tmp_path / "a" / "test", test)
@@ -415,7 +396,7 @@ def test_folder_with_a_split(tmp_path: Path) -> None:
     refused(tmp_path / "a", "(4, 4, 3)", "(5, 4, 3)", "one size")
 
 
-def test_folders_that_are_refused(tmp_path: Path) -> None:
+def test_folders_that_are_refused(tmp_path: Path, refused) -> None:
     folder = tmp_path / "a"
     folder.mkdir()
     refused(folder, f"{folder}: no images", ".png")
@@ -432,7 +413,7 @@ def test_folders_that_are_refused(tmp_path: Path) -> None:
     refused(folder, f"{folder / 'train'}: no images")
 
 
-def test_images_that_differ_in_size_or_mode(tmp_path: Path) -> None:
+def test_images_that_differ_in_size_or_mode(tmp_path: Path, refused) -> None:
     folder = save_images(tmp_path / "a", pixels(4, 6, 5))
     Image.fromarray(pixels(6, 7)).save(folder / "002.png")
     Image.fromarray(pixels(9, 9)).save(folder / "003.png")
@@ -442,20 +423,20 @@ def test_images_that_differ_in_size_or_mode(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "LA", "RGBA", "I;16"])
-def test_other_image_modes(tmp_path: Path, mode: str) -> None:
+def test_other_image_modes(tmp_path: Path, mode: str, refused) -> None:
     folder = save_images(tmp_path / "a", pixels(3, 6, 5))
     Image.new(mode, (5, 6)).save(folder / "001.png")
     refused(folder, "001.png", f"mode {mode}", "8-bit RGB or grayscale")
 
 
-def test_animations_are_refused(tmp_path: Path) -> None:
+def test_animations_are_refused(tmp_path: Path, refused) -> None:
     folder = save_images(tmp_path / "a", pixels(3, 6, 5, 3))
     frames = [Image.fromarray(f) for f in pixels(2, 6, 5, 3)]
     frames[0].save(folder / "001.png", save_all=True, append_images=frames[1:])
     refused(folder, "001.png", "2 frames", "a file of its own")
 
 
-def test_unreadable_images(tmp_path: Path) -> None:
+def test_unreadable_images(tmp_path: Path, refused) -> None:
     folder = save_images(tmp_path / "a", pixels(3, 40, 40))
     broken = folder / "001.png"
     broken.write_bytes(broken.read_bytes()[:-200])
@@ -471,7 +452,7 @@ def test_unreadable_images(tmp_path: Path) -> None:
 # Paths, and files broken at random
 
 
-def test_paths_that_lead_nowhere(tmp_path: Path) -> None:
+def test_paths_that_lead_nowhere(tmp_path: Path, refused) -> None:
     refused(tmp_path / "absent", "absent", "no such file or folder", "'digits'")
     refused("", "''", "no such file or folder", "'digits'")
     refused(tmp_path / "two\nlines", "two", "no such file")
@@ -524,7 +505,7 @@ def test_broken_files_load_or_are_refused_in_one_line(
 # Real images
 
 
-def test_cifar_subset() -> None:
+def test_cifar_subset(shared) -> None:
     path = shared("cifar10_subset.npz")
     data = load(path, train_size=4000)
     assert data.train.shape == (4000, 32, 32, 3)
@@ -536,7 +517,7 @@ def test_cifar_subset() -> None:
         )
 
 
-def test_olivetti_faces() -> None:
+def test_olivetti_faces(shared) -> None:
     data = load(shared("olivetti_faces.npz"), value_range=(0, 1), centre=True)
     assert (data.train.shape, data.test.shape) == ((240, 64, 64), (160, 64, 64))
     assert np.abs(data.train.mean(axis=0)).max() < 1e-12
