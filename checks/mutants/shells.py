@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import chndtr
 
-from wildmiddle.checks.wrong.mutant import Mutant
+from wildmiddle.checks.mutants.mutant import Mutant
 
 
 def _radii(inner: Callable[..., Any], outer: Callable[..., Any]) -> Callable[[Any], Any]:
@@ -28,46 +28,47 @@ def _out(d: Any, c: Any) -> Any:
     return d + 2 * np.sqrt(c * d) + 2 * c
 
 
-_RADII = "wildmiddle.theory.shells.radii"
-_TAILS = "wildmiddle.theory.shells.tail_bounds"
 MUTANTS = (
-    Mutant("4.5", "r_out without 2c", _RADII, _radii(_in, lambda d, c: d + 2 * np.sqrt(c * d))),
-    Mutant("4.5", "c for 2c in r_out", _RADII, _radii(_in, lambda d, c: _out(d, c) - c)),
-    Mutant("4.5", "r_in with a plus", _RADII, _radii(lambda d, c: d + 2 * np.sqrt(c * d), _out)),
+    Mutant("4.5", "r_out without 2c", "radii", _radii(_in, lambda d, c: d + 2 * np.sqrt(c * d))),
+    Mutant("4.5", "c for 2c in r_out", "radii", _radii(_in, lambda d, c: _out(d, c) - c)),
+    Mutant("4.5", "r_in with a plus", "radii", _radii(lambda d, c: d + 2 * np.sqrt(c * d), _out)),
     Mutant(
         "4.5",
         "sqrt(cd) for 2 sqrt(cd)",
-        _RADII,
+        "radii",
         _radii(lambda d, c: d - np.sqrt(c * d), lambda d, c: d + np.sqrt(c * d) + 2 * c),
     ),
-    Mutant("4.5", "c for sqrt(c)", _RADII, _radii(lambda d, c: d - 2 * c * np.sqrt(d), _out)),
+    Mutant("4.5", "c for sqrt(c)", "radii", _radii(lambda d, c: d - 2 * c * np.sqrt(d), _out)),
     Mutant(
         "4.5",
         "2 e^-2c for 2 e^-c",
-        "wildmiddle.theory.shells.shell_bound",
+        "shell_bound",
         lambda f: lambda c: f(2 * c),
     ),
     Mutant(
         "4.5",
         "one-sided e^-c for two-sided 2 e^-c",
-        "wildmiddle.theory.shells.shell_bound",
+        "shell_bound",
         lambda f: lambda c: 1 - np.exp(-c),
         true_because="stronger and, wherever we looked, true: at c = 5 both exact tails together "
         "are below 1.6e-3 for every d, under a quarter of e^-c",
     ),
     Mutant(
-        "4.5", "Lemma B.1 with e^-2t", _TAILS, lambda f: lambda d, t: (*f(d, t)[:2], f(d, 2 * t)[2])
+        "4.5",
+        "Lemma B.1 with e^-2t",
+        "tail_bounds",
+        lambda f: lambda d, t: (*f(d, t)[:2], f(d, 2 * t)[2]),
     ),
     Mutant(
         "4.5",
         "Lemma B.1 without 2t",
-        _TAILS,
+        "tail_bounds",
         lambda f: lambda d, t: (f(d, t)[0], f(d, t)[1] - 2 * t, f(d, t)[2]),
     ),
     Mutant(
         "4.5",
         "d - 1 degrees of freedom",
-        "wildmiddle.theory.shells.shell_probability",
+        "shell_probability",
         lambda f: (
             lambda d, c=5.0: chndtr(_out(d, c), d - 0.999, 0) - chndtr(_in(d, c), d - 0.999, 0)
         ),

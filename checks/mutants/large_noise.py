@@ -5,12 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from wildmiddle.checks.wrong.mutant import Mutant
-
-_TERM = "wildmiddle.theory.large_noise.leading_term"
-_REST = "wildmiddle.theory.large_noise.remainder_bound"
-_GAUSSIAN = "wildmiddle.theory.large_noise.gaussian_denoiser"
-_ORDER = "wildmiddle.theory.large_noise.ORDER"
+from wildmiddle.checks.mutants.mutant import Mutant
 
 
 def _term(along: float, cubic: float, power: int = 2, centred: bool = True) -> Callable[[Any], Any]:
@@ -47,36 +42,49 @@ def _solve(covariance: Any, noise: float) -> Any:
 
 
 MUTANTS = (
-    Mutant("4.11", "the sign flipped", _TERM, _term(-0.5, 0.5)),
-    Mutant("4.11", "1 for 1/2", _TERM, _term(1.0, -1.0)),
-    Mutant("4.11", "no term in |X|^2", _TERM, _term(0.5, 0.0)),
-    Mutant("4.11", "no term in z", _TERM, _term(0.0, -0.5)),
-    Mutant("4.11", "the sign of the second term", _TERM, _term(0.5, 0.5)),
-    Mutant("4.11", "|X| for |X|^2", _TERM, _term(0.5, -0.5, power=1)),
-    Mutant("4.11", "points not centred", _TERM, _term(0.5, -0.5, centred=False)),
-    Mutant("4.11", "order 1 for 2", _ORDER, lambda order: 1),
-    Mutant("4.11", "order 3 for 2", _ORDER, lambda order: 3),
+    Mutant("4.11", "the sign flipped", "leading_term", _term(-0.5, 0.5)),
+    Mutant("4.11", "1 for 1/2", "leading_term", _term(1.0, -1.0)),
+    Mutant("4.11", "no term in |X|^2", "leading_term", _term(0.5, 0.0)),
+    Mutant("4.11", "no term in z", "leading_term", _term(0.0, -0.5)),
+    Mutant("4.11", "the sign of the second term", "leading_term", _term(0.5, 0.5)),
+    Mutant("4.11", "|X| for |X|^2", "leading_term", _term(0.5, -0.5, power=1)),
+    Mutant("4.11", "points not centred", "leading_term", _term(0.5, -0.5, centred=False)),
+    Mutant("4.11", "order 1 for 2", "order", lambda order: 1),
+    Mutant("4.11", "order 3 for 2", "order", lambda order: 3),
     Mutant(
         "4.11",
         "remainder of order 4",
-        _REST,
+        "remainder_bound",
         lambda f: lambda points, y, sigma: f(points, y, sigma) / sigma,
     ),
     Mutant(
-        "4.11", "remainder without constants", _REST, lambda f: lambda p, y, s: 1e-4 * f(p, y, s)
+        "4.11",
+        "remainder without constants",
+        "remainder_bound",
+        lambda f: lambda p, y, s: 1e-4 * f(p, y, s),
     ),
-    Mutant("4.11", "sigma for sigma^2 in m^G", _GAUSSIAN, _gaussian(lambda S, s: _solve(S, s))),
-    Mutant("4.11", "m^G without the mean", _GAUSSIAN, _gaussian(lambda S, s: _solve(S, s**2), 0.0)),
+    Mutant(
+        "4.11",
+        "sigma for sigma^2 in m^G",
+        "gaussian_denoiser",
+        _gaussian(lambda S, s: _solve(S, s)),
+    ),
+    Mutant(
+        "4.11",
+        "m^G without the mean",
+        "gaussian_denoiser",
+        _gaussian(lambda S, s: _solve(S, s**2), 0.0),
+    ),
     Mutant(
         "4.11",
         "m^G of unit covariance",
-        _GAUSSIAN,
+        "gaussian_denoiser",
         _gaussian(lambda S, s: np.eye(len(S)) / (1 + s**2)),
     ),
     Mutant(
         "4.11",
         "sample covariance, N - 1",
-        _GAUSSIAN,
+        "gaussian_denoiser",
         _gaussian(lambda S, s: _solve(S * 1.25, s**2)),
     ),
 )

@@ -1,4 +1,4 @@
-"""Slips in Lemma A.1, Corollary A.2 and the clock of flow matching."""
+"""Slips in Lemma A.1, Corollary A.2 and the time of flow matching."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,16 +6,9 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from wildmiddle.checks.wrong.mutant import Mutant
+from wildmiddle.checks.mutants.mutant import Mutant
 from wildmiddle.theory import posterior
 from wildmiddle.theory.flow_matching import CosineBound
-
-_FAILURE = "wildmiddle.theory.flow_matching.concentration_failure"
-_REACH = "wildmiddle.theory.flow_matching.denoiser_reach"
-_TIME = "wildmiddle.theory.schedules.sigma_to_flow_time"
-_COSINE = "wildmiddle.theory.flow_matching.cosine_bound"
-_LENGTH = "wildmiddle.theory.flow_matching.shortest_target"
-_SHORT = "wildmiddle.theory.flow_matching.shortfall"
 
 
 def _failure(formula: Callable[..., Any]) -> Callable[[Any], Any]:
@@ -47,85 +40,94 @@ def _length(formula: Callable[..., Any]) -> Callable[[Any], Any]:
 
 MUTANTS = (
     Mutant(
-        "A.1", "no N-1", _FAILURE, _failure(lambda d, s, n, m: ndtr(-(d / (2 * s) - m * s / d)))
+        "A.1",
+        "no N-1",
+        "concentration_failure",
+        _failure(lambda d, s, n, m: ndtr(-(d / (2 * s) - m * s / d))),
     ),
     Mutant(
         "A.1",
         "N for N-1",
-        _FAILURE,
+        "concentration_failure",
         _failure(lambda d, s, n, m: n * ndtr(-(d / (2 * s) - m * s / d))),
     ),
     Mutant(
         "A.1",
         "d/sigma for d/(2 sigma)",
-        _FAILURE,
+        "concentration_failure",
         _failure(lambda d, s, n, m: (n - 1) * ndtr(-(d / s - m * s / d))),
     ),
     Mutant(
         "A.1",
         "plus for minus in tau",
-        _FAILURE,
+        "concentration_failure",
         _failure(lambda d, s, n, m: (n - 1) * ndtr(-(d / (2 * s) + m * s / d))),
     ),
     Mutant(
         "A.1",
         "sigma^2 for sigma in tau",
-        _FAILURE,
+        "concentration_failure",
         _failure(lambda d, s, n, m: (n - 1) * ndtr(-(d / (2 * s) - m * s**2 / d))),
     ),
     Mutant(
         "A.1",
         "Phi(tau) for 1 - Phi(tau)",
-        _FAILURE,
+        "concentration_failure",
         _failure(lambda d, s, n, m: (n - 1) * ndtr(d / (2 * s) - m * s / d)),
     ),
-    Mutant("A.1", "half the reach", _REACH, lambda f: lambda w, diam: f(w, diam) / 2),
-    Mutant("A.1", "(1-w)^2 for 1-w", _REACH, lambda f: lambda w, diam: (1 - w) * f(w, diam)),
+    Mutant("A.1", "half the reach", "denoiser_reach", lambda f: lambda w, diam: f(w, diam) / 2),
+    Mutant(
+        "A.1", "(1-w)^2 for 1-w", "denoiser_reach", lambda f: lambda w, diam: (1 - w) * f(w, diam)
+    ),
     Mutant(
         "A.1",
         "w for 1-w",
-        _REACH,
+        "denoiser_reach",
         lambda f: lambda w, diam: np.asarray(w) * diam,
         true_because="above w = 1/2, where the lemma is used, w diam only reaches farther; on two "
         "points at w = 0.9 it is nine times too far",
     ),
-    Mutant("A.1", "t = 1/(1 + sigma^2)", _TIME, lambda f: lambda sigma: f(sigma**2)),
-    Mutant("A.1", "t = sigma/(1 + sigma)", _TIME, lambda f: lambda sigma: 1 - f(sigma)),
-    Mutant("A.2", "sign of e: a cosine above 1", _COSINE, _cosine(lambda p, s: (1 / p, s))),
-    Mutant("A.2", "1 - (e/B)^2 without the root", _COSINE, _cosine(lambda p, s: (p, s**2))),
-    Mutant("A.2", "plus under the root", _COSINE, _cosine(lambda p, s: (p, np.sqrt(2 - s**2)))),
+    Mutant("A.1", "t = 1/(1 + sigma^2)", "flow_time", lambda f: lambda sigma: f(sigma**2)),
+    Mutant("A.1", "t = sigma/(1 + sigma)", "flow_time", lambda f: lambda sigma: 1 - f(sigma)),
+    Mutant("A.2", "sign of e: a cosine above 1", "cosine_bound", _cosine(lambda p, s: (1 / p, s))),
+    Mutant("A.2", "1 - (e/B)^2 without the root", "cosine_bound", _cosine(lambda p, s: (p, s**2))),
+    Mutant(
+        "A.2", "plus under the root", "cosine_bound", _cosine(lambda p, s: (p, np.sqrt(2 - s**2)))
+    ),
     Mutant(
         "A.2",
         "e/2 for e",
-        _COSINE,
+        "cosine_bound",
         _cosine(lambda p, s: (p, np.sqrt(1 - (1 - s**2) / 4))),
     ),
     Mutant(
         "A.2",
         "(B-e)/B for (B-e)/(B+e)",
-        _COSINE,
+        "cosine_bound",
         _cosine(lambda p, s: (2 * p / (1 + p), s)),
         true_because="1 - e/B is below sqrt(1 - (e/B)^2) too: the paper's own proof can have it",
     ),
     Mutant(
         "A.2",
         "a for 2a in B",
-        _LENGTH,
+        "shortest_target",
         _length(lambda x, d, a, b: x**2 - a * x + d - 2 * np.sqrt(d * b)),
     ),
     Mutant(
         "A.2",
         "plus 2a|x| in B",
-        _LENGTH,
+        "shortest_target",
         _length(lambda x, d, a, b: x**2 + 2 * a * x + d - 2 * np.sqrt(d * b)),
     ),
     Mutant(
         "A.2",
         "plus 2 sqrt(db) in B",
-        _LENGTH,
+        "shortest_target",
         _length(lambda x, d, a, b: x**2 - 2 * a * x + d + 2 * np.sqrt(d * b)),
     ),
-    Mutant("A.2", "no e^-b", _SHORT, lambda f: lambda a, b: ndtr(-a)),
-    Mutant("A.2", "no Phi(-a)", _SHORT, lambda f: lambda a, b: np.exp(-b)),
-    Mutant("A.2", "Phi(-2a) for Phi(-a)", _SHORT, lambda f: lambda a, b: ndtr(-2 * a) + np.exp(-b)),
+    Mutant("A.2", "no e^-b", "shortfall", lambda f: lambda a, b: ndtr(-a)),
+    Mutant("A.2", "no Phi(-a)", "shortfall", lambda f: lambda a, b: np.exp(-b)),
+    Mutant(
+        "A.2", "Phi(-2a) for Phi(-a)", "shortfall", lambda f: lambda a, b: ndtr(-2 * a) + np.exp(-b)
+    ),
 )

@@ -1,0 +1,92 @@
+"""Slips in Theorems 4.10 and D.4."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from wildmiddle.checks.mutants.mutant import Mutant
+from wildmiddle.theory import locality
+
+
+def _bound(
+    formula: Callable[..., Any] = lambda v, d, r: v / (2 * d * np.sin(np.pi * r / d)),
+    variation: Callable[[Any, Any], Any] = locality.total_variation,
+) -> Callable[[Any], Any]:
+    # formula(TV, d, rho) in place of the bound, TV by variation(eigenvalues, sigma).
+    def bound(eigenvalues: Any, sigma: Any, rho: Any) -> Any:
+        d = np.asarray(eigenvalues).shape[-1]
+        return formula(variation(eigenvalues, sigma), d, np.asarray(rho))
+
+    return lambda _: bound
+
+
+def _response(formula: Callable[..., Any]) -> Callable[[Any], Any]:
+    # The total variation of formula(eigenvalues, sigma) in place of mu.
+    def variation(eigenvalues: Any, sigma: Any) -> Any:
+        mu = formula(np.asarray(eigenvalues), sigma)
+        return np.abs(np.roll(mu, -1, -1) - mu).sum(-1)
+
+    return _bound(variation=variation)
+
+
+def _variation(total: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    # total(mu) in place of the total variation.
+    return _bound(
+        variation=lambda eigenvalues, sigma: total(locality.shrinkage(eigenvalues, sigma))
+    )
+
+
+MUTANTS = (
+    Mutant(
+        "4.10",
+        "4d for 2d",
+        "sensitivity_bound",
+        _bound(lambda v, d, r: v / (4 * d * np.sin(np.pi * r / d))),
+    ),
+    Mutant(
+        "4.10",
+        "2 pi for pi",
+        "sensitivity_bound",
+        _bound(lambda v, d, r: v / (2 * d * np.sin(np.pi * r / 2 / d))),
+    ),
+    Mutant(
+        "4.10", "no d", "sensitivity_bound", _bound(lambda v, d, r: v / (2 * np.sin(np.pi * r / d)))
+    ),
+    Mutant("4.10", "no sine", "sensitivity_bound", _bound(lambda v, d, r: v / (2 * d) + 0 * r)),
+    Mutant("4.10", "8 rho for 4 rho", "harmonic_bound", _bound(lambda v, d, r: v / (8 * r))),
+    Mutant("4.10", "rho^2 for rho", "harmonic_bound", _bound(lambda v, d, r: v / (4 * r**2))),
+    Mutant("4.10", "d - rho for rho", "harmonic_bound", _bound(lambda v, d, r: v / (4 * (d - r)))),
+    Mutant("4.10", "sigma for sigma^2", "sensitivity_bound", _response(lambda e, s: e / (e + s))),
+    Mutant(
+        "4.10",
+        "2 sigma^2 for sigma^2",
+        "sensitivity_bound",
+        _response(lambda e, s: e / (e + 2 * s**2) / 2),
+    ),
+    Mutant(
+        "4.10",
+        "1 - mu for mu",
+        "sensitivity_bound",
+        _response(lambda e, s: s**2 / (e + s**2)),
+        true_because="1 - mu has the total variation of mu: the same bound",
+    ),
+    Mutant(
+        "4.10",
+        "TV without its cyclic term",
+        "sensitivity_bound",
+        _variation(lambda mu: np.abs(np.diff(mu, axis=-1)).sum(-1)),
+    ),
+    Mutant(
+        "4.10",
+        "largest step for TV",
+        "sensitivity_bound",
+        _variation(lambda mu: np.abs(np.roll(mu, -1, -1) - mu).max(-1)),
+    ),
+    Mutant(
+        "4.10",
+        "signed steps",
+        "sensitivity_bound",
+        _variation(lambda mu: (np.roll(mu, -1, -1) - mu).sum(-1)),
+    ),
+)
