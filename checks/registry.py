@@ -2,7 +2,8 @@
 
 A subject has one name everywhere: its claims are in ``theory/claims``, their checks in the
 ``CHECKS`` of the module of that name here, the wrong theorems in the ``MUTANTS`` of the module of
-that name in ``checks/mutants``. The order is that of the theory.
+that name in ``checks/mutants``, or in its ``UNCHECKED`` why there is none. The order is that of the
+theory.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from wildmiddle.theory.claims import CLAIMS
+from wildmiddle.theory.claims import CLAIMS, Claim
 
 if TYPE_CHECKING:
     from wildmiddle.checks.mutants.mutant import Mutant
@@ -41,6 +42,32 @@ def checks() -> dict[str, Check]:
 def mutants() -> tuple["Mutant", ...]:
     """All wrong theorems, in the order of the theory. Needs no torch."""
     return tuple(mutant for subject in _subjects("mutants") for mutant in subject.MUTANTS)
+
+
+@cache
+def unchecked() -> dict[str, str]:
+    """Why a claim has no check, by claim id, for all that have none. Needs no torch."""
+    found: dict[str, str] = {}
+    for subject in _subjects("mutants"):
+        found |= getattr(subject, "UNCHECKED", {})
+    return found
+
+
+def names_of_wrong_theorems(claim: Claim) -> list[str]:
+    """What the claim's check refutes: the names of its mutants that state a falsehood."""
+    return [each.name for each in mutants() if each.check == claim.id and not each.true_because]
+
+
+def files(claim: Claim) -> tuple[str, ...]:
+    """The claim's formulas, proof steps, tests, check and wrong theorems: paths in the repository.
+
+    The last three where there is a check.
+    """
+    name = f"{claim.module}.py"
+    theory = (f"theory/{name}", f"theory/proofs/{name}", f"tests/theory/test_claims_{name}")
+    if claim.id in unchecked():
+        return theory
+    return (*theory, f"checks/{name}", f"checks/mutants/{name}", "tests/checks/test_mutants.py")
 
 
 def sharper_forms(study: "Study") -> tuple["Sharper", ...]:

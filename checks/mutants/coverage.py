@@ -126,3 +126,12 @@ MUTANTS = (
         lambda f: lambda s1, s2: np.minimum(1, s1),
     ),
 )
+
+UNCHECKED = {
+    "4.6": "a definition; the bounds on it are checked with Theorem 4.8",
+    "B.2": "an identity, proved step by step",
+    "B.3": "checked with Theorem 4.8, over random training sets",
+    "B.4": "checked with Definition 4.7, on whole vectors in a random direction",
+    "B.5": "checked with Theorem 4.8, over all pairs of two samples",
+}
+"""Why these claims have no check of their own."""
