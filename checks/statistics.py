@@ -79,8 +79,9 @@ def settle(
 
     ``draw(count, suffix, open)`` makes ``count`` fresh independent trials and returns the successes
     of the comparisons whose positions are in ``open``; ``suffix`` names the round, for the stream
-    of noise. ``alpha`` is for each comparison. The interval is valid at every look, so stopping
-    early costs nothing but the width of the mixture, about a tenth.
+    of noise. ``alpha`` is for each comparison. The interval is valid at every look. The price is
+    its width: at ``alpha`` = 1e-6 it is wider than Clopper-Pearson's of the same draws by 20% after
+    1,024 draws, 26% after 20,000 and 30% after 200,000; by 15%, 19% and 22% at 5e-9.
     """
     successes = np.zeros(len(comparisons), dtype=np.int64)
     records: dict[int, Record] = {}
