@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from wildmiddle.checks.registry import files, names_of_wrong_theorems, unchecked
+from wildmiddle.checks.registry import files, names_of_wrong_theorems, reasons_for_no_check
 from wildmiddle.theory.claims import CLAIMS, Claim
 from wildmiddle.theory.proofs import STEPS
 
@@ -56,7 +56,7 @@ def _row(claim: Claim) -> str:
         claim.tight,
         claim.sharper,
         counts,
-        f"{len(wrong)} wrong theorems" if wrong else f"none: {unchecked()[claim.id]}",
+        f"{len(wrong)} wrong theorems" if wrong else f"none: {reasons_for_no_check()[claim.id]}",
         ", ".join(f"[{path}](../{path})" for path in files(claim)),
     )
     return _line(cells)

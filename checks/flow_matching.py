@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wildmiddle.checks.posterior import INSTANCES, POINTS, Instance, isolated
+from wildmiddle.checks.posterior import INSTANCES, POINTS, Instance, isolated_images
 from wildmiddle.checks.records import Comparison, Parameters, Record, Relation
 from wildmiddle.checks.registry import Check, Formula
 from wildmiddle.checks.sharper import AVERAGED, Sharper, ratio, sharper_form
@@ -44,7 +44,7 @@ def lemma_a_1(
         diameter = float(extreme_distances(instance.points, study.settings.device)[:, 1].max())
         most = 10 * study.settings.samples
         yield _concentration(claimed, study, instance, 0, d_min, diameter, most, each)
-    for index in isolated(study):
+    for index in isolated_images(study):
         image = Instance(
             f"training image {index}", study.train, study.settings.w, study.settings.delta, None
         )
@@ -124,7 +124,7 @@ def corollary_a_2(
     each = alpha / (3 * POINTS + 2)
     yield _length(claimed, study, 1000.0, 3, 1.0, 12.0, each)
     yield _length(claimed, study, 0.0, 3, 5.0, 0.2, each)
-    for index in isolated(study):
+    for index in isolated_images(study):
         yield from _alignment(claimed, study, index, each)
 
 
@@ -259,7 +259,7 @@ def _alignment(claimed: _Alignment, study: Study, index: int, alpha: float) -> l
 
 def sharper(study: Study) -> Iterator[Sharper]:
     """The sine's cosine beside Corollary A.2's, mean of the images where it claims something."""
-    chosen = isolated(study, AVERAGED)
+    chosen = isolated_images(study, AVERAGED)
     nearest, norms = study.nearest[chosen], np.linalg.norm(study.train[chosen], axis=1)
     t = sigma_to_flow_time(posterior.sigma_minus(nearest, study.n, COSINE_W, COSINE_DELTA))
     bound = flow_matching.cosine_bound(

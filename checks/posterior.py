@@ -72,7 +72,7 @@ def theorem_4_2_part_1(
     ``distance`` picks the one of ``(d_min, d_max)`` that sigma_plus is a multiple of.
     """
     part = _Part("4.2.1", "sigma_plus", sigma_plus, distance)
-    yield from _part_records(part, study, low_weight(study.n), spread(study.farthest), alpha)
+    yield from _part_records(part, study, low_weight(study.n), pick_evenly(study.farthest), alpha)
 
 
 def theorem_4_2_part_2(
@@ -84,7 +84,7 @@ def theorem_4_2_part_2(
 ) -> Iterator[Record]:
     """Up to sigma_minus, ``P(w_i < w)`` is at most delta; ``distance`` as in part 1."""
     part = _Part("4.2.2", "sigma_minus", sigma_minus, distance)
-    yield from _part_records(part, study, study.settings.w, isolated(study), alpha)
+    yield from _part_records(part, study, study.settings.w, isolated_images(study), alpha)
 
 
 CHECKS: dict[str, Check] = {"4.2.1": theorem_4_2_part_1, "4.2.2": theorem_4_2_part_2}
@@ -109,20 +109,20 @@ def _part_records(
         yield _failures(part, study, image, index, study.settings.samples, each)
 
 
-def spread(values: Array, count: int = POINTS) -> list[int]:
+def pick_evenly(values: Array, count: int = POINTS) -> list[int]:
     """Indices of up to ``count`` values, from the smallest to the largest in even ranks."""
     order = np.argsort(values, kind="stable")
     ranks = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
     return [int(i) for i in order[ranks]]
 
 
-def isolated(study: Study, count: int = POINTS) -> list[int]:
+def isolated_images(study: Study, count: int = POINTS) -> list[int]:
     """Training images without a copy, from the least to the most isolated in even ranks.
 
     At a duplicate ``d_min`` is 0 and the certified range is empty: there is nothing to check.
     """
     single = np.flatnonzero(study.nearest > 0)
-    return [int(single[k]) for k in spread(study.nearest[single], count)]
+    return [int(single[k]) for k in pick_evenly(study.nearest[single], count)]
 
 
 def _failures(
@@ -202,14 +202,14 @@ def sharper(study: Study) -> Iterator[Sharper]:
 def _sharper_levels(study: Study) -> Iterator[Sharper]:
     n, w, delta = study.n, study.settings.w, study.settings.delta
     weight, seen = study.curves.self_weight, "where the measured mean weight passes it"
-    low, chosen = low_weight(n), spread(study.farthest, AVERAGED)
+    low, chosen = low_weight(n), pick_evenly(study.farthest, AVERAGED)
     apart = _to_others(study, chosen)
     paper = posterior.sigma_plus(apart.max(1), n, low, delta).mean()
     ours = posterior.sigma_plus_from_distances(apart, low, delta).mean()
     truth = Truth.crossing(study, weight, low, seen, rising=False)
     name = f"σ₊, from which the weight is at most {low:.3g}, mean of {len(chosen)} images"
     yield sharper_form("4.2.1", name, "smaller", float(paper), float(ours), truth)
-    if chosen := isolated(study, AVERAGED):
+    if chosen := isolated_images(study, AVERAGED):
         apart = _to_others(study, chosen)
         paper = posterior.sigma_minus(apart.min(1), n, w, delta).mean()
         ours = posterior.sigma_minus_from_distances(apart, w, delta).mean()

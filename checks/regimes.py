@@ -83,7 +83,7 @@ def _order(study: Study, alpha: float, order: NDArray[np.int64], loss: float) ->
         for k, (start, end) in enumerate(pairwise(sigmas)):
             where = f"from sigma = {start:.3g} to {end:.3g}"
             comparison = _comparison(study, where, quantity, -room)
-            yield from_estimate(comparison, _signed(found, k, 1.0), study.settings.seed)
+            yield from_estimate(comparison, _with_sign(found, k, 1.0), study.settings.seed)
 
 
 def mean_changes(draws: Array, alpha: float) -> Estimate:
@@ -124,7 +124,7 @@ def _within_bounds(
             ("entropy over log N above Jensen's bound", surprise[k], 1.0, entropy),
         ):
             comparison = _comparison(study, f"sigma = {sigma:.4g}", quantity, float(bound))
-            yield from_estimate(comparison, _signed(estimate, k, sign), study.settings.seed)
+            yield from_estimate(comparison, _with_sign(estimate, k, sign), study.settings.seed)
 
 
 def _two_points(
@@ -205,7 +205,7 @@ def zone_records(
         yield from_estimate(comparison, _octaves(place, sign, n, alpha / 4), seed)
 
 
-def _signed(found: Estimate, k: int, sign: float) -> Estimate:
+def _with_sign(found: Estimate, k: int, sign: float) -> Estimate:
     low, high = sorted((sign * float(found.low[k]), sign * float(found.high[k])))
     mean = np.asarray(sign * found.mean[k])
     return replace(found, mean=mean, low=np.asarray(low), high=np.asarray(high))

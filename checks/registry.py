@@ -2,7 +2,7 @@
 
 A subject has one name everywhere: its claims are in ``theory/claims``, their checks in the
 ``CHECKS`` of the module of that name here, the wrong theorems in the ``MUTANTS`` of the module of
-that name in ``checks/mutants``, or in its ``UNCHECKED`` why there is none. The order is that of the
+that name in ``checks/mutants``, or in its ``NO_CHECK`` why there is none. The order is that of the
 theory.
 """
 
@@ -45,11 +45,11 @@ def mutants() -> tuple["Mutant", ...]:
 
 
 @cache
-def unchecked() -> dict[str, str]:
+def reasons_for_no_check() -> dict[str, str]:
     """Why a claim has no check, by claim id, for all that have none. Needs no torch."""
     found: dict[str, str] = {}
     for subject in _subjects("mutants"):
-        found |= getattr(subject, "UNCHECKED", {})
+        found |= getattr(subject, "NO_CHECK", {})
     return found
 
 
@@ -65,7 +65,7 @@ def files(claim: Claim) -> tuple[str, ...]:
     """
     name = f"{claim.module}.py"
     theory = (f"theory/{name}", f"theory/proofs/{name}", f"tests/theory/test_claims_{name}")
-    if claim.id in unchecked():
+    if claim.id in reasons_for_no_check():
         return theory
     return (*theory, f"checks/{name}", f"checks/mutants/{name}", "tests/checks/test_mutants.py")
 

@@ -30,7 +30,7 @@ def claim_page(claim: Claim, values: dict[str, Any]) -> str:
     from sympy import pretty
 
     from wildmiddle.checks.plain_text import plain_text
-    from wildmiddle.checks.registry import files, names_of_wrong_theorems, unchecked
+    from wildmiddle.checks.registry import files, names_of_wrong_theorems, reasons_for_no_check
 
     lines = [f"{claim.number}: {claim.title}", ""]
     lines += ["Statement", _indented(plain_text(claim.statement)), ""]
@@ -49,7 +49,7 @@ def claim_page(claim: Claim, values: dict[str, Any]) -> str:
         lines += ["Wrong theorems that it refutes"]
         lines += [fill(wrong, 98, initial_indent="  ", subsequent_indent="  "), ""]
     else:
-        lines += ["Check", f"  none: {unchecked()[claim.id]}", ""]
+        lines += ["Check", f"  none: {reasons_for_no_check()[claim.id]}", ""]
     lines += ["Code and tests", *(f"  {path}" for path in files(claim)), ""]
     results = claim.at(values)
     if results:

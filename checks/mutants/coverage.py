@@ -127,7 +127,7 @@ MUTANTS = (
     ),
 )
 
-UNCHECKED = {
+NO_CHECK = {
     "4.6": "a definition; the bounds on it are checked with Theorem 4.8",
     "B.2": "an identity, proved step by step",
     "B.3": "checked with Theorem 4.8, over random training sets",

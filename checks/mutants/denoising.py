@@ -4,7 +4,7 @@ from wildmiddle.checks.mutants.mutant import Mutant
 
 MUTANTS: tuple[Mutant, ...] = ()
 
-UNCHECKED = {
+NO_CHECK = {
     "eq.1": "an identity, proved step by step; the experiments train by it",
     "eq.2": "an identity; every check of a denoiser measures by it",
     "eq.3": "an identity; every check of a posterior weight measures by it",

@@ -132,7 +132,7 @@ MUTANTS = (
     ),
 )
 
-UNCHECKED = {
+NO_CHECK = {
     "eq.20": "an identity; Lemma A.1 is checked with the fields computed in flow time",
     "eq.21": "an identity; Lemma A.1 is checked with the fields computed in flow time",
     "eq.22": "an identity; Lemma A.1 is checked with the fields computed in flow time",

@@ -89,7 +89,7 @@ MUTANTS = (
     ),
 )
 
-UNCHECKED = {
+NO_CHECK = {
     "eq.7": "checked with Theorem 4.11, against a second encoding",
     "C.1": "a statement of smoothness, proved step by step",
     "C.2": "a statement of smoothness, proved step by step",

@@ -44,7 +44,7 @@ MUTANTS = (
     *_slips("4.2.2", "sigma_minus", lambda z, m: 1 / (z + np.sqrt(z**2 + m)), max),
 )
 
-UNCHECKED = {
+NO_CHECK = {
     "4.1": "a definition; the bounds on it are checked with Section 4.2",
     "4.3": "follows from Theorem 4.2, since both thresholds are proportional to the distance",
 }

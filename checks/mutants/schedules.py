@@ -4,7 +4,7 @@ from wildmiddle.checks.mutants.mutant import Mutant
 
 MUTANTS: tuple[Mutant, ...] = ()
 
-UNCHECKED = {
+NO_CHECK = {
     "E.1": "a definition",
     "E.7": "identities, proved step by step; Lemma A.1 is checked across the conversion",
 }

@@ -75,7 +75,7 @@ MUTANTS = (
     ),
 )
 
-UNCHECKED = {
+NO_CHECK = {
     "eq.6": "a definition; every check of a shell measures by it",
     "B.1": "checked with Lemma 4.5, whose two sides it is",
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sympy
 
-from wildmiddle.checks.registry import checks, files, mutants, unchecked
+from wildmiddle.checks.registry import checks, files, mutants, reasons_for_no_check
 from wildmiddle.theory.claims import CLAIMS, Claim
 from wildmiddle.theory.proofs import STEPS
 
@@ -27,7 +27,7 @@ def missing(
     root: Path = ROOT,
 ) -> str:
     """What the claim lacks, in one line that says where it goes; empty where it is complete."""
-    name, reasons = f"{claim.module}.py", unchecked() if reasons is None else reasons
+    name, reasons = f"{claim.module}.py", reasons_for_no_check() if reasons is None else reasons
     checked = claim.id in checks()
     parts = {
         "its statement": bool(claim.statement.strip()),
@@ -37,7 +37,7 @@ def missing(
         "its tight instance": bool(claim.tight.strip()),
         "its sharper form": bool(claim.sharper.strip()),
         f"a check (CHECKS of checks/{name}) or a reason why it has none"
-        f" (UNCHECKED of checks/mutants/{name})": checked or bool(reasons.get(claim.id)),
+        f" (NO_CHECK of checks/mutants/{name})": checked or bool(reasons.get(claim.id)),
         f"at least four wrong theorems (MUTANTS of checks/mutants/{name})": (
             wrong.get(claim.id, 0) >= 4 or not checked
         ),
@@ -54,8 +54,8 @@ def test_a_claim_has_all_its_parts(claim: Claim) -> None:
 
 def test_checks_wrong_theorems_and_reasons_are_those_of_claims() -> None:
     ids = [claim.id for claim in CLAIMS]
-    assert set(checks()) | set(unchecked()) == set(ids)
-    assert not set(checks()) & set(unchecked())
+    assert set(checks()) | set(reasons_for_no_check()) == set(ids)
+    assert not set(checks()) & set(reasons_for_no_check())
     assert set(MUTANTS_OF) == set(checks())
     assert list(checks()) == [id for id in ids if id in checks()]
     assert list(dict.fromkeys(mutant.check for mutant in mutants())) == list(checks())
@@ -88,7 +88,7 @@ def test_missing_steps_wrong_theorems_reasons_and_files_are_named() -> None:
     )
     assert missing(definition, reasons={}).endswith(
         "lacks a check (CHECKS of checks/coverage.py) or a reason why it has none"
-        " (UNCHECKED of checks/mutants/coverage.py)"
+        " (NO_CHECK of checks/mutants/coverage.py)"
     )
     nowhere = missing(definition, root=ROOT / "nowhere")
     assert nowhere.endswith("the file tests/theory/test_claims_coverage.py")

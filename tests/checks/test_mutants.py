@@ -1,8 +1,11 @@
 """Every wrong theorem that states a falsehood is killed, at the default sample counts."""
 
+import ast
 import sys
 from collections import Counter
-from inspect import signature
+from inspect import getsource, signature
+from types import FrameType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from wildmiddle.checks.settings import Settings
 from wildmiddle.checks.study import Study
 from wildmiddle.empirical.data import load
 
+SEED = 20261125
 ALPHA = 1e-6 / len(checks())
 
 
@@ -56,42 +60,53 @@ def test_there_are_enough_of_them() -> None:
     assert len(mutants()) >= 123
 
 
+def formulas_of(claim: str) -> dict[str, Any]:
+    """The formulas that a check takes: its keyword parameters and their defaults."""
+    parameters = signature(checks()[claim]).parameters.values()
+    return {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
+
+
 @pytest.mark.parametrize("claim", checks())
-def test_every_formula_of_a_check_is_a_parameter_and_is_passed_down(claim: str) -> None:
-    """A check calls a formula by its parameter, never the theory's own function past it."""
-    images = np.random.default_rng(20261125).uniform(-1, 1, (50, 4, 4))
+def test_a_check_uses_a_formula_by_its_parameter_alone(claim: str) -> None:
+    """Given a formula, no check calls the theory's own function past it."""
+    images = np.random.default_rng(SEED).uniform(-1, 1, (50, 4, 4))
     small = Study(images[:30], images[30:], Settings(c=0.9, samples=100, device="cpu"))
-    check = checks()[claim]
-    formulas = {
-        name: each.default for name, each in signature(check).parameters.items() if name != "study"
-    }
-    del formulas["alpha"]
-    calls: Counter[str] = Counter()
+    formulas = {name: f for name, f in formulas_of(claim).items() if callable(f)}
+    own = {f.__code__: name for name, f in formulas.items() if hasattr(f, "__code__")}
+    used, past = set(), set()
 
-    def spy(name: str, formula):
-        def called(*given, **named):
-            calls[name] += 1
-            return formula(*given, **named)
+    def given(name: str) -> Any:
+        def formula(*values: Any, **named: Any) -> Any:
+            used.add(name)
+            return formulas[name](*values, **named)
 
-        return called if callable(formula) else formula
+        return formula
 
-    codes = {f.__code__: name for name, f in formulas.items() if hasattr(f, "__code__")}
-    past: set[str] = set()
-
-    def watch(frame, event, _) -> None:
-        if event == "call" and frame.f_code in codes:
+    def watch(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code in own and frame.f_back:
             caller = frame.f_back.f_globals["__name__"]
             if caller.startswith("wildmiddle.checks."):
-                past.add(f"{codes[frame.f_code]} from {caller}")
+                past.add(f"{own[frame.f_code]} from {caller}")
 
     sys.setprofile(watch)
     try:
-        records = list(check(small, 1e-3, **{name: spy(name, f) for name, f in formulas.items()}))
+        records = list(checks()[claim](small, 1e-3, **{name: given(name) for name in formulas}))
     finally:
         sys.setprofile(None)
     assert records
+    assert used == set(formulas)
     assert not past
-    assert set(calls) == {name for name, f in formulas.items() if callable(f)}
+
+
+@pytest.mark.parametrize("claim", checks())
+def test_a_check_uses_a_constant_by_its_parameter_alone(claim: str) -> None:
+    check = checks()[claim]
+    (function,) = ast.parse(getsource(check)).body
+    assert isinstance(function, ast.FunctionDef)
+    source = getsource(sys.modules[check.__module__])
+    for argument, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
+        if default and not callable(formulas_of(claim)[argument.arg]):
+            assert source.count(ast.unparse(default)) == 1, ast.unparse(default)
 
 
 def test_an_error_kills(study: Study) -> None:
@@ -105,7 +120,7 @@ def test_an_error_kills(study: Study) -> None:
 
 @pytest.mark.parametrize("claim", checks())
 def test_a_mutant_that_changes_nothing_survives(study: Study, claim: str) -> None:
-    formula = list(signature(checks()[claim]).parameters)[2]
+    formula = next(iter(formulas_of(claim)))
     (trial,) = run(study, ALPHA, [Mutant(claim, "nothing changed", formula, lambda f: f)])
     assert trial.fate == "survived"
 

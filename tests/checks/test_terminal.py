@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from wildmiddle.checks.plain_text import plain_text
-from wildmiddle.checks.registry import mutants, unchecked
+from wildmiddle.checks.registry import mutants, reasons_for_no_check
 from wildmiddle.checks.terminal import claim_page
 from wildmiddle.theory.claims import CLAIMS
 
@@ -27,7 +27,7 @@ def test_a_page_names_check_wrong_theorems_and_files(claim) -> None:
     page = claim_page(claim, {})
     checked = f"wildmiddle verify --claims {claim.id}, by wildmiddle.checks.{claim.module}"
     wrong = [each for each in mutants() if each.check == claim.id and not each.true_because]
-    assert (checked in page) == bool(wrong) == (claim.id not in unchecked())
+    assert (checked in page) == bool(wrong) == (claim.id not in reasons_for_no_check())
     words = " ".join(page.split())
     assert all(mutant.name in words for mutant in wrong)
     files = page.split("Code and tests\n")[1].split("\n\n")[0].split()
