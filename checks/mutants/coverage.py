@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import chndtr
 
-from wildmiddle.checks.mutants.mutant import Mutant
+from wildmiddle.checks.mutants.mutant import Mutant, slips
 from wildmiddle.theory import shells
 
 
@@ -23,59 +23,37 @@ def _overlap(formula: Callable[..., Any]) -> Callable[[Any], Any]:
 
 
 MUTANTS = (
-    Mutant(
+    *slips(
         "4.7",
-        "lambda = r/sigma",
         "overlap_probability",
-        _overlap(lambda u, d, a, b: chndtr(b, d, u) - chndtr(a, d, u)),
+        {
+            "lambda = r/sigma": _overlap(lambda u, d, a, b: chndtr(b, d, u) - chndtr(a, d, u)),
+            "lambda = 2 (r/sigma)^2": _overlap(
+                lambda u, d, a, b: chndtr(b, d, 2 * u**2) - chndtr(a, d, 2 * u**2)
+            ),
+            "lambda = (r/sigma)^2 / 2": _overlap(
+                lambda u, d, a, b: chndtr(b, d, u**2 / 2) - chndtr(a, d, u**2 / 2)
+            ),
+            "one-sided: no inner radius": _overlap(lambda u, d, a, b: chndtr(b, d, u**2)),
+            "d + 1 degrees of freedom": _overlap(
+                lambda u, d, a, b: chndtr(b, d + 1, u**2) - chndtr(a, d + 1, u**2)
+            ),
+            "central law, shifted shell": _overlap(
+                lambda u, d, a, b: chndtr(np.maximum(b - u**2, 0), d, 0)
+            ),
+            "sigma^2 for sigma": lambda f: lambda r, sigma, d, c=5.0: f(r, sigma**2, d, c),
+            "the complement": lambda f: lambda r, sigma, d, c=5.0: 1 - f(r, sigma, d, c),
+        },
     ),
-    Mutant(
-        "4.7",
-        "lambda = 2 (r/sigma)^2",
-        "overlap_probability",
-        _overlap(lambda u, d, a, b: chndtr(b, d, 2 * u**2) - chndtr(a, d, 2 * u**2)),
-    ),
-    Mutant(
-        "4.7",
-        "lambda = (r/sigma)^2 / 2",
-        "overlap_probability",
-        _overlap(lambda u, d, a, b: chndtr(b, d, u**2 / 2) - chndtr(a, d, u**2 / 2)),
-    ),
-    Mutant(
-        "4.7",
-        "one-sided: no inner radius",
-        "overlap_probability",
-        _overlap(lambda u, d, a, b: chndtr(b, d, u**2)),
-    ),
-    Mutant(
-        "4.7",
-        "d + 1 degrees of freedom",
-        "overlap_probability",
-        _overlap(lambda u, d, a, b: chndtr(b, d + 1, u**2) - chndtr(a, d + 1, u**2)),
-    ),
-    Mutant(
-        "4.7",
-        "central law, shifted shell",
-        "overlap_probability",
-        _overlap(lambda u, d, a, b: chndtr(np.maximum(b - u**2, 0), d, 0)),
-    ),
-    Mutant(
-        "4.7",
-        "sigma^2 for sigma",
-        "overlap_probability",
-        lambda f: lambda r, sigma, d, c=5.0: f(r, sigma**2, d, c),
-    ),
-    Mutant(
-        "4.7",
-        "the complement",
-        "overlap_probability",
-        lambda f: lambda r, sigma, d, c=5.0: 1 - f(r, sigma, d, c),
-    ),
-    Mutant("4.8", "N-1 for N", "upper_bound", lambda f: lambda p, n: np.minimum(1, (n - 1) * p)),
-    Mutant("4.8", "no N", "upper_bound", lambda f: lambda p, n: p),
-    Mutant("4.8", "N/2 for N", "upper_bound", lambda f: lambda p, n: np.minimum(1, n * p / 2)),
-    Mutant(
-        "4.8", "sqrt(N) for N", "upper_bound", lambda f: lambda p, n: np.minimum(1, np.sqrt(n) * p)
+    *slips(
+        "4.8",
+        "upper_bound",
+        {
+            "N-1 for N": lambda f: lambda p, n: np.minimum(1, (n - 1) * p),
+            "no N": lambda f: lambda p, n: p,
+            "N/2 for N": lambda f: lambda p, n: np.minimum(1, n * p / 2),
+            "sqrt(N) for N": lambda f: lambda p, n: np.minimum(1, np.sqrt(n) * p),
+        },
     ),
     Mutant(
         "4.8",
@@ -84,46 +62,38 @@ MUTANTS = (
         lambda f: lambda p, n: np.maximum(1, n * p),
         true_because="true and empty: no probability is above 1",
     ),
-    Mutant(
+    *slips(
         "4.8",
-        "lower bound doubled",
         "lower_bound",
-        lambda f: lambda *given: np.minimum(1, 2 * f(*given)),
+        {
+            "lower bound doubled": lambda f: lambda *given: np.minimum(1, 2 * f(*given)),
+            "half the nearest distance": lambda f: lambda r, *rest: f(r / 2, *rest),
+            "squared distance": lambda f: lambda r, *rest: f(r**2 / 100, *rest),
+            "complement": lambda f: lambda *given: 1 - f(*given),
+        },
     ),
-    Mutant(
+    *slips(
         "4.8",
-        "half the nearest distance",
-        "lower_bound",
-        lambda f: lambda r, *rest: f(r / 2, *rest),
-    ),
-    Mutant(
-        "4.8", "squared distance", "lower_bound", lambda f: lambda r, *rest: f(r**2 / 100, *rest)
-    ),
-    Mutant("4.8", "complement", "lower_bound", lambda f: lambda *given: 1 - f(*given)),
-    Mutant("4.8", "q^N for (1-q)^N", "expected_coverage", lambda f: lambda q, n: 1 - q**n),
-    Mutant(
-        "4.8",
-        "N q without overlaps",
         "expected_coverage",
-        lambda f: lambda q, n: np.minimum(1, n * q),
+        {
+            "q^N for (1-q)^N": lambda f: lambda q, n: 1 - q**n,
+            "N q without overlaps": lambda f: lambda q, n: np.minimum(1, n * q),
+            "N/2 in the exponent": lambda f: lambda q, n: f(q, max(n / 2, 1)),
+        },
     ),
-    Mutant(
+    *slips(
         "4.8",
-        "N/2 in the exponent",
-        "expected_coverage",
-        lambda f: lambda q, n: f(q, max(n / 2, 1)),
-    ),
-    Mutant(
-        "4.8",
-        "2 S2 for 2 S2/N",
         "second_order_upper",
-        lambda f: lambda s1, s2, n: np.clip(s1 - 2 * s2, 0, 1),
+        {
+            "2 S2 for 2 S2/N": lambda f: lambda s1, s2, n: np.clip(s1 - 2 * s2, 0, 1),
+        },
     ),
-    Mutant(
+    *slips(
         "4.8",
-        "S1 alone as a lower bound",
         "dawson_sankoff_lower",
-        lambda f: lambda s1, s2: np.minimum(1, s1),
+        {
+            "S1 alone as a lower bound": lambda f: lambda s1, s2: np.minimum(1, s1),
+        },
     ),
 )
 

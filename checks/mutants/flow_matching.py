@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from wildmiddle.checks.mutants.mutant import Mutant
+from wildmiddle.checks.mutants.mutant import Mutant, slips
 from wildmiddle.theory import posterior
 from wildmiddle.theory.flow_matching import CosineBound
 
@@ -39,45 +39,33 @@ def _length(formula: Callable[..., Any]) -> Callable[[Any], Any]:
 
 
 MUTANTS = (
-    Mutant(
+    *slips(
         "A.1",
-        "no N-1",
         "concentration_failure",
-        _failure(lambda d, s, n, m: ndtr(-(d / (2 * s) - m * s / d))),
+        {
+            "no N-1": _failure(lambda d, s, n, m: ndtr(-(d / (2 * s) - m * s / d))),
+            "N for N-1": _failure(lambda d, s, n, m: n * ndtr(-(d / (2 * s) - m * s / d))),
+            "d/sigma for d/(2 sigma)": _failure(
+                lambda d, s, n, m: (n - 1) * ndtr(-(d / s - m * s / d))
+            ),
+            "plus for minus in tau": _failure(
+                lambda d, s, n, m: (n - 1) * ndtr(-(d / (2 * s) + m * s / d))
+            ),
+            "sigma^2 for sigma in tau": _failure(
+                lambda d, s, n, m: (n - 1) * ndtr(-(d / (2 * s) - m * s**2 / d))
+            ),
+            "Phi(tau) for 1 - Phi(tau)": _failure(
+                lambda d, s, n, m: (n - 1) * ndtr(d / (2 * s) - m * s / d)
+            ),
+        },
     ),
-    Mutant(
+    *slips(
         "A.1",
-        "N for N-1",
-        "concentration_failure",
-        _failure(lambda d, s, n, m: n * ndtr(-(d / (2 * s) - m * s / d))),
-    ),
-    Mutant(
-        "A.1",
-        "d/sigma for d/(2 sigma)",
-        "concentration_failure",
-        _failure(lambda d, s, n, m: (n - 1) * ndtr(-(d / s - m * s / d))),
-    ),
-    Mutant(
-        "A.1",
-        "plus for minus in tau",
-        "concentration_failure",
-        _failure(lambda d, s, n, m: (n - 1) * ndtr(-(d / (2 * s) + m * s / d))),
-    ),
-    Mutant(
-        "A.1",
-        "sigma^2 for sigma in tau",
-        "concentration_failure",
-        _failure(lambda d, s, n, m: (n - 1) * ndtr(-(d / (2 * s) - m * s**2 / d))),
-    ),
-    Mutant(
-        "A.1",
-        "Phi(tau) for 1 - Phi(tau)",
-        "concentration_failure",
-        _failure(lambda d, s, n, m: (n - 1) * ndtr(d / (2 * s) - m * s / d)),
-    ),
-    Mutant("A.1", "half the reach", "denoiser_reach", lambda f: lambda w, diam: f(w, diam) / 2),
-    Mutant(
-        "A.1", "(1-w)^2 for 1-w", "denoiser_reach", lambda f: lambda w, diam: (1 - w) * f(w, diam)
+        "denoiser_reach",
+        {
+            "half the reach": lambda f: lambda w, diam: f(w, diam) / 2,
+            "(1-w)^2 for 1-w": lambda f: lambda w, diam: (1 - w) * f(w, diam),
+        },
     ),
     Mutant(
         "A.1",
@@ -87,18 +75,23 @@ MUTANTS = (
         true_because="above w = 1/2, where the lemma is used, w diam only reaches farther; on two "
         "points at w = 0.9 it is nine times too far",
     ),
-    Mutant("A.1", "t = 1/(1 + sigma^2)", "flow_time", lambda f: lambda sigma: f(sigma**2)),
-    Mutant("A.1", "t = sigma/(1 + sigma)", "flow_time", lambda f: lambda sigma: 1 - f(sigma)),
-    Mutant("A.2", "sign of e: a cosine above 1", "cosine_bound", _cosine(lambda p, s: (1 / p, s))),
-    Mutant("A.2", "1 - (e/B)^2 without the root", "cosine_bound", _cosine(lambda p, s: (p, s**2))),
-    Mutant(
-        "A.2", "plus under the root", "cosine_bound", _cosine(lambda p, s: (p, np.sqrt(2 - s**2)))
+    *slips(
+        "A.1",
+        "flow_time",
+        {
+            "t = 1/(1 + sigma^2)": lambda f: lambda sigma: f(sigma**2),
+            "t = sigma/(1 + sigma)": lambda f: lambda sigma: 1 - f(sigma),
+        },
     ),
-    Mutant(
+    *slips(
         "A.2",
-        "e/2 for e",
         "cosine_bound",
-        _cosine(lambda p, s: (p, np.sqrt(1 - (1 - s**2) / 4))),
+        {
+            "sign of e: a cosine above 1": _cosine(lambda p, s: (1 / p, s)),
+            "1 - (e/B)^2 without the root": _cosine(lambda p, s: (p, s**2)),
+            "plus under the root": _cosine(lambda p, s: (p, np.sqrt(2 - s**2))),
+            "e/2 for e": _cosine(lambda p, s: (p, np.sqrt(1 - (1 - s**2) / 4))),
+        },
     ),
     Mutant(
         "A.2",
@@ -107,37 +100,35 @@ MUTANTS = (
         _cosine(lambda p, s: (2 * p / (1 + p), s)),
         true_because="1 - e/B is below sqrt(1 - (e/B)^2) too: the paper's own proof can have it",
     ),
-    Mutant(
+    *slips(
         "A.2",
-        "a for 2a in B",
         "shortest_target",
-        _length(lambda x, d, a, b: x**2 - a * x + d - 2 * np.sqrt(d * b)),
+        {
+            "a for 2a in B": _length(lambda x, d, a, b: x**2 - a * x + d - 2 * np.sqrt(d * b)),
+            "plus 2a|x| in B": _length(
+                lambda x, d, a, b: x**2 + 2 * a * x + d - 2 * np.sqrt(d * b)
+            ),
+            "plus 2 sqrt(db) in B": _length(
+                lambda x, d, a, b: x**2 - 2 * a * x + d + 2 * np.sqrt(d * b)
+            ),
+        },
     ),
-    Mutant(
+    *slips(
         "A.2",
-        "plus 2a|x| in B",
-        "shortest_target",
-        _length(lambda x, d, a, b: x**2 + 2 * a * x + d - 2 * np.sqrt(d * b)),
-    ),
-    Mutant(
-        "A.2",
-        "plus 2 sqrt(db) in B",
-        "shortest_target",
-        _length(lambda x, d, a, b: x**2 - 2 * a * x + d + 2 * np.sqrt(d * b)),
-    ),
-    Mutant("A.2", "no e^-b", "shortfall", lambda f: lambda a, b: ndtr(-a)),
-    Mutant("A.2", "no Phi(-a)", "shortfall", lambda f: lambda a, b: np.exp(-b)),
-    Mutant(
-        "A.2", "Phi(-2a) for Phi(-a)", "shortfall", lambda f: lambda a, b: ndtr(-2 * a) + np.exp(-b)
+        "shortfall",
+        {
+            "no e^-b": lambda f: lambda a, b: ndtr(-a),
+            "no Phi(-a)": lambda f: lambda a, b: np.exp(-b),
+            "Phi(-2a) for Phi(-a)": lambda f: lambda a, b: ndtr(-2 * a) + np.exp(-b),
+        },
     ),
 )
 
 NO_CHECK = {
-    "eq.20": "an identity; Lemma A.1 is checked with the fields computed in flow time",
-    "eq.21": "an identity; Lemma A.1 is checked with the fields computed in flow time",
-    "eq.22": "an identity; Lemma A.1 is checked with the fields computed in flow time",
-    "eq.23": "an identity; Lemma A.1 is checked with the fields computed in flow time",
-    "eq.24": "an identity; Lemma A.1 is checked with the fields computed in flow time",
+    **dict.fromkeys(
+        ("eq.20", "eq.21", "eq.22", "eq.23", "eq.24"),
+        "an identity; Lemma A.1 is checked with the fields computed in flow time",
+    ),
     "A.3": "an average of Corollary A.2, which is checked image by image",
 }
 """Why these claims have no check of their own."""

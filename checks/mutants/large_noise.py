@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from wildmiddle.checks.mutants.mutant import Mutant
+from wildmiddle.checks.mutants.mutant import slips
 
 
 def _term(along: float, cubic: float, power: int = 2, centred: bool = True) -> Callable[[Any], Any]:
@@ -42,50 +42,44 @@ def _solve(covariance: Any, noise: float) -> Any:
 
 
 MUTANTS = (
-    Mutant("4.11", "the sign flipped", "leading_term", _term(-0.5, 0.5)),
-    Mutant("4.11", "1 for 1/2", "leading_term", _term(1.0, -1.0)),
-    Mutant("4.11", "no term in |X|^2", "leading_term", _term(0.5, 0.0)),
-    Mutant("4.11", "no term in z", "leading_term", _term(0.0, -0.5)),
-    Mutant("4.11", "the sign of the second term", "leading_term", _term(0.5, 0.5)),
-    Mutant("4.11", "|X| for |X|^2", "leading_term", _term(0.5, -0.5, power=1)),
-    Mutant("4.11", "points not centred", "leading_term", _term(0.5, -0.5, centred=False)),
-    Mutant("4.11", "order 1 for 2", "order", lambda order: 1),
-    Mutant("4.11", "order 3 for 2", "order", lambda order: 3),
-    Mutant(
+    *slips(
         "4.11",
-        "remainder of order 4",
+        "leading_term",
+        {
+            "the sign flipped": _term(-0.5, 0.5),
+            "1 for 1/2": _term(1.0, -1.0),
+            "no term in |X|^2": _term(0.5, 0.0),
+            "no term in z": _term(0.0, -0.5),
+            "the sign of the second term": _term(0.5, 0.5),
+            "|X| for |X|^2": _term(0.5, -0.5, power=1),
+            "points not centred": _term(0.5, -0.5, centred=False),
+        },
+    ),
+    *slips(
+        "4.11",
+        "order",
+        {
+            "order 1 for 2": lambda order: 1,
+            "order 3 for 2": lambda order: 3,
+        },
+    ),
+    *slips(
+        "4.11",
         "remainder_bound",
-        lambda f: lambda points, y, sigma: f(points, y, sigma) / sigma,
+        {
+            "remainder of order 4": lambda f: lambda points, y, sigma: f(points, y, sigma) / sigma,
+            "remainder without constants": lambda f: lambda p, y, s: 1e-4 * f(p, y, s),
+        },
     ),
-    Mutant(
+    *slips(
         "4.11",
-        "remainder without constants",
-        "remainder_bound",
-        lambda f: lambda p, y, s: 1e-4 * f(p, y, s),
-    ),
-    Mutant(
-        "4.11",
-        "sigma for sigma^2 in m^G",
         "gaussian_denoiser",
-        _gaussian(lambda S, s: _solve(S, s)),
-    ),
-    Mutant(
-        "4.11",
-        "m^G without the mean",
-        "gaussian_denoiser",
-        _gaussian(lambda S, s: _solve(S, s**2), 0.0),
-    ),
-    Mutant(
-        "4.11",
-        "m^G of unit covariance",
-        "gaussian_denoiser",
-        _gaussian(lambda S, s: np.eye(len(S)) / (1 + s**2)),
-    ),
-    Mutant(
-        "4.11",
-        "sample covariance, N - 1",
-        "gaussian_denoiser",
-        _gaussian(lambda S, s: _solve(S * 1.25, s**2)),
+        {
+            "sigma for sigma^2 in m^G": _gaussian(lambda S, s: _solve(S, s)),
+            "m^G without the mean": _gaussian(lambda S, s: _solve(S, s**2), 0.0),
+            "m^G of unit covariance": _gaussian(lambda S, s: np.eye(len(S)) / (1 + s**2)),
+            "sample covariance, N - 1": _gaussian(lambda S, s: _solve(S * 1.25, s**2)),
+        },
     ),
 )
 

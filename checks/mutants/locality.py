@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from wildmiddle.checks.mutants.mutant import Mutant
+from wildmiddle.checks.mutants.mutant import Mutant, slips
 from wildmiddle.theory import locality
 
 
@@ -38,31 +38,22 @@ def _variation(total: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 MUTANTS = (
-    Mutant(
+    *slips(
         "4.10",
-        "4d for 2d",
         "sensitivity_bound",
-        _bound(lambda v, d, r: v / (4 * d * np.sin(np.pi * r / d))),
-    ),
-    Mutant(
-        "4.10",
-        "2 pi for pi",
-        "sensitivity_bound",
-        _bound(lambda v, d, r: v / (2 * d * np.sin(np.pi * r / 2 / d))),
-    ),
-    Mutant(
-        "4.10", "no d", "sensitivity_bound", _bound(lambda v, d, r: v / (2 * np.sin(np.pi * r / d)))
-    ),
-    Mutant("4.10", "no sine", "sensitivity_bound", _bound(lambda v, d, r: v / (2 * d) + 0 * r)),
-    Mutant("4.10", "8 rho for 4 rho", "harmonic_bound", _bound(lambda v, d, r: v / (8 * r))),
-    Mutant("4.10", "rho^2 for rho", "harmonic_bound", _bound(lambda v, d, r: v / (4 * r**2))),
-    Mutant("4.10", "d - rho for rho", "harmonic_bound", _bound(lambda v, d, r: v / (4 * (d - r)))),
-    Mutant("4.10", "sigma for sigma^2", "sensitivity_bound", _response(lambda e, s: e / (e + s))),
-    Mutant(
-        "4.10",
-        "2 sigma^2 for sigma^2",
-        "sensitivity_bound",
-        _response(lambda e, s: e / (e + 2 * s**2) / 2),
+        {
+            "4d for 2d": _bound(lambda v, d, r: v / (4 * d * np.sin(np.pi * r / d))),
+            "2 pi for pi": _bound(lambda v, d, r: v / (2 * d * np.sin(np.pi * r / 2 / d))),
+            "no d": _bound(lambda v, d, r: v / (2 * np.sin(np.pi * r / d))),
+            "no sine": _bound(lambda v, d, r: v / (2 * d) + 0 * r),
+            "sigma for sigma^2": _response(lambda e, s: e / (e + s)),
+            "2 sigma^2 for sigma^2": _response(lambda e, s: e / (e + 2 * s**2) / 2),
+            "TV without its cyclic term": _variation(
+                lambda mu: np.abs(np.diff(mu, axis=-1)).sum(-1)
+            ),
+            "largest step for TV": _variation(lambda mu: np.abs(np.roll(mu, -1, -1) - mu).max(-1)),
+            "signed steps": _variation(lambda mu: (np.roll(mu, -1, -1) - mu).sum(-1)),
+        },
     ),
     Mutant(
         "4.10",
@@ -71,23 +62,14 @@ MUTANTS = (
         _response(lambda e, s: s**2 / (e + s**2)),
         true_because="1 - mu has the total variation of mu: the same bound",
     ),
-    Mutant(
+    *slips(
         "4.10",
-        "TV without its cyclic term",
-        "sensitivity_bound",
-        _variation(lambda mu: np.abs(np.diff(mu, axis=-1)).sum(-1)),
-    ),
-    Mutant(
-        "4.10",
-        "largest step for TV",
-        "sensitivity_bound",
-        _variation(lambda mu: np.abs(np.roll(mu, -1, -1) - mu).max(-1)),
-    ),
-    Mutant(
-        "4.10",
-        "signed steps",
-        "sensitivity_bound",
-        _variation(lambda mu: (np.roll(mu, -1, -1) - mu).sum(-1)),
+        "harmonic_bound",
+        {
+            "8 rho for 4 rho": _bound(lambda v, d, r: v / (8 * r)),
+            "rho^2 for rho": _bound(lambda v, d, r: v / (4 * r**2)),
+            "d - rho for rho": _bound(lambda v, d, r: v / (4 * (d - r))),
+        },
     ),
 )
 

@@ -18,3 +18,8 @@ class Mutant:
     """Takes the right formula, or constant, and returns the wrong one."""
     true_because: str = ""
     """Why the altered statement is no falsehood, and what it gives away; empty where it is one."""
+
+
+def slips(check: str, formula: str, wrong: dict[str, Callable[[Any], Any]]) -> tuple[Mutant, ...]:
+    """Several slips in one formula, by name."""
+    return tuple(Mutant(check, name, formula, each) for name, each in wrong.items())

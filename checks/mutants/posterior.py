@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from wildmiddle.checks.mutants.mutant import Mutant
+from wildmiddle.checks.mutants.mutant import Mutant, slips
 from wildmiddle.theory.posterior import log_odds, union_quantile
 
 
-def _slips(claim: str, formula: str, root: Callable[..., Any], other: Any) -> tuple[Mutant, ...]:
+def _part(claim: str, formula: str, root: Callable[..., Any], other: Any) -> tuple[Mutant, ...]:
     # root(z, 2L) is sigma over the distance; d_max of part 1 and d_min of part 2 alike.
     def slip(
         change: Callable[[Any, Any], tuple[Any, Any]] = lambda z, L: (z, 2 * L),
@@ -21,7 +21,7 @@ def _slips(claim: str, formula: str, root: Callable[..., Any], other: Any) -> tu
 
         return lambda _: threshold
 
-    slips = {
+    wrong = {
         "L for 2L": slip(lambda z, L: (z, L)),
         "4L for 2L": slip(lambda z, L: (z, 4 * L)),
         "z with the wrong sign": slip(lambda z, L: (-z, 2 * L)),
@@ -34,14 +34,14 @@ def _slips(claim: str, formula: str, root: Callable[..., Any], other: Any) -> tu
         "odds upside down": slip(odds=lambda n, w: np.log((n - 1) * (1 - w) / w)),
     }
     return (
-        *(Mutant(claim, name, formula, wrong) for name, wrong in slips.items()),
+        *slips(claim, formula, wrong),
         Mutant(claim, "d_min and d_max exchanged", "distance", lambda _: other),
     )
 
 
 MUTANTS = (
-    *_slips("4.2.1", "sigma_plus", lambda z, m: (z + np.sqrt(z**2 + m)) / m, min),
-    *_slips("4.2.2", "sigma_minus", lambda z, m: 1 / (z + np.sqrt(z**2 + m)), max),
+    *_part("4.2.1", "sigma_plus", lambda z, m: (z + np.sqrt(z**2 + m)) / m, min),
+    *_part("4.2.2", "sigma_minus", lambda z, m: 1 / (z + np.sqrt(z**2 + m)), max),
 )
 
 NO_CHECK = {

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from wildmiddle.checks.mutants.mutant import Mutant
+from wildmiddle.checks.mutants.mutant import Mutant, slips
 from wildmiddle.theory.regimes import PredictedZone, Zone
 
 
@@ -32,21 +32,22 @@ def _shuffled(f: Any) -> Any:
 
 
 MUTANTS = (
-    Mutant(
-        "regimes", "d/sigma for d/(2 sigma)", "weight_lower", lambda f: lambda d, s: f(2 * d, s)
-    ),
-    Mutant("regimes", "the nearest point alone, no sum", "weight_lower", _nearest_alone),
-    Mutant(
+    *slips(
         "regimes",
-        "no factor 1/N",
         "weight_lower",
-        lambda f: lambda d, s: 1 - len(d) * (1 - f(d, s)),
+        {
+            "d/sigma for d/(2 sigma)": lambda f: lambda d, s: f(2 * d, s),
+            "the nearest point alone, no sum": _nearest_alone,
+            "no factor 1/N": lambda f: lambda d, s: 1 - len(d) * (1 - f(d, s)),
+            "sigma^2 for sigma": lambda f: lambda d, s: f(d, np.square(s)),
+        },
     ),
-    Mutant(
+    *slips(
         "regimes",
-        "d^2/(8 sigma^2) in the entropy",
         "posterior_entropy",
-        lambda f: lambda d, s: f(d / 2, s),
+        {
+            "d^2/(8 sigma^2) in the entropy": lambda f: lambda d, s: f(d / 2, s),
+        },
     ),
     Mutant(
         "regimes",
@@ -55,17 +56,23 @@ MUTANTS = (
         lambda f: lambda d, s: f(np.sqrt(2) * d, s),
         true_because="the entropy is bounded lower still: true, and no more than weaker",
     ),
-    Mutant(
-        "regimes", "sigma^2 for sigma", "weight_lower", lambda f: lambda d, s: f(d, np.square(s))
-    ),
-    Mutant("regimes", "shuffled sigmas", "order", _shuffled),
-    Mutant("regimes", "falling sigmas for rising", "order", lambda f: lambda s: f(s)[::-1]),
-    Mutant("regimes", "zone an octave too high", "danger_zone", _scaled(2.0)),
-    Mutant("regimes", "zone an octave too low", "danger_zone", _scaled(0.5)),
-    Mutant(
+    *slips(
         "regimes",
-        "certain and possible zone exchanged",
+        "order",
+        {
+            "shuffled sigmas": _shuffled,
+            "falling sigmas for rising": lambda f: lambda s: f(s)[::-1],
+        },
+    ),
+    *slips(
+        "regimes",
         "danger_zone",
-        lambda f: lambda study: PredictedZone(*reversed(f(study))),
+        {
+            "zone an octave too high": _scaled(2.0),
+            "zone an octave too low": _scaled(0.5),
+            "certain and possible zone exchanged": lambda f: (
+                lambda study: PredictedZone(*reversed(f(study)))
+            ),
+        },
     ),
 )
