@@ -11,9 +11,9 @@ from collections import Counter
 import numpy as np
 from tqdm import tqdm
 
+from wildmiddle.checks.registry import checks
 from wildmiddle.checks.settings import Settings
 from wildmiddle.checks.study import Study
-from wildmiddle.checks.verify import CHECKS
 from wildmiddle.empirical.intervals import proportion
 
 ALPHA = 1e-6
@@ -33,8 +33,8 @@ def run(seed: int, samples: int) -> Counter[tuple[str, str]]:
     data = images(seed)
     study = Study(data[:80], data[80:], Settings(c=4.0, seed=seed, samples=samples, device="cpu"))
     verdicts: Counter[tuple[str, str]] = Counter()
-    for claim, check in CHECKS.items():
-        for record in check(study, ALPHA / len(CHECKS)):
+    for claim, check in checks().items():
+        for record in check(study, ALPHA / len(checks())):
             verdicts[claim, record.verdict] += 1
             if record.verdict == "violated":
                 print(record)
@@ -55,7 +55,7 @@ def main() -> None:
         total += verdicts
         false += any(verdict == "violated" for _, verdict in verdicts)
     print("| claim | holds | inconclusive | violated |\n|---|---:|---:|---:|")
-    for claim in CHECKS:
+    for claim in checks():
         counts = [total[claim, verdict] for verdict in ("holds", "inconclusive", "violated")]
         print(f"| {claim} | " + " | ".join(map(str, counts)) + " |")
     rate = proportion(false, options.seeds, 0.05)

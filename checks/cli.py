@@ -123,22 +123,22 @@ def _theory(options: argparse.Namespace) -> int:
 
 def _mutants(options: argparse.Namespace) -> int:
     settings = settings_of(options)
-    from wildmiddle.checks.mutants import run
+    from wildmiddle.checks.mutation import run
+    from wildmiddle.checks.registry import mutants
     from wildmiddle.checks.study import Study
     from wildmiddle.checks.verify import checked_claims
-    from wildmiddle.checks.wrong import MUTANTS
     from wildmiddle.empirical.data import load
 
     wanted = {claim.id for claim in checked_claims(options.claims)}
-    chosen = [mutant for mutant in MUTANTS if mutant.claim in wanted]
+    chosen = [mutant for mutant in mutants() if mutant.check in wanted]
     data = load()
     study = Study(data.train, data.test, settings)
     fates = {"killed": 0, "true": 0, "survived": 0}
-    for outcome in run(study, settings.alpha / len(wanted), chosen):
-        fate, mutant = outcome.fate, outcome.mutant
+    for trial in run(study, settings.alpha / len(wanted), chosen):
+        fate, mutant = trial.fate, trial.mutant
         fates[fate] += 1
-        why = outcome.killer or mutant.true_because or "no check saw it"
-        print(f"{fate:<8}  {mutant.claim:<7}  {mutant.name}  ({why})", flush=True)
+        why = trial.killer or mutant.true_because or "no check saw it"
+        print(f"{fate:<8}  {mutant.check:<7}  {mutant.name}  ({why})", flush=True)
     print(
         f"{len(chosen)} wrong theorems: {fates['killed']} killed, {fates['survived']} survived, "
         f"{fates['true']} survived that state no falsehood"

@@ -5,12 +5,15 @@ deviation less its leading term must stay within the remainder at each sigma.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from wildmiddle.checks.records import Comparison, Parameters, Record
+from wildmiddle.checks.registry import Check, Formula
+from wildmiddle.checks.sharper import Sharper, Truth, sharper_form
 from wildmiddle.checks.statistics import from_exact
 from wildmiddle.checks.study import Study
 from wildmiddle.empirical.large_noise import deviation
@@ -26,12 +29,20 @@ SIGMAS: tuple[float, ...] = (1e3, 1e4, 1e5, 1e6)
 # A skewed set in the plane, of radius about 1: the constants show to a part in a thousand.
 SKEWED = np.array([[1.0, 0.2], [-0.3, 0.9], [-0.5, -0.4], [0.1, 0.3], [-0.3, -1.0]])
 
-
 IMAGES = 100
 """Training images that are used: their span has so many dimensions, whatever d."""
 
+FAR = 100.0
+"""Noise level of the sharper form, in units of the data's radius."""
 
-def spanned(images: Array) -> Array:
+
+class _Expansion(NamedTuple):
+    leading_term: Formula
+    remainder_bound: Formula
+    order: int
+
+
+def coordinates_in_span(images: Array) -> Array:
     """The first images in a basis of their own span, (N, d) with d <= N.
 
     Distances and inner products are as before, and what lies across the span changes nothing.
@@ -40,10 +51,19 @@ def spanned(images: Array) -> Array:
     return few @ np.linalg.svd(few, full_matrices=False)[2].T
 
 
-def theorem_4_11(study: Study, alpha: float) -> Iterator[Record]:
+def theorem_4_11(
+    study: Study,
+    alpha: float,
+    *,
+    leading_term: Formula = large_noise.leading_term,
+    remainder_bound: Formula = large_noise.remainder_bound,
+    gaussian_denoiser: Formula = large_noise.gaussian_denoiser,
+    order: int = large_noise.ORDER,
+) -> Iterator[Record]:
     """The deviation is the leading term over sigma squared, up to the explicit remainder."""
+    claimed = _Expansion(leading_term, remainder_bound, order)
     rng = generator(study.settings.seed, "4.11")
-    images = spanned(study.train)
+    images = coordinates_in_span(study.train)
     sets = (("five points in the plane", SKEWED), (f"{len(images)} training images", images))
     for name, points in sets:
         centre = points.mean(0)
@@ -52,14 +72,19 @@ def theorem_4_11(study: Study, alpha: float) -> Iterator[Record]:
         fixed = np.multiply(radius, rng.standard_normal(points.shape[1:]))
         for relative in SIGMAS:
             sigma = relative * radius
-            yield _remainder(f"{name}, y = sigma z", points, np.multiply(sigma, along), sigma)
-        yield _limit(f"{name}, fixed y", points, fixed, SIGMAS[1] * radius)
-        if np.linalg.norm(large_noise.leading_term(points, along)) > 1e-9 * radius:
-            yield _slope(f"{name}, y = sigma z", points, along, SIGMAS[1] * radius)
-        yield _gaussian(name, points, centre + radius * along, radius)
+            y = np.multiply(sigma, along)
+            yield _remainder(claimed, f"{name}, y = sigma z", points, y, sigma)
+        yield _limit(claimed, f"{name}, fixed y", points, fixed, SIGMAS[1] * radius)
+        if np.linalg.norm(leading_term(points, along)) > 1e-9 * radius:
+            yield _slope(claimed, f"{name}, y = sigma z", points, along, SIGMAS[1] * radius)
+        y = centre + radius * along
+        yield _gaussian(name, points, y, radius, gaussian_denoiser(y, points, radius))
 
 
-def _gaussian(name: str, points: Array, y: Array, sigma: float) -> Record:
+CHECKS: dict[str, Check] = {"4.11": theorem_4_11}
+
+
+def _gaussian(name: str, points: Array, y: Array, sigma: float, claimed: Array) -> Record:
     # The denoiser of Eq. 7 in two encodings: a linear solve here, eigenvectors in `models`.
     comparison = Comparison(
         claim="4.11",
@@ -72,9 +97,8 @@ def _gaussian(name: str, points: Array, y: Array, sigma: float) -> Record:
     )
     rows = torch.as_tensor(points)
     model = GaussianDenoiser(rows.mean(0), torch.cov(rows.T, correction=0))
-    theirs = model(torch.as_tensor(y[None]), sigma)[0].numpy()
-    ours = large_noise.gaussian_denoiser(y, points, sigma)
-    return from_exact(comparison, np.linalg.norm(ours - theirs))
+    found = model(torch.as_tensor(y[None]), sigma)[0].numpy()
+    return from_exact(comparison, np.linalg.norm(claimed - found))
 
 
 def _rounding(points: Array, y: Array, sigma: float) -> float:
@@ -83,13 +107,13 @@ def _rounding(points: Array, y: Array, sigma: float) -> float:
     return 64 * float(np.finfo(np.float64).eps) * scale * float(np.sqrt(points.shape[1]))
 
 
-def _remainder(instance: str, points: Array, y: Array, sigma: float) -> Record:
+def _remainder(claimed: _Expansion, instance: str, points: Array, y: Array, sigma: float) -> Record:
     z = (y - points.mean(0)) / sigma
     left = deviation(points, y[None], sigma, "cpu")[0]
-    left -= large_noise.leading_term(points, z) / sigma**large_noise.ORDER
+    left -= claimed.leading_term(points, z) / sigma**claimed.order
     comparison = Comparison(
         relation="<=",
-        bound=float(large_noise.remainder_bound(points, y, sigma)),
+        bound=float(claimed.remainder_bound(points, y, sigma)),
         rounding=_rounding(points, y, sigma),
         claim="4.11",
         instance=f"{instance}, sigma = {sigma:.3g}",
@@ -99,13 +123,13 @@ def _remainder(instance: str, points: Array, y: Array, sigma: float) -> Record:
     return from_exact(comparison, np.linalg.norm(left))
 
 
-def _limit(instance: str, points: Array, y: Array, sigma: float) -> Record:
+def _limit(claimed: _Expansion, instance: str, points: Array, y: Array, sigma: float) -> Record:
     # At a fixed y the limit has no z; what z = (y - mu)/sigma adds is of the order of z^2.
-    limit = large_noise.leading_term(points)
+    limit = claimed.leading_term(points)
     z = (y - points.mean(0)) / sigma
-    bound = float(large_noise.remainder_bound(points, y, sigma)) * sigma**2
-    bound += float(np.linalg.norm(large_noise.leading_term(points, z) - limit))
-    left = sigma**large_noise.ORDER * deviation(points, y[None], sigma, "cpu")[0] - limit
+    bound = float(claimed.remainder_bound(points, y, sigma)) * sigma**2
+    bound += float(np.linalg.norm(claimed.leading_term(points, z) - limit))
+    left = sigma**claimed.order * deviation(points, y[None], sigma, "cpu")[0] - limit
     comparison = Comparison(
         relation="<=",
         bound=bound,
@@ -118,15 +142,15 @@ def _limit(instance: str, points: Array, y: Array, sigma: float) -> Record:
     return from_exact(comparison, np.linalg.norm(left))
 
 
-def _slope(instance: str, points: Array, z: Array, sigma: float) -> Record:
+def _slope(claimed: _Expansion, instance: str, points: Array, z: Array, sigma: float) -> Record:
     # The order in 1/sigma between sigma and 2 sigma; the remainder says how far it may be from 2.
     centre = points.mean(0)
     sizes, errors = [], []
     for level in (sigma, 2 * sigma):
         y = centre + level * z
         sizes.append(float(np.linalg.norm(deviation(points, y[None], level, "cpu"))))
-        leading = float(np.linalg.norm(large_noise.leading_term(points, z))) / level**2
-        remainder = float(large_noise.remainder_bound(points, y, level))
+        leading = float(np.linalg.norm(claimed.leading_term(points, z))) / level**2
+        remainder = float(claimed.remainder_bound(points, y, level))
         errors.append((remainder + _rounding(points, y, level)) / leading)
     # log2 of ((1 + e1) / (1 - e2)), where the leading term dominates; unbounded where it does not.
     near, far = errors
@@ -140,8 +164,26 @@ def _slope(instance: str, points: Array, z: Array, sigma: float) -> Record:
         quantity="distance of the log-log slope from -2",
         parameters=_parameters(points, sigma),
     )
-    return from_exact(comparison, abs(np.log2(sizes[0] / sizes[1]) - large_noise.ORDER))
+    return from_exact(comparison, abs(np.log2(sizes[0] / sizes[1]) - claimed.order))
 
 
 def _parameters(points: Array, sigma: float) -> Parameters:
     return {"sigma": sigma, "N": len(points), "d": points.shape[1]}
+
+
+def sharper(study: Study) -> Iterator[Sharper]:
+    """The leading term and the remainder, where the paper has an order of magnitude."""
+    images = coordinates_in_span(study.train)
+    points: Array = images - images.mean(0)
+    radius = float(np.linalg.norm(points, axis=1).max())
+    if radius == 0:
+        return
+    sigma = FAR * radius
+    z = generator(study.settings.seed, "sharper/4.11").standard_normal(points.shape[1:])
+    y: Array = sigma * z
+    leading = float(np.linalg.norm(large_noise.leading_term(points, z))) / sigma**2
+    ours = leading + float(large_noise.remainder_bound(points, y, sigma))
+    exact = float(np.linalg.norm(deviation(points, y[None], sigma, "cpu")))
+    name = f"|m − mᴳ| of {len(points)} images at σ = {sigma:.4g}, leading term and remainder"
+    gain = f"a number where the paper says O(σ⁻²); the leading term is {leading:.4g}"
+    yield sharper_form("4.11", name, "smaller", None, ours, Truth.exact(exact), gain)

@@ -116,8 +116,9 @@ def pytest_collection_modifyitems(
 
 def _records(config: pytest.Config) -> Iterator["Record"]:
     from wildmiddle.checks.memorization import model_peak
+    from wildmiddle.checks.registry import checks
     from wildmiddle.checks.study import Study
-    from wildmiddle.checks.verify import CHECKS, checked_claims
+    from wildmiddle.checks.verify import checked_claims
     from wildmiddle.empirical.data import load
 
     wanted = config.getoption("--claims")
@@ -134,6 +135,6 @@ def _records(config: pytest.Config) -> Iterator["Record"]:
     study = Study(train, test, settings)
     alpha = settings.alpha / (len(claims) + (denoiser is not None))
     for claim in claims:
-        yield from CHECKS[claim.id](study, alpha)
+        yield from checks()[claim.id](study, alpha)
     if denoiser is not None:
         yield model_peak(study, denoiser, alpha)

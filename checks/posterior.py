@@ -9,14 +9,18 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from wildmiddle.checks.records import Comparison, Record
+from wildmiddle.checks.registry import Check, Formula
+from wildmiddle.checks.sharper import AVERAGED, Sharper, Truth, sharper_form
 from wildmiddle.checks.statistics import settle
 from wildmiddle.checks.study import Study
 from wildmiddle.empirical.neighbours import extreme_distances
 from wildmiddle.empirical.posterior import weights
-from wildmiddle.theory import posterior
+from wildmiddle.theory import posterior, regimes
+
+Array = NDArray[np.float64]
 
 MARGIN = 0.01
 POINTS = 5
@@ -27,7 +31,7 @@ class Instance(NamedTuple):
     """A small set whose first point is noised, and the constants to try on it."""
 
     name: str
-    points: NDArray[np.float64]
+    points: Array
     w: float
     delta: float
     truth: float | None
@@ -56,57 +60,84 @@ def low_weight(n: int) -> float:
     return 1 / n + 0.05 * (1 - 1 / n)
 
 
-def theorem_4_2_part_1(study: Study, alpha: float) -> Iterator[Record]:
-    """From sigma_plus on, ``P(w_i > w)`` is at most delta."""
-    yield from _part("4.2.1", study, low_weight(study.n), spread(study.farthest), alpha)
+def theorem_4_2_part_1(
+    study: Study,
+    alpha: float,
+    *,
+    sigma_plus: Formula = posterior.sigma_plus,
+    distance: Formula = max,
+) -> Iterator[Record]:
+    """From sigma_plus on, ``P(w_i > w)`` is at most delta.
+
+    ``distance`` picks the one of ``(d_min, d_max)`` that sigma_plus is a multiple of.
+    """
+    part = _Part("4.2.1", "sigma_plus", sigma_plus, distance)
+    yield from _part_records(part, study, low_weight(study.n), pick_evenly(study.farthest), alpha)
 
 
-def theorem_4_2_part_2(study: Study, alpha: float) -> Iterator[Record]:
-    """Up to sigma_minus, ``P(w_i < w)`` is at most delta."""
-    yield from _part("4.2.2", study, study.settings.w, isolated(study), alpha)
+def theorem_4_2_part_2(
+    study: Study,
+    alpha: float,
+    *,
+    sigma_minus: Formula = posterior.sigma_minus,
+    distance: Formula = min,
+) -> Iterator[Record]:
+    """Up to sigma_minus, ``P(w_i < w)`` is at most delta; ``distance`` as in part 1."""
+    part = _Part("4.2.2", "sigma_minus", sigma_minus, distance)
+    yield from _part_records(part, study, study.settings.w, isolated_images(study), alpha)
 
 
-def _part(claim: str, study: Study, w: float, indices: list[int], alpha: float) -> Iterator[Record]:
+CHECKS: dict[str, Check] = {"4.2.1": theorem_4_2_part_1, "4.2.2": theorem_4_2_part_2}
+
+
+class _Part(NamedTuple):
+    claim: str
+    name: str
+    """Of the threshold, in words."""
+    threshold: Formula
+    distance: Formula
+
+
+def _part_records(
+    part: _Part, study: Study, w: float, indices: list[int], alpha: float
+) -> Iterator[Record]:
     each = alpha / (len(INSTANCES) + POINTS)
     for instance in INSTANCES:
-        yield _failures(claim, study, instance, 0, 10 * study.settings.samples, each)
+        yield _failures(part, study, instance, 0, 10 * study.settings.samples, each)
     for index in indices:
         image = Instance(f"training image {index}", study.train, w, study.settings.delta, None)
-        yield _failures(claim, study, image, index, study.settings.samples, each)
+        yield _failures(part, study, image, index, study.settings.samples, each)
 
 
-def spread(values: NDArray[np.float64], count: int = POINTS) -> list[int]:
+def pick_evenly(values: Array, count: int = POINTS) -> list[int]:
     """Indices of up to ``count`` values, from the smallest to the largest in even ranks."""
     order = np.argsort(values, kind="stable")
     ranks = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
     return [int(i) for i in order[ranks]]
 
 
-def isolated(study: Study, count: int = POINTS) -> list[int]:
+def isolated_images(study: Study, count: int = POINTS) -> list[int]:
     """Training images without a copy, from the least to the most isolated in even ranks.
 
     At a duplicate ``d_min`` is 0 and the certified range is empty: there is nothing to check.
     """
     single = np.flatnonzero(study.nearest > 0)
-    return [int(single[k]) for k in spread(study.nearest[single], count)]
+    return [int(single[k]) for k in pick_evenly(study.nearest[single], count)]
 
 
 def _failures(
-    claim: str, study: Study, instance: Instance, index: int, most: int, alpha: float
+    part: _Part, study: Study, instance: Instance, index: int, most: int, alpha: float
 ) -> Record:
-    name, points, w, delta, truth = instance
+    claim, name, points, w, delta, truth = part.claim, *instance
     above, n = claim == "4.2.1", len(points)
     if points is study.train:
         d_min, d_max = float(study.nearest[index]), float(study.farthest[index])
     else:
         d_min, d_max = (float(v) for v in extreme_distances(points, study.settings.device)[index])
-    if above:
-        sigma = float(posterior.sigma_plus(d_max, n, w, delta))
-    else:
-        sigma = float(posterior.sigma_minus(d_min, n, w, delta))
+    sigma = float(part.threshold(part.distance((d_min, d_max)), n, w, delta))
     comparison = Comparison(
         claim=claim,
-        instance=f"{name}, at {'sigma_plus' if above else 'sigma_minus'}",
+        instance=f"{name}, at {part.name}",
         quantity="P(w_i > w)" if above else "P(w_i < w)",
         relation="<=" if truth is None else "==",
         bound=delta if truth is None else truth,
@@ -136,3 +167,72 @@ def _failures(
         return int((own > w).sum() if above else (own < w).sum())
 
     return settle(draw, [comparison], most=most, alpha=alpha, seed=study.settings.seed)[0]
+
+
+def weight_bounds(
+    study: Study,
+    sigmas: ArrayLike,
+    *,
+    weight_lower: Formula = regimes.weight_lower,
+    posterior_entropy: Formula = regimes.posterior_entropy,
+    weight_of_entropy: Formula = regimes.weight_of_entropy,
+) -> tuple[Array, Array, Array]:
+    """What all distances say: lower and upper bound on W and the least entropy in nats, (K,) each.
+
+    ``sigmas`` (K,). One pass over the pairs of training images.
+    """
+    low, entropy = study.mean_over_images(
+        lambda apart: np.stack([weight_lower(apart, sigmas), posterior_entropy(apart, sigmas)])
+    )
+    return low, weight_of_entropy(entropy, study.n), entropy
+
+
+def levels_of_high_weight(study: Study) -> Array:
+    """``sigma_minus`` of every training image, (N,), at the study's w and delta."""
+    at = study.settings
+    return posterior.sigma_minus(study.nearest, study.n, at.w, at.delta)
+
+
+def sharper(study: Study) -> Iterator[Sharper]:
+    """The noise levels from all distances beside Theorem 4.2's, and two bounds on W."""
+    yield from _sharper_levels(study)
+    yield from _sharper_weight(study)
+
+
+def _sharper_levels(study: Study) -> Iterator[Sharper]:
+    n, w, delta = study.n, study.settings.w, study.settings.delta
+    weight, seen = study.curves.self_weight, "where the measured mean weight passes it"
+    low, chosen = low_weight(n), pick_evenly(study.farthest, AVERAGED)
+    apart = _to_others(study, chosen)
+    paper = posterior.sigma_plus(apart.max(1), n, low, delta).mean()
+    ours = posterior.sigma_plus_from_distances(apart, low, delta).mean()
+    truth = Truth.crossing(study, weight, low, seen, rising=False)
+    name = f"σ₊, from which the weight is at most {low:.3g}, mean of {len(chosen)} images"
+    yield sharper_form("4.2.1", name, "smaller", float(paper), float(ours), truth)
+    if chosen := isolated_images(study, AVERAGED):
+        apart = _to_others(study, chosen)
+        paper = posterior.sigma_minus(apart.min(1), n, w, delta).mean()
+        ours = posterior.sigma_minus_from_distances(apart, w, delta).mean()
+        truth = Truth.crossing(study, weight, w, seen, rising=False)
+        name = f"σ₋, up to which the weight is at least {w:g}, mean of {len(chosen)} images"
+        yield sharper_form("4.2.2", name, "larger", float(paper), float(ours), truth)
+
+
+def _to_others(study: Study, chosen: list[int]) -> Array:
+    # By direct differences, a row at a time: few rows, and all their digits.
+    rows = [np.linalg.norm(study.train - study.train[i], axis=1) for i in chosen]
+    return np.array([np.delete(row, i) for i, row in zip(chosen, rows, strict=True)])
+
+
+def _sharper_weight(study: Study) -> Iterator[Sharper]:
+    curve, at = study.curves.max_weight, study.settings
+    k = int(np.argmin(np.abs(curve.mean - at.weight_high)))
+    sigma = float(study.curves.sigmas[k])
+    # Theorem 4.2: w_i >= w with probability 1 - delta at each image whose sigma_minus is not below.
+    share = float((levels_of_high_weight(study) >= sigma).mean())
+    low, high = (float(bound[0]) for bound in weight_bounds(study, sigma)[:2])
+    name, truth = f"posterior weight W at σ = {sigma:.3g}", Truth.measured(curve, k)
+    paper = share * at.w * (1 - at.delta)
+    yield sharper_form("4.1", f"{name}, by decoding errors", "larger", paper, low, truth)
+    gain = "the paper bounds the weight on one image, not the largest"
+    yield sharper_form("4.1", f"{name}, by Fano’s inequality", "smaller", None, high, truth, gain)

@@ -9,11 +9,13 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.special import entr
 
-from wildmiddle.checks.posterior import TWO_POINTS
+from wildmiddle.checks.posterior import TWO_POINTS, levels_of_high_weight, weight_bounds
 from wildmiddle.checks.records import Comparison, Parameters, Record, Relation
+from wildmiddle.checks.registry import Check, Formula
+from wildmiddle.checks.sharper import Sharper, Truth, sharper_form
 from wildmiddle.checks.statistics import from_bounded, from_estimate, settle
 from wildmiddle.checks.study import Study
 from wildmiddle.empirical.denoising import denoising, scale
@@ -22,8 +24,7 @@ from wildmiddle.empirical.posterior import weights
 from wildmiddle.empirical.regimes import Crossing, crossing
 from wildmiddle.models import EmpiricalDenoiser
 from wildmiddle.models.one_step import count_copies
-from wildmiddle.theory import regimes
-from wildmiddle.theory.shells import outside_probability
+from wildmiddle.theory import regimes, shells
 
 Array = NDArray[np.float64]
 
@@ -34,26 +35,46 @@ BELOW = (1.0, 0.5, 0.25)
 """Where the empirical optimal denoiser must copy, in units of the zone's certain start."""
 
 
-def section_4_2(study: Study, alpha: float) -> Iterator[Record]:
-    """Both curves in order, the weight within its bounds, the zone in place, copies below it."""
-    zone = study.zone
-    yield from _two_points(study, alpha / 5)
+def section_4_2(
+    study: Study,
+    alpha: float,
+    *,
+    weight_lower: Formula = regimes.weight_lower,
+    posterior_entropy: Formula = regimes.posterior_entropy,
+    weight_of_entropy: Formula = regimes.weight_of_entropy,
+    copying_lower: Formula = regimes.copying_lower,
+    outside_probability: Formula = shells.outside_probability,
+    danger_zone: Formula = lambda study: study.zone,
+    order: Formula = np.argsort,
+) -> Iterator[Record]:
+    """Both curves in order, the weight within its bounds, the zone in place, copies below it.
+
+    ``danger_zone`` gives the zone that the distances of a study predict; ``order`` the positions of
+    noise levels (K,) along which the weight falls and the coverage rises.
+    """
+    zone = danger_zone(study)
+    yield from _two_points(study, alpha / 5, weight_lower, posterior_entropy)
     yield from _zone(study, zone, alpha / 5)
-    yield from _enclosure(study, alpha / 5)
-    yield from _order(study, alpha / 5)
-    yield from _copies_below(study, zone, alpha / 5)
-
-
-def rising(sigmas: Array) -> NDArray[np.int64]:
-    """Positions of the schedule's noise levels from the smallest to the largest."""
-    return np.argsort(sigmas)
-
-
-def _order(study: Study, alpha: float) -> Iterator[Record]:
-    curves, order = study.curves, rising(study.curves.sigmas)
-    sigmas = curves.sigmas[order]
+    bounds = weight_bounds(
+        study,
+        study.curves.sigmas,
+        weight_lower=weight_lower,
+        posterior_entropy=posterior_entropy,
+        weight_of_entropy=weight_of_entropy,
+    )
+    yield from _within_bounds(study, alpha / 5, bounds)
     # Once every shell holds nearly all, merging them can lose what lies outside of one.
     loss = float(outside_probability(study.d, study.settings.c))
+    yield from _order(study, alpha / 5, order(study.curves.sigmas), loss)
+    yield from _copies_below(study, zone, alpha / 5, copying_lower)
+
+
+CHECKS: dict[str, Check] = {"regimes": section_4_2}
+
+
+def _order(study: Study, alpha: float, order: NDArray[np.int64], loss: float) -> Iterator[Record]:
+    curves = study.curves
+    sigmas = curves.sigmas[order]
     for quantity, draws, sign, room in (
         ("fall of the weight", curves.max_weight_draws, -1.0, 0.0),
         ("rise of the coverage", curves.covered_draws.astype(np.float64), 1.0, loss),
@@ -62,7 +83,7 @@ def _order(study: Study, alpha: float) -> Iterator[Record]:
         for k, (start, end) in enumerate(pairwise(sigmas)):
             where = f"from sigma = {start:.3g} to {end:.3g}"
             comparison = _comparison(study, where, quantity, -room)
-            yield from_estimate(comparison, _signed(found, k, 1.0), study.settings.seed)
+            yield from_estimate(comparison, _with_sign(found, k, 1.0), study.settings.seed)
 
 
 def mean_changes(draws: Array, alpha: float) -> Estimate:
@@ -76,23 +97,12 @@ def mean_changes(draws: Array, alpha: float) -> Estimate:
     return replace(half, mean=mean, low=low, high=high)
 
 
-def weight_bounds(study: Study, sigmas: ArrayLike) -> tuple[Array, Array, Array]:
-    """What all distances say: lower and upper bound on W and the least entropy in nats, (K,) each.
-
-    ``sigmas`` (K,). One pass over the pairs of training images.
-    """
-    low, entropy = study.mean_over_images(
-        lambda apart: np.stack(
-            [regimes.weight_lower(apart, sigmas), regimes.posterior_entropy(apart, sigmas)]
-        )
-    )
-    return low, regimes.weight_of_entropy(entropy, study.n), entropy
-
-
-def _enclosure(study: Study, alpha: float) -> Iterator[Record]:
+def _within_bounds(
+    study: Study, alpha: float, bounds: tuple[Array, Array, Array]
+) -> Iterator[Record]:
     curves = study.curves
     sigmas, n = curves.sigmas, len(curves.max_weight_draws)
-    low, high, least = weight_bounds(study, sigmas)
+    low, high, least = bounds
     found = bounded_mean(curves.max_weight_draws, alpha / (3 * len(sigmas)))
     drawn = denoising(
         study.train,
@@ -114,12 +124,14 @@ def _enclosure(study: Study, alpha: float) -> Iterator[Record]:
             ("entropy over log N above Jensen's bound", surprise[k], 1.0, entropy),
         ):
             comparison = _comparison(study, f"sigma = {sigma:.4g}", quantity, float(bound))
-            yield from_estimate(comparison, _signed(estimate, k, sign), study.settings.seed)
+            yield from_estimate(comparison, _with_sign(estimate, k, sign), study.settings.seed)
 
 
-def _two_points(study: Study, alpha: float) -> Iterator[Record]:
+def _two_points(
+    study: Study, alpha: float, weight_lower: Formula, posterior_entropy: Formula
+) -> Iterator[Record]:
     sigmas, apart = np.array(TIGHT_SIGMAS), np.full((2, 1), 3.0)
-    weight, entropy = regimes.weight_lower(apart, sigmas), regimes.posterior_entropy(apart, sigmas)
+    weight, entropy = weight_lower(apart, sigmas), posterior_entropy(apart, sigmas)
     largest, _ = weights(
         TWO_POINTS,
         sigmas,
@@ -157,11 +169,11 @@ def _zone(study: Study, zone: regimes.PredictedZone, alpha: float) -> Iterator[R
     start = crossing(curves.sigmas, coverage, at.coverage_high, rising=True)
     end = crossing(curves.sigmas, weight, at.weight_high, rising=False)
     parameters: Parameters = {"N": study.n, "d": study.d, "c": study.settings.c}
-    for record in enclosed(start, end, zone, coverage.n, alpha=alpha, seed=study.settings.seed):
+    for record in zone_records(start, end, zone, coverage.n, alpha=alpha, seed=study.settings.seed):
         yield replace(record, parameters=parameters)
 
 
-def enclosed(
+def zone_records(
     start: Crossing,
     end: Crossing,
     zone: regimes.PredictedZone,
@@ -193,7 +205,7 @@ def enclosed(
         yield from_estimate(comparison, _octaves(place, sign, n, alpha / 4), seed)
 
 
-def _signed(found: Estimate, k: int, sign: float) -> Estimate:
+def _with_sign(found: Estimate, k: int, sign: float) -> Estimate:
     low, high = sorted((sign * float(found.low[k]), sign * float(found.high[k])))
     mean = np.asarray(sign * found.mean[k])
     return replace(found, mean=mean, low=np.asarray(low), high=np.asarray(high))
@@ -208,10 +220,12 @@ def _octaves(place: Crossing, sign: float, n: int, alpha: float) -> Estimate:
     return Estimate(mean, np.asarray(low), np.asarray(high), n, alpha, "crossing of the intervals")
 
 
-def _copies_below(study: Study, zone: regimes.PredictedZone, alpha: float) -> list[Record]:
+def _copies_below(
+    study: Study, zone: regimes.PredictedZone, alpha: float, copying_lower: Formula
+) -> list[Record]:
     denoiser = EmpiricalDenoiser(study.train, study.settings.device)
     levels = [factor * zone.certain.start for factor in BELOW]
-    bounds = study.mean_over_images(lambda apart: regimes.copying_lower(apart, levels))
+    bounds = study.mean_over_images(lambda apart: copying_lower(apart, levels))
     comparisons = [
         _comparison(
             study,
@@ -254,3 +268,23 @@ def _comparison(study: Study, instance: str, quantity: str, bound: float) -> Com
         margin=MARGIN,
         parameters={"N": study.n, "d": study.d, "c": study.settings.c},
     )
+
+
+def sharper(study: Study) -> Iterator[Sharper]:
+    """The danger zone's ends by the distances alone, beside those that were measured."""
+    curves, at, zone = study.curves, study.settings, study.zone
+    start = Truth.crossing(study, curves.coverage, at.coverage_high, "measured", rising=True)
+    end = Truth.crossing(study, curves.max_weight, at.weight_high, "measured", rising=False)
+    # Theorem 4.2 gives W >= share w (1 - delta), of the images whose sigma_minus is not below.
+    shares = np.arange(1, study.n + 1) / study.n
+    enough = shares * at.w * (1 - at.delta) >= at.weight_high
+    levels = np.sort(levels_of_high_weight(study))[::-1]
+    paper = float(levels[np.argmax(enough)]) if enough.any() else 0.0
+    name, gain = "σ at which the danger zone", "no sampling"
+    near, far = zone.possible.start, zone.certain.start
+    starts, ends = f"{name} starts, by Theorem 4.8", f"{name} ends, by"
+    yield sharper_form("regimes", starts, "larger", None, near, start, gain)
+    yield sharper_form("regimes", starts, "smaller", None, far, start, gain)
+    decoded, fano = zone.certain.end, zone.possible.end
+    yield sharper_form("regimes", f"{ends} decoding errors", "larger", paper, decoded, end)
+    yield sharper_form("regimes", f"{ends} Fano’s inequality", "smaller", None, fano, end, gain)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from wildmiddle.checks.records import Comparison, Parameters, Record, Relation
+from wildmiddle.checks.registry import Check, Formula
 from wildmiddle.checks.statistics import from_exact, settle
 from wildmiddle.checks.study import Study
 from wildmiddle.empirical.kernels.products import squared_distances
@@ -25,13 +26,22 @@ OVERLAPS = (0.8, 1.2, 2.0)
 """Distance of the two overlapping points, in units of sigma times the root of the dimension."""
 
 
-def theorem_4_9(study: Study, alpha: float) -> Iterator[Record]:
+def theorem_4_9(
+    study: Study,
+    alpha: float,
+    *,
+    disjoint_sigma: Formula = small_noise.disjoint_sigma,
+    two_point_minimum: Formula = small_noise.two_point_minimum,
+) -> Iterator[Record]:
     """Zero loss by two maps that differ off the shells; the touching sigma; the converse."""
     if study.nearest.any():  # where every image has a copy, no two shells are disjoint
-        yield from _two_minimisers(study)
-    yield from _touching(study)
+        yield from _two_minimisers(study, disjoint_sigma)
+    yield from _touching(study, disjoint_sigma)
     for ratio in OVERLAPS:
-        yield _overlapping(ratio, study, alpha / len(OVERLAPS))
+        yield _two_overlapping_shells(ratio, study, alpha / len(OVERLAPS), two_point_minimum)
+
+
+CHECKS: dict[str, Check] = {"4.9": theorem_4_9}
 
 
 def _exact(
@@ -53,13 +63,13 @@ def _exact(
     return from_exact(comparison, value)
 
 
-def _two_minimisers(study: Study) -> Iterator[Record]:
+def _two_minimisers(study: Study, disjoint_sigma: Formula) -> Iterator[Record]:
     points = torch.as_tensor(np.unique(study.train, axis=0))  # copies share their shell
     smallest = float(study.nearest[study.nearest > 0].min())
-    sigma = 0.9 * float(small_noise.disjoint_sigma(smallest, study.d, study.settings.c))
+    sigma = 0.9 * float(disjoint_sigma(smallest, study.d, study.settings.c))
     r_in, r_out = (float(r) for r in radii(study.d, study.settings.c))
 
-    def masked(outside: float, y: torch.Tensor, level: float) -> torch.Tensor:
+    def constant_outside(outside: float, y: torch.Tensor, level: float) -> torch.Tensor:
         # x_i on the shell of x_i, a constant everywhere else.
         distance, closest = _nearest(y, points)
         # The radii give way by rounding alone: the noise itself was scaled to end on them.
@@ -76,7 +86,7 @@ def _two_minimisers(study: Study) -> Iterator[Record]:
     }
     for outside in (0.0, 1.0):
         losses = shell_losses(
-            partial(masked, outside),
+            partial(constant_outside, outside),
             points,
             sigma,
             queries=QUERIES,
@@ -86,7 +96,8 @@ def _two_minimisers(study: Study) -> Iterator[Record]:
         name = f"x_i on its shell, {outside:g} elsewhere"
         yield _exact(name, "largest loss on the shells", "==", 0.0, losses.max(), parameters)
     between = generator(study.settings.seed, "4.9/between").uniform(-1, 1, (QUERIES, study.d))
-    low, high = (masked(outside, torch.as_tensor(between), sigma) for outside in (0.0, 1.0))
+    off = torch.as_tensor(between)
+    low, high = (constant_outside(value, off, sigma) for value in (0.0, 1.0))
     apart = float((high - low).abs().max())
     name = "the two maps, between the shells"
     yield _exact(name, "largest difference of a pixel", ">=", 1.0, apart, parameters)
@@ -102,10 +113,10 @@ def _nearest(y: torch.Tensor, points: torch.Tensor) -> tuple[torch.Tensor, torch
     return distance, candidates.gather(1, place[:, None]).squeeze(1)
 
 
-def _touching(study: Study) -> Iterator[Record]:
+def _touching(study: Study, disjoint_sigma: Formula) -> Iterator[Record]:
     # Two shells meet at the midpoint exactly when sigma reaches d_ij / (2 r_out).
     for factor, expected in ((1 - 1e-9, 0.0), (1 + 1e-9, 1.0)):
-        sigma = factor * float(small_noise.disjoint_sigma(2.0, study.d, study.settings.c))
+        sigma = factor * float(disjoint_sigma(2.0, study.d, study.settings.c))
         yield _exact(
             f"midpoint of two points at {factor - 1:+.0e} of the touching sigma",
             "lies in both shells (1) or none (0)",
@@ -116,7 +127,9 @@ def _touching(study: Study) -> Iterator[Record]:
         )
 
 
-def _overlapping(ratio: float, study: Study, alpha: float) -> Record:
+def _two_overlapping_shells(
+    ratio: float, study: Study, alpha: float, two_point_minimum: Formula
+) -> Record:
     d, c, sigma = 8, 1.0, 1.0
     distance = ratio * float(np.sqrt(d)) * sigma
     points = torch.zeros((2, d), dtype=torch.float64)
@@ -142,7 +155,7 @@ def _overlapping(ratio: float, study: Study, alpha: float) -> Record:
         instance=f"two overlapping shells at distance {distance:.3g} sigma",
         quantity="least objective, in units of distance^2 / 2",
         relation="==",
-        bound=float(small_noise.two_point_minimum(distance, sigma, d, c)) / (distance**2 / 2),
+        bound=float(two_point_minimum(distance, sigma, d, c)) / (distance**2 / 2),
         margin=MARGIN,
         parameters={"sigma": sigma, "c": c, "N": 2, "d": d, "distance": distance},
     )

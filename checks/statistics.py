@@ -79,8 +79,9 @@ def settle(
 
     ``draw(count, suffix, open)`` makes ``count`` fresh independent trials and returns the successes
     of the comparisons whose positions are in ``open``; ``suffix`` names the round, for the stream
-    of noise. ``alpha`` is for each comparison. The interval is valid at every look, so stopping
-    early costs nothing but the width of the mixture, about a tenth.
+    of noise. ``alpha`` is for each comparison. The interval is valid at every look. The price is
+    its width: at ``alpha`` = 1e-6 it is wider than Clopper-Pearson's of the same draws by 20% after
+    1,024 draws, 26% after 20,000 and 30% after 200,000; by 15%, 19% and 22% at 5e-9.
     """
     successes = np.zeros(len(comparisons), dtype=np.int64)
     records: dict[int, Record] = {}
@@ -199,21 +200,31 @@ def from_bounded(
 
 
 def from_distribution(
-    comparison: Comparison, samples: ArrayLike, cdf: ArrayLike, *, alpha: float, seed: int | None
+    comparison: Comparison,
+    samples: ArrayLike,
+    cdf: Callable[[NDArray[np.float64]], ArrayLike],
+    *,
+    alpha: float,
+    seed: int | None,
 ) -> Record:
-    """Compare a whole law with independent draws: the largest gap between the two CDFs is 0.
+    """Compare a whole distribution with independent draws: the largest gap of the two CDFs is 0.
 
-    ``cdf`` is the claimed CDF at the sorted ``samples``. Interval: the exact Kolmogorov law bounds
-    the gap between the draws' CDF and the true one at ``alpha``, so the claimed law's gap to the
-    true one lies within that much of its gap to the draws.
+    ``samples`` (n,) in any order, ``cdf`` the claimed CDF. Interval: Kolmogorov's distribution
+    bounds the gap between the draws' CDF and the true one at ``alpha``, so the claimed CDF's gap to
+    the true one lies within that much of its gap to the draws. Exact for continuous distributions;
+    with atoms the gap is smaller, so that the error rate is at most ``alpha``.
     """
-    n = len(np.asarray(samples))
-    claimed = np.asarray(cdf, np.float64)
-    steps = np.arange(n + 1) / n
-    gap = np.asarray(max((steps[1:] - claimed).max(), (claimed - steps[:-1]).max()))
+    found: NDArray[np.float64] = np.sort(np.asarray(samples, np.float64))
+    n, steps = len(found), np.arange(len(found) + 1) / len(found)
+    # Below a draw the claimed CDF rises to its limit from the left, which an atom at the draw
+    # separates from its value there.
+    at, before = (np.asarray(cdf(x)) for x in (found, np.nextafter(found, -np.inf)))
+    gap = np.asarray(max((steps[1:] - at).max(), (before - steps[:-1]).max()))
     width = float(kstwo.isf(alpha, n))
-    found = Estimate(gap, np.maximum(0, gap - width), gap + width, n, alpha, "Kolmogorov")
-    return from_estimate(comparison, found, seed, detectable=width + float(kstwo.isf(1 - POWER, n)))
+    between = Estimate(gap, np.maximum(0, gap - width), gap + width, n, alpha, "Kolmogorov")
+    return from_estimate(
+        comparison, between, seed, detectable=width + float(kstwo.isf(1 - POWER, n))
+    )
 
 
 def from_exact(comparison: Comparison, value: SupportsFloat) -> Record:

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,15 +29,28 @@ def claim_page(claim: Claim, values: dict[str, Any]) -> str:
     """
     from sympy import pretty
 
-    lines = [f"{claim.number}: {claim.title}", "", "Statement", f"  {claim.statement}", ""]
+    from wildmiddle.checks.plain_text import plain_text
+    from wildmiddle.checks.registry import files, names_of_wrong_theorems, reasons_for_no_check
+
+    lines = [f"{claim.number}: {claim.title}", ""]
+    lines += ["Statement", _indented(plain_text(claim.statement)), ""]
     lines.append("Assumptions")
+    parentheses = str.maketrans("{}", "()")  # of subscripts such as lambda_{d-k}
     for assumption in claim.assumptions:
         met = assumption.check(values)
         mark = "" if met is None else "   yes" if met else "   NO"
-        lines.append(f"  {assumption.text}{mark}")
+        lines.append(f"  {assumption.text.translate(parentheses)}{mark}")
     lines += ["", "Formula", _indented(pretty(claim.formula(), use_unicode=True)), ""]
     lines += ["Tight instance", f"  {claim.tight}", "", "Sharper form", f"  {claim.sharper}", ""]
-    lines += [f"Code  theory/{claim.module}.py", ""]
+    wrong = "; ".join(names_of_wrong_theorems(claim))
+    if wrong:
+        command = f"wildmiddle verify --claims {claim.id}"
+        lines += ["Check", f"  {command}, by wildmiddle.checks.{claim.module}", ""]
+        lines += ["Wrong theorems that it refutes"]
+        lines += [fill(wrong, 98, initial_indent="  ", subsequent_indent="  "), ""]
+    else:
+        lines += ["Check", f"  none: {reasons_for_no_check()[claim.id]}", ""]
+    lines += ["Code and tests", *(f"  {path}" for path in files(claim)), ""]
     results = claim.at(values)
     if results:
         lines.append("Values")

@@ -7,38 +7,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import metadata
 
-from wildmiddle.checks import (
-    coverage,
-    flow_matching,
-    large_noise,
-    locality,
-    posterior,
-    regimes,
-    shells,
-    small_noise,
-)
 from wildmiddle.checks.records import Record, Verdict, overall
+from wildmiddle.checks.registry import checks, sharper_forms
 from wildmiddle.checks.settings import Settings
-from wildmiddle.checks.sharper import Sharper, comparisons
+from wildmiddle.checks.sharper import Sharper
 from wildmiddle.checks.study import Study
 from wildmiddle.empirical.data import DataSet
 from wildmiddle.theory.claims import CLAIMS, Claim, select
-
-Check = Callable[[Study, float], Iterator[Record]]
-
-CHECKS: dict[str, Check] = {
-    "4.2.1": posterior.theorem_4_2_part_1,
-    "4.2.2": posterior.theorem_4_2_part_2,
-    "4.5": shells.lemma_4_5,
-    "4.7": coverage.definition_4_7,
-    "4.8": coverage.theorem_4_8,
-    "4.9": small_noise.theorem_4_9,
-    "4.10": locality.theorem_4_10,
-    "4.11": large_noise.theorem_4_11,
-    "A.1": flow_matching.lemma_a_1,
-    "A.2": flow_matching.corollary_a_2,
-    "regimes": regimes.section_4_2,
-}
 
 
 @dataclass(frozen=True)
@@ -64,7 +39,7 @@ class Result:
     @cached_property
     def sharper(self) -> tuple[Sharper, ...]:
         """The sharper forms beside the paper's on these data."""
-        return comparisons(self.study)
+        return sharper_forms(self.study)
 
 
 def verify(
@@ -88,7 +63,8 @@ def verify(
     records: list[Record] = []
     for done, claim in enumerate(chosen, start=1):
         note(claim.number, done, len(chosen) + 1)
-        records += _timed(CHECKS[claim.id](study, study.settings.alpha / len(chosen)))
+        found = checks()[claim.id](study, study.settings.alpha / len(chosen))
+        records += _with_seconds(found)
     note("done", len(chosen) + 1, len(chosen) + 1)
     return Result(
         data=data,
@@ -106,9 +82,9 @@ def checked_claims(wanted: str | None = None) -> tuple[Claim, ...]:
     Raises ValueError for a name that fits no claim, or claims without a check only.
     """
     named = CLAIMS if wanted is None else select(wanted)
-    chosen = tuple(claim for claim in named if claim.id in CHECKS)
+    chosen = tuple(claim for claim in named if claim.id in checks())
     if not chosen:
-        raise ValueError(f"claims {wanted} have no check; choose from {', '.join(CHECKS)}")
+        raise ValueError(f"claims {wanted} have no check; choose from {', '.join(checks())}")
     return chosen
 
 
@@ -118,7 +94,7 @@ def versions(*more: str) -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 
 
-def _timed(records: Iterator[Record]) -> Iterator[Record]:
+def _with_seconds(records: Iterator[Record]) -> Iterator[Record]:
     # A check is a generator: the time between two of its records is that of the second.
     started = time.perf_counter()
     for record in records:

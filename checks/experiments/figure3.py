@@ -33,7 +33,7 @@ from wildmiddle.checks.experiments.geometry import (
 from wildmiddle.checks.experiments.outcome import Outcome
 from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.records import Comparison, Relation
-from wildmiddle.checks.regimes import enclosed, mean_changes
+from wildmiddle.checks.regimes import mean_changes, zone_records
 from wildmiddle.checks.report.axes import edm_axis
 from wildmiddle.checks.statistics import from_estimate
 from wildmiddle.empirical import Curves
@@ -49,7 +49,7 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
     regimes = regimes_of(curves)
     danger = regimes["danger"]
     seed, n = study.settings.seed, curves.coverage.n
-    inside = enclosed(danger.start, danger.end, predicted, n, alpha=alpha / 2, seed=seed)
+    inside = zone_records(danger.start, danger.end, predicted, n, alpha=alpha / 2, seed=seed)
     found = [
         *_within_bounds(curves, alpha / 2),
         *_table(curves, regimes, alpha / 2),

@@ -4,8 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from wildmiddle.checks.posterior import low_weight
-from wildmiddle.checks.regimes import weight_bounds
+from wildmiddle.checks.posterior import low_weight, weight_bounds
 from wildmiddle.checks.report.axes import band_note, curve, sigma_ends, unit
 from wildmiddle.checks.report.svg import (
     INK,

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from wildmiddle.checks.large_noise import spanned
+from wildmiddle.checks.large_noise import coordinates_in_span
 from wildmiddle.checks.locality import RELATIVE_SIGMAS, image_rows, sensitivity
 from wildmiddle.checks.report.svg import (
     COVERAGE,
@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 
 def large_noise_order(study: Study) -> Drawing:
     """The deviation from the Gaussian denoiser, its leading term and its remainder."""
-    images = spanned(study.train)
+    images = coordinates_in_span(study.train)
     points: Array = images - images.mean(0)
     z = generator(study.settings.seed, "figure of 4.11").standard_normal(points.shape[1:])
     sigmas = np.geomspace(10, 1e6, 16)

@@ -5,6 +5,7 @@ import math
 import shlex
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import pytest
 from PIL import Image
 
 from wildmiddle.checks.cli import main
-from wildmiddle.checks.mutants import replaced
+from wildmiddle.checks.registry import checks
 from wildmiddle.empirical.data import DataSet
+from wildmiddle.theory import locality
 from wildmiddle.theory.claims import CLAIMS
 
 SEED = 20260315
@@ -169,11 +171,12 @@ def test_a_folder_is_cached_where_asked_and_only_there(tmp_path: Path, capsys) -
 
 
 def test_a_violated_claim_is_exit_code_1_and_quiet_prints_nothing(
-    twice: Path, tmp_path: Path, capsys
+    twice: Path, tmp_path: Path, capsys, monkeypatch
 ) -> None:
     arguments = ["verify", "--data", str(twice), *QUICK, "--output", str(tmp_path / "out")]
-    with replaced("wildmiddle.theory.locality.total_variation", lambda f: lambda *a: 0.5 * f(*a)):
-        assert main([*arguments, "--quiet"]) == 1
+    half = {"sensitivity_bound": lambda *given: 0.5 * locality.sensitivity_bound(*given)}
+    monkeypatch.setitem(checks(), "4.10", partial(checks()["4.10"], **half))
+    assert main([*arguments, "--quiet"]) == 1
     assert tuple(capsys.readouterr()) == ("", "")
     found = report(tmp_path / "out")
     assert found["verdict"] == "violated"

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from scipy.special import betaincinv
 from scipy.stats import binom, binomtest
 
+from wildmiddle.checks.registry import checks
 from wildmiddle.checks.settings import Settings
 from wildmiddle.checks.study import Study
-from wildmiddle.checks.verify import CHECKS
 from wildmiddle.theory import (
     coverage,
     flow_matching,
@@ -221,7 +221,7 @@ def weight(
 ):
     sigma, apart = case.sigma(), case.others()
     largest = case.noised(sigma)[2].max(1)
-    # A coin of each largest weight: its rate is Def 4.1's mean, whatever the weights' law.
+    # A coin of each largest weight: its rate is Def 4.1's mean, whatever the weights' distribution.
     coin = case.rng(7).random(case.draws) < largest
     case.at_most(~coin, error(apart, sigma).mean(), f"decoding error at sigma {sigma:.6g}")
     case.at_least(coin, lower(apart, sigma)[0], f"weight_lower at sigma {sigma:.6g}")
@@ -410,7 +410,7 @@ def test_no_check_is_violated_on_an_odd_data_set(kind, n, d):
     data, c, samples = cloud(kind, n + 3, d, SEED), min(5, d / 4), 100 if d > 100 else 250
     settings = Settings(c=c, w=0.9, seed=SEED, samples=samples, device="cpu")
     study = Study(data[:n], data[n:], settings)
-    for claim, check in CHECKS.items():
-        records = list(check(study, 1e-6 / len(CHECKS)))
+    for claim, check in checks().items():
+        records = list(check(study, 1e-6 / len(checks())))
         assert records, claim
         assert [str(r) for r in records if r.verdict == "violated"] == []

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from wildmiddle.checks.regimes import weight_bounds
+from wildmiddle.checks.posterior import weight_bounds
 from wildmiddle.empirical.noise import BLOCK
 from wildmiddle.theory import regimes
 

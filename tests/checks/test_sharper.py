@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from wildmiddle.checks.regimes import section_4_2
+from wildmiddle.checks.registry import sharper_forms
 from wildmiddle.checks.settings import Settings
-from wildmiddle.checks.sharper import Sharper, comparisons
+from wildmiddle.checks.sharper import Sharper
 from wildmiddle.checks.study import Study
 from wildmiddle.empirical.danger_zone import zone_of
 from wildmiddle.empirical.data import load
@@ -40,7 +41,7 @@ def with_settings(study: Study, **changes: float) -> Study:
 
 
 def rows_of(study: Study) -> tuple[Sharper, ...]:
-    return comparisons(study)
+    return sharper_forms(study)
 
 
 @pytest.fixture(scope="module", params=SETS)

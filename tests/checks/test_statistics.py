@@ -68,16 +68,25 @@ def test_from_bounded_records_the_betting_interval_in_its_own_units() -> None:
     assert record.n == 200
 
 
-def test_from_law_records_the_largest_gap() -> None:
+def test_from_distribution_records_the_largest_gap() -> None:
     # Worked out by hand: the largest gap is just before the second draw.
-    record = from_distribution(comparison("==", 0.0), [0.1, 0.8, 0.9], [0.1, 0.8, 0.9], **DRAWN)
+    record = from_distribution(comparison("==", 0.0), [0.8, 0.1, 0.9], uniform.cdf, **DRAWN)
     gap, width = 0.8 - 1 / 3, kstwo.isf(ALPHA, 3)
     assert record.estimate == pytest.approx(gap)
     assert record.low == pytest.approx(max(0, gap - width))
     assert record.high == pytest.approx(gap + width)
     # And here just after it.
-    other = from_distribution(comparison("==", 0.0), [0.1, 0.2], [0.1, 0.2], **DRAWN)
+    other = from_distribution(comparison("==", 0.0), [0.2, 0.1], uniform.cdf, **DRAWN)
     assert other.estimate == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("claimed", [binom(10, 0.3), binom(3, 0.7), norm(3, 1), binom(1, 0.5)])
+def test_the_gap_is_that_of_the_two_step_functions(claimed) -> None:
+    draws = np.random.default_rng(SEED).binomial(10, 0.3, 60)
+    record = from_distribution(comparison("==", 0.0), draws, claimed.cdf, **DRAWN)
+    fine = np.linspace(-1, 11, 240_001)  # whole numbers among them
+    gap = np.abs((np.sort(draws) <= fine[:, None]).mean(1) - claimed.cdf(fine)).max()
+    assert record.estimate == pytest.approx(gap, abs=1e-4)
 
 
 def test_from_exact_has_no_interval_and_spends_no_error() -> None:
@@ -155,15 +164,31 @@ def test_true_means_are_refuted_no_more_often_than_stated(relation, shape, expec
     expect_rate(alarms, REPLICATES, "<=", ALPHA, seed=SEED, what=f"false alarms, Beta{shape}")
 
 
-def test_true_laws_are_refuted_as_often_as_stated(expect_rate) -> None:
-    # The Kolmogorov law is exact, so the rate is alpha itself, not only at most alpha.
+def test_true_distributions_are_refuted_as_often_as_stated(expect_rate) -> None:
+    # Kolmogorov's distribution is exact, so the rate is alpha itself, not only at most alpha.
     replicates = 2000
     draws = np.sort(norm.rvs(size=(replicates, 50), random_state=SEED), axis=1)
-    records = [
-        from_distribution(comparison("==", 0.0), row, norm.cdf(row), **DRAWN) for row in draws
-    ]
+    records = [from_distribution(comparison("==", 0.0), row, norm.cdf, **DRAWN) for row in draws]
     alarms = sum(record.verdict == "violated" for record in records)
-    expect_rate(alarms, replicates, "==", ALPHA, seed=SEED, what="false alarms on a whole law")
+    what = "false alarms on a whole distribution"
+    expect_rate(alarms, replicates, "==", ALPHA, seed=SEED, what=what)
+
+
+@pytest.mark.parametrize("true", [binom(10, 0.3), binom(1, 0.5), binom(400, 0.01)])
+def test_true_distributions_with_atoms_raise_no_more_false_alarms(true, expect_rate) -> None:
+    draws = true.rvs((2000, 100), random_state=SEED)
+    records = [from_distribution(comparison("==", 0.0), row, true.cdf, **DRAWN) for row in draws]
+    alarms = sum(record.verdict == "violated" for record in records)
+    expect_rate(alarms, len(draws), "<=", ALPHA, seed=SEED, what="false alarms with atoms")
+
+
+def test_wrong_distributions_with_atoms_are_refuted_with_the_stated_power() -> None:
+    # At 0, where a Bernoulli's CDF is 1 - p, the gap of two of them is that of their p.
+    n, p = 400, 0.3
+    draws = np.random.default_rng(SEED).binomial(1, p, (REPLICATES, n))
+    gap = from_distribution(comparison("==", 0.0), draws[0], binom(1, p).cdf, **DRAWN).detectable
+    wrong = binom(1, p + gap).cdf
+    assert_power([from_distribution(comparison("==", 0.0), row, wrong, **DRAWN) for row in draws])
 
 
 def test_wrong_rates_are_refuted_with_the_stated_power() -> None:
@@ -190,18 +215,16 @@ def test_wrong_means_are_refuted_with_the_stated_power() -> None:
         assert_power(records)
 
 
-def test_wrong_laws_are_refuted_with_the_stated_power() -> None:
-    # Uniform on [0, 1] against a law that is off by the detectable gap at 1/2.
+def test_wrong_distributions_are_refuted_with_the_stated_power() -> None:
+    # Uniform on [0, 1] against one that is off by the detectable gap at 1/2.
     n = 400
     draws = np.sort(uniform.rvs(size=(REPLICATES, n), random_state=SEED), axis=1)
-    gap = from_distribution(comparison("==", 0.0), draws[0], draws[0], **DRAWN).detectable
+    gap = from_distribution(comparison("==", 0.0), draws[0], uniform.cdf, **DRAWN).detectable
 
     def wrong(x):
         return np.interp(x, [0, 0.5, 1], [0, 0.5 - gap, 1])
 
-    assert_power(
-        [from_distribution(comparison("==", 0.0), row, wrong(row), **DRAWN) for row in draws]
-    )
+    assert_power([from_distribution(comparison("==", 0.0), row, wrong, **DRAWN) for row in draws])
 
 
 def assert_power(records) -> None:
@@ -212,12 +235,24 @@ def assert_power(records) -> None:
     )
 
 
-def test_a_wrong_law_of_the_same_mean_is_refuted() -> None:
+def test_a_wrong_distribution_of_the_same_mean_is_refuted() -> None:
     x = np.sort(uniform.rvs(-np.sqrt(3), 2 * np.sqrt(3), size=5000, random_state=SEED))
     claim, strict = comparison("==", 0.0), {**DRAWN, "alpha": 1e-9}
-    right = uniform.cdf(x, -np.sqrt(3), 2 * np.sqrt(3))
+    right = uniform(-np.sqrt(3), 2 * np.sqrt(3)).cdf
     assert from_distribution(claim, x, right, **strict).verdict == "holds"
-    assert from_distribution(claim, x, norm.cdf(x), **strict).verdict == "violated"
+    assert from_distribution(claim, x, norm.cdf, **strict).verdict == "violated"
+
+
+@pytest.mark.parametrize(
+    ("alpha", "prices"), [(1e-6, (0.20, 0.26, 0.30)), (5e-9, (0.15, 0.19, 0.22))]
+)
+def test_the_price_of_looking_is_what_settle_says(alpha: float, prices) -> None:
+    for n, price in zip((1024, 20_000, 200_000), prices, strict=True):
+        k = (np.array([0.05, 0.2, 0.5, 0.9]) * n).astype(int)
+        looking, fixed = anytime_proportion(k, n, alpha), proportion(k, n, alpha)
+        wider = (looking.high - looking.low) / (fixed.high - fixed.low) - 1
+        np.testing.assert_allclose(wider, price, atol=0.01)
+        assert f"{price:.0%}" in (settle.__doc__ or "")
 
 
 def coin(p: float, seed: int):

@@ -1,16 +1,20 @@
 """A whole run on a small data set, claims by name, and theorems broken by hand, each one seen."""
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
-from wildmiddle.checks.mutants import replaced
+from wildmiddle.checks.mutants.mutant import Mutant
+from wildmiddle.checks.mutation import records
+from wildmiddle.checks.registry import checks
 from wildmiddle.checks.settings import Settings
 from wildmiddle.checks.study import Study
-from wildmiddle.checks.verify import CHECKS, Result, checked_claims, verify
+from wildmiddle.checks.verify import Result, checked_claims, verify
 from wildmiddle.empirical.data import DataSet, load
+from wildmiddle.theory import locality, posterior
 from wildmiddle.theory.claims import CLAIMS
 
 SEED = 20260314
@@ -46,8 +50,8 @@ def test_no_claim_is_violated(run: Result) -> None:
 
 
 def test_every_check_gives_records_of_its_claim_in_the_papers_order(run: Result) -> None:
-    assert [claim.id for claim in run.claims] == [c.id for c in CLAIMS if c.id in CHECKS]
-    assert {claim.id for claim in run.claims} == set(CHECKS)
+    assert [claim.id for claim in run.claims] == [c.id for c in CLAIMS if c.id in checks()]
+    assert {claim.id for claim in run.claims} == set(checks())
     assert all(run.of(claim) for claim in run.claims)
     assert sum(len(run.of(claim)) for claim in run.claims) == len(run.records)
 
@@ -150,116 +154,93 @@ def test_bad_constants_are_named_with_their_value(data: DataSet, change, message
         verify(data, Settings(**FEW | change), claims="4.5")
 
 
-def without_cycle(eigenvalues: Any, sigma: Any) -> Any:
-    eigenvalues = np.asarray(eigenvalues)
-    mu = eigenvalues / (eigenvalues + np.asarray(sigma)[..., None] ** 2)
-    return np.abs(np.diff(mu, axis=-1)).sum(-1)
+def threshold(part: str, log_odds: Any = posterior.log_odds, z: Any = posterior.union_quantile):
+    """Theorem 4.2's sigma over the distance, from its two pieces."""
+
+    def formula(distance: Any, n: Any, w: Any, delta: Any) -> Any:
+        odds, quantile = 2 * log_odds(n, w), z(n, delta)
+        root = quantile + np.sqrt(quantile**2 + odds)
+        return distance * (root / odds if part == "4.2.1" else 1 / root)
+
+    return lambda _: formula
 
 
-# What is broken, how, and the check that must see it. The slip is in the theory alone, wherever it
-# is imported, as if its line there had been edited.
-BROKEN = {
-    "L for 2L": (
-        "wildmiddle.theory.posterior.log_odds",
-        lambda f: lambda n, w: f(n, w) / 2,
+def half_odds(n: Any, w: Any) -> Any:
+    return posterior.log_odds(n, w) / 2
+
+
+def without_last_term(radii: Any) -> Any:
+    return lambda d, c=5.0: (
+        radii(d, c)[0],
+        np.sqrt(np.asarray(d) + 2 * np.sqrt(np.asarray(c) * d)),
+    )
+
+
+def without_cycle(_: Any) -> Any:
+    def bound(eigenvalues: Any, sigma: Any, rho: Any) -> Any:
+        mu = locality.shrinkage(eigenvalues, sigma)
+        d = mu.shape[-1]
+        return np.abs(np.diff(mu, axis=-1)).sum(-1) / (2 * d * np.sin(np.pi * rho / d))
+
+    return bound
+
+
+# What is broken, and the check that must see it.
+BROKEN = (
+    Mutant("4.2.1", "L for 2L", "sigma_plus", threshold("4.2.1", half_odds)),
+    Mutant("4.2.2", "L for 2L", "sigma_minus", threshold("4.2.2", half_odds)),
+    Mutant(
+        "4.2.2",
+        "N for N - 1",
+        "sigma_minus",
+        threshold("4.2.2", z=lambda n, delta: posterior.union_quantile(n + 1, delta)),
+    ),
+    Mutant(
         "4.2.1",
+        "N - 2 for N - 1",
+        "sigma_plus",
+        threshold("4.2.1", z=lambda n, delta: posterior.union_quantile(max(n - 1, 2), delta)),
     ),
-    "L for 2L, below": (
-        "wildmiddle.theory.posterior.log_odds",
-        lambda f: lambda n, w: f(n, w) / 2,
-        "4.2.2",
-    ),
-    "N for N - 1": (
-        "wildmiddle.theory.posterior.union_quantile",
-        lambda f: lambda n, d: f(n + 1, d),
-        "4.2.2",
-    ),
-    "N - 2 for N - 1": (
-        "wildmiddle.theory.posterior.union_quantile",
-        lambda f: lambda n, d: f(np.maximum(np.asarray(n) - 1, 2), d),
-        "4.2.1",
-    ),
-    "d_min doubled": (
-        "wildmiddle.theory.posterior.sigma_minus",
-        lambda f: lambda d, n, w, delta: f(2 * np.asarray(d), n, w, delta),
-        "4.2.2",
-    ),
-    "outer radius without 2c": (
-        "wildmiddle.theory.shells.radii",
-        lambda f: (
-            lambda d, c=5.0: (
-                f(d, c)[0],
-                np.sqrt(np.asarray(d) + 2 * np.sqrt(np.asarray(c) * d)),
-            )
-        ),
-        "4.5",
-    ),
-    "central for noncentral": (
-        "wildmiddle.theory.coverage.overlap_probability",
-        lambda f: lambda r, sigma, d, c=5.0: f(0 * np.asarray(r), sigma, d, c),
+    Mutant("4.2.2", "d_min doubled", "sigma_minus", lambda f: lambda d, *at: f(2 * d, *at)),
+    Mutant("4.5", "outer radius without 2c", "radii", without_last_term),
+    Mutant(
         "4.7",
+        "central for noncentral",
+        "overlap_probability",
+        lambda f: lambda r, *at: f(0 * r, *at),
     ),
-    "r for 2r in p_sigma": (
-        "wildmiddle.theory.coverage.overlap_probability",
-        lambda f: lambda r, sigma, d, c=5.0: f(np.asarray(r) / 2, sigma, d, c),
-        "4.8",
+    Mutant(
+        "4.8", "r for 2r in p_sigma", "overlap_probability", lambda f: lambda r, *at: f(r / 2, *at)
     ),
-    "no factor N": (
-        "wildmiddle.theory.coverage.upper_bound",
-        lambda f: lambda p, n: f(p, 1),
-        "4.8",
+    Mutant(
+        "4.8", "r for 2r in the lower bound", "lower_bound", lambda f: lambda r, *at: f(r / 2, *at)
     ),
-    "diameter for radius": (
-        "wildmiddle.theory.small_noise.disjoint_sigma",
-        lambda f: lambda distance, d, c=5.0: 2 * f(distance, d, c),
-        "4.9",
+    Mutant("4.8", "no factor N", "upper_bound", lambda f: lambda p, n: f(p, 1)),
+    Mutant("4.9", "diameter for radius", "disjoint_sigma", lambda f: lambda *given: 2 * f(*given)),
+    Mutant("4.10", "TV without its cyclic term", "sensitivity_bound", without_cycle),
+    Mutant("4.11", "leading term's sign", "leading_term", lambda f: lambda *given: -f(*given)),
+    Mutant("4.11", "leading term doubled", "leading_term", lambda f: lambda *given: 2 * f(*given)),
+    Mutant(
+        "A.1", "half the failures", "concentration_failure", lambda f: lambda *given: f(*given) / 2
     ),
-    "TV without its cyclic term": (
-        "wildmiddle.theory.locality.total_variation",
-        lambda f: without_cycle,
-        "4.10",
-    ),
-    "leading term's sign": (
-        "wildmiddle.theory.large_noise.leading_term",
-        lambda f: lambda points, z=None: -f(points, z),
-        "4.11",
-    ),
-    "leading term doubled": (
-        "wildmiddle.theory.large_noise.leading_term",
-        lambda f: lambda points, z=None: 2 * f(points, z),
-        "4.11",
-    ),
-    "half the failures of A.1": (
-        "wildmiddle.theory.flow_matching.concentration_failure",
-        lambda f: lambda d_min, sigma, n, w: f(d_min, sigma, n, w) / 2,
-        "A.1",
-    ),
-    "flow time of sigma / 2": (
-        "wildmiddle.theory.schedules.sigma_to_flow_time",
-        lambda f: lambda sigma: f(np.asarray(sigma) / 2),
-        "A.1",
-    ),
-    "cosine without its square": (
-        "wildmiddle.theory.flow_matching.shortest_target",
-        lambda f: lambda norm, d, a, b: 1.05 * f(norm, d, a, b),
-        "A.2",
-    ),
-}
+    Mutant("A.1", "flow time of sigma / 2", "flow_time", lambda f: lambda sigma: f(sigma / 2)),
+    Mutant("A.2", "B too long", "shortest_target", lambda f: lambda *given: 1.05 * f(*given)),
+)
 
 
-@pytest.mark.parametrize("slip", BROKEN)
-def test_a_broken_theory_is_violated(study: Study, slip: str) -> None:
-    target, wrong, claim = BROKEN[slip]
-    each = ALPHA / len(CHECKS)
-    with replaced(target, wrong):
-        found = any(record.verdict == "violated" for record in CHECKS[claim](study, each))
-    assert found, f"{slip}: no record of {claim} is violated; seed {SEED}, samples {study.samples}"
+@pytest.mark.parametrize("slip", BROKEN, ids=lambda slip: f"{slip.check}: {slip.name}")
+def test_a_broken_theory_is_violated(study: Study, slip: Mutant) -> None:
+    found = any(r.verdict == "violated" for r in records(slip, study, ALPHA / len(checks())))
+    assert found, f"no record is violated; seed {SEED}, samples {study.settings.samples}"
 
 
-def test_a_broken_theory_fails_the_whole_run(data: DataSet) -> None:
-    target, wrong, claim = BROKEN["TV without its cyclic term"]
-    with replaced(target, wrong):
-        result = verify(data, Settings(seed=SEED, **FEW), claims=f"{claim},4.11")
+def test_a_broken_theory_fails_the_whole_run(
+    data: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slip = next(slip for slip in BROKEN if slip.check == "4.10")
+    broken = partial(checks()["4.10"], sensitivity_bound=slip.wrong(locality.sensitivity_bound))
+    monkeypatch.setitem(checks(), "4.10", broken)
+    result = verify(data, Settings(seed=SEED, **FEW), claims="4.10,4.11")
     assert result.verdict() == "violated"
     verdicts = {found.id: result.verdict(found) for found in result.claims}
-    assert verdicts == {claim: "violated", "4.11": "holds"}
+    assert verdicts == {"4.10": "violated", "4.11": "holds"}

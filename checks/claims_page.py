@@ -1,8 +1,8 @@
-"""The page of all claims: ``python -m wildmiddle.theory.claims.page > docs/claims.md``."""
+"""The page of all claims: ``python -m wildmiddle.checks.claims_page > docs/claims.md``."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
+from wildmiddle.checks.registry import files, names_of_wrong_theorems, reasons_for_no_check
 from wildmiddle.theory.claims import CLAIMS, Claim
 from wildmiddle.theory.proofs import STEPS
 
@@ -10,11 +10,14 @@ HEADER = """# Claims
 
 Every numbered statement of *Two Calm Ends and the Wild Middle* (arXiv 2602.17846) as the project
 encodes it. `wildmiddle theory ID` prints one, `wildmiddle theory ID --at N=1000 ...` evaluates it.
-This page is generated: `python -m wildmiddle.theory.claims.page > docs/claims.md`.
+This page is generated: `python -m wildmiddle.checks.claims_page > docs/claims.md`.
 
 Each step of a proof is checked by a machine when the tests run: *symbolic* steps by sympy, by
 reducing two independent forms to one or deciding an inequality; *numeric* ones, where sympy cannot,
 at 50 digits or by exhaustive enumeration.
+
+`wildmiddle verify --claims ID` compares a claim with measurements, where it has a check. That check
+must refute each of the claim's wrong theorems: `wildmiddle mutants --claims ID` shows it.
 
 """
 
@@ -26,6 +29,7 @@ COLUMNS = (
     "tight instance",
     "sharper form",
     "steps",
+    "check",
     "code and tests",
 )
 
@@ -43,6 +47,7 @@ def _row(claim: Claim) -> str:
     counts = f"{steps.count('symbolic')} symbolic"
     if "numeric" in steps:
         counts += f", {steps.count('numeric')} numeric"
+    wrong = names_of_wrong_theorems(claim)
     cells = (
         f"[{claim.id}](#{_anchor(claim)}) {claim.number}",
         claim.title,
@@ -51,7 +56,8 @@ def _row(claim: Claim) -> str:
         claim.tight,
         claim.sharper,
         counts,
-        ", ".join(f"[{path}](../{path})" for path in _files(claim)),
+        f"{len(wrong)} wrong theorems" if wrong else f"none: {reasons_for_no_check()[claim.id]}",
+        ", ".join(f"[{path}](../{path})" for path in files(claim)),
     )
     return _line(cells)
 
@@ -68,19 +74,13 @@ def _section(claim: Claim) -> str:
         for step in STEPS
         if step.claim == claim.id
     ]
+    if wrong := names_of_wrong_theorems(claim):
+        lines += ["", "Wrong theorems: " + ", ".join(f"`{name}`" for name in wrong)]
     return "\n".join(lines) + "\n"
 
 
 def _anchor(claim: Claim) -> str:
     return "claim-" + claim.id.replace(".", "-")
-
-
-def _files(claim: Claim) -> list[Path]:
-    return [
-        Path("theory") / f"{claim.module}.py",
-        Path("theory/proofs") / f"{claim.module}.py",
-        Path("tests/theory") / f"test_claims_{claim.module}.py",
-    ]
 
 
 if __name__ == "__main__":

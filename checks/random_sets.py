@@ -1,8 +1,8 @@
-"""Theorem 4.8 over random data sets, each query with a training set of its own.
+"""Theorem 4.8 over random training sets, each query with a set of its own.
 
-The law p is the uniform one on the images at hand, drawn with replacement, so that both bounds and
-the expected coverage given a noisy point are exact; a claim over random sets needs random sets, not
-more queries of one.
+The distribution p is the uniform one on the images at hand, drawn with replacement, so that both
+bounds and the expected coverage given a noisy point are exact; a claim over random sets needs
+random sets, not more queries of one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from wildmiddle.checks.records import Comparison, Record, Relation
+from wildmiddle.checks.registry import Formula
 from wildmiddle.checks.statistics import from_bounded, from_estimate, settle
 from wildmiddle.checks.study import Study
 from wildmiddle.empirical.intervals import pair_mean
@@ -23,7 +24,7 @@ from wildmiddle.theory.shells import radii
 Array = NDArray[np.float64]
 
 POOL = 200
-"""Images that make up the law p; few enough for all pairs in a moment."""
+"""Images that make up the distribution p; few enough for all pairs in a moment."""
 SET_SIZE = 8
 """Training points N of each random set."""
 MARGIN = 0.03
@@ -35,34 +36,52 @@ PER_LEVEL = 6
 """Comparisons of each level: two bounds, the identity, two second-order bounds, one U-statistic."""
 
 
-def random_sets(study: Study, alpha: float) -> Iterator[Record]:
+def over_random_sets(
+    study: Study,
+    alpha: float,
+    *,
+    overlap_probability: Formula,
+    upper_bound: Formula,
+    expected_coverage: Formula,
+    second_order_upper: Formula,
+    dawson_sankoff_lower: Formula,
+) -> Iterator[Record]:
     """The two bounds and the exact identity ``C = E[1 - (1 - q(Y))^N]`` over fresh sets."""
     pool = np.concatenate([study.train, study.test])[:POOL]
     pairs = np.sqrt(squared_distances(torch.as_tensor(pool), torch.as_tensor(pool)).numpy())
+    given_the_point = (expected_coverage, second_order_upper, dawson_sankoff_lower)
+    each = alpha / (PER_LEVEL * len(LEVELS))
     turn = float(coverage.half_coverage_sigma(np.median(pairs) or 1.0, study.d, study.settings.c))
     for level in LEVELS:
         # The bound rises with sigma; one digit of the level's place is enough.
         low, high = 0.1 * turn, 10 * turn
         while high / low > 1.05:
             sigma = float(np.sqrt(low * high))
-            low, high = (low, sigma) if _lower(pairs, sigma, study) >= level else (sigma, high)
-        yield from _at(pool, pairs, high, study, alpha / (PER_LEVEL * len(LEVELS)))
+            enough = _lower(pairs, sigma, study, overlap_probability) >= level
+            low, high = (low, sigma) if enough else (sigma, high)
+        overlap = overlap_probability(pairs, high, study.d, study.settings.c)
+        lower = _lower(pairs, high, study, overlap_probability)
+        upper = float(upper_bound(min(1.0, float(overlap.mean())), SET_SIZE))
+        yield from _bounds(pool, high, lower, upper, study, each)
+        yield from _given_the_point(pool, high, study, each, given_the_point)
+        yield _pairs(overlap, high, study, each)
 
 
-def _lower(pairs: Array, sigma: float, study: Study) -> float:
+def _lower(pairs: Array, sigma: float, study: Study, overlap_probability: Formula) -> float:
     # E p_sigma(|X - X_NN|): the r-th nearest of the pool is the nearest of N draws with
     # probability ((m - r + 1)^N - (m - r)^N) / m^N.
     m = len(pairs)
     left = (np.arange(m, -1, -1) / m) ** SET_SIZE
-    overlap = coverage.overlap_probability(np.sort(pairs, axis=1), sigma, study.d, study.settings.c)
+    overlap = overlap_probability(np.sort(pairs, axis=1), sigma, study.d, study.settings.c)
     return float((overlap @ (left[:-1] - left[1:])).mean())
 
 
-def _at(pool: Array, pairs: Array, sigma: float, study: Study, alpha: float) -> Iterator[Record]:
-    overlap = float(coverage.overlap_probability(pairs, sigma, study.d, study.settings.c).mean())
+def _bounds(
+    pool: Array, sigma: float, lower: float, upper: float, study: Study, alpha: float
+) -> list[Record]:
     bounds: tuple[tuple[Relation, float, str], ...] = (
-        (">=", _lower(pairs, sigma, study), "nearest-neighbour bound"),
-        ("<=", float(coverage.upper_bound(min(1.0, overlap), SET_SIZE)), "union bound"),
+        (">=", lower, "nearest-neighbour bound"),
+        ("<=", upper, "union bound"),
     )
     comparisons = [
         Comparison(
@@ -81,22 +100,23 @@ def _at(pool: Array, pairs: Array, sigma: float, study: Study, alpha: float) -> 
         covered, _ = _queries(pool, sigma, count, f"4.8/random/{sigma}{suffix}", study)
         return [int(covered.sum())] * len(pending)
 
-    yield from settle(
+    return settle(
         draw, comparisons, most=study.settings.samples, alpha=alpha, seed=study.settings.seed
     )
-    yield from _given_the_point(pool, sigma, study, alpha)
-    yield _pairs(pairs, sigma, study, alpha)
 
 
-def _given_the_point(pool: Array, sigma: float, study: Study, alpha: float) -> Iterator[Record]:
+def _given_the_point(
+    pool: Array, sigma: float, study: Study, alpha: float, formulas: tuple[Formula, ...]
+) -> Iterator[Record]:
     # Given a noisy point Y, a fresh set covers it with probability 1 - (1 - q(Y))^N, which the
     # second-order bounds enclose, S1 = N q and S2 = N (N - 1)/2 q^2.
     covered, q = _queries(pool, sigma, study.settings.samples, f"4.8/identity/{sigma}", study)
     s1, s2 = SET_SIZE * q, SET_SIZE * (SET_SIZE - 1) / 2 * q**2
+    expected_coverage, second_order_upper, dawson_sankoff_lower = formulas
     forms: tuple[tuple[str, Relation, Array], ...] = (
-        ("1 - (1 - q(Y))^N", "==", coverage.expected_coverage(q, SET_SIZE)),
-        ("the second-order upper bound", "<=", coverage.second_order_upper(s1, s2, SET_SIZE)),
-        ("Dawson and Sankoff's lower bound", ">=", coverage.dawson_sankoff_lower(s1, s2)),
+        ("1 - (1 - q(Y))^N", "==", expected_coverage(q, SET_SIZE)),
+        ("the second-order upper bound", "<=", second_order_upper(s1, s2, SET_SIZE)),
+        ("Dawson and Sankoff's lower bound", ">=", dawson_sankoff_lower(s1, s2)),
     )
     for name, relation, form in forms:
         comparison = Comparison(
@@ -112,14 +132,10 @@ def _given_the_point(pool: Array, sigma: float, study: Study, alpha: float) -> I
         yield from_bounded(comparison, gap, span=(-1.0, 1.0), alpha=alpha, seed=study.settings.seed)
 
 
-def _pairs(pairs: Array, sigma: float, study: Study, alpha: float) -> Record:
+def _pairs(overlap: Array, sigma: float, study: Study, alpha: float) -> Record:
     # The mean over all pairs of two samples, as Theorem 4.8's upper bound takes it from data.
-    overlap = coverage.overlap_probability(pairs, sigma, study.d, study.settings.c)
-    rng, m, draws = (
-        generator(study.settings.seed, f"4.8/pairs/{sigma}"),
-        len(pairs),
-        study.settings.samples,
-    )
+    rng = generator(study.settings.seed, f"4.8/pairs/{sigma}")
+    m, draws = len(overlap), study.settings.samples
     first, second = (np.bincount(rng.integers(m, size=draws), minlength=m) for _ in range(2))
     comparison = Comparison(
         claim="4.8",
