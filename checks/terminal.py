@@ -33,14 +33,14 @@ def claim_page(claim: Claim, values: dict[str, Any]) -> str:
     from wildmiddle.checks.registry import files, names_of_wrong_theorems, reasons_for_no_check
 
     lines = [f"{claim.number}: {claim.title}", ""]
-    lines += ["Statement", _indented(plain_text(claim.statement)), ""]
+    lines += ["Statement", _indent(plain_text(claim.statement)), ""]
     lines.append("Assumptions")
     parentheses = str.maketrans("{}", "()")  # of subscripts such as lambda_{d-k}
     for assumption in claim.assumptions:
         met = assumption.check(values)
         mark = "" if met is None else "   yes" if met else "   NO"
         lines.append(f"  {assumption.text.translate(parentheses)}{mark}")
-    lines += ["", "Formula", _indented(pretty(claim.formula(), use_unicode=True)), ""]
+    lines += ["", "Formula", _indent(pretty(claim.formula(), use_unicode=True)), ""]
     lines += ["Tight instance", f"  {claim.tight}", "", "Sharper form", f"  {claim.sharper}", ""]
     wrong = "; ".join(names_of_wrong_theorems(claim))
     if wrong:
@@ -83,7 +83,7 @@ def parse_values(pairs: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def _indented(text: str) -> str:
+def _indent(text: str) -> str:
     return "\n".join("  " + line for line in text.splitlines())
 
 
