@@ -25,7 +25,6 @@ from wildmiddle.empirical.kernels.distances import (
 from wildmiddle.empirical.kernels.noise_pass import Accumulator, AddQueries, run_pass, whole_blocks
 from wildmiddle.empirical.kernels.processes import combine_rows
 from wildmiddle.empirical.kernels.products import (
-    DEFAULT_MEMORY,
     Tile,
     mean_of,
     rounding,
@@ -33,6 +32,7 @@ from wildmiddle.empirical.kernels.products import (
     squared_norms,
 )
 from wildmiddle.empirical.noise import BLOCK, blocks, indices
+from wildmiddle.theory.constants import DEFAULT_MEMORY, SHELL_WIDTH
 from wildmiddle.theory.shells import radii
 
 Array = NDArray[np.float64]
@@ -43,7 +43,7 @@ def coverage_draws(
     test: ArrayLike | torch.Tensor,
     sigmas: ArrayLike,
     *,
-    c: float = 5.0,
+    c: float = SHELL_WIDTH,
     queries: int,
     seed: int = 0,
     device: str | torch.device = "auto",

@@ -17,7 +17,6 @@ from wildmiddle.empirical.kernels.device import matching_rows, training_rows, wo
 from wildmiddle.empirical.kernels.distances import distances_to
 from wildmiddle.empirical.kernels.overlap_sums import PairSums
 from wildmiddle.empirical.kernels.products import (
-    DEFAULT_MEMORY,
     Tile,
     mean_of,
     norms_about,
@@ -29,6 +28,7 @@ from wildmiddle.empirical.kernels.products import (
 from wildmiddle.empirical.kernels.threads import for_each
 from wildmiddle.empirical.neighbours import nearest_two
 from wildmiddle.empirical.noise import BLOCK
+from wildmiddle.theory.constants import DEFAULT_MEMORY, SHELL_WIDTH, Thresholds
 from wildmiddle.theory.coverage import lower_bound, upper_bound
 from wildmiddle.theory.domain import require
 from wildmiddle.theory.regimes import REACH, PredictedZone, Zone, crossing_of, weight_of_entropy
@@ -48,9 +48,9 @@ def zone_of(
     train: ArrayLike | torch.Tensor,
     test: ArrayLike | torch.Tensor,
     *,
-    c: float = 5.0,
-    weight_high: float = 0.75,
-    coverage_high: float = 0.5,
+    c: float = SHELL_WIDTH,
+    weight_high: float = Thresholds.weight_high,
+    coverage_high: float = Thresholds.coverage_high,
     device: str | torch.device = "auto",
     memory: int = DEFAULT_MEMORY,
     progress: bool = False,

@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from wildmiddle.empirical.intervals import Estimate, bounded_mean
 from wildmiddle.empirical.kernels.device import training_rows
 from wildmiddle.empirical.kernels.noise_pass import run_pass
-from wildmiddle.empirical.kernels.products import DEFAULT_MEMORY, mean_of, norms_about
+from wildmiddle.empirical.kernels.products import mean_of, norms_about
 from wildmiddle.empirical.noise import blocks, indices
 from wildmiddle.empirical.posterior import weight_accumulator
+from wildmiddle.theory.constants import DEFAULT_MEMORY
 
 Array = NDArray[np.float64]
 

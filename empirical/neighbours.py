@@ -16,7 +16,6 @@ from wildmiddle.empirical.intervals import proportion
 from wildmiddle.empirical.kernels.device import matching_rows, training_rows, working_dtype
 from wildmiddle.empirical.kernels.distances import pair_terms
 from wildmiddle.empirical.kernels.products import (
-    DEFAULT_MEMORY,
     Tile,
     cancellation_limit,
     centre,
@@ -32,6 +31,7 @@ from wildmiddle.empirical.kernels.products import (
 )
 from wildmiddle.empirical.kernels.threads import for_each
 from wildmiddle.empirical.noise import BLOCK
+from wildmiddle.theory.constants import DEFAULT_MEMORY
 
 Array = NDArray[np.float64]
 

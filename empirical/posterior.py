@@ -24,8 +24,9 @@ from wildmiddle.empirical.kernels.distances import (
 )
 from wildmiddle.empirical.kernels.noise_pass import Accumulator, AddQueries, run_pass, whole_blocks
 from wildmiddle.empirical.kernels.processes import combine_rows
-from wildmiddle.empirical.kernels.products import DEFAULT_MEMORY, Tile, mean_of
+from wildmiddle.empirical.kernels.products import Tile, mean_of
 from wildmiddle.empirical.noise import blocks, indices
+from wildmiddle.theory.constants import DEFAULT_MEMORY
 
 Array = NDArray[np.float64]
 

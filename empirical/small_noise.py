@@ -7,12 +7,13 @@ import torch
 from numpy.typing import NDArray
 
 from wildmiddle.empirical.noise import blocks
+from wildmiddle.theory.constants import SHELL_WIDTH
 from wildmiddle.theory.shells import radii
 
 Array = NDArray[np.float64]
 
 
-def shell_noise(noise: torch.Tensor, volume: torch.Tensor, c: float = 5.0) -> torch.Tensor:
+def shell_noise(noise: torch.Tensor, volume: torch.Tensor, c: float = SHELL_WIDTH) -> torch.Tensor:
     """Points uniform on the unit shell: direction by ``noise`` (B, d), radius by ``volume``.
 
     ``volume`` (B,), uniform on [0, 1], is the share of the shell inside the point.
@@ -29,7 +30,7 @@ def shell_losses(
     sigma: float,
     *,
     queries: int,
-    c: float = 5.0,
+    c: float = SHELL_WIDTH,
     seed: int = 0,
     stream: str = "shell-loss",
 ) -> Array:

@@ -13,13 +13,13 @@ from wildmiddle.empirical.kernels.distances import Distances
 from wildmiddle.empirical.kernels.noise_pass import run_pass
 from wildmiddle.empirical.kernels.overlap_sums import PairSums
 from wildmiddle.empirical.kernels.products import (
-    DEFAULT_MEMORY,
     mean_of,
     norms_about,
     product_dtype,
 )
 from wildmiddle.empirical.neighbours import nearest_two
 from wildmiddle.empirical.noise import blocks, indices
+from wildmiddle.theory.constants import DEFAULT_MEMORY, SHELL_WIDTH
 from wildmiddle.theory.coverage import mean_overlap, upper_bound
 from wildmiddle.theory.domain import require, require_positive
 
@@ -67,7 +67,7 @@ def curves(
     test: ArrayLike | torch.Tensor,
     sigmas: ArrayLike,
     *,
-    c: float = 5.0,
+    c: float = SHELL_WIDTH,
     weight_queries: int = 4000,
     coverage_queries: int = 8000,
     seed: int = 0,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline
 
+from wildmiddle.theory.constants import SHELL_WIDTH
 from wildmiddle.theory.domain import require, require_distance, require_positive
 from wildmiddle.theory.shells import inside, radii, shifted_probability
 
@@ -17,7 +18,7 @@ Array = NDArray[np.float64]
 
 
 def is_covered(
-    distances: ArrayLike, sigma: ArrayLike, d: ArrayLike, c: ArrayLike = 5.0
+    distances: ArrayLike, sigma: ArrayLike, d: ArrayLike, c: ArrayLike = SHELL_WIDTH
 ) -> NDArray[np.bool_]:
     """Whether a noisy point lies in the union of the training points' shells.
 
@@ -31,7 +32,7 @@ def is_covered(
 
 
 def overlap_probability(
-    distance: ArrayLike, sigma: ArrayLike, d: ArrayLike, c: ArrayLike = 5.0
+    distance: ArrayLike, sigma: ArrayLike, d: ArrayLike, c: ArrayLike = SHELL_WIDTH
 ) -> Array:
     """``p_sigma(r) = P(sigma r_in <= |sigma Z + r e| <= sigma r_out)``, exactly.
 
@@ -50,7 +51,7 @@ def overlap_probability(
     return shifted_probability(shift, d, c)
 
 
-def lower_bound(nearest: ArrayLike, sigma: ArrayLike, d: int, c: float = 5.0) -> Array:
+def lower_bound(nearest: ArrayLike, sigma: ArrayLike, d: int, c: float = SHELL_WIDTH) -> Array:
     """Lower bound on the coverage from each held-out point's nearest training point.
 
     ``nearest`` (M,), ``sigma`` (K,); returns (K,), the mean over points of ``p_sigma(r_nn)``.
@@ -155,7 +156,7 @@ def _moments(s1: ArrayLike, s2: ArrayLike) -> tuple[Array, Array]:
     return s1, s2
 
 
-def half_coverage_sigma(nearest: ArrayLike, d: ArrayLike, c: ArrayLike = 5.0) -> Array:
+def half_coverage_sigma(nearest: ArrayLike, d: ArrayLike, c: ArrayLike = SHELL_WIDTH) -> Array:
     """Noise level about which a point at ``nearest`` becomes covered, p near 1/2.
 
     ``r / sqrt(r_out^2 - d) = r / sqrt(2 sqrt(cd) + 2c)``: where the noncentral chi-square's mean
@@ -173,7 +174,7 @@ def mean_overlap(
     distances: ArrayLike,
     sigma: ArrayLike,
     d: int,
-    c: float = 5.0,
+    c: float = SHELL_WIDTH,
     weights: ArrayLike = 1.0,
 ) -> Array:
     """Mean of ``p_sigma`` over all given distances, for many pairs and several sigmas.

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import entr, logsumexp, ndtri
 
+from wildmiddle.theory.constants import SHELL_WIDTH, Thresholds
 from wildmiddle.theory.coverage import lower_bound, mean_overlap, overlap_probability, upper_bound
 from wildmiddle.theory.domain import require, require_distance, require_positive
 from wildmiddle.theory.posterior import below_probability, decoding_error
@@ -121,7 +122,9 @@ def concentration_threshold(
         return np.where(quantile > 0, d_min / (2 * np.maximum(quantile, 0)), np.inf)
 
 
-def coverage_threshold(nearest: float, share: float, level: float, d: int, c: float = 5.0) -> float:
+def coverage_threshold(
+    nearest: float, share: float, level: float, d: int, c: float = SHELL_WIDTH
+) -> float:
     """Noise level from which on the coverage is >= ``level``, from one quantile of distances.
 
     At least a ``share`` of the held-out points have a training point within ``nearest``, and the
@@ -167,9 +170,9 @@ def danger_zone(
     test_distances: ArrayLike,
     d: int,
     *,
-    c: float = 5.0,
-    weight_high: float = 0.75,
-    coverage_high: float = 0.5,
+    c: float = SHELL_WIDTH,
+    weight_high: float = Thresholds.weight_high,
+    coverage_high: float = Thresholds.coverage_high,
 ) -> PredictedZone:
     """Enclose the noise levels at which weight and coverage are both above their levels.
 

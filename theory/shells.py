@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import chdtr, chdtrc
 
+from wildmiddle.theory.constants import SHELL_WIDTH
 from wildmiddle.theory.domain import require, require_distance, require_positive
 
 Array = NDArray[np.float64]
@@ -22,7 +23,7 @@ def _thresholds(d: ArrayLike, level: ArrayLike, name: str) -> tuple[Array, Array
     return below, d + 2 * np.sqrt(d * level) + 2 * level
 
 
-def radii(d: ArrayLike, c: ArrayLike = 5.0) -> tuple[Array, Array]:
+def radii(d: ArrayLike, c: ArrayLike = SHELL_WIDTH) -> tuple[Array, Array]:
     """Inner and outer radius of the unit shell, ``(r_in, r_out)``.
 
     ``r_in^2 = d - 2 sqrt(c d)``, ``r_out^2 = d + 2 sqrt(c d) + 2c``; multiply by sigma for the
@@ -34,7 +35,7 @@ def radii(d: ArrayLike, c: ArrayLike = 5.0) -> tuple[Array, Array]:
     return np.sqrt(np.maximum(0, below)), np.sqrt(above)
 
 
-def shell_probability(d: ArrayLike, c: ArrayLike = 5.0) -> Array:
+def shell_probability(d: ArrayLike, c: ArrayLike = SHELL_WIDTH) -> Array:
     """Probability that a standard normal vector lies in the shell, exactly.
 
     A chi-square CDF difference, ``1 - P(|Z|^2 < r_in^2) - P(|Z|^2 > r_out^2)``. Broadcasts; its
@@ -45,7 +46,7 @@ def shell_probability(d: ArrayLike, c: ArrayLike = 5.0) -> Array:
     return 1 - outside_probability(d, c)
 
 
-def shifted_probability(shift: ArrayLike, d: ArrayLike, c: ArrayLike = 5.0) -> Array:
+def shifted_probability(shift: ArrayLike, d: ArrayLike, c: ArrayLike = SHELL_WIDTH) -> Array:
     """Probability that a standard normal vector moved by ``shift`` lies in the shell, exactly.
 
     ``F(r_out^2; d, lambda) - F(r_in^2; d, lambda)``, F the noncentral chi-square CDF and lambda the
@@ -73,7 +74,7 @@ def shifted_probability(shift: ArrayLike, d: ArrayLike, c: ArrayLike = 5.0) -> A
     return np.where(shift < end, np.maximum(0, probability), 0)
 
 
-def outside_probability(d: ArrayLike, c: ArrayLike = 5.0) -> Array:
+def outside_probability(d: ArrayLike, c: ArrayLike = SHELL_WIDTH) -> Array:
     """Probability that a standard normal vector lies outside the shell, exactly.
 
     The two chi-square tails, summed without cancellation; at d = 3072, c = 5 it is 1.25e-3 where
@@ -84,7 +85,7 @@ def outside_probability(d: ArrayLike, c: ArrayLike = 5.0) -> Array:
     return np.asarray(chdtr(d, r_in**2) + chdtrc(d, r_out**2))
 
 
-def shell_bound(c: ArrayLike = 5.0) -> Array:
+def shell_bound(c: ArrayLike = SHELL_WIDTH) -> Array:
     """Lemma 4.5's lower bound ``1 - 2 e^-c`` on the shell probability. Broadcasts."""
     c = np.asarray(c, np.float64)
     require_positive("c", c)
@@ -114,7 +115,7 @@ def tails(d: ArrayLike, t: ArrayLike) -> tuple[Array, Array]:
 
 
 def inside(
-    distance: ArrayLike, sigma: ArrayLike, d: ArrayLike, c: ArrayLike = 5.0
+    distance: ArrayLike, sigma: ArrayLike, d: ArrayLike, c: ArrayLike = SHELL_WIDTH
 ) -> NDArray[np.bool_]:
     """Whether a point at ``distance`` from the centre lies in the shell at noise ``sigma``.
 

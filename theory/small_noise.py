@@ -4,13 +4,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc
 
+from wildmiddle.theory.constants import SHELL_WIDTH
 from wildmiddle.theory.domain import require, require_distance, require_positive
 from wildmiddle.theory.shells import radii
 
 Array = NDArray[np.float64]
 
 
-def disjoint_sigma(min_distance: ArrayLike, d: ArrayLike, c: ArrayLike = 5.0) -> Array:
+def disjoint_sigma(min_distance: ArrayLike, d: ArrayLike, c: ArrayLike = SHELL_WIDTH) -> Array:
     """Noise level below which all shells are pairwise disjoint, ``min d_ij / (2 r_out)``.
 
     At that level itself the two nearest shells touch, and for d >= 2 they meet above it; on a line
@@ -23,7 +24,9 @@ def disjoint_sigma(min_distance: ArrayLike, d: ArrayLike, c: ArrayLike = 5.0) ->
     return min_distance / (2 * radii(d, c)[1])
 
 
-def shell_overlap(distance: ArrayLike, sigma: ArrayLike, d: ArrayLike, c: ArrayLike = 5.0) -> Array:
+def shell_overlap(
+    distance: ArrayLike, sigma: ArrayLike, d: ArrayLike, c: ArrayLike = SHELL_WIDTH
+) -> Array:
     """Share of one shell's volume that lies in the shell of a point at ``distance``.
 
     The noise is uniform on the shell, as Theorem B.6 takes it, not Gaussian. Two shells meet in the
@@ -59,7 +62,7 @@ def shell_overlap(distance: ArrayLike, sigma: ArrayLike, d: ArrayLike, c: ArrayL
 
 
 def two_point_minimum(
-    distance: ArrayLike, sigma: ArrayLike, d: ArrayLike, c: ArrayLike = 5.0
+    distance: ArrayLike, sigma: ArrayLike, d: ArrayLike, c: ArrayLike = SHELL_WIDTH
 ) -> Array:
     """Smallest value of the shell-only objective on two points, ``r^2 / 2`` times the overlap.
 

@@ -8,12 +8,13 @@ from scipy.special import chndtr
 
 from wildmiddle.checks.mutants.mutant import Mutant, slips
 from wildmiddle.theory import shells
+from wildmiddle.theory.constants import SHELL_WIDTH
 
 
 def _overlap(formula: Callable[..., Any]) -> Callable[[Any], Any]:
     # formula(ratio, d, r_in^2, r_out^2) in place of the noncentral chi-square difference.
     def wrong(_: Any) -> Any:
-        def overlap(distance: Any, sigma: Any, d: Any, c: Any = 5.0) -> Any:
+        def overlap(distance: Any, sigma: Any, d: Any, c: Any = SHELL_WIDTH) -> Any:
             r_in, r_out = shells.radii(d, c)
             return formula(np.asarray(distance) / sigma, d, r_in**2, r_out**2)
 
@@ -41,8 +42,8 @@ MUTANTS = (
             "central law, shifted shell": _overlap(
                 lambda u, d, a, b: chndtr(np.maximum(b - u**2, 0), d, 0)
             ),
-            "sigma^2 for sigma": lambda f: lambda r, sigma, d, c=5.0: f(r, sigma**2, d, c),
-            "the complement": lambda f: lambda r, sigma, d, c=5.0: 1 - f(r, sigma, d, c),
+            "sigma^2 for sigma": lambda f: lambda r, sigma, d, c=SHELL_WIDTH: f(r, sigma**2, d, c),
+            "the complement": lambda f: lambda r, sigma, d, c=SHELL_WIDTH: 1 - f(r, sigma, d, c),
         },
     ),
     *slips(

@@ -7,11 +7,12 @@ import numpy as np
 from scipy.special import chndtr
 
 from wildmiddle.checks.mutants.mutant import Mutant, slips
+from wildmiddle.theory.constants import SHELL_WIDTH
 
 
 def _radii(inner: Callable[..., Any], outer: Callable[..., Any]) -> Callable[[Any], Any]:
     def wrong(_: Any) -> Any:
-        def radii(d: Any, c: Any = 5.0) -> Any:
+        def radii(d: Any, c: Any = SHELL_WIDTH) -> Any:
             d, c = np.asarray(d, float), np.asarray(c, float)
             return np.sqrt(np.maximum(inner(d, c), 0)), np.sqrt(outer(d, c))
 
@@ -72,7 +73,9 @@ MUTANTS = (
         "shell_probability",
         {
             "d - 1 degrees of freedom": lambda f: (
-                lambda d, c=5.0: chndtr(_out(d, c), d - 0.999, 0) - chndtr(_in(d, c), d - 0.999, 0)
+                lambda d, c=SHELL_WIDTH: (
+                    chndtr(_out(d, c), d - 0.999, 0) - chndtr(_in(d, c), d - 0.999, 0)
+                )
             ),
         },
     ),

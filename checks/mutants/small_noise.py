@@ -4,6 +4,7 @@ import numpy as np
 
 from wildmiddle.checks.mutants.mutant import slips
 from wildmiddle.theory import shells
+from wildmiddle.theory.constants import SHELL_WIDTH
 from wildmiddle.theory.small_noise import shell_overlap
 
 MUTANTS = (
@@ -11,10 +12,10 @@ MUTANTS = (
         "4.9",
         "disjoint_sigma",
         {
-            "r_out for 2 r_out": lambda f: lambda r, d, c=5.0: 2 * f(r, d, c),
-            "4 r_out for 2 r_out": lambda f: lambda r, d, c=5.0: f(r, d, c) / 2,
-            "r_in for r_out": lambda f: lambda r, d, c=5.0: r / (2 * shells.radii(d, c)[0]),
-            "sqrt(d) for r_out": lambda f: lambda r, d, c=5.0: r / (2 * np.sqrt(d)),
+            "r_out for 2 r_out": lambda f: lambda r, d, c=SHELL_WIDTH: 2 * f(r, d, c),
+            "4 r_out for 2 r_out": lambda f: lambda r, d, c=SHELL_WIDTH: f(r, d, c) / 2,
+            "r_in for r_out": lambda f: lambda r, d, c=SHELL_WIDTH: r / (2 * shells.radii(d, c)[0]),
+            "sqrt(d) for r_out": lambda f: lambda r, d, c=SHELL_WIDTH: r / (2 * np.sqrt(d)),
         },
     ),
     *slips(
@@ -25,7 +26,7 @@ MUTANTS = (
             "r^2/4 for r^2/2": lambda f: lambda *given: f(*given) / 2,
             "minimum 0 although shells overlap": lambda f: lambda *given: 0.0,
             "another dimension in the overlap": lambda f: (
-                lambda r, sigma, d, c=5.0: r**2 / 2 * shell_overlap(r, sigma, d + 2, c)
+                lambda r, sigma, d, c=SHELL_WIDTH: r**2 / 2 * shell_overlap(r, sigma, d + 2, c)
             ),
         },
     ),

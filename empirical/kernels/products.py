@@ -20,9 +20,6 @@ from wildmiddle.empirical.kernels.device import working_dtype
 from wildmiddle.empirical.kernels.threads import for_each
 from wildmiddle.empirical.noise import BLOCK, Block
 
-DEFAULT_MEMORY = 2**30
-"""Bytes that the buffers of one estimate may take, its arguments and results apart."""
-
 _SINGLE_FROM = 256
 _COLUMNS = 1024
 _ENTRIES = 2**18

@@ -11,12 +11,12 @@ from sklearn.neighbors import NearestNeighbors
 
 from wildmiddle import empirical
 from wildmiddle.empirical.kernels import products
-from wildmiddle.empirical.kernels.products import DEFAULT_MEMORY
 from wildmiddle.empirical.neighbours import (
     distances_to_others,
     extreme_distances,
     nearest_two,
 )
+from wildmiddle.theory.constants import DEFAULT_MEMORY
 
 SEED = 20260306
 

@@ -5,6 +5,7 @@ import numpy as np
 from wildmiddle.theory import coverage
 from wildmiddle.theory.claims.assumptions import DISTANCE, DISTANCES, NOISE, POINTS, WIDTH
 from wildmiddle.theory.claims.claim import Assumption, Claim, then
+from wildmiddle.theory.constants import SHELL_WIDTH
 
 HIT = Assumption("0 <= q <= 1", lambda q: (q >= 0) & (q <= 1))
 MOMENTS = Assumption(
@@ -42,8 +43,8 @@ CLAIMS = (
         expression="noncentral:p_sigma",
         evaluate={
             "p_sigma": coverage.overlap_probability,
-            "sigma of half coverage, about": lambda r, d, c=5.0: coverage.half_coverage_sigma(
-                r, d, c
+            "sigma of half coverage, about": lambda r, d, c=SHELL_WIDTH: (
+                coverage.half_coverage_sigma(r, d, c)
             ),
         },
         tight="always: the noncentral chi-square distribution is exact; at r = 0 it is Lemma 4.5's"
@@ -63,7 +64,7 @@ CLAIMS = (
         expression="coverage:theorem_4_8",
         evaluate={
             "lower": coverage.lower_bound,
-            "upper": lambda distances, N, sigma, d, c=5.0: coverage.upper_bound(
+            "upper": lambda distances, N, sigma, d, c=SHELL_WIDTH: coverage.upper_bound(
                 np.mean(coverage.overlap_probability(distances, sigma, d, c)), N
             ),
             "Bonferroni lower": coverage.bonferroni_lower,
@@ -128,7 +129,7 @@ CLAIMS = (
         expression="coverage:overlap_of_pair",
         evaluate={
             "given X and X'": coverage.overlap_probability,
-            "mean over pairs": lambda distances, sigma, d, c=5.0: np.mean(
+            "mean over pairs": lambda distances, sigma, d, c=SHELL_WIDTH: np.mean(
                 coverage.overlap_probability(distances, sigma, d, c)
             ),
         },

@@ -5,6 +5,7 @@ from operator import itemgetter
 from wildmiddle.theory import shells
 from wildmiddle.theory.claims.assumptions import DIMENSION, DISTANCE, NOISE, WIDTH
 from wildmiddle.theory.claims.claim import Assumption, Claim, then
+from wildmiddle.theory.constants import SHELL_WIDTH
 
 LEVEL = Assumption("t > 0", lambda t: t > 0)
 
@@ -38,8 +39,8 @@ CLAIMS = (
         assumptions=(DIMENSION, WIDTH, NOISE, DISTANCE),
         expression="shells:shell",
         evaluate={
-            "inner radius": lambda sigma, d, c=5.0: sigma * shells.radii(d, c)[0],
-            "outer radius": lambda sigma, d, c=5.0: sigma * shells.radii(d, c)[1],
+            "inner radius": lambda sigma, d, c=SHELL_WIDTH: sigma * shells.radii(d, c)[0],
+            "outer radius": lambda sigma, d, c=SHELL_WIDTH: sigma * shells.radii(d, c)[1],
             "inside": shells.inside,
         },
         tight="both ends: a point at sigma r_in or at sigma r_out belongs to the shell",

@@ -13,6 +13,7 @@ from wildmiddle.empirical.kernels import products
 from wildmiddle.empirical.neighbours import extreme_distances
 from wildmiddle.empirical.noise import blocks, indices
 from wildmiddle.empirical.posterior import weights
+from wildmiddle.theory.constants import DEFAULT_MEMORY
 from wildmiddle.theory.coverage import mean_overlap, overlap_probability
 from wildmiddle.theory.shells import radii
 
@@ -43,7 +44,7 @@ def noise(stream: str, queries: int, population: int) -> tuple[np.ndarray, np.nd
     return indices, np.concatenate([part.noise for part in parts])[:queries]
 
 
-@pytest.mark.parametrize("memory", [products.DEFAULT_MEMORY, LITTLE])
+@pytest.mark.parametrize("memory", [DEFAULT_MEMORY, LITTLE])
 def test_weights_are_those_of_direct_differences(sets, memory) -> None:
     train, _ = sets
     largest, own = weights(train, SIGMAS, queries=300, seed=SEED, memory=memory)
