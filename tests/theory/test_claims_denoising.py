@@ -56,6 +56,7 @@ def test_steps_fail_on_a_wrong_constant():
     assert not proofs.excess_loss(2)
     assert not proofs.hyperbolic(1)
     assert not proofs.bayes_softmax(1)
+    assert not proofs.transform_is_uniform(2)
     assert not proofs.continuity_equation(2)
     assert not proofs.gaussian_path(1)
 

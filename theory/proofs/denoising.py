@@ -174,6 +174,20 @@ def inner_products() -> bool:
     return True
 
 
+@step("eq.3", "the noised point's number, transformed by the weights, is uniform")
+def uniform_transform() -> bool:
+    """Eq. 3: given y, ``V = sum_{j<i} w_j + U w_i`` of a number i drawn by w has P(V <= v) = v."""
+    return transform_is_uniform(1)
+
+
+def transform_is_uniform(scale: int) -> bool:
+    """Whether ``P(V <= v) = v`` where a number has ``scale`` times the probability of its cell."""
+    v, before, w = sp.symbols("v before w", positive=True)
+    # v lies in the cell of a number: all numbers before it, and this one where U <= (v - before)/w.
+    below = before + scale * w * ((v - before) / w)
+    return bool(sp.simplify(below - v) == 0)
+
+
 @step("eq.4", "the velocity is -sigma times the score")
 def score() -> bool:
     """Eq. 4: ``(y - m_sigma(y)) / sigma = -sigma grad log p_sigma(y)``, p_sigma the mixture."""
