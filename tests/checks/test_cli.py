@@ -77,7 +77,7 @@ def test_a_run_writes_three_files_and_no_more(written: Path) -> None:
     found = report(written)
     assert found["verdict"] in ("holds", "inconclusive")
     assert [claim["id"] for claim in found["claims"]] == ["4.2.2", "4.9", "4.10"]
-    assert (found["seed"], found["study"]["samples"], found["study"]["c"]) == (3, 200, 0.9)
+    assert [found["settings"][name] for name in ("seed", "samples", "c")] == [3, 200, 0.9]
 
 
 def test_same_seed_same_report(data: Path, written: Path, tmp_path: Path, capsys) -> None:
@@ -134,7 +134,7 @@ def test_choices_are_reported_and_repeated_by_the_command(
     again = shlex.split(command.removeprefix("Command: ").strip("`"))
     assert again[0] == "wildmiddle"
 
-    def stop(data: DataSet, **_: Any) -> None:
+    def stop(data: DataSet, *_: Any, **__: Any) -> None:
         repeated.append(data)
         raise ValueError("read")
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -205,7 +206,8 @@ def test_the_larger_scales_want_images_and_train_their_networks(
     with pytest.raises(ValueError, match="give --data; "):
         read_scale(name, group)
     scale = read_scale(name, group, "images")
-    study = trained_study(scale, tmp_path)
+    digits = replace(scale, data={"source": "digits"}, memorizing=10, generalizing=20)
+    study = trained_study(digits, tmp_path)
     training = study.training()
     assert (scale.data["source"], training.network) == ("images", network)
     assert training.objective == ("ddpm" if group == "timestep_gaps" else "edm")

@@ -125,8 +125,8 @@ def test_known_outcomes_stand_beside_the_paper(folder) -> None:
         "digits <b>: 1400 training and 300 held-out images of shape 1 × 8 × 8",
         "−1 to 1, not centred",
         "sha256:0123",
-        "Seed 7",
-        "α = 0.001 for each experiment",
+        "seed = 7",
+        "alpha = 0.001, device = cpu; α is for each experiment",
         "python 3.11.7, torch 2.13.0",
     ):
         assert said in run, said
@@ -178,7 +178,7 @@ def test_separate_runs_add_up_in_the_papers_order(folder, monkeypatch) -> None:
     assert "Experiments Figure 1 Run Not recorded" in run
     assert "Experiments Figure 2, Table 1 Scale" in run
     assert "Experiments Figure 4 Scale" in run
-    assert "Seed 8" in run
+    assert "seed = 8" in run
     assert "Not run into this folder" not in page.text("overview")
 
 

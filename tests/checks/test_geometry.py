@@ -72,7 +72,10 @@ def bars(axes) -> list[tuple[float, float]]:
 def test_bands_share_the_error_rate_among_curves_and_levels(study) -> None:
     found, each = geometry.banded(study.curves, 0.08), 0.08 / (2 * 40)
     counts = study.curves.covered_draws.sum(0)
-    expected = proportion(counts, 8000, each), bounded_mean(study.curves.max_weight_draws, each)
+    expected = (
+        proportion(counts, len(study.curves.covered_draws), each),
+        bounded_mean(study.curves.max_weight_draws, each),
+    )
     for band, known in zip((found.coverage, found.max_weight), expected, strict=True):
         np.testing.assert_array_equal(band.low, known.low)
         np.testing.assert_array_equal(band.high, known.high)

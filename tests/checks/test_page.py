@@ -266,7 +266,7 @@ def test_sensitivity_of_flat_and_of_colour_images(result: Result) -> None:
     rng = np.random.default_rng(5)
     for shape, distance in (((48,), 20), ((4, 4, 3), 2)):
         images = rng.uniform(-1, 1, (9, *shape))
-        study = replace(result.study, images=images, train=images.reshape(9, -1))
+        study = replace(result.study, images=images)
         picture = ElementTree.fromstring(sensitivity_decay(study).wide)
         assert str(distance) in words_in(picture)
 
@@ -276,14 +276,14 @@ def test_figure_of_theorem_4_2_counts_and_leaves_out_copies(result: Result, page
     train = result.study.train.copy()
     train[8] = train[7] = train[3]
     for images, copies in ((train, 3), (np.ones_like(train), 60)):
-        drawn = weight_thresholds(replace(result, study=replace(result.study, train=images)))
+        drawn = weight_thresholds(replace(result, study=replace(result.study, images=images)))
         assert f" {copies} of the 60 images have an exact copy" in drawn.caption
         assert ("σ₋" in words_in(ElementTree.fromstring(drawn.wide))) == (copies < 60)
 
 
 def test_figure_of_the_weight_bounds_leaves_out_a_level_that_no_image_has(result: Result) -> None:
     copies = np.ones_like(result.study.train)
-    drawn = weight_between_bounds(replace(result, study=replace(result.study, train=copies)))
+    drawn = weight_between_bounds(replace(result, study=replace(result.study, images=copies)))
     assert "σ₋" not in words_in(ElementTree.fromstring(drawn.wide))
     assert "σ₊" in words_in(ElementTree.fromstring(drawn.wide))
 
@@ -291,7 +291,7 @@ def test_figure_of_the_weight_bounds_leaves_out_a_level_that_no_image_has(result
 def test_certified_levels_of_theorem_4_2_leave_out_copies(result: Result) -> None:
     train = result.study.train.copy()
     train[8] = train[7] = train[3]
-    below, above = certified_levels(replace(result.study, train=train))
+    below, above = certified_levels(replace(result.study, images=train))
     assert (len(below), len(above)) == (57, 60)
     assert (below > 0).all()
     assert below.max() < above.min()

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binom
 
 from wildmiddle.checks.coverage import EQUALITY, MARGIN
-from wildmiddle.checks.verify import verify
+from wildmiddle.checks.settings import Settings
 from wildmiddle.empirical.intervals import anytime_proportion
 
 ALPHA = 1e-6 / 11 / 18
@@ -22,9 +22,8 @@ def settled(n: int) -> float:
 
 @pytest.fixture
 def samples() -> int:
-    defaults = verify.__kwdefaults__
-    assert defaults["alpha"] == 1e-6
-    return defaults["samples"]
+    assert Settings.alpha == 1e-6
+    return Settings.samples
 
 
 def test_an_equality_at_one_half_settles(samples) -> None:

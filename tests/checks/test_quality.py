@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,20 +16,19 @@ from wildmiddle.checks.experiments import trained as module
 from wildmiddle.checks.experiments.samples import quality
 from wildmiddle.checks.experiments.scale import read_scale
 from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
+from wildmiddle.checks.settings import Settings
 from wildmiddle.models.extractors import Extractor
 
 
-@pytest.fixture
-def study(tmp_path) -> TrainedStudy:
-    scale = read_scale("laptop")
-    return trained_study(
-        replace(scale, data={"source": "digits", "train_size": 300, "test_size": 40}), tmp_path
-    )
+def study_of(folder: Path, **data: Any) -> TrainedStudy:
+    chosen = {"source": "digits", "train_size": 300, "test_size": 40, **data}
+    scale = replace(read_scale("laptop"), data=chosen, memorizing=30, generalizing=300)
+    return trained_study(scale, folder)
 
 
 @pytest.fixture
-def whole(study) -> TrainedStudy:
-    return replace(study, scale=replace(study.scale, memorizing=30, generalizing=300))
+def whole(tmp_path) -> TrainedStudy:
+    return study_of(tmp_path)
 
 
 def test_a_classifier_of_all_training_images_judges(whole, monkeypatch) -> None:
@@ -54,20 +54,21 @@ def test_a_classifier_of_all_training_images_judges(whole, monkeypatch) -> None:
 def test_the_classifier_learns_the_digits_whatever_the_seed(whole) -> None:
     found = whole.extractor
     assert "10 classes trained here on 240 images of digits (held-out accuracy 9" in found.name
-    again = replace(whole, seed=5).extractor
+    again = replace(whole, settings=Settings(seed=5)).extractor
     images = whole.pool[:4]
     assert found.network(images).equal(again.network(images))
     assert found is whole.extractor
 
 
 @pytest.mark.parametrize("labels", [None, "8"])
-def test_without_labels_it_says_what_to_give(whole, tmp_path, labels) -> None:
+def test_without_labels_it_says_what_to_give(tmp_path, labels) -> None:
     path = tmp_path / "a.npz"
     np.savez(path, images=np.random.default_rng(0).integers(0, 256, (400, 8, 8)))
     data = {"source": path} if labels is None else {"source": "digits", "classes": labels}
-    scale = replace(whole.scale, data=data, memorizing=5, generalizing=10)
+    scale = replace(read_scale("laptop"), data=data, memorizing=5, generalizing=10)
+    unlabelled = trained_study(scale, tmp_path)
     with pytest.raises(ValueError, match=r"no labels of two classes.* --inception FILE"):
-        _ = replace(whole, scale=scale).extractor
+        _ = unlabelled.extractor
 
 
 def test_inception_takes_the_pixels_before_centring(whole, tmp_path, monkeypatch) -> None:
@@ -81,12 +82,13 @@ def test_inception_takes_the_pixels_before_centring(whole, tmp_path, monkeypatch
     given = replace(whole, inception=Path("weights.pth"))
     assert given.extractor.name == "Inception"
     assert asked == {"weights": Path("weights.pth"), "range": (-1.0, 1.0), "mean": None}
-    data = {**whole.scale.data, "centre": True, "value_range": (0, 1)}
-    centred = replace(given, scale=replace(whole.scale, data=data))
+    centred = replace(
+        study_of(tmp_path, centre=True, value_range=(0, 1)), inception=given.inception
+    )
     assert centred.extractor.name == "Inception"
     assert asked["range"] == (0, 1)
     assert asked["mean"].shape == (1, 8, 8)
-    plain = replace(given, scale=replace(whole.scale, data={**data, "centre": False}))
+    plain = study_of(tmp_path, value_range=(0, 1))
     torch.testing.assert_close(centred.pool + asked["mean"], plain.pool, rtol=0, atol=1e-6)
 
 

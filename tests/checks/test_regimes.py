@@ -19,7 +19,7 @@ def test_bounds_of_more_than_one_block_are_those_of_all_distances(result) -> Non
     train[BLOCK:] *= 3
     train[1] = train[0]
     apart = cdist(train, train)[~np.eye(n, dtype=bool)].reshape(n, n - 1)
-    study = replace(result.study, train=train)
+    study = replace(result.study, images=train)
     low, high, entropy = weight_bounds(study, SIGMAS)
     np.testing.assert_allclose(low, regimes.weight_lower(apart, SIGMAS), rtol=1e-9)
     np.testing.assert_allclose(high, regimes.weight_upper(apart, SIGMAS), rtol=1e-9)

@@ -264,7 +264,7 @@ def test_markdown_states_verdict_claims_regimes_seed_and_versions(
     rows = {line.split(" | ")[0]: line for line in lines if line.startswith("| ")}
     for regime in result.study.regimes:
         assert all(cell in rows[f"| {regime.name}"] for cell in regime_cells(regime))
-    assert any("Seed 7" in line for line in lines)
+    assert any("seed 7" in line for line in lines)
     assert predicted(result) in lines
     for zone in result.study.zone:
         assert zone.empty or f"{number(zone.start)} to {number(zone.end)}" in predicted(result)

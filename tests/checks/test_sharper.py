@@ -100,7 +100,7 @@ def test_locality_has_a_row_for_each_form_that_the_shape_allows(name: str, local
 
 def test_locality_on_the_torus_takes_the_mean_of_the_colours() -> None:
     study = study_of(SETS["colour images"])
-    grey = replace(study, images=study.images.mean(-1))
+    grey = replace(study, images=study.images.mean(-1), held_out=study.held_out.mean(-1))
     colour, mean = ([r for r in rows_of(s) if "torus" in r.quantity] for s in (study, grey))
     assert colour == mean
 
