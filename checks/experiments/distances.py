@@ -10,15 +10,16 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from wildmiddle.checks.experiments.figure4 import conditions
-from wildmiddle.checks.experiments.outcome import Outcome, Row
+from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
 from wildmiddle.checks.experiments.trained import TrainedStudy
+from wildmiddle.checks.report.drawing import add_legend
 from wildmiddle.empirical.intervals import Estimate
 from wildmiddle.models.one_step import gap_between
 
 REFERENCES = ("empirical optimum", "Gaussian")
 
 
-def run(study: TrainedStudy, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Measure the mean squared distances over the schedule; no verdict."""
     count, data, sigmas = study.scale.memorizing, study.data, study.sigmas
     wanted = conditions(study)
@@ -29,13 +30,13 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
     }
     found: dict[tuple[str, str, str], Estimate] = {}
     for name, (folder, changes) in wanted.items():
-        denoiser = study.trained(count, folder, **changes)
+        denoiser = study.train_denoiser(count, folder, **changes)
         for reference, known in zip(REFERENCES, (study.optimum, study.gaussian), strict=True):
             for place, (images, on_shell) in places.items():
                 found[name, reference, place] = gap_between(
                     denoiser,
                     known,
-                    images.to(study.where),
+                    images.to(study.torch_device),
                     sigmas,
                     study.scale.samples,
                     study.settings.seed,
@@ -43,7 +44,7 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
                     value_range=None if data.centred else data.value_range,
                     alpha=alpha / (len(wanted) * len(REFERENCES) * len(places) * len(sigmas)),
                 )
-    rows: list[Row] = [
+    rows: list[TableRow] = [
         (*key, float(sigma), *(float(end[k]) for end in (each.mean, each.low, each.high)))
         for key, each in found.items()
         for k, sigma in enumerate(sigmas)
@@ -56,22 +57,20 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
             line = axes.loglog(sigmas, each.mean, label=name)[0]
             for start, end in wanted[name][1].get("gap", ()):
                 inside = (sigmas >= start) & (sigmas < end)
-                axes.plot(sigmas[inside], each.mean[inside], "o", ms=4, color=line.get_color())
+                axes.plot(sigmas[inside], each.mean[inside], "o", color=line.get_color())
         for axes, place in zip(grid[0], places, strict=True):
-            axes.set_title(place, fontsize="medium")
+            axes.set_title(place)
         for axes, reference in zip(grid[:, 0], REFERENCES, strict=True):
-            axes.set_ylabel(f"squared distance from the {reference}", fontsize="small")
-        for axes in grid[-1]:
-            axes.set_xlabel("σ; dots: not trained there")
-        handles = grid[0][0].get_legend_handles_labels()
-        figure.legend(*handles, loc="outside upper center", ncols=2, frameon=False)
+            axes.set_ylabel(f"squared distance\nfrom the {reference}")
+        figure.supxlabel("noise level σ; dots: not trained there", fontsize="medium")
+        add_legend(figure, columns=1)
 
-    return Outcome(
+    return ExperimentResult(
         "distances",
         "nothing of this: it compares no trained denoiser with the known ones inside a gap.",
         (),
         ("training", "from", "on", "sigma", "squared distance", "low", "high"),
         tuple(rows),
         draw,
-        (11, 7.5),
+        height=6,
     )

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.style import context
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
@@ -78,25 +78,25 @@ class Drawing:
     name: str
     title: str
     caption: str
-    svg: bytes
+    svg: str
 
 
-def draw_svg(draw: Draw, height: float) -> bytes:
+def draw_svg(draw: Draw, height: float) -> str:
     """A figure of this height in inches as SVG; the same drawing always gives the same bytes."""
     no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with context(["default", STYLE]):
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         draw(figure)
-        buffer = io.BytesIO()
+        buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata=no_metadata)
     return buffer.getvalue()
 
 
-def add_legend(figure: FigureBase, columns: int = 3) -> None:
+def add_legend(figure: Figure | SubFigure, columns: int = 3) -> None:
     """Name every labelled artist once, above the axes of a figure or of a part of it."""
     handles = {
         label: handle
-        for axes in figure.axes
+        for axes in figure.get_axes()
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
     figure.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=columns)

@@ -133,9 +133,10 @@ def weight_and_coverage(result: Result) -> Drawing:
             ("coverage", at.coverage_high, at.coverage_low, COVERAGE, 4),  # in the others' gaps
         )
         for name, high, low, colour, offset in thresholds:
-            style = {"color": colour, "linewidth": 0.8, "linestyle": (offset, (4, 4))}
-            axes.axhline(low, **style)
-            axes.axhline(high, **style, label=f"high and low {name}: {high:g}, {low:g}")
+            label = f"high and low {name}: {high:g}, {low:g}"
+            for level in (low, high):
+                line = axes.axhline(level, color=colour, linewidth=0.8, label=label)
+                line.set_linestyle((offset, (4, 4)))
         set_unit_axis(axes, "probability")
         add_edm_axis(axes)
         add_legend(figure)

@@ -27,6 +27,6 @@ def load_template(name: str, **filters: Callable[..., Any]) -> Template:
     return environment.get_template(name)
 
 
-def svg_data_uri(svg: bytes) -> str:
+def svg_data_uri(svg: str) -> str:
     """An SVG file as the address of an image: it loads nothing, and its identifiers are its own."""
-    return "data:image/svg+xml;base64," + b64encode(svg).decode()
+    return "data:image/svg+xml;base64," + b64encode(svg.encode()).decode()

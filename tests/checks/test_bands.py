@@ -46,13 +46,13 @@ def test_a_difference_takes_the_far_ends_and_a_rule_each_end() -> None:
     np.testing.assert_allclose(found.low, [-1, -0.3, 0.7])
     np.testing.assert_allclose(found.high, [-0.7, 0.3, 1])
     assert (found.n, found.alpha) == (9, 0.2)
-    least = geometry.reduced(geometry.difference(UP, exact(np.array([0.0, 0.6, 0.5]))), np.min)
+    least = geometry.reduce_band(geometry.difference(UP, exact(np.array([0.0, 0.6, 0.5]))), np.min)
     assert (least.mean, least.low, least.high, least.n) == pytest.approx((-0.1, -0.3, 0.1, 9))
 
 
 def test_bars_are_cut_at_the_panel_and_an_empty_one_is_said_to_be() -> None:
     axes = Figure().subplots()
-    geometry.start_panel(axes, np.array([0.01, 10.0]))
+    geometry.set_schedule_axis(axes, np.array([0.01, 10.0]))
     spans = {"inside": (0.5, 2.0), "empty one": (0.9, 0.4), "beyond": (1.0, np.inf)}
     geometry.draw_bars(axes, spans, np.array([0.5, 0.5, 0.5]))
     boxes = [each.get_paths()[0].get_extents() for each in axes.collections]

@@ -15,8 +15,8 @@ pytest.importorskip("jinja2", reason="needs the extra verify")
 pytest.importorskip("matplotlib", reason="needs the extra verify")
 
 from wildmiddle.checks.experiments import page as module
-from wildmiddle.checks.experiments.outcome import Outcome, Run, write
 from wildmiddle.checks.experiments.page import place, read, title, to_html, write_page
+from wildmiddle.checks.experiments.results import ExperimentResult, Run, write
 from wildmiddle.checks.records import Comparison
 from wildmiddle.checks.statistics import from_proportion
 
@@ -43,11 +43,11 @@ def record(instance: str, relation, count: int, **more):
     return from_proportion(comparison, count, 100, alpha=5e-4, seed=7)
 
 
-def outcome(name: str, *records, **more) -> Outcome:
+def outcome(name: str, *records, **more) -> ExperimentResult:
     def draw(figure) -> None:
         figure.subplots().plot([0, 1])
 
-    return Outcome(
+    return ExperimentResult(
         name, "the middle & <i>only</i> it.", records, ("a",), ((1,),), draw, (4, 2), **more
     )
 

@@ -12,7 +12,7 @@ pytest.importorskip("diffusers", reason="needs the extra train")
 
 from wildmiddle.checks.cli import main
 from wildmiddle.checks.experiments import figure3, figure7, figure8, geometry, remedies
-from wildmiddle.checks.experiments.outcome import Outcome
+from wildmiddle.checks.experiments.results import ExperimentResult
 from wildmiddle.checks.experiments.scale import read_scale
 from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
 from wildmiddle.checks.options import EXPERIMENTS
@@ -48,16 +48,16 @@ def wrong(study):
     return change
 
 
-def violated(outcome: Outcome) -> set[str]:
+def violated(outcome: ExperimentResult) -> set[str]:
     found = [r for r in outcome.records if r.verdict == "violated"]
     return {f"{r.instance.split(',')[0]}: {r.quantity}" for r in found}
 
 
-def rows(outcome: Outcome, name: str) -> np.ndarray:
+def rows(outcome: ExperimentResult, name: str) -> np.ndarray:
     return np.array([row[1:] for row in outcome.rows if row[0] == name], float)
 
 
-def axes_of(outcome: Outcome):
+def axes_of(outcome: ExperimentResult):
     figure = Figure(figsize=outcome.size, layout="constrained")
     outcome.draw(figure)
     figure.draw_without_rendering()
@@ -70,7 +70,7 @@ def bars(axes) -> list[tuple[float, float]]:
 
 
 def test_bands_share_the_error_rate_among_curves_and_levels(study) -> None:
-    found, each = geometry.banded(study.curves, 0.08), 0.08 / (2 * 40)
+    found, each = geometry.with_joint_bands(study.curves, 0.08), 0.08 / (2 * 40)
     counts = study.curves.covered_draws.sum(0)
     expected = (
         proportion(counts, len(study.curves.covered_draws), each),

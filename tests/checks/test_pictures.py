@@ -19,18 +19,18 @@ from wildmiddle.checks.experiments import (
     remedies,
     table1,
 )
-from wildmiddle.checks.experiments.outcome import Outcome, write
-from wildmiddle.checks.experiments.pictures import (
+from wildmiddle.checks.experiments.image_grids import (
     FRAME,
     Strip,
     above,
     beside,
-    in_rows,
     mosaic,
     pixels,
     show,
+    split_into_rows,
 )
-from wildmiddle.checks.experiments.samples import drawn
+from wildmiddle.checks.experiments.results import ExperimentResult, write
+from wildmiddle.checks.experiments.samples import draw_samples
 from wildmiddle.checks.experiments.scale import Scale
 from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
 from wildmiddle.checks.options import EXPERIMENTS
@@ -77,7 +77,7 @@ def colour(tmp_path) -> Path:
     return path
 
 
-def pictures(outcome: Outcome) -> list[np.ndarray]:
+def pictures(outcome: ExperimentResult) -> list[np.ndarray]:
     """The pictures in an outcome's figure, one for each of its axes."""
     figure = Figure()
     outcome.draw(figure)
@@ -140,7 +140,7 @@ def test_pairs_and_rows() -> None:
     left, right = np.zeros((5, 2, 2, 3)), np.full((5, 2, 2, 3), 0.25)
     pairs = beside(left, right)
     assert pairs[0, 1, :, 2].tolist() == [0, 0, 1, 0.25, 0.25]
-    strips = in_rows(pairs, np.array([True, False, False, True, False]), 3)
+    strips = split_into_rows(pairs, np.array([True, False, False, True, False]), 3)
     assert [len(strip.tiles) for strip in strips] == [3, 2]
     assert [list(strip.framed) for strip in strips] == [[True, False, False], [True, False]]
     whole, _ = mosaic(strips)
@@ -173,8 +173,8 @@ def test_figure10_shows_the_samples_that_table1_counts(known) -> None:
         name, part, memorized, samples = row[:4]
         assert (memorized, samples) == (counted[name, part], 24)
         base, other = models if name == "memorizing" else models[::-1]
-        denoiser = base if part == "none" else table1.swapped(base, other, *ends[part])
-        shown = pixels(known, drawn(known, denoiser))
+        denoiser = base if part == "none" else table1.swap(base, other, *ends[part])
+        shown = pixels(known, draw_samples(known, denoiser))
         found = outcome.samples[f"{name}, swapped: {part}"]
         for column in range(16):
             tile = picture[12 * at : 12 * at + 10, 12 * column : 12 * column + 10]
@@ -244,11 +244,11 @@ def test_figures11_16_show_noised_images_and_figure2_s_rates(known) -> None:
 def test_figures17_19_pair_each_sample_with_its_nearest_image(known, monkeypatch) -> None:
     asked = {}
 
-    def trained(self, count, name, **changes):
+    def train_denoiser(self, count, name, **changes):
         asked[name] = count, changes
         return self.optimum if name == "dummy" else self.generalizing
 
-    monkeypatch.setattr(TrainedStudy, "trained", trained)
+    monkeypatch.setattr(TrainedStudy, "train_denoiser", train_denoiser)
     outcome = figures17_19.run(known, 1e-3)
     gap = remedies.zone_gaps(known)["possible zone"]
     assert asked == {"dummy": (30, {"dummy": True}), "gap-possible": (30, {"gap": (gap,)})}
@@ -259,7 +259,7 @@ def test_figures17_19_pair_each_sample_with_its_nearest_image(known, monkeypatch
         (title, 0, 24),
     ]
     panels = pictures(outcome)
-    samples = pixels(known, drawn(known, known.generalizing))
+    samples = pixels(known, draw_samples(known, known.generalizing))
     nearest = pixels(known, known.few)[outcome.samples[title].nearest]
     for i in range(24):
         row, column = divmod(i, 16)
@@ -271,7 +271,9 @@ def test_figures17_19_pair_each_sample_with_its_nearest_image(known, monkeypatch
 
 
 def test_without_a_zone_there_is_no_gap_to_show(known, monkeypatch) -> None:
-    monkeypatch.setattr(TrainedStudy, "trained", lambda self, count, name, **_: self.generalizing)
+    monkeypatch.setattr(
+        TrainedStudy, "train_denoiser", lambda self, count, name, **_: self.generalizing
+    )
     monkeypatch.setattr(figures17_19, "zone_gaps", lambda _: {"possible zone": (2.0, 2.0)})
     outcome = figures17_19.run(known, 1e-3)
     assert [row[0] for row in outcome.rows] == ["baseline", "dummy class"]
@@ -284,7 +286,7 @@ def test_a_dummy_trained_denoiser_samples_the_real_class(tmp_path) -> None:
     prepared = prepare(images, None, Training(dummy=True))
     real = prepared.images[prepared.labels == prepared.label]
     assert (real[:, 0] == images.astype(np.float32)).all()
-    denoiser = study.trained(30, "dummy", dummy=True)
+    denoiser = study.train_denoiser(30, "dummy", dummy=True)
     x = torch.randn(32, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     found = denoiser(x, 1.0)
     assert torch.equal(found, denoiser(x, 1.0, labels=prepared.label))
@@ -293,7 +295,9 @@ def test_a_dummy_trained_denoiser_samples_the_real_class(tmp_path) -> None:
 
 @pytest.mark.parametrize("name", ["figure10", "figures11-16", "figures17-19"])
 def test_pictures_have_files_and_no_verdict(known, tmp_path, monkeypatch, name) -> None:
-    monkeypatch.setattr(TrainedStudy, "trained", lambda self, count, name, **_: self.generalizing)
+    monkeypatch.setattr(
+        TrainedStudy, "train_denoiser", lambda self, count, name, **_: self.generalizing
+    )
     module = import_module(f"wildmiddle.checks.experiments.{name.replace('-', '_')}")
     outcome = module.run(known, 1e-3)
     page = write(outcome, tmp_path / "new")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 pytest.importorskip("diffusers", reason="needs the extra train")
 
 from wildmiddle.checks.experiments import table1
-from wildmiddle.checks.experiments.outcome import write
+from wildmiddle.checks.experiments.results import write
 from wildmiddle.checks.experiments.scale import read_scale
 from wildmiddle.checks.experiments.trained import trained_study
 from wildmiddle.checks.settings import Settings
