@@ -12,7 +12,12 @@ from matplotlib.figure import Figure
 from wildmiddle.checks.experiments.figure4 import conditions
 from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
 from wildmiddle.checks.experiments.trained import TrainedStudy
-from wildmiddle.checks.report.drawing import add_legend
+from wildmiddle.checks.report.drawing import (
+    add_legend,
+    label_log_axis,
+    set_sigma_axis,
+    sigma_limits,
+)
 from wildmiddle.empirical.intervals import Estimate
 from wildmiddle.models.one_step import gap_between
 
@@ -54,10 +59,14 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         grid: Any = figure.subplots(len(REFERENCES), len(places), sharex=True, sharey=True)
         for (name, reference, place), each in found.items():
             axes = grid[REFERENCES.index(reference)][list(places).index(place)]
-            line = axes.loglog(sigmas, each.mean, label=name)[0]
+            line = axes.plot(sigmas, each.mean, label=name)[0]
             for start, end in wanted[name][1].get("gap", ()):
                 inside = (sigmas >= start) & (sigmas < end)
                 axes.plot(sigmas[inside], each.mean[inside], "o", color=line.get_color())
+        for axes in grid.flat:
+            set_sigma_axis(axes, *sigma_limits(sigmas))
+            axes.set(xlabel="", yscale="log")
+        label_log_axis(grid[0][0], "y")
         for axes, place in zip(grid[0], places, strict=True):
             axes.set_title(place)
         for axes, reference in zip(grid[:, 0], REFERENCES, strict=True):

@@ -8,7 +8,12 @@ from matplotlib.figure import Figure
 from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
 from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.records import Comparison, Record
-from wildmiddle.checks.report.drawing import add_legend
+from wildmiddle.checks.report.drawing import (
+    add_legend,
+    label_log_axis,
+    set_sigma_axis,
+    sigma_limits,
+)
 from wildmiddle.checks.statistics import from_estimate
 from wildmiddle.empirical.intervals import Estimate
 from wildmiddle.models.one_step import denoising_error
@@ -45,10 +50,13 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         panels: Any = figure.subplots(1, 2, sharey=True)
         for axes, part in zip(panels, images, strict=True):
             for name in denoisers:
-                axes.loglog(study.sigmas, found[name, part].mean, label=name)
-            axes.set(xlabel="noise level σ", title=f"{part} images")
-        panels[0].set_ylabel("squared error, sum over pixels")
+                axes.plot(study.sigmas, found[name, part].mean, label=name)
+            set_sigma_axis(axes, *sigma_limits(study.sigmas))
+            axes.set_title(f"{part} images")
+        panels[0].set_yscale("log")
         panels[0].set_ylim(bottom=1e-5)  # the optimum's error on its own images goes to 0
+        label_log_axis(panels[0], "y")
+        panels[0].set_ylabel("squared error, sum over pixels")
         add_legend(figure, columns=4)
 
     return ExperimentResult(

@@ -9,7 +9,7 @@ from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
 from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.memorization import peak
 from wildmiddle.checks.records import Comparison
-from wildmiddle.checks.report.drawing import MUTED, add_legend
+from wildmiddle.checks.report.drawing import MUTED, add_legend, set_sigma_axis, sigma_limits
 from wildmiddle.checks.statistics import from_proportion
 from wildmiddle.empirical.intervals import proportion
 from wildmiddle.models.one_step import memorization_by_level
@@ -58,7 +58,8 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         for name, rate in rates.items():
             error = np.array([rate.mean - rate.low, rate.high - rate.mean])
             axes.errorbar(sigmas, rate.mean, error, label=name, capsize=2)
-        axes.set(xscale="log", xlabel="noise level σ", ylabel="one-step memorization")
+        set_sigma_axis(axes, *sigma_limits(sigmas))
+        axes.set_ylabel("one-step memorization")
         add_legend(figure, columns=2)
 
     return ExperimentResult(

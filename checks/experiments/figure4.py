@@ -21,7 +21,7 @@ from wildmiddle.checks.experiments.samples import (
     reduction_record,
 )
 from wildmiddle.checks.experiments.trained import TrainedStudy
-from wildmiddle.checks.report.drawing import add_legend
+from wildmiddle.checks.report.drawing import add_legend, label_log_axis
 
 _LOWERED = "gap over the lowered zone"
 """The condition that the paper does not have."""
@@ -64,6 +64,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
             panels[1].plot(steps, [one.distance.value for one in along.values()], "o-")
         panels[0].set(xlabel="training steps", ylabel="memorized samples, %", ylim=(-2, 102))
         panels[1].set(xlabel="training steps", ylabel="Fréchet distance", yscale="log")
+        label_log_axis(panels[1], "y")
         panels[1].set_title(features_title(ends["baseline"]), fontsize="small")
         add_legend(figure, columns=1)
 

@@ -6,7 +6,7 @@ from wildmiddle.checks.experiments import figure5
 from wildmiddle.checks.experiments.results import ExperimentResult
 from wildmiddle.checks.experiments.samples import HEADER, Evaluation
 from wildmiddle.checks.experiments.trained import TrainedStudy
-from wildmiddle.checks.report.drawing import DANGER, DASHED, WEIGHT, add_legend
+from wildmiddle.checks.report.drawing import DANGER, DASHED, WEIGHT, add_legend, label_log_axis
 
 
 def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
@@ -52,6 +52,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         )
         axes.set(xlabel="memorized samples, %", ylabel="Fréchet distance", yscale="log")
         axes.margins(x=0.25)
+        label_log_axis(axes, "y")
         add_legend(figure)
 
     return ExperimentResult(

@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
 from wildmiddle.checks.experiments.samples import is_copy
 from wildmiddle.checks.experiments.trained import TrainedStudy
-from wildmiddle.checks.report.drawing import COVERAGE, DOTTED, MUTED, WEIGHT, add_legend, draw_curve
+from wildmiddle.checks.report.drawing import (
+    COVERAGE,
+    DOTTED,
+    MUTED,
+    WEIGHT,
+    add_legend,
+    draw_curve,
+    set_sigma_axis,
+    set_unit_axis,
+    sigma_limits,
+)
 from wildmiddle.empirical.coverage import distances
 from wildmiddle.empirical.intervals import Estimate, proportion
 from wildmiddle.empirical.neighbours import memorization
@@ -75,7 +85,10 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
             axes = panels[COUNTED.index(what)]
             colour = WEIGHT if name == "memorizing" else COVERAGE
             draw_curve(axes, sigmas, band, colour, "o", name)
-            axes.set(xscale="log", xlabel="noise level σ", title=what, ylim=(-0.02, 1.02))
+        for axes, what in zip(panels, COUNTED, strict=True):
+            set_sigma_axis(axes, *sigma_limits(sigmas))
+            set_unit_axis(axes, "")
+            axes.set_title(what)
         panels[0].set_ylabel("share of the samples")
         add_legend(figure)
 

@@ -179,8 +179,15 @@ def draw_bars(
             first, last = max(start, left), min(end, right)
             bar = [(first, max(0.0, last - first))]
             axes.broken_barh(bar, (at - 0.35, 0.7), color=DANGER, alpha=opacity, linewidth=0)
-            text = f"{start:.3g} to {end:.3g} "
-            axes.text(first, at, text, ha="right", va="center", fontsize="small")
+            axes.annotate(
+                f"{start:.3g} to {end:.3g}",
+                (first, at),
+                (-4, 0),
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                fontsize="small",
+            )
         else:
             axes.text(left * 1.2, at, "empty", va="center", style="italic", fontsize="small")
     axes.set_yticks(range(len(spans)), list(spans))

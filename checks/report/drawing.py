@@ -14,7 +14,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.style import context
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
 from wildmiddle.empirical.intervals import Estimate
@@ -150,13 +150,17 @@ def add_ddpm_axis(axes: Axes, side: Literal["top", "bottom"]) -> None:
     second.set_xlabel("DDPM timestep of 1000")
 
 
-def label_log_axis(axes: Axes, which: str) -> None:
+def label_log_axis(axes: Axes, which: Literal["x", "y"]) -> None:
     """Label a log axis whose limits are known by plain numbers."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     low, high = axis.get_view_interval()
-    steps = (1.0,) if high / low > 80 else (1.0, 2.0, 5.0)
-    axis.set_major_locator(LogLocator(subs=steps, numticks=9))
-    axis.set_minor_locator(LogLocator(subs=(2.0, 5.0), numticks=9))  # eight a decade are slow
+    if high / low < 8:
+        axis.set_major_locator(MaxNLocator(5))
+        axis.set_minor_locator(NullLocator())
+    else:
+        steps = (1.0,) if high / low > 80 else (1.0, 2.0, 5.0)
+        axis.set_major_locator(LogLocator(subs=steps, numticks=9))
+        axis.set_minor_locator(LogLocator(subs=(2.0, 5.0), numticks=9))  # eight a decade are slow
     axis.set_major_formatter(FuncFormatter(lambda value, _: format_power(value)))
     axis.set_minor_formatter(NullFormatter())
 
