@@ -155,12 +155,14 @@ def _record(entry: dict[str, Any]) -> Record:
 def _run(entry: dict[str, Any]) -> Run:
     sizes: Sequence[Any] = entry["image_shape"]
     low, high = entry["value_range"]
+    settings = {**entry["settings"], "alpha": float(entry["settings"]["alpha"])}
+    Settings(**settings)  # refuses a name or a value that no run can have
     return Run(
         **entry
         | {
             "image_shape": tuple(int(size) for size in sizes),
             "value_range": (float(low), float(high)),
-            "settings": {**entry["settings"], "alpha": float(entry["settings"]["alpha"])},
+            "settings": settings,
             "versions": dict(entry["versions"]),
             "data": _text(entry["data"]),
         }

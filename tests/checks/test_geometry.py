@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 pytest.importorskip("diffusers", reason="needs the extra train")
 
 from wildmiddle.checks.cli import main
-from wildmiddle.checks.experiments import figure3, figure7, figure8, geometry, remedies
+from wildmiddle.checks.experiments import figure3, figure7, figure8, weight_and_coverage
+from wildmiddle.checks.experiments.gaps import zone_gaps
 from wildmiddle.checks.experiments.results import ExperimentResult
 from wildmiddle.checks.experiments.scale import read_scale
 from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
@@ -58,7 +59,7 @@ def rows(outcome: ExperimentResult, name: str) -> np.ndarray:
 
 
 def axes_of(outcome: ExperimentResult):
-    figure = Figure(figsize=outcome.size, layout="constrained")
+    figure = Figure(figsize=(7, outcome.height), layout="constrained")
     outcome.draw(figure)
     figure.draw_without_rendering()
     return figure.axes
@@ -70,7 +71,7 @@ def bars(axes) -> list[tuple[float, float]]:
 
 
 def test_bands_share_the_error_rate_among_curves_and_levels(study) -> None:
-    found, each = geometry.with_joint_bands(study.curves, 0.08), 0.08 / (2 * 40)
+    found, each = weight_and_coverage.with_joint_bands(study.curves, 0.08), 0.08 / (2 * 40)
     counts = study.curves.covered_draws.sum(0)
     expected = (
         proportion(counts, len(study.curves.covered_draws), each),
@@ -218,11 +219,11 @@ def test_figure7_names_what_is_wrong(study, monkeypatch, change, expected) -> No
 def test_figure8_draws_the_gaps_that_figure4_trains_with(study) -> None:
     outcome = figure8.run(study, ALPHA)
     assert outcome.records[0].verdict == "holds"
-    gaps = remedies.zone_gaps(study)
+    zones = zone_gaps(study)
     zone = zone_of(study.few.double(), study.fresh.double())
-    assert gaps["certain zone"] == pytest.approx(tuple(zone.certain), rel=0.005)
-    assert gaps["possible zone"] == pytest.approx(tuple(zone.possible), rel=0.005)
-    for name, gap in gaps.items():
+    assert zones["certain zone"] == pytest.approx(tuple(zone.certain), rel=0.005)
+    assert zones["possible zone"] == pytest.approx(tuple(zone.possible), rel=0.005)
+    for name, gap in zones.items():
         for end, sigma in zip(("start", "end"), gap, strict=True):
             ((*found,),) = rows(outcome, f"gap over the {name}, {end}")
             assert found == [sigma, ddpm_timestep(sigma), sigma, sigma, sigma]
@@ -238,7 +239,7 @@ def test_figure8_draws_the_gaps_that_figure4_trains_with(study) -> None:
     height = outcome.records[0].estimate
     np.testing.assert_allclose(height, np.interp(np.log(sigma), np.log(weight[:, 0]), weight[:, 2]))
     panels = axes_of(outcome)
-    np.testing.assert_allclose(bars(panels[1]), list(gaps.values()))
+    np.testing.assert_allclose(bars(panels[1]), list(zones.values()))
     np.testing.assert_allclose(panels[0].lines[-1].get_xydata(), [[sigma, height]])
     assert f"timestep {ddpm_timestep(sigma)}" in panels[0].lines[-1].get_label()
 
@@ -282,4 +283,4 @@ def test_no_model_is_trained_and_figure8_has_the_gaps_images(scale, tmp_path, ca
     few = found["figure8"]["gap over the possible zone, end"]["value"]
     assert float(few) != float(found["figure3"]["zone predicted, possible, end"]["value"])
     study = trained_study(read_scale(scale, "gaps"), tmp_path, Settings(device="cpu"))
-    assert float(few) == pytest.approx(remedies.zone_gaps(study)["possible zone"][1])
+    assert float(few) == pytest.approx(zone_gaps(study)["possible zone"][1])

@@ -1,8 +1,10 @@
 """Grids of images, pixel by pixel; and that the pictures show what the tables count."""
 
 import csv
+import json
 from importlib import import_module
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -16,18 +18,18 @@ from wildmiddle.checks.experiments import (
     figure10,
     figures11_16,
     figures17_19,
-    remedies,
     table1,
 )
+from wildmiddle.checks.experiments.gaps import zone_gaps
 from wildmiddle.checks.experiments.image_grids import (
     FRAME,
     Strip,
-    above,
-    beside,
+    draw_strips,
+    hstack_pairs,
     mosaic,
     pixels,
-    show,
     split_into_rows,
+    vstack_pairs,
 )
 from wildmiddle.checks.experiments.results import ExperimentResult, write
 from wildmiddle.checks.experiments.samples import draw_samples
@@ -82,7 +84,7 @@ def pictures(outcome: ExperimentResult) -> list[np.ndarray]:
     figure = Figure()
     outcome.draw(figure)
     found = [axes.images[0] for axes in figure.axes]
-    assert all(image.get_interpolation() == "nearest" for image in found)
+    assert all(image.get_interpolation() == "none" for image in found)
     return [np.asarray(image.get_array()) for image in found]
 
 
@@ -116,7 +118,7 @@ def test_pixels_beyond_the_range_are_cut_and_one_channel_is_grey(tmp_path) -> No
 def test_a_mosaic_pixel_by_pixel() -> None:
     dark, light = np.zeros((1, 2, 3, 3)), np.full((1, 2, 3, 3), 0.5)
     line = Strip(np.concatenate([light, dark]), np.array([False, True]))
-    whole, middles = mosaic([line, Strip(above(dark, light))])
+    whole, middles = mosaic([line, Strip(vstack_pairs(dark, light))])
     grey = np.full((12, 12), 1.0)
     grey[1:3, 1:4], grey[1:3, 8:11] = 0.5, 0.0
     grey[7:9, 1:4], grey[10:12, 1:4] = 0.0, 0.5
@@ -138,7 +140,7 @@ def test_a_frame_grows_with_the_image() -> None:
 
 def test_pairs_and_rows() -> None:
     left, right = np.zeros((5, 2, 2, 3)), np.full((5, 2, 2, 3), 0.25)
-    pairs = beside(left, right)
+    pairs = hstack_pairs(left, right)
     assert pairs[0, 1, :, 2].tolist() == [0, 0, 1, 0.25, 0.25]
     strips = split_into_rows(pairs, np.array([True, False, False, True, False]), 3)
     assert [len(strip.tiles) for strip in strips] == [3, 2]
@@ -150,7 +152,9 @@ def test_pairs_and_rows() -> None:
 def test_labels_and_notes_stand_beside_their_strips() -> None:
     axes = Figure().subplots()
     tiles = np.zeros((1, 8, 8, 3))
-    show(axes, [Strip(tiles, label="a", note="1%"), Strip(tiles, label="b", note="2%")], "title")
+    draw_strips(
+        axes, [Strip(tiles, label="a", note="1%"), Strip(tiles, label="b", note="2%")], "title"
+    )
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
     assert axes.get_yticks().tolist() == [4.5, 16.5]
     notes = [(text.get_text(), text.get_position()[1]) for text in axes.texts]
@@ -250,7 +254,7 @@ def test_figures17_19_pair_each_sample_with_its_nearest_image(known, monkeypatch
 
     monkeypatch.setattr(TrainedStudy, "train_denoiser", train_denoiser)
     outcome = figures17_19.run(known, 1e-3)
-    gap = remedies.zone_gaps(known)["possible zone"]
+    gap = zone_gaps(known)["possible zone"]
     assert asked == {"dummy": (30, {"dummy": True}), "gap-possible": (30, {"gap": (gap,)})}
     title = f"gap, σ {gap[0]:g} to {gap[1]:g}"
     assert [row[:3] for row in outcome.rows] == [
@@ -303,8 +307,16 @@ def test_pictures_have_files_and_no_verdict(known, tmp_path, monkeypatch, name) 
     page = write(outcome, tmp_path / "new")
     assert page.name == f"{name}.md"
     assert page.read_text().startswith(f"# {name}: no verdict\n\nThe paper: ")
-    assert f"![{name}]({name}.png)" in page.read_text()
-    assert (tmp_path / "new" / f"{name}.png").stat().st_size > 10_000
+    assert f"![{name}]({name}.svg)" in page.read_text()
+    svg = ElementTree.fromstring((tmp_path / "new" / f"{name}.svg").read_text(encoding="utf-8"))
+    images = list(svg.iter("{http://www.w3.org/2000/svg}image"))
+    assert len(images) == {"figure10": 1, "figures11-16": 6, "figures17-19": 3}[name]
+    for image in images:
+        assert image.attrib["{http://www.w3.org/1999/xlink}href"].startswith(
+            "data:image/png;base64,"
+        )
+        assert "pixelated" in image.attrib["style"]  # sharp at any size
+    assert json.loads((tmp_path / "new" / f"{name}.json").read_text())["shows_images"]
     lines = list(csv.reader((tmp_path / "new" / f"{name}.csv").read_text().splitlines()))
     assert {len(line) for line in lines} == {len(outcome.header)}
     samples = tmp_path / "new" / f"{name}-samples.csv"
