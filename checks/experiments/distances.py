@@ -1,8 +1,8 @@
-"""Beyond the paper: how far from the two known denoisers each training of Figure 4 ends.
+"""Beyond the paper: distance of each training of Figure 4 from the two known denoisers, over sigma.
 
-What a network answers inside the gap that it was not trained in shows how much of the gap it fills
-from both sides; and whether it is the noise of training images, their shells, or held-out images
-that it answers like the empirical optimum, which copies, or like the Gaussian, which does not.
+On noised training images, on their shells and on noised held-out images: inside a gap, where the
+network was not trained, the distances show whether its output is like that of the empirical
+optimum, which copies, or like that of the Gaussian denoiser, which does not.
 """
 
 from typing import Any

@@ -44,14 +44,14 @@ from wildmiddle.theory.shells import outside_probability
 def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Read the regimes off the curves and hold them against Theorem 4.8 and the distances."""
     curves, predicted = with_joint_bands(study.curves, alpha / 2), study.zone
-    regimes = regimes_of(curves)
+    regimes = regimes_of(curves, study.settings)
     danger = regimes["danger"]
     seed, n = study.settings.seed, curves.coverage.n
     inside = enclosed(danger.start, danger.end, predicted, n, alpha=alpha / 2, seed=seed)
     found = [
         *_within_bounds(curves, alpha / 2),
-        *_table(curves, regimes, alpha / 2),
-        *_order(curves, study.few[0].numel(), alpha / 2),
+        *_table(curves, regimes, study.settings, alpha / 2),
+        *_order(curves, study, alpha / 2),
     ]
     tabulated = {
         "posterior weight": curves.max_weight,
@@ -113,9 +113,9 @@ def _within_bounds(curves: Curves, alpha: float) -> Iterator[tuple[Comparison, E
 
 
 def _table(
-    curves: Curves, regimes: dict[str, Regime], alpha: float
+    curves: Curves, regimes: dict[str, Regime], at: Thresholds, alpha: float
 ) -> Iterator[tuple[Comparison, Estimate]]:
-    at, weight, coverage = Thresholds(), curves.max_weight, curves.coverage
+    weight, coverage = curves.max_weight, curves.coverage
     first, last = int(curves.sigmas.argmin()), int(curves.sigmas.argmax())
     s = curves.sigmas
     small, large, danger = (regimes[name] for name in ("small", "large", "danger"))
@@ -163,10 +163,12 @@ def _table(
         )
 
 
-def _order(curves: Curves, d: int, alpha: float) -> Iterator[tuple[Comparison, Estimate]]:
+def _order(
+    curves: Curves, study: TrainedStudy, alpha: float
+) -> Iterator[tuple[Comparison, Estimate]]:
     order = np.argsort(curves.sigmas)
     # Once every shell holds nearly all, merging them can lose what lies outside of one.
-    loss = float(outside_probability(d, 5.0))
+    loss = float(outside_probability(study.d, study.settings.c))
     for quantity, draws, sign, room in (
         ("largest rise of the weight from one level to the next", curves.max_weight_draws, 1, 0.0),
         ("largest fall of the coverage from one level to the next", curves.covered_draws, -1, loss),

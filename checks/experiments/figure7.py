@@ -1,8 +1,9 @@
 """Figure 7: the largest posterior weight against the weight on the image that was noised.
 
-No model has a part in it. Given what is seen, the noised image is distributed as the posterior
-weights say, so the mean self weight is that of their sum of squares: between ``W^2`` and ``W``, for
-the mean largest weight W. The two are close wherever W is near 0 or 1, for any images.
+No model has a part in it. Given the noised image, the clean one is distributed by the posterior
+weights, so the mean self weight equals the mean sum of squared weights. It lies between ``W^2`` and
+``W``, where W is the mean largest weight. The two are close wherever W is near 0 or 1, for any
+images.
 """
 
 from dataclasses import replace
@@ -50,7 +51,7 @@ EQUAL = 0.05
 
 def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Draw both weights of the same noised images and compare them."""
-    sigmas, regimes = study.curves.sigmas, regimes_of(study.curves)
+    sigmas, regimes = study.curves.sigmas, regimes_of(study.curves, study.settings)
     few = study.few.double().flatten(1)
     largest, own = (
         np.minimum(draws, 1)

@@ -32,7 +32,6 @@ from wildmiddle.empirical import Curves
 from wildmiddle.empirical import curves as curves_of
 from wildmiddle.empirical.intervals import Estimate
 from wildmiddle.empirical.regimes import Crossing, Regime, crossing
-from wildmiddle.theory.constants import Thresholds
 from wildmiddle.theory.schedules import ddpm_timestep, edm_sigmas
 
 Array = NDArray[np.float64]
@@ -46,19 +45,20 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     gaps = zone_gaps(study)
     few, test = (images.double().flatten(1) for images in (study.few, study.fresh))
     sigmas = _levels(*gaps["possible zone"])
-    found = curves_of(few, test, sigmas, seed=study.settings.seed, device=study.settings.device)
+    at = study.settings
+    found = curves_of(few, test, sigmas, c=at.c, seed=at.seed, device=at.device, memory=at.memory)
     curves = with_joint_bands(found, alpha)
-    regimes, at = regimes_of(curves), Thresholds()
+    regimes = regimes_of(curves, at)
     place, height = intersection(curves)
     narrow = _share(regimes["danger"], regimes["medium"], curves.coverage.n, alpha)
     where = f"where the curves cross, sigma = {place.sigma:.3g}"
     high = max(at.weight_high, at.coverage_high)
     both = band_comparison("figure8", where, "posterior weight and coverage", ">=", high)
-    records = [from_estimate(both, height, study.settings.seed)]
+    records = [from_estimate(both, height, at.seed)]
     if np.isfinite(regimes["medium"].end.sigma):
         text = "share of medium noise that is danger zone"
         share = band_comparison("figure8", "octaves", text, "<=", SHARE)
-        records.append(from_estimate(share, narrow, study.settings.seed))
+        records.append(from_estimate(share, narrow, at.seed))
     rows = [
         *curve_rows(
             curves.sigmas, {"posterior weight": curves.max_weight, "coverage": curves.coverage}

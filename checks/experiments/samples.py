@@ -28,7 +28,7 @@ HEADER = ("memorized", "samples", "low", "high", "lost", "gained", "McNemar p", 
 """Columns of :meth:`Evaluation.row`."""
 
 HALF = 0.5
-"""A training copies, or does not, by the side of this that its rate is on."""
+"""Rate of copies above which a training counts as one that memorizes."""
 
 
 def draw_samples(study: TrainedStudy, denoiser: Denoiser, count: int | None = None) -> torch.Tensor:
@@ -49,7 +49,7 @@ def draw_samples(study: TrainedStudy, denoiser: Denoiser, count: int | None = No
 
 
 def find_copies(study: TrainedStudy, denoiser: Denoiser) -> Memorization:
-    """The samples of a denoiser against the memorizing model's images."""
+    """Compare the samples of a denoiser with the memorizing model's images."""
     return memorization(draw_samples(study, denoiser), study.few, device=study.settings.device)
 
 
@@ -70,7 +70,7 @@ def is_copy(found: Memorization) -> Copies:
 
 
 def mcnemar(before: Copies, after: Copies) -> tuple[int, int, float]:
-    """Samples whose copying was lost and gained, and McNemar's exact two-sided p."""
+    """Numbers of samples that are copies only before, only after; McNemar's exact two-sided p."""
     lost, gained = int((before & ~after).sum()), int((~before & after).sum())
     p = binomtest(lost, lost + gained).pvalue if lost + gained else 1.0
     return lost, gained, float(p)
@@ -85,12 +85,12 @@ class Evaluation:
 
     @property
     def copies(self) -> Copies:
-        """Which are copies, (samples,)."""
+        """Which samples are copies, (samples,)."""
         return is_copy(self.memorization)
 
     @property
     def count(self) -> int:
-        """How many are copies."""
+        """Number of copies."""
         return int(self.copies.sum())
 
     def row(self, baseline: "Evaluation", alpha: float) -> TableRow:

@@ -154,7 +154,7 @@ class TrainedStudy(Study):
 
     @property
     def checkpoint_steps(self) -> list[int]:
-        """The steps at which a training is looked at, evenly spaced, with the last."""
+        """The steps whose checkpoints are evaluated, evenly spaced, with the last."""
         training = self.training()
         every = training.checkpoint_every
         return [*range(every, every * self.scale.checkpoints, every), training.steps]

@@ -1,8 +1,7 @@
-"""Beyond the paper: what a model meets along its own trajectories, and when it has chosen.
+"""Beyond the paper: how often a denoiser's own trajectories are in a shell and copy, over sigma.
 
-The regimes speak of held-out images. A model that copies comes close to a training image long
-before the end, and there training did supervise it, at noises where held-out images are far from
-every shell.
+The paper's coverage is about held-out images. The trajectory of a sample that becomes a copy comes
+close to a training image, so it may lie in a shell at noise levels where held-out images do not.
 """
 
 from typing import Any
@@ -34,11 +33,11 @@ from wildmiddle.models.sampling import sample
 from wildmiddle.theory.shells import radii
 
 COUNTED = ("in a shell", "copied in one step", "final image chosen")
-"""Counted of the samples at each noise level."""
+"""What is counted among the samples at each noise level."""
 
 
 def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
-    """Count, at each step of both models' own sampling; no verdict."""
+    """Count at each step of both models' own sampling; no verdict."""
     n, sigmas = study.scale.samples, study.sigmas
     found: dict[tuple[str, str], Estimate] = {}
     rows: list[TableRow] = []
@@ -106,7 +105,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
 def record_trajectories(
     study: TrainedStudy, denoiser: Denoiser
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """What a denoiser meets and answers at each level of its own trajectories.
+    """States and outputs of a denoiser at each noise level of its own trajectories.
 
     States ``x`` and outputs ``D(x, sigma)``, (K, samples, C, H, W) each, at ``study.sigmas``:
     where a step of the sampler starts.
@@ -150,6 +149,6 @@ def record_trajectories(
 
 def in_shell(study: TrainedStudy, states: torch.Tensor, sigma: float) -> NDArray[np.bool_]:
     """Which states (n, C, H, W) lie in the shell of some training image, (n,). Source: Def 4.6."""
-    r_in, r_out = radii(states[0].numel(), 5.0)
+    r_in, r_out = radii(np.float64(study.d), study.settings.c)
     apart = distances(study.few, states, study.settings.device) / sigma
     return np.any((apart >= r_in) & (apart <= r_out), axis=1)

@@ -29,6 +29,7 @@ from wildmiddle.checks.report.drawing import (
 from wildmiddle.empirical import Curves
 from wildmiddle.empirical.intervals import Estimate, bounded_mean, proportion
 from wildmiddle.empirical.regimes import Crossing, Regime, read_regimes
+from wildmiddle.theory.constants import Thresholds
 
 Array = NDArray[np.float64]
 
@@ -47,9 +48,9 @@ def with_joint_bands(curves: Curves, alpha: float) -> Curves:
     )
 
 
-def regimes_of(curves: Curves) -> dict[str, Regime]:
-    """The regimes by name, at the default thresholds."""
-    return {regime.name: regime for regime in read_regimes(curves)}
+def regimes_of(curves: Curves, thresholds: Thresholds) -> dict[str, Regime]:
+    """The regimes by name."""
+    return {regime.name: regime for regime in read_regimes(curves, thresholds)}
 
 
 def value_at(sigmas: Array, curve: Estimate, place: Crossing, *, rising: bool) -> Estimate:

@@ -21,6 +21,7 @@ from wildmiddle.checks.settings import Settings
 from wildmiddle.empirical.danger_zone import zone_of
 from wildmiddle.empirical.intervals import bounded_mean, proportion
 from wildmiddle.theory.schedules import ddpm_timestep, edm_sigmas
+from wildmiddle.theory.shells import outside_probability
 
 ALPHA = 1e-6
 
@@ -284,3 +285,19 @@ def test_no_model_is_trained_and_figure8_has_the_gaps_images(scale, tmp_path, ca
     assert float(few) != float(found["figure3"]["zone predicted, possible, end"]["value"])
     study = trained_study(read_scale(scale, "gaps"), tmp_path, Settings(device="cpu"))
     assert float(few) == pytest.approx(zone_gaps(study)["possible zone"][1])
+
+
+def test_figures_take_the_constants_of_their_settings(study) -> None:
+    at = Settings(device="cpu", c=3.0, weight_high=0.9, coverage_low=0.2, samples=1000)
+    other = trained_study(study.scale, study.folder, at)
+    records = figure3.run(other, ALPHA).records
+    assert [record.bound for record in records[2:7]] == [0.2, 0.9, 0.9, 0.5, 0.1]
+    # Narrower shells leave more outside, and a fall of the coverage that large is no violation.
+    (fall,) = [record for record in records if record.quantity.startswith("largest fall")]
+    assert fall.bound == pytest.approx(float(outside_probability(64, 3.0)))
+    outcome = figure8.run(other, ALPHA)
+    assert outcome.records[0].bound == 0.9
+    wide, narrow = (rows(each, "coverage") for each in (figure8.run(study, ALPHA), outcome))
+    wide, narrow = (found[np.isin(found[:, 0], edm_sigmas(40)), 2] for found in (wide, narrow))
+    assert (wide - narrow).max() > 0.05
+    assert (wide - narrow).min() > -0.05
