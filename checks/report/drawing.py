@@ -13,6 +13,7 @@ import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.style import context
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
@@ -67,7 +68,6 @@ STYLE = {
     "grid.linewidth": 0.6,
     "lines.linewidth": 1.5,
     "lines.markersize": 3.2,
-    "hatch.linewidth": 0.7,
 }
 
 
@@ -85,8 +85,9 @@ def draw_svg(draw: Draw, height: float) -> str:
     """A figure of this height in inches as SVG; the same drawing always gives the same bytes."""
     no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with context(["default", STYLE]):
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        figure = Figure(figsize=(WIDTH, height))
         draw(figure)
+        ConstrainedLayoutEngine().execute(figure)  # as the figure's own it needs a second drawing
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata=no_metadata)
     return buffer.getvalue()

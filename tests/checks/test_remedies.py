@@ -14,7 +14,7 @@ pytest.importorskip("torchmetrics", reason="needs the extra train")
 from wildmiddle.checks.cli import main
 from wildmiddle.checks.experiments import distances, figure4, figure5, figure9
 from wildmiddle.checks.experiments.gaps import timestep_gaps, zone_gaps
-from wildmiddle.checks.experiments.samples import Evaluation
+from wildmiddle.checks.experiments.samples import Evaluation, reduction_record
 from wildmiddle.checks.experiments.scale import read_scale
 from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
 from wildmiddle.checks.settings import Settings
@@ -207,9 +207,9 @@ def test_a_gap_that_makes_copies_is_seen(known) -> None:
         Evaluation(memorization(each, known.few), distance) for each in (far, samples)
     )
     assert (none.count, all_of_them.count) == (0, 20)
-    record = samples.reduction_record(known, "x", "y", (none, all_of_them), 1e-3)
+    record = reduction_record(known, "x", "y", (none, all_of_them), 1e-3)
     assert (record.verdict, record.n) == ("violated", 20)
-    assert samples.reduction_record(known, "x", "y", (all_of_them, none), 1e-3).verdict == "holds"
+    assert reduction_record(known, "x", "y", (all_of_them, none), 1e-3).verdict == "holds"
 
 
 def test_figures5_and_9_train_every_gap_and_find_the_front(ddpm, monkeypatch) -> None:
