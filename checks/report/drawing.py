@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.style import context
@@ -85,7 +86,8 @@ def draw_svg(draw: Draw, height: float) -> str:
     """A figure of this height in inches as SVG; the same drawing always gives the same bytes."""
     no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with context(["default", STYLE]):
-        figure = Figure(figsize=(WIDTH, height))
+        figure = Figure(figsize=(WIDTH, height), dpi=72)
+        FigureCanvasSVG(figure)  # so that the layout measures text as the file has it
         draw(figure)
         ConstrainedLayoutEngine().execute(figure)  # as the figure's own it needs a second drawing
         buffer = io.StringIO()
