@@ -56,12 +56,12 @@ class Experiment:
         return {k: v for k, v in texts(Settings(**recorded)).items() if k in recorded}
 
     @property
-    def spent(self) -> float:
+    def alpha(self) -> float:
         """Error rate of its comparisons together."""
         return math.fsum(record.alpha for record in self.records)
 
     @property
-    def reported(self) -> bool:
+    def has_paper_numbers(self) -> bool:
         """Whether the paper gives a number for any comparison: the parameter ``paper``."""
         return any("paper" in record.parameters for record in self.records)
 

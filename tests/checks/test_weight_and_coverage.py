@@ -1,6 +1,7 @@
 """The experiments without trained models: right curves pass, and each wrong one fails by name."""
 
 import csv
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from wildmiddle.checks.experiments.results import ExperimentResult
 from wildmiddle.checks.experiments.scale import read_scale
 from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
 from wildmiddle.checks.options import EXPERIMENTS
+from wildmiddle.checks.report import drawing
 from wildmiddle.checks.settings import Settings
 from wildmiddle.empirical.danger_zone import zone_of
 from wildmiddle.empirical.intervals import bounded_mean, proportion
@@ -301,3 +303,12 @@ def test_figures_take_the_constants_of_their_settings(study) -> None:
     wide, narrow = (found[np.isin(found[:, 0], edm_sigmas(40)), 2] for found in (wide, narrow))
     assert (wide - narrow).max() > 0.05
     assert (wide - narrow).min() > -0.05
+
+
+@pytest.mark.parametrize("figure", [figure3, figure7, figure8])
+def test_figures_have_the_reports_palette(study, figure) -> None:
+    outcome = figure.run(study, ALPHA)
+    svg = drawing.draw_svg(outcome.draw, outcome.height)
+    found = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", svg))
+    assert found <= {*drawing.CYCLE, drawing.INK, drawing.MUTED, drawing.GRID}
+    assert {drawing.WEIGHT, drawing.DANGER} <= found
