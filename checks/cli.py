@@ -160,8 +160,8 @@ def _reproduce(options: argparse.Namespace) -> int:
             f"--inception {options.inception}: no such file; give weights of Inception"
         )
     settings = settings_of(options)
-    from wildmiddle.checks.experiments.outcome import summary, write
     from wildmiddle.checks.experiments.page import write_page
+    from wildmiddle.checks.experiments.results import summary, write
     from wildmiddle.checks.experiments.trained import trained_study
 
     progress = not options.quiet and sys.stderr.isatty()

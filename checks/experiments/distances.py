@@ -1,8 +1,8 @@
-"""Beyond the paper: how far from the two known denoisers each training of Figure 4 ends.
+"""Beyond the paper: distance of each training of Figure 4 from the two known denoisers, over sigma.
 
-What a network answers inside the gap that it was not trained in shows how much of the gap it fills
-from both sides; and whether it is the noise of training images, their shells, or held-out images
-that it answers like the empirical optimum, which copies, or like the Gaussian, which does not.
+On noised training images, on their shells and on noised held-out images: inside a gap, where the
+network was not trained, the distances show whether its output is like that of the empirical
+optimum, which copies, or like that of the Gaussian denoiser, which does not.
 """
 
 from typing import Any
@@ -10,15 +10,21 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from wildmiddle.checks.experiments.figure4 import conditions
-from wildmiddle.checks.experiments.outcome import Outcome, Row
+from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
 from wildmiddle.checks.experiments.trained import TrainedStudy
+from wildmiddle.checks.report.drawing import (
+    add_legend,
+    label_log_axis,
+    set_sigma_axis,
+    sigma_limits,
+)
 from wildmiddle.empirical.intervals import Estimate
 from wildmiddle.models.one_step import gap_between
 
 REFERENCES = ("empirical optimum", "Gaussian")
 
 
-def run(study: TrainedStudy, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Measure the mean squared distances over the schedule; no verdict."""
     count, data, sigmas = study.scale.memorizing, study.data, study.sigmas
     wanted = conditions(study)
@@ -29,13 +35,13 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
     }
     found: dict[tuple[str, str, str], Estimate] = {}
     for name, (folder, changes) in wanted.items():
-        denoiser = study.trained(count, folder, **changes)
+        denoiser = study.train_denoiser(count, folder, **changes)
         for reference, known in zip(REFERENCES, (study.optimum, study.gaussian), strict=True):
             for place, (images, on_shell) in places.items():
                 found[name, reference, place] = gap_between(
                     denoiser,
                     known,
-                    images.to(study.where),
+                    images.to(study.torch_device),
                     sigmas,
                     study.scale.samples,
                     study.settings.seed,
@@ -43,7 +49,7 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
                     value_range=None if data.centred else data.value_range,
                     alpha=alpha / (len(wanted) * len(REFERENCES) * len(places) * len(sigmas)),
                 )
-    rows: list[Row] = [
+    rows: list[TableRow] = [
         (*key, float(sigma), *(float(end[k]) for end in (each.mean, each.low, each.high)))
         for key, each in found.items()
         for k, sigma in enumerate(sigmas)
@@ -53,25 +59,27 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
         grid: Any = figure.subplots(len(REFERENCES), len(places), sharex=True, sharey=True)
         for (name, reference, place), each in found.items():
             axes = grid[REFERENCES.index(reference)][list(places).index(place)]
-            line = axes.loglog(sigmas, each.mean, label=name)[0]
+            line = axes.plot(sigmas, each.mean, label=name)[0]
             for start, end in wanted[name][1].get("gap", ()):
                 inside = (sigmas >= start) & (sigmas < end)
-                axes.plot(sigmas[inside], each.mean[inside], "o", ms=4, color=line.get_color())
+                axes.plot(sigmas[inside], each.mean[inside], "o", color=line.get_color())
+        for axes in grid.flat:
+            set_sigma_axis(axes, *sigma_limits(sigmas))
+            axes.set(xlabel="", yscale="log")
+        label_log_axis(grid[0][0], "y")
         for axes, place in zip(grid[0], places, strict=True):
-            axes.set_title(place, fontsize="medium")
+            axes.set_title(place)
         for axes, reference in zip(grid[:, 0], REFERENCES, strict=True):
-            axes.set_ylabel(f"squared distance from the {reference}", fontsize="small")
-        for axes in grid[-1]:
-            axes.set_xlabel("σ; dots: not trained there")
-        handles = grid[0][0].get_legend_handles_labels()
-        figure.legend(*handles, loc="outside upper center", ncols=2, frameon=False)
+            axes.set_ylabel(f"squared distance\nfrom the {reference}")
+        figure.supxlabel("noise level σ; dots: not trained there", fontsize="medium")
+        add_legend(figure, columns=1)
 
-    return Outcome(
+    return ExperimentResult(
         "distances",
         "nothing of this: it compares no trained denoiser with the known ones inside a gap.",
         (),
         ("training", "from", "on", "sigma", "squared distance", "low", "high"),
         tuple(rows),
         draw,
-        (11, 7.5),
+        height=6,
     )

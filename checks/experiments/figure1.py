@@ -5,9 +5,15 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from wildmiddle.checks.experiments.outcome import Outcome, Row
+from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
 from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.records import Comparison, Record
+from wildmiddle.checks.report.drawing import (
+    add_legend,
+    label_log_axis,
+    set_sigma_axis,
+    sigma_limits,
+)
 from wildmiddle.checks.statistics import from_estimate
 from wildmiddle.empirical.intervals import Estimate
 from wildmiddle.models.one_step import denoising_error
@@ -18,14 +24,14 @@ AGREE = 1.1
 """How far the errors of the three may lie apart, as a ratio, to agree at the largest sigma."""
 
 
-def run(study: TrainedStudy, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Measure the mean squared errors; a verdict on the two ends of the schedule."""
     denoisers = study.denoisers | {"Gaussian": study.gaussian}
     images = {"train": study.few, "test": study.fresh}
     found: dict[tuple[str, str], Estimate] = {
         (name, part): denoising_error(
             denoiser,
-            pool.to(study.where),
+            pool.to(study.torch_device),
             study.sigmas,
             study.scale.outputs,
             study.settings.seed,
@@ -34,7 +40,7 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
         for name, denoiser in denoisers.items()
         for part, pool in images.items()
     }
-    rows: list[Row] = [
+    rows: list[TableRow] = [
         (name, part, float(sigma), *(float(end[k]) for end in (e.mean, e.low, e.high)))
         for (name, part), e in found.items()
         for k, sigma in enumerate(study.sigmas)
@@ -44,13 +50,16 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
         panels: Any = figure.subplots(1, 2, sharey=True)
         for axes, part in zip(panels, images, strict=True):
             for name in denoisers:
-                axes.loglog(study.sigmas, found[name, part].mean, label=name)
-            axes.set(xlabel="σ", title=f"{part} images")
-        panels[0].set_ylabel("squared error, sum over pixels")
+                axes.plot(study.sigmas, found[name, part].mean, label=name)
+            set_sigma_axis(axes, *sigma_limits(study.sigmas))
+            axes.set_title(f"{part} images")
+        panels[0].set_yscale("log")
         panels[0].set_ylim(bottom=1e-5)  # the optimum's error on its own images goes to 0
-        panels[1].legend(loc="lower right")
+        label_log_axis(panels[0], "y")
+        panels[0].set_ylabel("squared error, sum over pixels")
+        add_legend(figure, columns=4)
 
-    return Outcome(
+    return ExperimentResult(
         "figure1",
         "the three denoisers agree at large noise, the two trained ones at small noise too, where "
         "the optimum of the training images fails on held-out ones.",

@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from wildmiddle.checks.experiments.outcome import Outcome, Row
-from wildmiddle.checks.experiments.pictures import Strip, pixels, show
-from wildmiddle.checks.experiments.samples import copied, drawn
-from wildmiddle.checks.experiments.table1 import parts, swapped
+from wildmiddle.checks.experiments.image_grids import Strip, draw_strips, pixels
+from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
+from wildmiddle.checks.experiments.samples import draw_samples, is_copy
+from wildmiddle.checks.experiments.table1 import parts, swap
 from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.empirical.neighbours import Memorization, memorization
 from wildmiddle.models.denoisers import Denoiser
@@ -20,33 +20,33 @@ COLUMNS = 16
 """Samples that are drawn, the first ones; fewer where there are fewer."""
 
 
-def run(study: TrainedStudy, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Draw samples of both denoisers and of their swaps; no verdict, table1 has it."""
     small, large = study.memorizing, study.generalizing
     found: dict[tuple[str, str], Memorization] = {}
     strips: list[Strip] = []
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     for name, base, other in (("memorizing", small, large), ("generalizing", large, small)):
         conditions: dict[str, Denoiser] = {"none": base}
         for part in ("large", "middle", "small"):
-            conditions[part] = swapped(base, other, *parts(study)[part])
+            conditions[part] = swap(base, other, *parts(study)[part])
         for part, denoiser in conditions.items():
-            samples = drawn(study, denoiser)
+            samples = draw_samples(study, denoiser)
             now = found[name, part] = memorization(samples, study.few, device=study.settings.device)
             label = name if part == "none" else f"{part} swapped"
             strips.append(
                 Strip(
                     pixels(study, samples[:COLUMNS]),
-                    copied(now)[:COLUMNS],
+                    is_copy(now)[:COLUMNS],
                     f"{label}: {100 * now.rate:.1f}%",
                 )
             )
             rows.append((name, part, *_changes(found[name, "none"], now)))
 
     def draw(figure: Figure) -> None:
-        show(figure.subplots(), strips, "the same samples under each swap; framed: copies")
+        draw_strips(figure.subplots(), strips, "the same samples under each swap; framed: copies")
 
-    return Outcome(
+    return ExperimentResult(
         "figure10",
         "a swap at medium noise changes what is drawn most, in both directions; swaps at large or "
         "small noise hardly change it.",
@@ -63,15 +63,16 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
         ),
         tuple(rows),
         draw,
-        (8, 3.8),
-        {", swapped: ".join(condition): each for condition, each in found.items()},
+        height=3.8,
+        shows_images=True,
+        samples={", swapped: ".join(condition): each for condition, each in found.items()},
     )
 
 
 def _changes(before: Memorization, now: Memorization) -> tuple[int, int, int, int, int, float]:
     # Changed: a copy before or now, but not both. Same nearest: the image is chosen all the same.
     same: NDArray[np.bool_] = before.nearest == now.nearest
-    changed = copied(before) != copied(now)
-    counts = (copied(now), np.ones_like(same), same, changed, changed & same)
+    changed = is_copy(before) != is_copy(now)
+    counts = (is_copy(now), np.ones_like(same), same, changed, changed & same)
     memorized, samples, *others = (int(each.sum()) for each in counts)
     return (memorized, samples, *others, float(np.median(now.ratio)))  # type: ignore[return-value]

@@ -5,25 +5,26 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.figure import Figure
 
-from wildmiddle.checks.experiments.outcome import Outcome, Row
+from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
 from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.memorization import peak
 from wildmiddle.checks.records import Comparison
+from wildmiddle.checks.report.drawing import MUTED, add_legend, set_sigma_axis, sigma_limits
 from wildmiddle.checks.statistics import from_proportion
 from wildmiddle.empirical.intervals import proportion
 from wildmiddle.models.one_step import memorization_by_level
 
 
-def run(study: TrainedStudy, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Count copies among one-step outputs on noised held-out images, over the schedule."""
     denoisers = study.denoisers
-    n, sigmas, images = study.scale.outputs, study.sigmas, study.fresh.to(study.where)
+    n, sigmas, images = study.scale.outputs, study.sigmas, study.fresh.to(study.torch_device)
     counts = {
         name: memorization_by_level(denoiser, images, study.few, sigmas, n, study.settings.seed)
         for name, denoiser in denoisers.items()
     }
     rates = {name: proportion(found, n, alpha / len(sigmas)) for name, found in counts.items()}
-    rows: list[Row] = [
+    rows: list[TableRow] = [
         (name, float(sigma), int(counts[name][k]), n, float(rate.low[k]), float(rate.high[k]))
         for name, rate in rates.items()
         for k, sigma in enumerate(sigmas)
@@ -52,14 +53,16 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        axes.axvspan(zone.start, zone.end, color="0.9", label="zone that the distances allow")
+        label = "zone that the distances allow"
+        axes.axvspan(zone.start, zone.end, color=MUTED, alpha=0.15, linewidth=0, label=label)
         for name, rate in rates.items():
             error = np.array([rate.mean - rate.low, rate.high - rate.mean])
             axes.errorbar(sigmas, rate.mean, error, label=name, capsize=2)
-        axes.set(xscale="log", xlabel="σ", ylabel="one-step memorization")
-        axes.legend()
+        set_sigma_axis(axes, *sigma_limits(sigmas))
+        axes.set_ylabel("one-step memorization")
+        add_legend(figure, columns=2)
 
-    return Outcome(
+    return ExperimentResult(
         "figure2",
         "the trained denoiser memorizes most at medium noise and hardly at the smallest, where the "
         "empirical optimum always does; the one of many images never does.",

@@ -13,28 +13,26 @@ from operator import itemgetter
 import numpy as np
 from matplotlib.figure import Figure
 
-from wildmiddle.checks.experiments.geometry import (
+from wildmiddle.checks.experiments.results import ExperimentResult
+from wildmiddle.checks.experiments.trained import TrainedStudy
+from wildmiddle.checks.experiments.weight_and_coverage import (
     HEADER,
-    MUTED,
-    banded,
-    compared,
+    band_comparison,
+    curve_rows,
     difference,
     draw_bars,
-    draw_both,
-    draw_regimes,
-    ends,
-    points,
-    reduced,
+    draw_weight_and_coverage,
+    interval_rows,
+    reduce_band,
+    regime_rows,
     regimes_of,
-    spans,
-    start_panel,
+    shade_regimes,
     value_at,
+    with_joint_bands,
 )
-from wildmiddle.checks.experiments.outcome import Outcome
-from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.records import Comparison, Relation
 from wildmiddle.checks.regimes import mean_changes, zone_records
-from wildmiddle.checks.report.axes import edm_axis
+from wildmiddle.checks.report.drawing import DASHED, MUTED, add_edm_axis, add_legend
 from wildmiddle.checks.statistics import from_estimate
 from wildmiddle.empirical import Curves
 from wildmiddle.empirical.intervals import Estimate
@@ -43,19 +41,19 @@ from wildmiddle.theory.constants import Thresholds
 from wildmiddle.theory.shells import outside_probability
 
 
-def run(study: TrainedStudy, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Read the regimes off the curves and hold them against Theorem 4.8 and the distances."""
-    curves, predicted = banded(study.curves, alpha / 2), study.zone
-    regimes = regimes_of(curves)
+    curves, predicted = with_joint_bands(study.curves, alpha / 2), study.zone
+    regimes = regimes_of(curves, study.settings)
     danger = regimes["danger"]
     seed, n = study.settings.seed, curves.coverage.n
     inside = zone_records(danger.start, danger.end, predicted, n, alpha=alpha / 2, seed=seed)
     found = [
         *_within_bounds(curves, alpha / 2),
-        *_table(curves, regimes, alpha / 2),
-        *_order(curves, study.few[0].numel(), alpha / 2),
+        *_table(curves, regimes, study.settings, alpha / 2),
+        *_order(curves, study, alpha / 2),
     ]
-    drawn = {
+    tabulated = {
         "posterior weight": curves.max_weight,
         "coverage": curves.coverage,
         "lower bound of the coverage": curves.coverage_lower,
@@ -69,20 +67,19 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
 
     def draw(figure: Figure) -> None:
         axes, bars = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-        draw_regimes(axes, regimes, curves.sigmas)
+        shade_regimes(axes, regimes, curves.sigmas)
         lower, upper = curves.coverage_lower.mean, curves.coverage_upper.mean
         axes.fill_between(curves.sigmas, lower, upper, color=MUTED, alpha=0.25, linewidth=0)
-        axes.plot(curves.sigmas, lower, "--", color=MUTED, linewidth=1, label="Theorem 4.8, lower")
-        axes.plot(curves.sigmas, upper, "-", color=MUTED, linewidth=1, label="Theorem 4.8, upper")
-        draw_both(axes, curves)
-        axes.set_xlabel("")
-        edm_axis(axes, True)
-        axes.legend(loc="center left", fontsize="small")
-        start_panel(bars, curves.sigmas)
-        draw_bars(bars, zones, np.array([0.9, 0.6, 0.25]))
-        bars.set_title("danger zone", loc="left", fontsize="small")
+        bounds = {"color": MUTED, "linewidth": 1}
+        axes.plot(curves.sigmas, lower, linestyle=DASHED, label="Theorem 4.8, lower", **bounds)
+        axes.plot(curves.sigmas, upper, label="Theorem 4.8, upper", **bounds)
+        draw_weight_and_coverage(axes, curves)
+        add_edm_axis(axes)
+        draw_bars(bars, zones, curves.sigmas, np.array([0.9, 0.6, 0.25]))
+        bars.set_title("danger zone")
+        add_legend(figure)
 
-    return Outcome(
+    return ExperimentResult(
         "figure3",
         "as the noise grows the weight falls from high to low and the coverage rises from low to "
         "high, with a danger zone between the calm ends where both are high.",
@@ -92,12 +89,12 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
         ),
         HEADER,
         (
-            *points(curves.sigmas, drawn),
-            *ends(regimes),
-            *spans({f"zone {name}": zones[name] for name in list(zones)[1:]}),
+            *curve_rows(curves.sigmas, tabulated),
+            *regime_rows(regimes),
+            *interval_rows({f"zone {name}": zones[name] for name in list(zones)[1:]}),
         ),
         draw,
-        size=(8, 6),
+        height=5.2,
     )
 
 
@@ -109,14 +106,16 @@ def _within_bounds(curves: Curves, alpha: float) -> Iterator[tuple[Comparison, E
         ("least of Theorem 4.8's upper bound - coverage", difference(upper, c)),
     ):
         # The bounds are right to 1e-7.
-        comparison = compared("figure3", "all noise levels", quantity, ">=", 0.0, rounding=1e-7)
-        yield comparison, replace(reduced(margin, np.min), alpha=alpha)
+        comparison = band_comparison(
+            "figure3", "all noise levels", quantity, ">=", 0.0, rounding=1e-7
+        )
+        yield comparison, replace(reduce_band(margin, np.min), alpha=alpha)
 
 
 def _table(
-    curves: Curves, regimes: dict[str, Regime], alpha: float
+    curves: Curves, regimes: dict[str, Regime], at: Thresholds, alpha: float
 ) -> Iterator[tuple[Comparison, Estimate]]:
-    at, weight, coverage = Thresholds(), curves.max_weight, curves.coverage
+    weight, coverage = curves.max_weight, curves.coverage
     first, last = int(curves.sigmas.argmin()), int(curves.sigmas.argmax())
     s = curves.sigmas
     small, large, danger = (regimes[name] for name in ("small", "large", "danger"))
@@ -126,7 +125,7 @@ def _table(
             "coverage",
             "<=",
             at.coverage_low,
-            reduced(coverage, itemgetter(first)),
+            reduce_band(coverage, itemgetter(first)),
         ),
         (
             f"end of small noise, sigma = {small.end.sigma:.3g}",
@@ -154,21 +153,26 @@ def _table(
             "posterior weight",
             "<=",
             at.weight_low,
-            reduced(weight, itemgetter(last)),
+            reduce_band(weight, itemgetter(last)),
         ),
     )
     for instance, quantity, relation, bound, found in rows:
-        yield compared("figure3", instance, quantity, relation, bound), replace(found, alpha=alpha)
+        yield (
+            band_comparison("figure3", instance, quantity, relation, bound),
+            replace(found, alpha=alpha),
+        )
 
 
-def _order(curves: Curves, d: int, alpha: float) -> Iterator[tuple[Comparison, Estimate]]:
+def _order(
+    curves: Curves, study: TrainedStudy, alpha: float
+) -> Iterator[tuple[Comparison, Estimate]]:
     order = np.argsort(curves.sigmas)
     # Once every shell holds nearly all, merging them can lose what lies outside of one.
-    loss = float(outside_probability(d, 5.0))
+    loss = float(outside_probability(study.d, study.settings.c))
     for quantity, draws, sign, room in (
         ("largest rise of the weight from one level to the next", curves.max_weight_draws, 1, 0.0),
         ("largest fall of the coverage from one level to the next", curves.covered_draws, -1, loss),
     ):
         change = mean_changes(sign * draws[:, order].astype(np.float64), alpha / 2)
-        comparison = compared("figure3", "all noise levels", quantity, "<=", room)
-        yield comparison, replace(reduced(change, np.max), alpha=alpha / 2)
+        comparison = band_comparison("figure3", "all noise levels", quantity, "<=", room)
+        yield comparison, replace(reduce_band(change, np.max), alpha=alpha / 2)

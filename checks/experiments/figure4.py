@@ -10,33 +10,35 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from wildmiddle.checks.experiments.outcome import Outcome, Row
-from wildmiddle.checks.experiments.remedies import (
+from wildmiddle.checks.experiments.gaps import zone_gaps
+from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
+from wildmiddle.checks.experiments.samples import (
+    HALF,
     HEADER,
-    Judged,
-    judged,
-    lowered,
-    zone_gaps,
+    Evaluation,
+    evaluate,
+    rate_record,
+    reduction_record,
 )
-from wildmiddle.checks.experiments.samples import HALF, rate_record
 from wildmiddle.checks.experiments.trained import TrainedStudy
+from wildmiddle.checks.report.drawing import add_legend, label_log_axis
 
 _LOWERED = "gap over the lowered zone"
 """The condition that the paper does not have."""
 
 
-def run(study: TrainedStudy, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Train under each condition and judge its checkpoints; a verdict on the last."""
     wanted = conditions(study)
     for folder, changes in wanted.values():
-        study.trained(study.scale.memorizing, folder, **changes)
-    steps, last = study.looks, study.looks[-1]
-    found: dict[str, dict[int, Judged]] = {
-        name: {step: judged(study, study.at(folder, step)) for step in steps}
+        study.train_denoiser(study.scale.memorizing, folder, **changes)
+    steps, last = study.checkpoint_steps, study.checkpoint_steps[-1]
+    found: dict[str, dict[int, Evaluation]] = {
+        name: {step: evaluate(study, study.checkpoint(folder, step)) for step in steps}
         for name, (folder, _) in wanted.items()
     }
     baseline, each = found["baseline"], alpha / (len(wanted) * len(steps))
-    rows: list[Row] = [
+    rows: list[TableRow] = [
         (name, step, *one.row(baseline[step], each))
         for name, along in found.items()
         for step, one in along.items()
@@ -50,7 +52,7 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
         if name != "baseline":
             reported = {"dummy class": 0.09, _LOWERED: None}.get(name.split(",")[0], 0.007)
             records += [
-                lowered(study, "figure4", name, (ends["baseline"], one), share),
+                reduction_record(study, "figure4", name, (ends["baseline"], one), share),
                 rate_record(study, "figure4", name, one.copies, "<=", HALF, share, reported),
             ]
 
@@ -62,10 +64,11 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
             panels[1].plot(steps, [one.distance.value for one in along.values()], "o-")
         panels[0].set(xlabel="training steps", ylabel="memorized samples, %", ylim=(-2, 102))
         panels[1].set(xlabel="training steps", ylabel="Fréchet distance", yscale="log")
-        panels[1].set_title(f"in the features of {named(ends['baseline'])}", fontsize="x-small")
-        figure.legend(loc="outside upper center", ncols=2, frameon=False)
+        label_log_axis(panels[1], "y")
+        panels[1].set_title(features_title(ends["baseline"]), fontsize="small")
+        add_legend(figure, columns=1)
 
-    return Outcome(
+    return ExperimentResult(
         "figure4",
         "of the samples of 2,000 cars 78.8% are copies after a whole training, with the dummy "
         "class 9.0%, without the danger zone 0.7%, at no loss of quality (FID 3.72, 2.58, 2.35).",
@@ -73,8 +76,8 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
         ("training", "step", *HEADER),
         tuple(rows),
         draw,
-        (9, 4.5),
-        {name: one.found for name, one in ends.items()},
+        height=4.6,
+        samples={name: one.memorization for name, one in ends.items()},
     )
 
 
@@ -91,8 +94,8 @@ def conditions(study: TrainedStudy) -> dict[str, tuple[str, dict[str, Any]]]:
     return found
 
 
-def named(one: Judged) -> str:
-    """What the distance's features are of, with the numbers of images."""
+def features_title(one: Evaluation) -> str:
+    """What the distance's features are of and the numbers of images, in short lines."""
     distance = one.distance
     extractor = distance.extractor.split(" (")[0]
-    return f"{extractor},\n{distance.n} samples against {distance.reference_n} images"
+    return f"in the features of\n{extractor},\n{distance.n} samples, {distance.reference_n} images"

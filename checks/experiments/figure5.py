@@ -3,16 +3,18 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from wildmiddle.checks.experiments.outcome import Outcome, Row
-from wildmiddle.checks.experiments.remedies import (
+from wildmiddle.checks.experiments.gaps import timestep_gaps
+from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
+from wildmiddle.checks.experiments.samples import (
+    HALF,
     HEADER,
-    Judged,
-    judged,
-    lowered,
-    timestep_gaps,
+    Evaluation,
+    evaluate,
+    rate_record,
+    reduction_record,
 )
-from wildmiddle.checks.experiments.samples import HALF, rate_record
 from wildmiddle.checks.experiments.trained import TrainedStudy
+from wildmiddle.checks.report.drawing import COVERAGE, DANGER, DASHED, WEIGHT, add_legend
 from wildmiddle.theory.schedules import ddpm_sigmas, ddpm_timestep
 
 Gap = tuple[int, int]
@@ -20,17 +22,19 @@ NONE = (0, 0)
 """The baseline's gap."""
 
 
-def run(study: TrainedStudy, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Train with each gap and judge the samples; a verdict on the widest and on the zone itself."""
-    found = measure(study)
+    found = evaluate_gaps(study)
     baseline, widest = found[NONE], next(gap for gap in found if gap != NONE)
     share = alpha / (len(found) + 1)
     records = [
         rate_record(study, "figure5", "no gap", baseline.copies, ">=", HALF, share, 0.7497),
-        rate_record(study, "figure5", label(widest), found[widest].copies, "<=", HALF, share, 0.09),
+        rate_record(
+            study, "figure5", gap_label(widest), found[widest].copies, "<=", HALF, share, 0.09
+        ),
     ]
     records += [
-        lowered(study, "figure5", label(gap), (baseline, one), share)
+        reduction_record(study, "figure5", gap_label(gap), (baseline, one), share)
         for gap, one in found.items()
         if gap != NONE
     ]
@@ -38,12 +42,13 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
     def draw(figure: Figure) -> None:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 3])
         at = ddpm_timestep(study.curves.sigmas)
-        above.plot(at, study.curves.max_weight.mean, label="posterior weight")
-        above.plot(at, study.curves.coverage.mean, "--", label="shell coverage")
+        above.plot(at, study.curves.max_weight.mean, color=WEIGHT, label="posterior weight")
+        above.plot(
+            at, study.curves.coverage.mean, color=COVERAGE, linestyle=DASHED, label="shell coverage"
+        )
         above.set(ylabel="probability", ylim=(-0.02, 1.04))
-        above.legend(loc="center right")
         for row, (gap, one) in enumerate(found.items()):
-            below.barh(row, gap[1] - gap[0], left=gap[0], color="C3", height=0.6)
+            below.barh(row, gap[1] - gap[0], left=gap[0], color=DANGER, height=0.6)
             rate = one.count / study.scale.samples
             below.text(1.02, row, f"{rate:.0%}", va="center", transform=below.get_yaxis_transform())
         names = ["none" if gap == NONE else f"{gap[0]} to {gap[1]}" for gap in found]
@@ -51,32 +56,34 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
         below.invert_yaxis()
         most = max(end for _, end in found)
         below.set(xlabel="timestep", ylabel="left out of training", xlim=(0, 1.2 * most))
-        below.set_title("memorized samples", loc="right", fontsize="small")
+        below.set_title("memorized samples", loc="right")
+        below.grid(False)
+        add_legend(figure)
 
-    return Outcome(
+    return ExperimentResult(
         "figure5",
         "of the samples of 1,024 faces 75% are copies; leaving out timesteps 100 to 350 brings "
         "9%, 100 to 275 13%, 100 to 200 43%.",
         tuple(records),
         ("first timestep", "end", "sigma from", "sigma to", *HEADER),
-        tuple(lines(found, alpha)),
+        tuple(table_rows(found, alpha)),
         draw,
-        (8, 6),
-        {label(gap): one.found for gap, one in found.items()},
+        height=5.6,
+        samples={gap_label(gap): one.memorization for gap, one in found.items()},
     )
 
 
-def measure(study: TrainedStudy) -> dict[Gap, Judged]:
+def evaluate_gaps(study: TrainedStudy) -> dict[Gap, Evaluation]:
     """Train without a gap and with each of the nine, and judge the samples, by gap."""
-    found = {NONE: judged(study, study.memorizing)}
+    found = {NONE: evaluate(study, study.memorizing)}
     for gap in timestep_gaps(study):
         name = f"gap-{gap[0]}-{gap[1]}"
-        trained = study.trained(study.scale.memorizing, name, gap=(gap,))
-        found[gap] = judged(study, trained)
+        trained = study.train_denoiser(study.scale.memorizing, name, gap=(gap,))
+        found[gap] = evaluate(study, trained)
     return found
 
 
-def lines(found: dict[Gap, Judged], alpha: float) -> list[Row]:
+def table_rows(found: dict[Gap, Evaluation], alpha: float) -> list[TableRow]:
     """A row for each gap."""
     sigmas = np.append(ddpm_sigmas(), np.inf)
     return [
@@ -89,6 +96,6 @@ def lines(found: dict[Gap, Judged], alpha: float) -> list[Row]:
     ]
 
 
-def label(gap: Gap) -> str:
+def gap_label(gap: Gap) -> str:
     """A gap in words."""
     return "no gap" if gap == NONE else f"without timesteps {gap[0]} to {gap[1]}"

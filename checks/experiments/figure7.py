@@ -1,8 +1,9 @@
 """Figure 7: the largest posterior weight against the weight on the image that was noised.
 
-No model has a part in it. Given what is seen, the noised image is distributed as the posterior
-weights say, so the mean self weight is that of their sum of squares: between ``W^2`` and ``W``, for
-the mean largest weight W. The two are close wherever W is near 0 or 1, for any images.
+No model has a part in it. Given the noised image, the clean one is distributed by the posterior
+weights, so the mean self weight equals the mean sum of squared weights. It lies between ``W^2`` and
+``W``, where W is the mean largest weight. The two are close wherever W is near 0 or 1, for any
+images.
 """
 
 from dataclasses import replace
@@ -11,24 +12,30 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from wildmiddle.checks.experiments.geometry import (
+from wildmiddle.checks.experiments.results import ExperimentResult
+from wildmiddle.checks.experiments.trained import TrainedStudy
+from wildmiddle.checks.experiments.weight_and_coverage import (
     HEADER,
+    band_comparison,
+    curve_rows,
+    difference,
+    reduce_band,
+    regime_rows,
+    regimes_of,
+    shade_regimes,
+)
+from wildmiddle.checks.records import Comparison, Record
+from wildmiddle.checks.report.drawing import (
+    DOTTED,
     MUTED,
     SELF,
     WEIGHT,
-    compared,
-    difference,
-    draw_regimes,
-    ends,
-    points,
-    reduced,
-    regimes_of,
-    start_panel,
+    add_legend,
+    draw_curve,
+    set_sigma_axis,
+    set_unit_axis,
+    sigma_limits,
 )
-from wildmiddle.checks.experiments.outcome import Outcome
-from wildmiddle.checks.experiments.trained import TrainedStudy
-from wildmiddle.checks.records import Comparison, Record
-from wildmiddle.checks.report.axes import curve, unit
 from wildmiddle.checks.statistics import from_estimate, from_exact
 from wildmiddle.empirical.intervals import Estimate, bounded_mean
 from wildmiddle.empirical.posterior import weights
@@ -42,9 +49,9 @@ EQUAL = 0.05
 """A difference of mean weights up to which they count as equal: a twentieth of the whole scale."""
 
 
-def run(study: TrainedStudy, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Draw both weights of the same noised images and compare them."""
-    sigmas, regimes = study.curves.sigmas, regimes_of(study.curves)
+    sigmas, regimes = study.curves.sigmas, regimes_of(study.curves, study.settings)
     few = study.few.double().flatten(1)
     largest, own = (
         np.minimum(draws, 1)
@@ -69,35 +76,30 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
         weight.alpha,
         weight.method,
     )
-    drawn = {"largest weight": weight, "self weight": self_weight, "difference": gap}
+    tabulated = {"largest weight": weight, "self weight": self_weight, "difference": gap}
 
     def draw(figure: Figure) -> None:
         axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
-        draw_regimes(axes, regimes, sigmas)
-        for panel in (axes, below):
-            start_panel(panel, sigmas)
-        curve(axes, sigmas, weight, WEIGHT, "o")
-        curve(axes, sigmas, self_weight, SELF, "^")
-        for line, label in zip(axes.lines, ("largest", "on the noised image"), strict=True):
-            line.set(label=label, markersize=3)
-        unit(axes, "mean posterior weight")
-        axes.set_xlabel("")
-        axes.legend(loc="center left", fontsize="small")
-        curve(below, sigmas, gap, MUTED, "o")
-        below.lines[0].set(markersize=3, label="difference")
-        below.plot(sigmas, room.mean, ":", color=WEIGHT, label="most there can be, W(1 − W)")
+        shade_regimes(axes, regimes, sigmas)
+        draw_curve(axes, sigmas, weight, WEIGHT, "o", "largest weight")
+        draw_curve(axes, sigmas, self_weight, SELF, "^", "weight on the noised image")
+        set_unit_axis(axes, "mean posterior weight")
+        draw_curve(below, sigmas, gap, MUTED, "o", "difference")
+        most = "most that the difference can be, W(1 − W)"
+        below.plot(sigmas, room.mean, linestyle=DOTTED, color=WEIGHT, label=most)
         below.set(ylabel="difference", ylim=(-0.01, 0.29))
-        below.legend(loc="upper left", fontsize="small")
+        set_sigma_axis(below, *sigma_limits(sigmas))
+        add_legend(figure, columns=2)
 
-    return Outcome(
+    return ExperimentResult(
         "figure7",
         "the largest weight is nearly always that on the noised image itself: the two curves agree "
         "at small and large noise and part in the transition alone.",
         tuple(_records(study, regimes, largest, own, (gap, room), alpha)),
         HEADER,
-        (*points(sigmas, drawn), *ends(regimes)),
+        (*curve_rows(sigmas, tabulated), *regime_rows(regimes)),
         draw,
-        size=(8, 6),
+        height=5,
     )
 
 
@@ -128,7 +130,7 @@ def _records(
             "all noise levels",
             "largest of the difference - W(1 - W)",
             0.0,
-            reduced(difference(gap, room), np.max),
+            reduce_band(difference(gap, room), np.max),
         )
     ]
     if small.any():
@@ -140,7 +142,7 @@ def _records(
         apart = difference(_largest(gap, calm), _largest(gap, medium))
         cases.append(("small and large noise", text, 0.0, apart))
     for instance, quantity, bound, estimate in cases:
-        comparison = compared("figure7", instance, quantity, "<=", bound)
+        comparison = band_comparison("figure7", instance, quantity, "<=", bound)
         records.append(
             from_estimate(comparison, replace(estimate, alpha=alpha), study.settings.seed)
         )
@@ -148,7 +150,7 @@ def _records(
 
 
 def _largest(gap: Estimate, levels: NDArray[np.bool_]) -> Estimate:
-    return reduced(gap, lambda end: end[levels].max())
+    return reduce_band(gap, lambda end: end[levels].max())
 
 
 def _parabola(low: Array, high: Array) -> tuple[Array, Array]:

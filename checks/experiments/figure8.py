@@ -8,92 +8,85 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from wildmiddle.checks.experiments.geometry import (
-    DANGER,
+from wildmiddle.checks.experiments.gaps import zone_gaps
+from wildmiddle.checks.experiments.results import ExperimentResult
+from wildmiddle.checks.experiments.trained import TrainedStudy
+from wildmiddle.checks.experiments.weight_and_coverage import (
     HEADER,
-    banded,
-    compared,
+    band_comparison,
+    curve_rows,
     difference,
     draw_bars,
-    draw_both,
-    draw_regimes,
-    ends,
-    mark,
-    points,
+    draw_weight_and_coverage,
+    interval_rows,
+    level_row,
+    regime_rows,
     regimes_of,
-    spans,
-    start_panel,
+    shade_regimes,
     value_at,
+    with_joint_bands,
 )
-from wildmiddle.checks.experiments.outcome import Outcome
-from wildmiddle.checks.experiments.remedies import zone_gaps
-from wildmiddle.checks.experiments.trained import TrainedStudy
+from wildmiddle.checks.report.drawing import DANGER, add_ddpm_axis, add_legend
 from wildmiddle.checks.statistics import from_estimate
 from wildmiddle.empirical import Curves
 from wildmiddle.empirical import curves as curves_of
 from wildmiddle.empirical.intervals import Estimate
 from wildmiddle.empirical.regimes import Crossing, Regime, crossing
-from wildmiddle.theory.constants import Thresholds
-from wildmiddle.theory.schedules import ddpm_sigmas, ddpm_timestep, edm_sigmas
+from wildmiddle.theory.schedules import ddpm_timestep, edm_sigmas
 
 Array = NDArray[np.float64]
 
 SHARE = 0.5
 """A zone is narrow that takes at most this share of medium noise, in octaves."""
-TICKS = (0, 10, 50, 100, 200, 400, 600, 800)
-"""DDPM timesteps that are marked."""
 
 
-def run(study: TrainedStudy, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Find where the curves cross, and hold the danger zone against it."""
     gaps = zone_gaps(study)
     few, test = (images.double().flatten(1) for images in (study.few, study.fresh))
     sigmas = _levels(*gaps["possible zone"])
-    found = curves_of(few, test, sigmas, seed=study.settings.seed, device=study.settings.device)
-    curves = banded(found, alpha)
-    regimes, at = regimes_of(curves), Thresholds()
+    at = study.settings
+    found = curves_of(few, test, sigmas, c=at.c, seed=at.seed, device=at.device, memory=at.memory)
+    curves = with_joint_bands(found, alpha)
+    regimes = regimes_of(curves, at)
     place, height = intersection(curves)
     narrow = _share(regimes["danger"], regimes["medium"], curves.coverage.n, alpha)
     where = f"where the curves cross, sigma = {place.sigma:.3g}"
     high = max(at.weight_high, at.coverage_high)
-    both = compared("figure8", where, "posterior weight and coverage", ">=", high)
-    records = [from_estimate(both, height, study.settings.seed)]
+    both = band_comparison("figure8", where, "posterior weight and coverage", ">=", high)
+    records = [from_estimate(both, height, at.seed)]
     if np.isfinite(regimes["medium"].end.sigma):
         text = "share of medium noise that is danger zone"
-        share = compared("figure8", "octaves", text, "<=", SHARE)
-        records.append(from_estimate(share, narrow, study.settings.seed))
+        share = band_comparison("figure8", "octaves", text, "<=", SHARE)
+        records.append(from_estimate(share, narrow, at.seed))
     rows = [
-        *points(
+        *curve_rows(
             curves.sigmas, {"posterior weight": curves.max_weight, "coverage": curves.coverage}
         ),
-        *ends(regimes),
-        mark("crossing", place.sigma, place.low, place.high),
-        *spans({f"gap over the {name}": gap for name, gap in gaps.items()}),
+        *regime_rows(regimes),
+        level_row("crossing", place.sigma, place.low, place.high),
+        *interval_rows({f"gap over the {name}": gap for name, gap in gaps.items()}),
     ]
 
     def draw(figure: Figure) -> None:
         axes, bars = figure.subplots(2, 1, sharex=True, height_ratios=(4, len(gaps) / 2))
-        draw_regimes(axes, regimes, curves.sigmas)
-        draw_both(axes, curves)
+        shade_regimes(axes, regimes, curves.sigmas)
+        draw_weight_and_coverage(axes, curves)
         if np.isfinite(place.sigma):
             text = f"both {float(height.mean):.2f} at σ = {place.sigma:.2g}"
             text += f", timestep {ddpm_timestep(place.sigma)}"
-            axes.plot(place.sigma, height.mean, "o", color=DANGER, mfc="none", ms=11, label=text)
-        axes.set_xlabel("")
-        axes.legend(loc="center left", fontsize="small")
-        top = axes.secondary_xaxis("top")
-        top.set_xticks(ddpm_sigmas()[list(TICKS)], [str(t) for t in TICKS])
-        top.set_xticks([], minor=True)
-        top.set_xlabel("DDPM timestep of 1000")
-        start_panel(bars, curves.sigmas)
+            ring = {"color": DANGER, "markerfacecolor": "none", "markersize": 10}
+            axes.plot(place.sigma, height.mean, "o", label=text, **ring)
+        add_ddpm_axis(axes, "top")
         named = {
             f"{name}\ntimesteps {_timestep(start)} to {_timestep(end)}": (start, end)
             for name, (start, end) in gaps.items()
         }
-        draw_bars(bars, named, np.linspace(0.7, 0.25, len(named)))
-        bars.set_title("left out of training, by the distances alone", loc="left", fontsize="small")
+        draw_bars(bars, named, curves.sigmas, np.linspace(0.7, 0.25, len(named)))
+        bars.set_title("left out of training, by the distances alone")
+        add_legend(figure, columns=2)
 
-    return Outcome(
+    return ExperimentResult(
         "figure8",
         "of 2,000 cars the danger zone is a narrow interval that contains the noise level at which "
         "weight and coverage cross.",
@@ -101,7 +94,7 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
         ("drawn", "sigma", "DDPM timestep", *HEADER[2:]),
         tuple((row[0], row[1], _timestep(float(row[1])), *row[2:]) for row in rows),
         draw,
-        size=(8, 5 + len(gaps) / 2),
+        height=4.2 + len(gaps) / 2,
     )
 
 

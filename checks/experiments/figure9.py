@@ -3,17 +3,20 @@
 from matplotlib.figure import Figure
 
 from wildmiddle.checks.experiments import figure5
-from wildmiddle.checks.experiments.outcome import Outcome
-from wildmiddle.checks.experiments.remedies import HEADER, Judged
+from wildmiddle.checks.experiments.results import ExperimentResult
+from wildmiddle.checks.experiments.samples import HEADER, Evaluation
 from wildmiddle.checks.experiments.trained import TrainedStudy
+from wildmiddle.checks.report.drawing import DANGER, DASHED, WEIGHT, add_legend, label_log_axis
 
 
-def run(study: TrainedStudy, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Put the trainings of Figure 5 on the plane of rate and distance; no verdict."""
-    found = figure5.measure(study)
+    found = figure5.evaluate_gaps(study)
     best = front(found)
-    lines = figure5.lines(found, alpha)
-    rows = [(*line, int(gap in best)) for line, gap in zip(lines, found, strict=True)]
+    rows = [
+        (*row, int(gap in best))
+        for row, gap in zip(figure5.table_rows(found, alpha), found, strict=True)
+    ]
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -21,7 +24,13 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
         n = study.scale.samples
         in_order = sorted(points.items(), key=lambda item: item[1][1])
         for k, (gap, (count, distance)) in enumerate(in_order):
-            axes.plot(100 * count / n, distance, "s" if gap == figure5.NONE else "o", color="C0")
+            axes.plot(
+                100 * count / n,
+                distance,
+                "s" if gap == figure5.NONE else "o",
+                color=WEIGHT,
+                markersize=5,
+            )
             # Neighbours in height have their names on different sides.
             side = -1 if k % 2 else 1
             axes.annotate(
@@ -37,15 +46,16 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
         axes.plot(
             [100 * x / n for x, _ in path],
             [y for _, y in path],
-            "--",
-            color="C3",
+            linestyle=DASHED,
+            color=DANGER,
             label="no other is better in both",
         )
         axes.set(xlabel="memorized samples, %", ylabel="Fréchet distance", yscale="log")
         axes.margins(x=0.25)
-        axes.legend()
+        label_log_axis(axes, "y")
+        add_legend(figure)
 
-    return Outcome(
+    return ExperimentResult(
         "figure9",
         "between copying and sample quality there is a trade-off, and gaps in its middle, such as "
         "timesteps 150 to 250, balance the two best.",
@@ -53,11 +63,11 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
         ("first timestep", "end", "sigma from", "sigma to", *HEADER, "on the front"),
         tuple(rows),
         draw,
-        (7, 5),
+        height=4.6,
     )
 
 
-def front(found: dict[figure5.Gap, Judged]) -> set[figure5.Gap]:
+def front(found: dict[figure5.Gap, Evaluation]) -> set[figure5.Gap]:
     """The gaps that no other beats in both rate and distance, equal in one at most."""
     values = {gap: (one.count, one.distance.value) for gap, one in found.items()}
     return {

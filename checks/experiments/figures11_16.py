@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from wildmiddle.checks.experiments.outcome import Outcome, Row
-from wildmiddle.checks.experiments.pictures import Strip, above, pixels, show
-from wildmiddle.checks.experiments.samples import copied
+from wildmiddle.checks.experiments.image_grids import Strip, draw_strips, pixels, vstack_pairs
+from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
+from wildmiddle.checks.experiments.samples import is_copy
 from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.empirical.neighbours import memorization
 from wildmiddle.empirical.noise import blocks
@@ -23,16 +23,16 @@ IMAGES = 8
 """Held-out images, the first ones."""
 
 
-def run(study: TrainedStudy, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Denoise some held-out images in one step; no verdict, figure2 has it."""
     denoisers = study.denoisers
-    device, few = study.where, study.few
+    device, few = study.torch_device, study.few
     test = study.fresh.to(device)
     clean = test[:IMAGES]
     (block,) = blocks(study.settings.seed, one_step.STREAM, len(clean), clean[0].numel())
     noise = torch.as_tensor(block.noise[: len(clean)]).to(clean).reshape(clean.shape)
     n = study.scale.outputs
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     panels: dict[str, list[Strip]] = {}
     for k in np.linspace(0, len(study.sigmas) - 1, LEVELS).round().astype(int).tolist():
         sigma = float(study.sigmas[k])
@@ -45,14 +45,14 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
             with torch.no_grad():
                 output = denoiser(noisy, sigma).cpu()
             found = memorization(output, few, device=device)
-            pair = above(pixels(study, output), pixels(study, few[found.nearest]))
+            pair = vstack_pairs(pixels(study, output), pixels(study, few[found.nearest]))
             stream = f"{one_step.STREAM}/{k}"  # figure2's
             count = one_step.count_copies(
                 denoiser, test, few, sigma, n, study.settings.seed, stream=stream, device=device
             )
             label = f"{name},\nnearest of training"
-            strips.append(Strip(pair, copied(found), label, f"{100 * count / n:.1f}%"))
-            columns = found.nearest.tolist(), found.ratio.tolist(), copied(found).tolist()
+            strips.append(Strip(pair, is_copy(found), label, f"{100 * count / n:.1f}%"))
+            columns = found.nearest.tolist(), found.ratio.tolist(), is_copy(found).tolist()
             rows += [
                 (k, sigma, image, name, nearest, ratio, int(copy), count, n)
                 for image, (nearest, ratio, copy) in enumerate(zip(*columns, strict=True))
@@ -60,13 +60,13 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
         panels[f"step {k}, σ = {sigma:.3g}"] = strips
 
     def draw(figure: Figure) -> None:
-        grid = figure.subplots(2, LEVELS // 2)
+        grid = figure.subplots(3, LEVELS // 3)
         for at, (axes, (title, strips)) in enumerate(zip(grid.flat, panels.items(), strict=True)):
-            show(axes, strips, title)
-            if at % (LEVELS // 2):
+            draw_strips(axes, strips, title)
+            if at % (LEVELS // 3):
                 axes.set_yticks([])  # the labels of the first in the row
 
-    return Outcome(
+    return ExperimentResult(
         "figures11-16",
         "single steps of the three denoisers beside the nearest training images, from the largest "
         "noise to the smallest: the pictures to figure2.",
@@ -84,5 +84,6 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
         ),
         tuple(rows),
         draw,
-        (11, 6.6),
+        height=9,
+        shows_images=True,
     )

@@ -6,10 +6,16 @@ zone out. The rates are those of all samples that figure4 counts, of which the f
 
 from matplotlib.figure import Figure
 
-from wildmiddle.checks.experiments.outcome import Outcome, Row
-from wildmiddle.checks.experiments.pictures import Strip, beside, in_rows, pixels, show
-from wildmiddle.checks.experiments.remedies import zone_gaps
-from wildmiddle.checks.experiments.samples import copied, drawn
+from wildmiddle.checks.experiments.gaps import zone_gaps
+from wildmiddle.checks.experiments.image_grids import (
+    Strip,
+    draw_strips,
+    hstack_pairs,
+    pixels,
+    split_into_rows,
+)
+from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
+from wildmiddle.checks.experiments.samples import draw_samples, is_copy
 from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.empirical.neighbours import Memorization, memorization
 from wildmiddle.models.denoisers import Denoiser
@@ -21,38 +27,40 @@ COLUMNS = 16
 """Pairs side by side."""
 
 
-def run(study: TrainedStudy, alpha: float) -> Outcome:
+def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Draw samples beside their nearest images; no verdict, figure4 has it."""
     count = study.scale.memorizing
     denoisers: dict[str, Denoiser] = {
         "baseline": study.memorizing,
-        "dummy class": study.trained(count, "dummy", dummy=True),  # samples of the real class
+        "dummy class": study.train_denoiser(
+            count, "dummy", dummy=True
+        ),  # samples of the real class
     }
     start, end = gap = zone_gaps(study)["possible zone"]
     if start < end:
-        trained = study.trained(count, "gap-possible", gap=(gap,))
+        trained = study.train_denoiser(count, "gap-possible", gap=(gap,))
         denoisers[f"gap, σ {start:g} to {end:g}"] = trained
     found: dict[str, Memorization] = {}
     panels: dict[str, list[Strip]] = {}
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     for name, denoiser in denoisers.items():
-        samples = drawn(study, denoiser)
+        samples = draw_samples(study, denoiser)
         now = found[name] = memorization(samples, study.few, device=study.settings.device)
         nearest = study.few[now.nearest[:PAIRS]]
-        pairs = beside(pixels(study, samples[:PAIRS]), pixels(study, nearest))
+        pairs = hstack_pairs(pixels(study, samples[:PAIRS]), pixels(study, nearest))
         title = f"{name}: {100 * now.rate:.1f}% of {len(samples)}"
-        panels[title] = in_rows(pairs, copied(now)[:PAIRS], COLUMNS)
-        rows.append((name, int(copied(now).sum()), len(samples), int(copied(now)[:PAIRS].sum())))
+        panels[title] = split_into_rows(pairs, is_copy(now)[:PAIRS], COLUMNS)
+        rows.append((name, int(is_copy(now).sum()), len(samples), int(is_copy(now)[:PAIRS].sum())))
 
     def draw(figure: Figure) -> None:
         grid = figure.subplots(len(panels))
         for axes, (title, strips) in zip(grid, panels.items(), strict=True):
-            show(axes, strips, title)
+            draw_strips(axes, strips, title)
         figure.supxlabel(
             "each sample beside its nearest training image; framed: copies", fontsize="medium"
         )
 
-    return Outcome(
+    return ExperimentResult(
         "figures17-19",
         "most samples of the baseline are copies, 78.8%; with the dummy class 9.0%, with the gap "
         "0.7%.",
@@ -60,6 +68,7 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
         ("training", "memorized", "samples", "memorized of the drawn"),
         tuple(rows),
         draw,
-        (10, 5.8),
-        found,
+        height=4.4,
+        shows_images=True,
+        samples=found,
     )

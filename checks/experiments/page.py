@@ -4,7 +4,6 @@ What an experiment found is read back from its ``NAME.json``, so that separate r
 is one file that needs no network and no script; figures are part of it, tables stand beside it.
 """
 
-import base64
 import json
 import math
 import re
@@ -13,11 +12,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from wildmiddle.checks.experiments.outcome import Run
+from wildmiddle.checks.experiments.results import Run
 from wildmiddle.checks.options import EXPERIMENTS
 from wildmiddle.checks.records import Record, Relation, Verdict, overall
-from wildmiddle.checks.report.files import write_whole
-from wildmiddle.checks.report.template import template
+from wildmiddle.checks.report.files import write_atomically
+from wildmiddle.checks.report.template import load_template
+from wildmiddle.checks.settings import Settings, texts
 
 _TABLES = {"table1": 2}
 """Figures that stand before the tables in the paper."""
@@ -34,10 +34,10 @@ class Experiment:
     """Names of CSV files in the same folder."""
     run: Run | None
     """None where an older version, which did not say it, wrote the files."""
-    figure: str
-    """PNG as a data URI, empty where there is none."""
-    size: tuple[int, int]
-    """Width and height of the figure, in pixels."""
+    svg: str
+    """The figure, empty where its file is missing."""
+    shows_images: bool
+    """Whether the figure shows images, whose colours stay as they are in dark mode."""
 
     @property
     def title(self) -> str:
@@ -50,12 +50,18 @@ class Experiment:
         return overall(record.verdict for record in self.records) if self.records else None
 
     @property
-    def spent(self) -> float:
+    def settings(self) -> dict[str, str]:
+        """The recorded settings as the command line takes them, by name."""
+        recorded: dict[str, Any] = {} if self.run is None else dict(self.run.settings)
+        return {k: v for k, v in texts(Settings(**recorded)).items() if k in recorded}
+
+    @property
+    def alpha(self) -> float:
         """Error rate of its comparisons together."""
         return math.fsum(record.alpha for record in self.records)
 
     @property
-    def reported(self) -> bool:
+    def has_paper_numbers(self) -> bool:
         """Whether the paper gives a number for any comparison: the parameter ``paper``."""
         return any("paper" in record.parameters for record in self.records)
 
@@ -67,7 +73,7 @@ class Experiment:
 def write_page(folder: Path) -> Path:
     """Write ``index.html`` over what is in the folder; returns its path."""
     path = folder / "index.html"
-    write_whole(path, to_html(folder))
+    write_atomically(path, to_html(folder))
     return path
 
 
@@ -85,7 +91,7 @@ def to_html(folder: Path) -> str:
     for each in found:
         runs.setdefault(repr(each.run), []).append(each)
     every = [record for each in found for record in each.records]
-    return template("experiments.html", title=title).render(
+    return load_template("experiments.html", title=title).render(
         found=found,
         damaged=damaged,
         missing=[n for n in sorted(EXPERIMENTS, key=place) if not (folder / f"{n}.json").exists()],
@@ -104,18 +110,17 @@ def read(folder: Path, name: str) -> Experiment:
     try:
         content = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
         records = tuple(_record(entry) for entry in content["records"])
-        tables = tuple(_beside(folder, entry) for entry in content.get("tables", ()))
+        tables = tuple(_hstack_pairs(folder, entry) for entry in content.get("tables", ()))
         run = content.get("run")
-        picture = folder / f"{name}.png"
-        png = picture.read_bytes() if picture.is_file() else b""
+        figure = folder / f"{name}.svg"
         return Experiment(
             name,
             _text(content["paper"]),
             records,
             tables,
             None if run is None else _run(run),
-            "data:image/png;base64," + base64.b64encode(png).decode() if png else "",
-            (int.from_bytes(png[16:20]), int.from_bytes(png[20:24])),
+            figure.read_text(encoding="utf-8") if figure.is_file() else "",
+            bool(content.get("shows_images", False)),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
@@ -150,12 +155,14 @@ def _record(entry: dict[str, Any]) -> Record:
 def _run(entry: dict[str, Any]) -> Run:
     sizes: Sequence[Any] = entry["image_shape"]
     low, high = entry["value_range"]
+    settings = {**entry["settings"], "alpha": float(entry["settings"]["alpha"])}
+    Settings(**settings)  # refuses a name or a value that no run can have
     return Run(
         **entry
         | {
             "image_shape": tuple(int(size) for size in sizes),
             "value_range": (float(low), float(high)),
-            "settings": {**entry["settings"], "alpha": float(entry["settings"]["alpha"])},
+            "settings": settings,
             "versions": dict(entry["versions"]),
             "data": _text(entry["data"]),
         }
@@ -168,7 +175,7 @@ def _text(value: Any) -> str:
     return value
 
 
-def _beside(folder: Path, name: Any) -> str:
+def _hstack_pairs(folder: Path, name: Any) -> str:
     # Nothing but a file of this folder becomes a link.
     if Path(_text(name)).name != name or not (folder / name).is_file():
         raise ValueError(f"{name!r} is not in the folder")

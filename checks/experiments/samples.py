@@ -1,13 +1,21 @@
-"""Samples of the experiments: from shared noise, searched for copies, compared pair by pair."""
+"""Samples of the experiments: drawn from shared noise, searched for copies, compared pair by pair.
+
+Every denoiser's sample k starts from the same noise, so that a sample under one condition is
+compared with itself under another by McNemar's exact test.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
+from wildmiddle.checks.experiments.results import TableRow
 from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.records import Comparison, Record, Relation
 from wildmiddle.checks.statistics import from_proportion
+from wildmiddle.empirical.intervals import proportion
 from wildmiddle.empirical.neighbours import Memorization, memorization
 from wildmiddle.models.denoisers import Denoiser
 from wildmiddle.models.images import Images
@@ -16,11 +24,14 @@ from wildmiddle.models.sampling import sample
 
 Copies = NDArray[np.bool_]
 
+HEADER = ("memorized", "samples", "low", "high", "lost", "gained", "McNemar p", "Fréchet distance")
+"""Columns of :meth:`Evaluation.row`."""
+
 HALF = 0.5
-"""A training copies, or does not, by the side of this that its rate is on."""
+"""Rate of copies above which a training counts as one that memorizes."""
 
 
-def drawn(study: TrainedStudy, denoiser: Denoiser, count: int | None = None) -> torch.Tensor:
+def draw_samples(study: TrainedStudy, denoiser: Denoiser, count: int | None = None) -> torch.Tensor:
     """The first samples of a denoiser, (count, C, H, W); all that the scale has by default.
 
     Sample k starts from the same noise whatever the denoiser.
@@ -37,9 +48,9 @@ def drawn(study: TrainedStudy, denoiser: Denoiser, count: int | None = None) -> 
     )
 
 
-def memorized(study: TrainedStudy, denoiser: Denoiser) -> Memorization:
-    """The samples of a denoiser against the memorizing model's images."""
-    return memorization(drawn(study, denoiser), study.few, device=study.settings.device)
+def find_copies(study: TrainedStudy, denoiser: Denoiser) -> Memorization:
+    """Compare the samples of a denoiser with the memorizing model's images."""
+    return memorization(draw_samples(study, denoiser), study.few, device=study.settings.device)
 
 
 def quality(study: TrainedStudy, samples: Images) -> FrechetDistance:
@@ -53,16 +64,48 @@ def quality(study: TrainedStudy, samples: Images) -> FrechetDistance:
     )
 
 
-def copied(found: Memorization) -> Copies:
+def is_copy(found: Memorization) -> Copies:
     """Which samples are copies by the paper's test, (samples,)."""
     return found.ratio < 1 / 3
 
 
 def mcnemar(before: Copies, after: Copies) -> tuple[int, int, float]:
-    """Samples whose copying was lost and gained, and McNemar's exact two-sided p."""
+    """Numbers of samples that are copies only before, only after; McNemar's exact two-sided p."""
     lost, gained = int((before & ~after).sum()), int((~before & after).sum())
     p = binomtest(lost, lost + gained).pvalue if lost + gained else 1.0
     return lost, gained, float(p)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The samples of one condition."""
+
+    memorization: Memorization
+    distance: FrechetDistance
+
+    @property
+    def copies(self) -> Copies:
+        """Which samples are copies, (samples,)."""
+        return is_copy(self.memorization)
+
+    @property
+    def count(self) -> int:
+        """Number of copies."""
+        return int(self.copies.sum())
+
+    def row(self, baseline: "Evaluation", alpha: float) -> TableRow:
+        """Copies with their interval, beside the baseline's, and the distance."""
+        n = len(self.memorization.ratio)
+        rate = proportion(self.count, n, alpha)
+        changed = mcnemar(baseline.copies, self.copies)
+        return (self.count, n, float(rate.low), float(rate.high), *changed, self.distance.value)
+
+
+def evaluate(study: TrainedStudy, denoiser: Denoiser) -> Evaluation:
+    """Draw the scale's samples of a denoiser, look for copies and take their distance."""
+    samples = draw_samples(study, denoiser)
+    found = memorization(samples, study.few, device=study.settings.device)
+    return Evaluation(found, quality(study, samples))
 
 
 def rate_record(
@@ -87,3 +130,26 @@ def rate_record(
     return from_proportion(
         comparison, int(copies.sum()), len(copies), alpha=alpha, seed=study.settings.seed
     )
+
+
+def reduction_record(
+    study: TrainedStudy,
+    claim: str,
+    instance: str,
+    pair: tuple[Evaluation, Evaluation],
+    alpha: float,
+) -> Record:
+    """Whether a remedy undoes more copies than it makes, by the samples that it changes.
+
+    ``pair`` is the baseline and the remedy.
+    """
+    lost, gained, _ = mcnemar(*(each.copies for each in pair))
+    comparison = Comparison(
+        claim=claim,
+        instance=instance,
+        quantity="share of the changed samples that are no copies any more",
+        relation=">=",
+        bound=0.5,
+    )
+    changed = max(lost + gained, 1)  # none changed: nothing speaks for the remedy
+    return from_proportion(comparison, lost, changed, alpha=alpha, seed=study.settings.seed)

@@ -13,17 +13,18 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from wildmiddle.checks.experiments.outcome import Outcome, Row
+from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
 from wildmiddle.checks.experiments.samples import (
     HALF,
     Copies,
-    copied,
+    find_copies,
+    is_copy,
     mcnemar,
-    memorized,
     rate_record,
 )
 from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.records import Record
+from wildmiddle.checks.report.drawing import COVERAGE, DASHED, DOTTED, MUTED, WEIGHT, add_legend
 from wildmiddle.empirical.intervals import Estimate, proportion
 from wildmiddle.empirical.neighbours import Memorization
 from wildmiddle.models.denoisers import Denoiser, Piecewise
@@ -50,45 +51,50 @@ FEW = 0.05
 THRESHOLDS = np.union1d(np.linspace(0.05, 1, 20), PAPER)
 """Of the quotient of the distances to the nearest and the second image."""
 
-COMPARED = {"none": "-", "small": "--", "middle": ":"}
+COMPARED: dict[str, Any] = {"none": "-", "small": DASHED, "middle": DOTTED}
 """Swaps whose rates are drawn against the threshold, and their lines."""
 
+COLOURS = {"memorizing": WEIGHT, "generalizing": COVERAGE}
 
-def run(study: TrainedStudy, alpha: float) -> Outcome:
+
+def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Draw samples under every swap; a verdict on the paper's six."""
     small, large = study.memorizing, study.generalizing
     found: dict[tuple[str, str], Memorization] = {}
     for name, base, other in (("memorizing", small, large), ("generalizing", large, small)):
-        found[name, "none"] = memorized(study, base)
+        found[name, "none"] = find_copies(study, base)
         for part, ends in parts(study).items():
-            found[name, part] = memorized(study, swapped(base, other, *ends))
+            found[name, part] = find_copies(study, swap(base, other, *ends))
         for first in range(study.scale.steps - study.scale.window + 1):
             ends = _window(study, first)
             part = f"steps {first} to {first + study.scale.window - 1}"
-            found[name, part] = memorized(study, swapped(base, other, *ends))
-    copies = {condition: copied(each) for condition, each in found.items()}
+            found[name, part] = find_copies(study, swap(base, other, *ends))
+    copies = {condition: is_copy(each) for condition, each in found.items()}
     rows = [_row(copies, name, part, alpha) for name, part in copies]
     bands = _bands(found, alpha)
 
     def draw(figure: Figure) -> None:
-        axes, below = figure.subplots(2, 1)
+        halves: Any = figure.subfigures(2, 1)
+        above, below = halves
+        axes = above.subplots()
         starts = range(study.scale.steps - study.scale.window + 1)
-        for name in ("memorizing", "generalizing"):
+        for name, colour in COLOURS.items():
             rates = [
                 copies[name, f"steps {k} to {k + study.scale.window - 1}"].mean() for k in starts
             ]
-            line = axes.plot(starts, rates, "o-", label=f"{name}, swapped in the window")[0]
+            axes.plot(starts, rates, "o-", color=colour, label=f"{name}, swapped in the window")
             none = copies[name, "none"].mean()
-            axes.axhline(none, color=line.get_color(), linestyle=":", label=f"{name}, no swap")
+            axes.axhline(none, color=colour, linestyle=DOTTED, label=f"{name}, no swap")
         axes.set(
             xlabel=f"first of the {study.scale.window} swapped steps, from large to small noise",
             ylabel="memorized samples",
             ylim=(-0.02, 1.02),
         )
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False)
-        _draw_thresholds(below, bands)
+        add_legend(above, columns=2)
+        _draw_thresholds(below.subplots(), bands)
+        add_legend(below, columns=2)
 
-    return Outcome(
+    return ExperimentResult(
         "table1",
         "swapping the middle takes memorization from 92.2% to 0% and from 0% to 92.2%; swapping "
         "either end changes nothing.",
@@ -96,7 +102,7 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
         ("base", "swapped", "memorized", "samples", "low", "high", "lost", "gained", "McNemar p"),
         tuple(rows),
         draw,
-        (8, 9),
+        height=7.2,
         tables={"thresholds": (("base", "swapped", "threshold", *_ENDS), _lines(bands))},
         samples={", swapped: ".join(condition): each for condition, each in found.items()},
     )
@@ -117,7 +123,7 @@ def parts(study: TrainedStudy) -> dict[str, tuple[float, float]]:
     return {"small": (0.0, low), "middle": (low, high), "large": (high, np.inf)}
 
 
-def swapped(base: Denoiser, other: Denoiser, low: float, high: float) -> Piecewise:
+def swap(base: Denoiser, other: Denoiser, low: float, high: float) -> Piecewise:
     """``base`` with ``other`` in its place where ``low <= sigma < high``."""
     ends = [(low, base), (high, other), (np.inf, base)]
     pieces = [(end, denoiser) for end, denoiser in ends if end > 0]
@@ -143,7 +149,7 @@ def _bands(found: dict[tuple[str, str], Memorization], alpha: float) -> Bands:
     return {c: rate_by_threshold(found[c].ratio, THRESHOLDS, share) for c in conditions}
 
 
-def _lines(bands: Bands) -> tuple[Row, ...]:
+def _lines(bands: Bands) -> tuple[TableRow, ...]:
     return tuple(
         (*condition, float(at), float(band.mean[k]), float(band.low[k]), float(band.high[k]), n)
         for condition, band in bands.items()
@@ -154,22 +160,21 @@ def _lines(bands: Bands) -> tuple[Row, ...]:
 
 def _draw_thresholds(axes: Any, bands: Bands) -> None:
     for (name, part), band in bands.items():
-        colour = "C0" if name == "memorizing" else "C1"
+        colour = COLOURS[name]
         axes.fill_between(THRESHOLDS, band.low, band.high, color=colour, alpha=0.12, linewidth=0)
         label = f"{name}, " + ("no swap" if part == "none" else f"swapped at {part} noise")
-        axes.plot(THRESHOLDS, band.mean, COMPARED[part], color=colour, label=label)
-    axes.axvline(PAPER, color="0.4", linewidth=0.8)
-    axes.text(PAPER, 1.04, "the paper's 1/3", ha="center", va="bottom", color="0.4")
+        axes.plot(THRESHOLDS, band.mean, linestyle=COMPARED[part], color=colour, label=label)
+    axes.axvline(PAPER, color=MUTED, linewidth=0.8)
+    axes.text(PAPER, 1.04, "the paper's 1/3", ha="center", va="bottom", color=MUTED)
     axes.set(
         xlabel="threshold: nearest over second distance below which a sample counts as copied",
         ylabel="memorized samples",
         xlim=(0, 1),
         ylim=(-0.02, 1.02),
     )
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False)
 
 
-def _row(copies: dict[tuple[str, str], Copies], name: str, part: str, alpha: float) -> Row:
+def _row(copies: dict[tuple[str, str], Copies], name: str, part: str, alpha: float) -> TableRow:
     found = copies[name, part]
     rate = proportion(int(found.sum()), len(found), alpha / len(copies))
     lost, gained, p = mcnemar(copies[name, "none"], found)

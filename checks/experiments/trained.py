@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wildmiddle.checks.experiments.outcome import Run
+from wildmiddle.checks.experiments.results import Run
 from wildmiddle.checks.experiments.scale import Scale
 from wildmiddle.checks.settings import Settings
 from wildmiddle.checks.study import Study
@@ -44,7 +44,7 @@ class TrainedStudy(Study):
     """Weights of the Inception network, for Fréchet distances in its features."""
 
     @property
-    def where(self) -> torch.device:
+    def torch_device(self) -> torch.device:
         """The device of the denoisers; images are kept on the CPU."""
         return torch.device(self.settings.device)
 
@@ -85,17 +85,17 @@ class TrainedStudy(Study):
     @cached_property
     def memorizing(self) -> Denoiser:
         """The denoiser that is trained on few images."""
-        return self.trained(self.scale.memorizing, "memorizing")
+        return self.train_denoiser(self.scale.memorizing, "memorizing")
 
     @cached_property
     def generalizing(self) -> Denoiser:
         """The denoiser that is trained on many images."""
-        return self.trained(self.scale.generalizing, "generalizing")
+        return self.train_denoiser(self.scale.generalizing, "generalizing")
 
     @cached_property
     def optimum(self) -> Denoiser:
         """The empirical optimal denoiser of the few images."""
-        return EmpiricalDenoiser(self.few, self.where)
+        return EmpiricalDenoiser(self.few, self.torch_device)
 
     @property
     def denoisers(self) -> dict[str, Denoiser]:
@@ -108,10 +108,10 @@ class TrainedStudy(Study):
 
     @cached_property
     def gaussian(self) -> Denoiser:
-        """The optimal denoiser of the normal law that has the few images' mean and covariance."""
+        """The optimal denoiser of the normal distribution with the few images' moments."""
         rows = self.few.double().flatten(1)
         mean, covariance = rows.mean(0), rows.T.cov(correction=0)
-        return GaussianDenoiser(mean.to(self.where), covariance.to(self.where))
+        return GaussianDenoiser(mean.to(self.torch_device), covariance.to(self.torch_device))
 
     @cached_property
     def extractor(self) -> Extractor:
@@ -134,7 +134,7 @@ class TrainedStudy(Study):
             )
         return train_classifier(self.pool, data.train_labels, data_name=data.title)
 
-    def trained(self, count: int, name: str, **changes: Any) -> Denoiser:
+    def train_denoiser(self, count: int, name: str, **changes: Any) -> Denoiser:
         """A denoiser of the first ``count`` images; trained, or gone on with, or loaded.
 
         ``changes`` are values of :class:`~wildmiddle.models.settings.Training` that differ from the
@@ -149,13 +149,13 @@ class TrainedStudy(Study):
             progress=self.progress,
         )
 
-    def at(self, name: str, step: int) -> Denoiser:
-        """A trained denoiser as it was after ``step`` steps, one of :attr:`looks`."""
+    def checkpoint(self, name: str, step: int) -> Denoiser:
+        """A trained denoiser as it was after ``step`` steps, one of :attr:`checkpoint_steps`."""
         return checkpoints.load(self.models / name, step, device=self.settings.device)
 
     @property
-    def looks(self) -> list[int]:
-        """The steps at which a training is looked at, evenly spaced, with the last."""
+    def checkpoint_steps(self) -> list[int]:
+        """The steps whose checkpoints are evaluated, evenly spaced, with the last."""
         training = self.training()
         every = training.checkpoint_every
         return [*range(every, every * self.scale.checkpoints, every), training.steps]

@@ -1,8 +1,7 @@
-"""Beyond the paper: what a model meets along its own trajectories, and when it has chosen.
+"""Beyond the paper: how often a denoiser's own trajectories are in a shell and copy, over sigma.
 
-The regimes speak of held-out images. A model that copies comes close to a training image long
-before the end, and there training did supervise it, at noises where held-out images are far from
-every shell.
+The paper's coverage is about held-out images. The trajectory of a sample that becomes a copy comes
+close to a training image, so it may lie in a shell at noise levels where held-out images do not.
 """
 
 from typing import Any
@@ -12,9 +11,20 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from wildmiddle.checks.experiments.outcome import Outcome, Row
-from wildmiddle.checks.experiments.samples import copied
+from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
+from wildmiddle.checks.experiments.samples import is_copy
 from wildmiddle.checks.experiments.trained import TrainedStudy
+from wildmiddle.checks.report.drawing import (
+    COVERAGE,
+    DOTTED,
+    MUTED,
+    WEIGHT,
+    add_legend,
+    draw_curve,
+    set_sigma_axis,
+    set_unit_axis,
+    sigma_limits,
+)
 from wildmiddle.empirical.coverage import distances
 from wildmiddle.empirical.intervals import Estimate, proportion
 from wildmiddle.empirical.neighbours import memorization
@@ -22,29 +32,31 @@ from wildmiddle.models.denoisers import Denoiser
 from wildmiddle.models.sampling import sample
 from wildmiddle.theory.shells import radii
 
-WHAT = ("in a shell", "copied in one step", "final image chosen")
-"""Counted of the samples at each noise level."""
+COUNTED = ("in a shell", "copied in one step", "final image chosen")
+"""What is counted among the samples at each noise level."""
 
 
-def run(study: TrainedStudy, alpha: float) -> Outcome:
-    """Count, at each step of both models' own sampling; no verdict."""
+def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
+    """Count at each step of both models' own sampling; no verdict."""
     n, sigmas = study.scale.samples, study.sigmas
     found: dict[tuple[str, str], Estimate] = {}
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     for name, denoiser in (
         ("memorizing", study.memorizing),
         ("generalizing", study.generalizing),
     ):
-        states, outputs = along(study, denoiser)
-        looked = [memorization(each, study.few, device=study.settings.device) for each in outputs]
-        final = looked[-1].nearest
+        states, outputs = record_trajectories(study, denoiser)
+        matches = [memorization(each, study.few, device=study.settings.device) for each in outputs]
+        final = matches[-1].nearest
         counts = {
-            WHAT[0]: [covered(study, *level).sum() for level in zip(states, sigmas, strict=True)],
-            WHAT[1]: [copied(each).sum() for each in looked],
-            WHAT[2]: [(each.nearest == final).sum() for each in looked],
+            COUNTED[0]: [
+                in_shell(study, *level).sum() for level in zip(states, sigmas, strict=True)
+            ],
+            COUNTED[1]: [is_copy(each).sum() for each in matches],
+            COUNTED[2]: [(each.nearest == final).sum() for each in matches],
         }
         for what, count in counts.items():
-            share = alpha / (2 * len(WHAT) * len(sigmas))
+            share = alpha / (2 * len(COUNTED) * len(sigmas))
             band = found[name, what] = proportion(np.array(count), n, share)
             rows += [
                 (
@@ -60,39 +72,40 @@ def run(study: TrainedStudy, alpha: float) -> Outcome:
             ]
 
     def draw(figure: Figure) -> None:
-        panels: Any = figure.subplots(1, len(WHAT), sharey=True)
-        held_out = study.curves
+        panels: Any = figure.subplots(1, len(COUNTED), sharey=True)
         panels[0].plot(
-            held_out.sigmas, held_out.coverage.mean, ":", color="0.4", label="held-out images"
+            study.curves.sigmas,
+            study.curves.coverage.mean,
+            color=MUTED,
+            linestyle=DOTTED,
+            label="held-out images",
         )
         for (name, what), band in found.items():
-            axes = panels[WHAT.index(what)]
-            line = axes.plot(sigmas, band.mean, "o-", markersize=3, label=name)[0]
-            axes.fill_between(
-                sigmas, band.low, band.high, color=line.get_color(), alpha=0.15, linewidth=0
-            )
-            axes.set(xscale="log", xlabel="σ", title=what, ylim=(-0.02, 1.02))
+            axes = panels[COUNTED.index(what)]
+            colour = WEIGHT if name == "memorizing" else COVERAGE
+            draw_curve(axes, sigmas, band, colour, "o", name)
+        for axes, what in zip(panels, COUNTED, strict=True):
+            set_sigma_axis(axes, *sigma_limits(sigmas))
+            set_unit_axis(axes, "")
+            axes.set_title(what)
         panels[0].set_ylabel("share of the samples")
-        figure.legend(
-            *panels[0].get_legend_handles_labels(),
-            loc="outside upper center",
-            ncols=3,
-            frameon=False,
-        )
+        add_legend(figure)
 
-    return Outcome(
+    return ExperimentResult(
         "trajectories",
         "nothing of this: it looks at held-out images alone.",
         (),
         ("denoiser", "counted", "sigma", "count", "samples", "low", "high"),
         tuple(rows),
         draw,
-        (10, 4),
+        height=3.4,
     )
 
 
-def along(study: TrainedStudy, denoiser: Denoiser) -> tuple[torch.Tensor, torch.Tensor]:
-    """What a denoiser meets and answers at each level of its own trajectories.
+def record_trajectories(
+    study: TrainedStudy, denoiser: Denoiser
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """States and outputs of a denoiser at each noise level of its own trajectories.
 
     States ``x`` and outputs ``D(x, sigma)``, (K, samples, C, H, W) each, at ``study.sigmas``:
     where a step of the sampler starts.
@@ -103,7 +116,7 @@ def along(study: TrainedStudy, denoiser: Denoiser) -> tuple[torch.Tensor, torch.
         numbers = range(first, min(first + batch, study.scale.samples))
         last: dict[float, tuple[torch.Tensor, torch.Tensor]] = {}
 
-        def noted(
+        def record(
             x: torch.Tensor,
             sigma: torch.Tensor | float,
             last: dict[float, tuple[torch.Tensor, torch.Tensor]] = last,
@@ -114,7 +127,7 @@ def along(study: TrainedStudy, denoiser: Denoiser) -> tuple[torch.Tensor, torch.
             return output
 
         sample(
-            noted,
+            record,
             tuple(study.few.shape[1:]),
             numbers,
             sigmas=study.sigmas,
@@ -134,8 +147,8 @@ def along(study: TrainedStudy, denoiser: Denoiser) -> tuple[torch.Tensor, torch.
     return states, outputs
 
 
-def covered(study: TrainedStudy, states: torch.Tensor, sigma: float) -> NDArray[np.bool_]:
+def in_shell(study: TrainedStudy, states: torch.Tensor, sigma: float) -> NDArray[np.bool_]:
     """Which states (n, C, H, W) lie in the shell of some training image, (n,). Source: Def 4.6."""
-    r_in, r_out = radii(states[0].numel(), 5.0)
+    r_in, r_out = radii(np.float64(study.d), study.settings.c)
     apart = distances(study.few, states, study.settings.device) / sigma
     return np.any((apart >= r_in) & (apart <= r_out), axis=1)

@@ -16,22 +16,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wildmiddle.checks.records import Record
-from wildmiddle.checks.report.page import to_html
-from wildmiddle.checks.report.words import (
-    command,
-    predicted,
+from wildmiddle.checks.report.formatting import (
+    format_number,
+    format_slack,
+    markdown_table,
     regime_cells,
-    room,
-    sentence,
-    tightest,
-    zone_steps,
+    repeat_command,
+    tightest_record,
+    verdict_sentence,
+    zone_sentence,
 )
-from wildmiddle.checks.report.words import number as shown
+from wildmiddle.checks.report.page import to_html
 from wildmiddle.checks.settings import texts
 from wildmiddle.checks.verify import Result
-from wildmiddle.empirical.intervals import Estimate
 from wildmiddle.empirical.regimes import Regime
+from wildmiddle.theory.claims import Claim
 from wildmiddle.theory.regimes import Zone
+from wildmiddle.theory.schedules import steps_between
 
 SCHEMA = "wildmiddle-report/2"
 
@@ -50,17 +51,17 @@ def write(result: Result, folder: Path) -> None:
 
     Each file appears whole or not at all. Raises OSError where the folder cannot be written.
     """
-    texts = {
+    contents = {
         "report.json": json.dumps(to_json(result), indent=1, ensure_ascii=False, allow_nan=False),
         "report.md": to_markdown(result),
         "index.html": to_html(result),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
-        write_whole(folder / name, text)
+    for name, text in contents.items():
+        write_atomically(folder / name, text)
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
     """Write a text that ends in one newline, so that the file appears whole or not at all."""
     partial = path.with_name(f".{path.name}.partial")
     try:
@@ -76,7 +77,7 @@ def to_json(result: Result) -> dict[str, Any]:
     Numbers that JSON does not know are the strings ``inf``, ``-inf`` and ``nan``.
     """
     data, study = result.data, result.study
-    return plain(
+    return to_plain(
         {
             "schema": SCHEMA,
             "verdict": result.verdict(),
@@ -132,7 +133,7 @@ def to_json(result: Result) -> dict[str, Any]:
             ],
             "curves": {
                 "sigmas": study.curves.sigmas.tolist(),
-                **{name: _estimate(getattr(study.curves, name)) for name in CURVES},
+                **{name: vars(getattr(study.curves, name)) for name in CURVES},
             },
             "seconds": result.seconds,
         }
@@ -142,56 +143,43 @@ def to_json(result: Result) -> dict[str, Any]:
 def to_markdown(result: Result) -> str:
     """A summary of some forty lines for the log of a continuous integration run."""
     low, high = result.data.value_range
-    lines = [
-        f"# wildmiddle: {result.verdict()}",
-        "",
-        sentence(result),
-        "",
-        "| number | claim | verdict | comparisons | tightest one | detectable there |",
-        "|---|---|---|---:|---|---:|",
-    ]
-    for claim in result.claims:
-        records = result.of(claim)
-        worst = tightest(records)
-        last = ("–", "–") if worst is None else (" ".join(room(worst)), shown(worst.detectable))
-        cells = (claim.number, claim.title, result.verdict(claim), str(len(records)), *last)
-        lines.append(f"| {' | '.join(cells)} |")
-    lines += [
-        "",
-        f"Regimes, sigma for pixels in [{low:g}, {high:g}]"
-        + (", centred" if result.data.centred else "")
-        + ":",
-        "",
-        "| regime | from sigma | to sigma | EDM steps of 18 | DDPM timesteps |",
-        "|---|---|---|---|---|",
-    ]
-    for regime in result.study.regimes:
-        lines.append(f"| {' | '.join((regime.name, *regime_cells(regime)))} |")
+    centred = ", centred" if result.data.centred else ""
     study = result.study
-    lines += [
-        "",
-        predicted(result),
-        "",
+    settings = ", ".join(f"{name} {text}" for name, text in texts(study.settings).items())
+    paragraphs = (
+        f"# wildmiddle: {result.verdict()}",
+        verdict_sentence(result),
+        markdown_table(
+            ("number", "claim", "verdict", "comparisons", "tightest one", "detectable there"),
+            [_claim_cells(result, claim) for claim in result.claims],
+            right=(3, 5),
+        ),
+        f"Regimes, sigma for pixels in [{low:g}, {high:g}]{centred}:",
+        markdown_table(
+            ("regime", "from sigma", "to sigma", "EDM steps of 18", "DDPM timesteps"),
+            [(regime.name, *regime_cells(regime)) for regime in study.regimes],
+        ),
+        zone_sentence(result),
         f"Data: {result.data.title}, N = {study.n}, M = {len(study.test)}, d = {study.d}, "
-        f"{result.data.sha256}. Settings: "
-        + ", ".join(f"{name} {text}" for name, text in texts(study.settings).items())
-        + ".",
-        "",
-        f"Command: `{' '.join(command(result))}`",
-        "",
+        f"{result.data.sha256}. Settings: {settings}.",
+        f"Command: `{' '.join(repeat_command(result))}`",
         "Versions: " + ", ".join(f"{name} {v}" for name, v in result.versions.items()) + ".",
-    ]
-    return "\n".join(lines) + "\n"
+    )
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def _claim_cells(result: Result, claim: Claim) -> tuple[str, ...]:
+    records = result.of(claim)
+    tightest = tightest_record(records)
+    last = ("–", "–")
+    if tightest is not None:
+        last = (" ".join(format_slack(tightest)), format_number(tightest.detectable))
+    return claim.number, claim.title, result.verdict(claim), str(len(records)), *last
 
 
 def _record(record: Record) -> dict[str, Any]:
     found = {"slack": record.slack, "verdict": record.verdict, "wanted": record.wanted}
     return {**vars(record), **found}
-
-
-def _estimate(estimate: Estimate) -> dict[str, Any]:
-    # alpha is that of one interval; a whole curve misses with at most K times that.
-    return vars(estimate)
 
 
 def _regime(regime: Regime) -> dict[str, Any]:
@@ -206,13 +194,13 @@ def _regime(regime: Regime) -> dict[str, Any]:
 
 
 def _zone(zone: Zone) -> dict[str, Any]:
-    steps, timesteps = zone_steps(zone)
+    edm, ddpm = steps_between(*zone)
     return {
         "empty": zone.empty,
         "start": zone.start,
         "end": zone.end,
-        "edm_steps": steps,
-        "ddpm_timesteps": timesteps,
+        "edm_steps": edm,
+        "ddpm_timesteps": ddpm[:1] + ddpm[-1:],
     }
 
 
@@ -220,14 +208,14 @@ def _hash(indices: NDArray[np.int64]) -> str:
     return "sha256:" + hashlib.sha256(indices.astype("<i8").tobytes()).hexdigest()
 
 
-def plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """A value as a strict JSON writer takes it; numbers that are not finite become strings."""
     if isinstance(value, dict):
-        return {key: plain(entry) for key, entry in value.items()}
+        return {key: to_plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(entry) for entry in value]
+        return [to_plain(entry) for entry in value]
     if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
+        return to_plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value

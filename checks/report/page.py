@@ -7,46 +7,47 @@ from latex2mathml.converter import convert
 from markupsafe import Markup
 
 from wildmiddle.checks.records import Record, Verdict
-from wildmiddle.checks.report.bound_figures import weight_between_bounds
-from wildmiddle.checks.report.figures import figures, regime_chart
-from wildmiddle.checks.report.template import template
-from wildmiddle.checks.report.words import (
-    command,
-    found,
+from wildmiddle.checks.report.figures import figures, regime_chart, weight_between_bounds
+from wildmiddle.checks.report.formatting import (
+    format_slack,
+    format_truth,
     regime_cells,
-    room,
-    sentence,
-    tightest,
+    repeat_command,
+    tightest_record,
+    verdict_sentence,
     zone_cells,
 )
+from wildmiddle.checks.report.template import load_template
 from wildmiddle.checks.settings import texts
 from wildmiddle.checks.verify import Result
 from wildmiddle.theory.claims import CLAIMS, Claim
 
 
 @dataclass(frozen=True)
-class Row:
+class ClaimRow:
     """A claim as the page shows it."""
 
     claim: Claim
-    statement: Markup
     verdict: Verdict
     records: tuple[Record, ...]
-    tightest: Record | None
 
     @property
-    def open(self) -> int:
-        """Comparisons that are inconclusive."""
-        return sum(record.verdict == "inconclusive" for record in self.records)
+    def statement(self) -> Markup:
+        """The claim's formula."""
+        return mathml(self.claim.statement)
 
     @property
-    def refuted(self) -> int:
-        """Comparisons that are violated."""
-        return sum(record.verdict == "violated" for record in self.records)
+    def tightest(self) -> Record | None:
+        """The comparison that the table shows."""
+        return tightest_record(self.records)
+
+    def count(self, verdict: Verdict) -> int:
+        """Number of comparisons with a verdict."""
+        return sum(record.verdict == verdict for record in self.records)
 
     @property
-    def drawn(self) -> tuple[Record, ...]:
-        """Comparisons that rest on draws, which alone may err."""
+    def sampled(self) -> tuple[Record, ...]:
+        """Comparisons that rest on random draws, which alone may err."""
         return tuple(record for record in self.records if record.alpha > 0)
 
     @property
@@ -57,30 +58,21 @@ class Row:
 
 def to_html(result: Result) -> str:
     """The page as text; the same run gives the same bytes."""
-    rows = [
-        Row(
-            claim,
-            mathml(claim.statement),
-            result.verdict(claim),
-            result.of(claim),
-            tightest(result.of(claim)),
-        )
-        for claim in result.claims
-    ]
-    return template("report.html", room=room, found=found).render(
+    rows = [ClaimRow(claim, result.verdict(claim), result.of(claim)) for claim in result.claims]
+    return load_template("report.html", slack=format_slack, truth=format_truth).render(
         result=result,
         rows=rows,
         unchecked=[
             claim.id.replace("eq.", "Eq. ") for claim in CLAIMS if claim not in result.claims
         ],
         numbers={claim.id: claim.number for claim in CLAIMS},
-        sentence=sentence(result),
+        sentence=verdict_sentence(result),
         chart=regime_chart(result),
         figures=figures(result),
         weight_bounds=weight_between_bounds(result),
         regime_cells=regime_cells,
         zone_cells=zone_cells,
-        command=command(result),
+        command=repeat_command(result),
         settings=texts(result.study.settings),
         spent=math.fsum(row.alpha for row in rows),
     )

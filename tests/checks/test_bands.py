@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 pytest.importorskip("diffusers", reason="needs the extra train")
 
-from wildmiddle.checks.experiments import figure8, geometry
+from wildmiddle.checks.experiments import figure8, weight_and_coverage
 from wildmiddle.empirical.intervals import Estimate, exact
 from wildmiddle.empirical.regimes import Crossing, Regime
 
@@ -36,29 +36,31 @@ LEVELS = np.array([1.0, 2.0, 4.0])
 def test_a_value_at_a_crossing_has_the_widest_interval(curve, rising, place, expected) -> None:
     order = [2, 0, 1]  # the schedule may come in any order
     mixed = replace(curve, mean=curve.mean[order], low=curve.low[order], high=curve.high[order])
-    found = geometry.value_at(LEVELS[order], mixed, place, rising=rising)
+    found = weight_and_coverage.value_at(LEVELS[order], mixed, place, rising=rising)
     assert (found.mean, found.low, found.high) == pytest.approx(expected)
 
 
 def test_a_difference_takes_the_far_ends_and_a_rule_each_end() -> None:
-    found = geometry.difference(UP, LOW)
+    found = weight_and_coverage.difference(UP, LOW)
     np.testing.assert_allclose(found.mean, [-0.9, 0, 0.9])
     np.testing.assert_allclose(found.low, [-1, -0.3, 0.7])
     np.testing.assert_allclose(found.high, [-0.7, 0.3, 1])
     assert (found.n, found.alpha) == (9, 0.2)
-    least = geometry.reduced(geometry.difference(UP, exact(np.array([0.0, 0.6, 0.5]))), np.min)
+    least = weight_and_coverage.reduce_band(
+        weight_and_coverage.difference(UP, exact(np.array([0.0, 0.6, 0.5]))), np.min
+    )
     assert (least.mean, least.low, least.high, least.n) == pytest.approx((-0.1, -0.3, 0.1, 9))
 
 
 def test_bars_are_cut_at_the_panel_and_an_empty_one_is_said_to_be() -> None:
     axes = Figure().subplots()
-    geometry.start_panel(axes, np.array([0.01, 10.0]))
     spans = {"inside": (0.5, 2.0), "empty one": (0.9, 0.4), "beyond": (1.0, np.inf)}
-    geometry.draw_bars(axes, spans, np.array([0.5, 0.5, 0.5]))
+    levels, opacities = np.array([0.01, 10.0]), np.array([0.5, 0.5, 0.5])
+    weight_and_coverage.draw_bars(axes, spans, levels, opacities)
     boxes = [each.get_paths()[0].get_extents() for each in axes.collections]
     np.testing.assert_allclose([(b.x0, b.x1) for b in boxes], [(0.5, 2.0), (1.0, 11.5)])
     np.testing.assert_allclose([(b.y0, b.y1) for b in boxes], [(-0.35, 0.35), (1.65, 2.35)])
-    assert [text.get_text() for text in axes.texts] == ["0.5 to 2 ", "empty", "1 to inf "]
+    assert [text.get_text() for text in axes.texts] == ["0.5 to 2", "empty", "1 to inf"]
     assert [label.get_text() for label in axes.get_yticklabels()] == list(spans)
 
 

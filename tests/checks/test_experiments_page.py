@@ -1,10 +1,8 @@
 """The page of all experiments: what it says of known outcomes, and of damaged files."""
 
 import json
-import struct
-import zlib
 from base64 import b64encode
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from math import inf, nan
 from pathlib import Path
@@ -15,9 +13,10 @@ pytest.importorskip("jinja2", reason="needs the extra verify")
 pytest.importorskip("matplotlib", reason="needs the extra verify")
 
 from wildmiddle.checks.experiments import page as module
-from wildmiddle.checks.experiments.outcome import Outcome, Run, write
 from wildmiddle.checks.experiments.page import place, read, title, to_html, write_page
+from wildmiddle.checks.experiments.results import ExperimentResult, Run, write
 from wildmiddle.checks.records import Comparison
+from wildmiddle.checks.settings import Settings
 from wildmiddle.checks.statistics import from_proportion
 
 RUN = Run(
@@ -31,7 +30,7 @@ RUN = Run(
     sha256="sha256:0123",
     memorizing=100,
     generalizing=1399,
-    settings={"seed": 7, "alpha": 1e-3, "device": "cpu"},
+    settings=asdict(Settings(seed=7, alpha=1e-3, device="cpu")),
     versions={"python": "3.11.7", "torch": "2.13.0"},
 )
 
@@ -43,12 +42,12 @@ def record(instance: str, relation, count: int, **more):
     return from_proportion(comparison, count, 100, alpha=5e-4, seed=7)
 
 
-def outcome(name: str, *records, **more) -> Outcome:
+def outcome(name: str, *records, **more) -> ExperimentResult:
     def draw(figure) -> None:
         figure.subplots().plot([0, 1])
 
-    return Outcome(
-        name, "the middle & <i>only</i> it.", records, ("a",), ((1,),), draw, (4, 2), **more
+    return ExperimentResult(
+        name, "the middle & <i>only</i> it.", records, ("a",), ((1,),), draw, **more
     )
 
 
@@ -125,8 +124,8 @@ def test_known_outcomes_stand_beside_the_paper(folder) -> None:
         "digits <b>: 1400 training and 300 held-out images of shape 1 × 8 × 8",
         "−1 to 1, not centred",
         "sha256:0123",
-        "seed = 7",
-        "alpha = 0.001, device = cpu; α is for each experiment",
+        "c = 5.0, w = 0.95, delta = 0.05, seed = 7, samples = 20000, alpha = 0.001, device = cpu, "
+        "memory = 1024MB (alpha is for each experiment)",
         "python 3.11.7, torch 2.13.0",
     ):
         assert said in run, said
@@ -156,9 +155,11 @@ def test_the_page_is_whole_and_escapes_what_it_shows(folder) -> None:
     assert all((folder / link).is_file() for link in targets)
     anchors = {link[1:] for link in page.links if link.startswith("#")}
     assert anchors == {"overview", "figure2", "table1", "run", "error-rate"}
-    png = (folder / "table1.png").read_bytes()
-    assert page.images[1]["src"] == "data:image/png;base64," + b64encode(png).decode()
-    assert (page.images[1]["width"], page.images[1]["height"]) == ("600", "300")
+    svg = (folder / "table1.svg").read_bytes()
+    assert page.images[1]["src"] == "data:image/svg+xml;base64," + b64encode(svg).decode()
+    assert page.images[1]["alt"] == (
+        "Table\u00a01 as found here; its numbers are in table1.csv, table1-thresholds.csv"
+    )
     assert write_page(folder).read_text() == html + "\n" == to_html(folder) + "\n"
 
 
@@ -201,6 +202,10 @@ def test_names_in_the_papers_order() -> None:
         (lambda text: text.replace('"table1.csv"', '"gone.csv"'), "'gone.csv' is not in"),
         (lambda text: text.replace('"estimate": 0.97', '"estimate": null'), "TypeError"),
         (lambda text: text.replace('"settings"', '"others"'), "KeyError"),
+        (lambda text: text.replace('"alpha": 0.001', '"beta": 0.001'), "KeyError: 'alpha'"),
+        (lambda text: text.replace('"seed": 7,\n   "samples"', '"sead": 7,\n   "samples"'), "sead"),
+        (lambda text: text.replace('"memory": 1073741824', '"memory": "1GB"'), "TypeError"),
+        (lambda text: text.replace('"weight_low": 0.1', '"weight_low": 0.9'), "ValueError"),
         (lambda text: text.replace("the middle", "\udcff"), "UnicodeDecodeError"),
     ],
 )
@@ -221,10 +226,10 @@ def test_a_damaged_file_is_named_and_the_rest_shown(folder, change, reason) -> N
 
 
 def test_what_is_missing_is_said(folder) -> None:
-    (folder / "table1.png").unlink()
+    (folder / "table1.svg").unlink()
     page = Page(to_html(folder))
     assert len(page.images) == 1
-    assert "table1.png is missing" in page.text("table1")
+    assert "table1.svg is missing" in page.text("table1")
     assert "Figure 1" in page.text("overview").split("Not run into this folder:")[1]
     empty = folder / "empty"
     empty.mkdir()
@@ -243,9 +248,33 @@ def test_numbers_that_are_not_finite_survive_the_file(tmp_path) -> None:
     assert "nan [−∞, ∞]" in Page(to_html(tmp_path)).text("figure1")
 
 
-def test_the_size_of_a_picture_is_its_own(folder) -> None:
-    header = struct.pack(">IIBBBBB", 321, 45, 8, 0, 0, 0, 0)
-    chunk = b"IHDR" + header
-    png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk
-    (folder / "figure2.png").write_bytes(png + struct.pack(">I", zlib.crc32(chunk)))
-    assert read(folder, "figure2").size == (321, 45)
+def test_the_name_of_a_file_is_shown_as_it_is(folder) -> None:
+    name = '"onload="x<i>.csv'
+    (folder / name).touch()
+    path = folder / "table1.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "tables": [name]}))
+    page = Page(to_html(folder))
+    image = page.images[1]
+    assert image["alt"] == f"Table\u00a01 as found here; its numbers are in {name}"
+    assert set(image) == {"src", "alt"}
+    assert "i" not in page.tags
+
+
+def test_images_keep_their_colours_in_dark_mode_and_curves_do_not(folder) -> None:
+    write(outcome("figure10", shows_images=True), folder, RUN)
+    html = to_html(folder)
+    sections = {name: html.split(f'<section id="{name}">')[1] for name in ("figure10", "figure2")}
+    kinds = {name: text.split('<div class="picture')[1][:8] for name, text in sections.items()}
+    assert kinds["figure10"].startswith(' images"')
+    assert kinds["figure2"].startswith('"')
+    dark = html.split("@media (prefers-color-scheme: dark)")[2].split("\n}")[0]
+    assert ".picture img { filter: invert(1) hue-rotate(180deg); }" in dark
+    assert ".picture.images img { filter: none; background: #fff; }" in dark
+
+
+def test_the_same_figure_gives_the_same_bytes(folder, tmp_path) -> None:
+    write(outcome("figure2"), tmp_path / "again", RUN)
+    name = "figure2.svg"
+    assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+    assert b"metadata" not in (folder / name).read_bytes()

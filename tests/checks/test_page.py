@@ -1,7 +1,8 @@
 """``index.html``: complete, self-contained, and readable without colour."""
 
+from base64 import b64decode, b64encode
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
@@ -11,15 +12,22 @@ import pytest
 
 from wildmiddle.checks import report
 from wildmiddle.checks.records import Record
-from wildmiddle.checks.report.bound_figures import (
+from wildmiddle.checks.report import drawing
+from wildmiddle.checks.report.figures import (
     certified_levels,
+    sensitivity_decay,
+    weight_and_coverage,
     weight_between_bounds,
     weight_thresholds,
 )
-from wildmiddle.checks.report.decay_figures import sensitivity_decay
-from wildmiddle.checks.report.figures import weight_and_coverage
+from wildmiddle.checks.report.formatting import (
+    format_number,
+    format_slack,
+    format_truth,
+    verdict_sentence,
+    zone_cells,
+)
 from wildmiddle.checks.report.page import mathml
-from wildmiddle.checks.report.words import found, number, room, sentence, zone_cells
 from wildmiddle.checks.verify import Result
 from wildmiddle.theory.claims import CLAIMS
 
@@ -45,24 +53,25 @@ class Page(HTMLParser):
 
 def test_page_needs_no_network_and_no_script(page: str) -> None:
     elements = Page(page).elements
-    assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in elements}
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in elements}
     for tag, attributes in elements:
         assert not [name for name in attributes if name.startswith("on")], tag
-        for name in ("href", "src", "xlink:href"):
-            assert (attributes.get(name) or "#").startswith("#"), (tag, attributes)
+        assert (attributes.get("href") or "#").startswith("#"), (tag, attributes)
+    sources = [attributes["src"] or "" for _, attributes in elements if "src" in attributes]
+    assert len(sources) == 8
+    assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
+    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:\"" in page
     assert "@import" not in page
-    assert page.count("url(") == page.count("url(#")
+    assert "url(" not in page
 
 
 def test_page_has_no_identifier_twice_and_every_reference_leads_somewhere(page: str) -> None:
     elements = Page(page).elements
     known = Counter(attributes["id"] for _, attributes in elements if "id" in attributes)
     assert [name for name, count in known.items() if count > 1] == []
-    references = {
-        attributes["href"][1:] for _, attributes in elements if attributes.get("href")
-    } | {part.split(")")[0] for part in page.split("url(#")[1:]}
+    references = {attributes["href"][1:] for _, attributes in elements if attributes.get("href")}
     assert references <= set(known)
-    assert len(references) > 20  # the figures do refer to their own parts
+    assert len(references) == 7
 
 
 def test_page_shows_every_claim_before_the_rest_and_every_comparison(
@@ -72,11 +81,11 @@ def test_page_shows_every_claim_before_the_rest_and_every_comparison(
     positions = [text.index(claim.title) for claim in result.claims]
     assert positions == sorted(positions)
     assert max(positions) < text.index("Read off the two curves")
-    assert sentence(result) in text
+    assert verdict_sentence(result) in text
     assert page.count('<table class="records">') == len(result.claims)
     assert text.count("coverage C_sigma") == len(result.records)
     for r in result.records:
-        assert room(r)[1] in text
+        assert format_slack(r)[1] in text
     assert page.count('<div class="statement">') == len(result.claims)
 
 
@@ -85,12 +94,15 @@ def test_page_says_how_far_an_equality_is_off_and_what_slack_an_inequality_has(
 ) -> None:
     (equality,) = [r for r in result.records if r.relation == "=="]
     (inequality,) = [r for r in result.records if r.claim == "4.11"]
-    off, slack = number(abs(equality.estimate - equality.bound)), number(inequality.slack)
+    off, slack = (
+        format_number(abs(equality.estimate - equality.bound)),
+        format_number(inequality.slack),
+    )
     assert f"<dt>off by</dt><dd>{off}</dd>" in page
     assert f"<td>off by {off}</td>" in page
     assert f"<dt>slack</dt><dd>{slack}</dd>" in page
     assert f"<td>{slack}</td>" in page
-    assert number(equality.slack) not in page
+    assert format_number(equality.slack) not in page
 
 
 def test_page_names_what_is_not_compared_on_one_line(result: Result, page: str) -> None:
@@ -106,9 +118,9 @@ def test_page_shows_the_sharper_forms_after_the_regimes(result: Result, page: st
     assert page.index('<section id="regimes">') < page.index(section)
     text = Page(section).text.replace("\u00a0", " ")
     for row in result.sharper:
-        for word in (row.quantity, number(row.ours), found(row), row.gain):
+        for word in (row.quantity, format_number(row.ours), format_truth(row), row.gain):
             assert word in text, row
-        assert row.paper is None or number(row.paper) in text
+        assert row.paper is None or format_number(row.paper) in text
     assert section.count('<th role="rowheader"') == len(result.sharper)
     assert '<figure id="figure-weight-bounds">' in section
 
@@ -117,8 +129,7 @@ def test_page_shows_the_predicted_zone_in_chart_and_table(result: Result, page: 
     section = page.split('<section id="regimes">')[1].split("</section>")[0]
     for zone in result.study.zone:
         assert all(f"<td>{cell}</td>" in section for cell in zone_cells(zone))
-    for picture in pictures(page, "regimes"):
-        assert "predicted" in words_in(picture)
+    assert "predicted" in words_in(picture(page, "regimes"))
 
 
 @pytest.fixture
@@ -175,7 +186,7 @@ def test_page_says_when_the_danger_zone_is_empty(result: Result, page: str) -> N
     told = report.to_html(empty)
     assert said in told
     assert said not in page
-    assert all("empty" in words_in(picture) for picture in pictures(told, "regimes"))
+    assert "empty" in words_in(picture(told, "regimes"))
     assert "the danger zone is empty" in weight_and_coverage(empty).caption
 
 
@@ -198,17 +209,42 @@ def test_every_statement_of_the_paper_becomes_mathml() -> None:
 # Figures
 
 
-def pictures(page: str, name: str) -> list[ElementTree.Element]:
-    """A figure's two drawings, for wide and for narrow pages."""
+NAMES = (
+    "regimes",
+    "weight-bounds",
+    "curves",
+    "coverage",
+    "self",
+    "thresholds",
+    "large-noise",
+    "sensitivity",
+)
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def image(page: str, name: str) -> dict[str, str | None]:
+    """The attributes of the one image in a figure."""
     figure = page.split(f'<figure id="figure-{name}">')[1].split("</figure>")[0]
-    return [
-        ElementTree.fromstring(figure.split(f'<div class="{width}">')[1].split("</div>")[0])
-        for width in ("wide", "narrow")
-    ]
+    (attributes,) = (attributes for tag, attributes in Page(figure).elements if tag == "img")
+    return attributes
 
 
-def words_in(picture: ElementTree.Element) -> set[str | None]:
-    return {text.text for text in picture.iter("text")}
+def picture(page: str, name: str) -> ElementTree.Element:
+    """A figure's drawing."""
+    return ElementTree.fromstring(b64decode((image(page, name)["src"] or "").split(",")[1]))
+
+
+def words_in(svg: ElementTree.Element) -> set[str | None]:
+    return {text.text for text in svg.iter(f"{SVG}text")}
+
+
+def styles(svg: ElementTree.Element) -> Iterator[tuple[str, str]]:
+    """Every property of every style attribute, with its value."""
+    for element in svg.iter():
+        for each in element.attrib.get("style", "").split(";"):
+            if ":" in each:
+                name, _, value = each.partition(":")
+                yield name.strip(), value.strip()
 
 
 @pytest.mark.parametrize(
@@ -227,48 +263,69 @@ def words_in(picture: ElementTree.Element) -> set[str | None]:
 def test_figures_label_their_axes_by_numbers_as_they_are(
     page: str, name: str, labels: set[str]
 ) -> None:
-    for picture in pictures(page, name):
-        assert labels <= words_in(picture)
-        assert len(words_in(picture)) >= 9  # numbers on both axes
+    words = words_in(picture(page, name))
+    assert labels <= words
+    assert len(words) >= 9  # numbers on both axes
 
 
 def test_figure_of_large_noise_counts_in_powers_of_ten(page: str) -> None:
-    for picture in pictures(page, "large-noise"):
-        assert len([word for word in words_in(picture) if (word or "").startswith("10⁻")]) >= 2
+    words = words_in(picture(page, "large-noise"))
+    assert len([word for word in words if (word or "").startswith("10⁻")]) >= 2
 
 
-def test_figures_take_their_colours_and_font_from_the_page(page: str) -> None:
-    for picture in pictures(page, "curves"):
-        text = ElementTree.tostring(picture, encoding="unicode")
-        for colour in ("currentColor", "var(--weight)", "var(--coverage)", "var(--danger)"):
-            assert colour in text
-        assert picture.get("aria-label", "").startswith("Posterior weight and coverage")
-        assert not {"width", "height"} & set(picture.attrib)
-    drawn = page[page.index("</style>") :]
-    assert "#0101" not in drawn
-    assert "#000000" not in drawn
-    assert "font-family" not in drawn
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_have_one_style_and_one_palette(page: str, name: str) -> None:
+    svg = picture(page, name)
+    palette = {*drawing.CYCLE, drawing.INK, drawing.MUTED, drawing.GRID}
+    found = {value for key, value in styles(svg) if key in ("fill", "stroke")} - {"none"}
+    assert {colour for colour in found if colour.startswith("#")} <= palette
+    assert len(found & set(drawing.CYCLE)) >= 1
+    assert float(svg.attrib["viewBox"].split()[2]) == pytest.approx(72 * drawing.WIDTH)
+    # On a phone the page shows the figure 38rem wide: no text falls far below 9 pixels.
+    assert "min-width: 38rem" in page
+    sizes = [
+        float(value.split("px")[0])
+        for key, value in styles(svg)
+        if key.startswith("font") and "px" in value
+    ]
+    assert len(sizes) >= 9
+    assert min(sizes) * 38 * 16 / (72 * drawing.WIDTH) > 8.6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_load_nothing_and_say_nothing_of_their_making(page: str, name: str) -> None:
+    svg = picture(page, name)
+    tags = {element.tag.rpartition("}")[2] for element in svg.iter()}
+    assert not tags & {"metadata", "script", "image", "foreignObject", "a"}
+    ids = Counter(element.attrib["id"] for element in svg.iter() if "id" in element.attrib)
+    assert set(ids.values()) == {1}
+    text = ElementTree.tostring(svg, encoding="unicode")
+    references = [v for e in svg.iter() for k, v in e.attrib.items() if k.endswith("href")]
+    references += [part.split(")")[0] for part in text.split("url(")[1:]]
+    assert references
+    assert all(reference[0] == "#" and reference[1:] in ids for reference in references)
+
+
+def test_figures_are_named_and_described(page: str) -> None:
+    for name in NAMES:
+        alt = image(page, name)["alt"] or ""
+        assert alt.endswith("; its numbers are in report.json")
+        assert f"<h3>{alt.split(';')[0]}</h3>" in page
 
 
 def test_figures_are_the_same_bytes_each_time(result: Result, page: str) -> None:
-    drawn = weight_and_coverage(result)
-    assert drawn.wide in page
-    assert drawn.narrow in page
-
-
-def test_figures_differ_between_wide_and_narrow_pages(page: str) -> None:
-    wide, narrow = pictures(page, "curves")
-    assert float(wide.attrib["viewBox"].split()[2]) > 500
-    assert float(narrow.attrib["viewBox"].split()[2]) < 300
+    svg = weight_and_coverage(result).svg
+    assert image(page, "curves")["src"] == (
+        "data:image/svg+xml;base64," + b64encode(svg.encode()).decode()
+    )
 
 
 def test_sensitivity_of_flat_and_of_colour_images(result: Result) -> None:
     rng = np.random.default_rng(5)
-    for shape, distance in (((48,), 20), ((4, 4, 3), 2)):
+    for shape, distance in (((48,), 24), ((4, 4, 3), 2)):
         images = rng.uniform(-1, 1, (9, *shape))
         study = replace(result.study, images=images)
-        picture = ElementTree.fromstring(sensitivity_decay(study).wide)
-        assert str(distance) in words_in(picture)
+        assert str(distance) in words_in(ElementTree.fromstring(sensitivity_decay(study).svg))
 
 
 def test_figure_of_theorem_4_2_counts_and_leaves_out_copies(result: Result, page: str) -> None:
@@ -278,14 +335,14 @@ def test_figure_of_theorem_4_2_counts_and_leaves_out_copies(result: Result, page
     for images, copies in ((train, 3), (np.ones_like(train), 60)):
         drawn = weight_thresholds(replace(result, study=replace(result.study, images=images)))
         assert f" {copies} of the 60 images have an exact copy" in drawn.caption
-        assert ("σ₋" in words_in(ElementTree.fromstring(drawn.wide))) == (copies < 60)
+        assert ("σ₋" in words_in(ElementTree.fromstring(drawn.svg))) == (copies < 60)
 
 
 def test_figure_of_the_weight_bounds_leaves_out_a_level_that_no_image_has(result: Result) -> None:
     copies = np.ones_like(result.study.train)
     drawn = weight_between_bounds(replace(result, study=replace(result.study, images=copies)))
-    assert "σ₋" not in words_in(ElementTree.fromstring(drawn.wide))
-    assert "σ₊" in words_in(ElementTree.fromstring(drawn.wide))
+    assert "σ₋" not in words_in(ElementTree.fromstring(drawn.svg))
+    assert "σ₊" in words_in(ElementTree.fromstring(drawn.svg))
 
 
 def test_certified_levels_of_theorem_4_2_leave_out_copies(result: Result) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.resources import files
@@ -14,20 +15,20 @@ import pytest
 from wildmiddle.checks import report
 from wildmiddle.checks.options import parser
 from wildmiddle.checks.records import Record
-from wildmiddle.checks.report.words import (
-    command,
-    number,
-    predicted,
+from wildmiddle.checks.report.formatting import (
+    format_number,
+    format_slack,
     regime_cells,
-    room,
-    sentence,
-    tightest,
+    repeat_command,
+    tightest_record,
+    verdict_sentence,
     zone_cells,
-    zone_steps,
+    zone_sentence,
 )
+from wildmiddle.checks.terminal import zone_page
 from wildmiddle.checks.verify import Result
-from wildmiddle.theory.regimes import Zone
-from wildmiddle.theory.schedules import ddpm_sigmas, edm_sigmas
+from wildmiddle.theory.regimes import PredictedZone, Zone
+from wildmiddle.theory.schedules import ddpm_sigmas, edm_sigmas, steps_between
 
 Make = Callable[..., Record]
 
@@ -151,7 +152,9 @@ def test_json_holds_the_predicted_zone_and_the_sharper_forms(result: Result, fol
     for name, zone in result.study.zone._asdict().items():
         found = written["regimes"]["predicted"][name]
         assert (found["start"], found["end"], found["empty"]) == (*zone, zone.empty)
-        assert (tuple(found["edm_steps"]), tuple(found["ddpm_timesteps"])) == zone_steps(zone)
+        edm, ddpm = steps_between(*zone)
+        assert found["edm_steps"] == list(edm)
+        assert found["ddpm_timesteps"] == [*ddpm[:1], *ddpm[-1:]]
     assert len(written["sharper"]) == len(result.sharper) > 10
     for found, row in zip(written["sharper"], result.sharper, strict=True):
         assert (found["claim"], found["paper"], found["ours"]) == (row.claim, row.paper, row.ours)
@@ -162,7 +165,7 @@ def test_json_holds_the_predicted_zone_and_the_sharper_forms(result: Result, fol
 
 
 def test_sentence_when_all_hold(result: Result) -> None:
-    said = sentence(result)
+    said = verdict_sentence(result)
     assert "All 3 claims hold on digits" in said
     assert "none of 4 comparisons contradicts the paper" in said
     assert "a run over true claims reports a violation with probability at most 1e-06" in said
@@ -172,14 +175,14 @@ def test_sentence_names_the_violated_claims(
     with_records: Callable[..., Result], record: Make
 ) -> None:
     bad = record("4.2.1", low=0.6, high=0.7, estimate=0.65)
-    said = sentence(with_records(bad, record("4.8")))
+    said = verdict_sentence(with_records(bad, record("4.8")))
     assert said.startswith("1 of 2 comparisons contradicts the paper on digits")
     assert "in claim 4.2.1;" in said
 
 
 def test_sentence_counts_what_is_open(result: Result, record: Make) -> None:
     coarse = record("4.8", low=0.3, high=0.6)
-    said = sentence(
+    said = verdict_sentence(
         replace(
             result,
             records=(
@@ -198,30 +201,61 @@ def test_tightest_is_the_least_slack_of_those_that_decide(record: Make) -> None:
     violated = record(low=0.6, high=0.9, estimate=0.7)
     farther_but_open = record(low=0.3, high=0.95, estimate=0.9)
     unknown = record(estimate=math.nan)
-    assert tightest([loose, tight]) is tight
-    assert tightest([tight, farther_but_open, loose]) is farther_but_open
-    assert tightest([tight, violated, farther_but_open]) is violated
-    assert tightest([violated, unknown]) is unknown
-    assert tightest([]) is None
+    assert tightest_record([loose, tight]) is tight
+    assert tightest_record([tight, farther_but_open, loose]) is farther_but_open
+    assert tightest_record([tight, violated, farther_but_open]) is violated
+    assert tightest_record([violated, unknown]) is unknown
+    assert tightest_record([]) is None
 
 
 def test_room_is_a_slack_or_a_distance(record: Make) -> None:
-    assert room(record(bound=0.5, estimate=0.25)) == ("slack", "0.25")
-    assert room(record(bound=0.5, estimate=0.75)) == ("slack", "−0.25")
-    assert room(record(relation="==", bound=0.5, estimate=0.25)) == ("off by", "0.25")
-    assert room(record(relation="==", bound=0.5, estimate=0.5)) == ("off by", "0")
+    assert format_slack(record(bound=0.5, estimate=0.25)) == ("slack", "0.25")
+    assert format_slack(record(bound=0.5, estimate=0.75)) == ("slack", "−0.25")
+    assert format_slack(record(relation="==", bound=0.5, estimate=0.25)) == ("off by", "0.25")
+    assert format_slack(record(relation="==", bound=0.5, estimate=0.5)) == ("off by", "0")
 
 
-def test_zone_in_words() -> None:
-    levels = edm_sigmas(18)
-    inside = Zone(float(levels[9]), float(levels[7]))
-    assert zone_cells(inside)[2] == "8–9"  # the upper end is no part of it
-    assert zone_steps(inside)[0] == (8, 9)
-    first, last = zone_steps(inside)[1]
-    assert ddpm_sigmas()[first - 1] < inside.start <= ddpm_sigmas()[first]
-    assert ddpm_sigmas()[last] < inside.end <= ddpm_sigmas()[last + 1]
-    assert zone_cells(Zone(2.0, 1.0)) == ("empty", "empty", "none", "none")
-    assert zone_cells(Zone(1e5, 1e6))[2:] == ("none", "none")
+EDM, DDPM = edm_sigmas(18), ddpm_sigmas()
+
+
+@pytest.mark.parametrize(
+    ("zone", "edm", "ddpm"),
+    [
+        # A step at the start of a zone belongs to it, one at the end does not.
+        (Zone(float(EDM[9]), float(EDM[7])), (8, 9), None),
+        (Zone(float(EDM[9]), float(np.nextafter(EDM[7], 99))), (7, 9), None),
+        (Zone(float(np.nextafter(EDM[9], 99)), float(EDM[7])), (8, 8), None),
+        (Zone(float(EDM[9]), float(EDM[8])), (9, 9), None),
+        (Zone(float(DDPM[100]), float(DDPM[200])), None, (100, 199)),
+        (Zone(float(DDPM[100]), float(np.nextafter(DDPM[200], 99))), None, (100, 200)),
+        (Zone(float(DDPM[100]), float(DDPM[101])), None, (100, 100)),
+        (Zone(1e5, 1e6), (), ()),
+        (Zone(2.0, 1.0), (), ()),
+    ],
+)
+def test_terminal_and_report_name_the_same_steps_of_a_zone(
+    result: Result, zone: Zone, edm: tuple[int, ...] | None, ddpm: tuple[int, ...] | None
+) -> None:
+    study = replace(result.study)
+    vars(study).update(zone=PredictedZone(zone, zone), curves=result.study.curves)
+    changed = replace(result, study=study)
+    vars(changed)["sharper"] = ()
+    (line,) = [ln for ln in zone_page(result.data, study.zone).splitlines() if "certain  " in ln]
+    told = re.findall(r"(\d+) to (\d+)|none", line.partition("  ")[2])
+    told = [tuple(map(int, pair)) if pair[0] else () for pair in told][-2:]
+    if zone.empty:
+        told = [(), ()]
+        assert line.split() == ["certain", "none"]
+    cells = [
+        tuple(map(int, re.findall(r"\d+", cell))) * (1 if "–" in cell else 2)
+        for cell in zone_cells(zone)[2:]
+    ]
+    written = report.to_json(changed)["regimes"]["predicted"]["certain"]
+    steps = [written[key] for key in ("edm_steps", "ddpm_timesteps")]
+    steps = [(each[0], each[-1]) if each else () for each in steps]
+    assert told == cells == steps
+    for found, known in zip(told, (edm, ddpm), strict=True):
+        assert known is None or found == known
 
 
 @pytest.mark.parametrize(
@@ -236,12 +270,12 @@ def test_zone_in_words() -> None:
     ],
 )
 def test_numbers(value: float, text: str) -> None:
-    assert number(value) == text
+    assert format_number(value) == text
 
 
 def test_command_is_one_that_the_command_line_takes(result: Result) -> None:
     centred = replace(result, data=replace(result.data, centred=True))
-    words = " ".join(command(centred)).split()
+    words = " ".join(repeat_command(centred)).split()
     options = parser().parse_args(words[1:])
     assert options.centre
     assert options.range == (-1.0, 1.0)
@@ -257,7 +291,7 @@ def test_markdown_states_verdict_claims_regimes_seed_and_versions(
 ) -> None:
     lines = (folder / "report.md").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "# wildmiddle: holds"
-    assert lines[2] == sentence(result)
+    assert lines[2] == verdict_sentence(result)
     for claim in result.claims:
         (row,) = [line for line in lines if line.startswith(f"| {claim.number} |")]
         assert f"| {claim.title} | holds | {len(result.of(claim))} |" in row
@@ -265,8 +299,11 @@ def test_markdown_states_verdict_claims_regimes_seed_and_versions(
     for regime in result.study.regimes:
         assert all(cell in rows[f"| {regime.name}"] for cell in regime_cells(regime))
     assert any("seed 7" in line for line in lines)
-    assert predicted(result) in lines
+    assert zone_sentence(result) in lines
     for zone in result.study.zone:
-        assert zone.empty or f"{number(zone.start)} to {number(zone.end)}" in predicted(result)
+        assert (
+            zone.empty
+            or f"{format_number(zone.start)} to {format_number(zone.end)}" in zone_sentence(result)
+        )
     assert lines[-1] == "Versions: python 3.11.7, wildmiddle 0.2.0."
     assert len(lines) < 60

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("diffusers", reason="needs the extra train")
 
-from wildmiddle.checks.experiments.table1 import swapped
+from wildmiddle.checks.experiments.table1 import swap
 from wildmiddle.empirical.danger_zone import zone_of
 from wildmiddle.empirical.data import load
 from wildmiddle.empirical.neighbours import memorization
@@ -32,11 +32,11 @@ def rates(tmp_path_factory) -> dict[str, tuple[float, float]]:
     end = zone_of(few.reshape(10, -1), data.test.reshape(300, -1)).possible.end
     denoisers = {
         "few": small,
-        "few, swapped above the zone": swapped(small, large, end, np.inf),
-        "few, swapped from the zone down": swapped(small, large, 0, end),
+        "few, swapped above the zone": swap(small, large, end, np.inf),
+        "few, swapped from the zone down": swap(small, large, 0, end),
         "many": large,
-        "many, swapped above the zone": swapped(large, small, end, np.inf),
-        "many, swapped from the zone down": swapped(large, small, 0, end),
+        "many, swapped above the zone": swap(large, small, end, np.inf),
+        "many, swapped from the zone down": swap(large, small, 0, end),
     }
     found = {}
     for name, denoiser in denoisers.items():

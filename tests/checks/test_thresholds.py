@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 pytest.importorskip("diffusers", reason="needs the extra train")
 
 from wildmiddle.checks.experiments import table1
-from wildmiddle.checks.experiments.outcome import write
+from wildmiddle.checks.experiments.results import write
 from wildmiddle.checks.experiments.scale import read_scale
 from wildmiddle.checks.experiments.trained import trained_study
 from wildmiddle.checks.settings import Settings
@@ -38,7 +38,7 @@ def outcome(tmp_path, monkeypatch):
     low, high = (end.sigma for end in (study.regime("medium").start, study.regime("medium").end))
     probes = {"small": low / 2, "middle": (low * high) ** 0.5, "large": 2 * high}
 
-    def memorized(_, denoiser):
+    def find_copies(_, denoiser):
         # Which model answers where tells the condition; windows are moved out of the schedule.
         found = {p: int(denoiser(torch.ones(1, 2), sigma)[0, 0]) for p, sigma in probes.items()}
         base = "memorizing" if sum(found.values()) > 0 else "generalizing"
@@ -47,7 +47,7 @@ def outcome(tmp_path, monkeypatch):
         return Memorization(0, 0, 0, ratio, np.zeros(10, int), np.stack([ratio, 1 + 0 * ratio], 1))
 
     monkeypatch.setattr(table1, "_window", lambda *_: (1e5, 2e5))
-    monkeypatch.setattr(table1, "memorized", memorized)
+    monkeypatch.setattr(table1, "find_copies", find_copies)
     return table1.run(study, 1e-3)
 
 
@@ -83,7 +83,7 @@ def test_the_figure_has_both_panels(outcome) -> None:
     figure = Figure()
     outcome.draw(figure)
     windows, thresholds = figure.axes
-    assert len(thresholds.get_legend().get_texts()) == 6
+    assert [len(half.legends[0].get_texts()) for half in figure.subfigs] == [4, 6]
     drawn = {line.get_label(): line for line in thresholds.lines}
     swept = drawn["memorizing, swapped at small noise"]
     assert swept.get_xdata()[0] == 0.05

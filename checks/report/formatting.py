@@ -1,8 +1,8 @@
-"""What the report says of a run in words and in short numbers, alike in Markdown and HTML."""
+"""Numbers, cells and sentences as the report writes them, in Markdown and in HTML alike."""
 
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from wildmiddle.checks.records import Record
 from wildmiddle.checks.settings import option, texts
@@ -12,11 +12,10 @@ from wildmiddle.empirical.regimes import Crossing, Regime
 from wildmiddle.theory.regimes import Zone
 from wildmiddle.theory.schedules import steps_between
 
-# A plain way to say each verdict of a claim in a sentence.
 _SEVERITY = {"violated": 0, "inconclusive": 1, "holds": 2}
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """Four significant digits, with a true minus sign: 0.01348, −1.2e-06, ∞."""
     if math.isnan(value):
         return "nan"
@@ -26,21 +25,22 @@ def number(value: float) -> str:
     return "−" + text[1:] if text.startswith("-") else text
 
 
-def interval(record: Record) -> str:
+def format_interval(record: Record) -> str:
     """The estimate with its interval, or that nothing was drawn."""
     if record.n == 0:
-        return f"{number(record.estimate)} (computed)"
-    return f"{number(record.estimate)} [{number(record.low)}, {number(record.high)}]"
+        return f"{format_number(record.estimate)} (computed)"
+    estimate, low, high = map(format_number, (record.estimate, record.low, record.high))
+    return f"{estimate} [{low}, {high}]"
 
 
-def room(record: Record) -> tuple[str, str]:
+def format_slack(record: Record) -> tuple[str, str]:
     """How far the estimate keeps from the bound: a ``slack``, or for an equality ``off by``."""
     if record.relation == "==":
-        return "off by", number(-record.slack)
-    return "slack", number(record.slack)
+        return "off by", format_number(-record.slack)
+    return "slack", format_number(record.slack)
 
 
-def tightest(records: Sequence[Record]) -> Record | None:
+def tightest_record(records: Sequence[Record]) -> Record | None:
     """The comparison with the least slack among those with the claim's verdict, nan first."""
     if not records:
         return None
@@ -52,7 +52,7 @@ def tightest(records: Sequence[Record]) -> Record | None:
     return min(records, key=rank)
 
 
-def sentence(result: Result) -> str:
+def verdict_sentence(result: Result) -> str:
     """The verdict on the run in plain words, with its error rate."""
     claims, records, alpha = result.claims, result.records, result.study.settings.alpha
     on = f"on {result.data.title} (N\u00a0=\u00a0{result.study.n}, d\u00a0=\u00a0{result.study.d})"
@@ -81,33 +81,35 @@ def sentence(result: Result) -> str:
     return f"{finding}; {rate}."
 
 
+def markdown_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], right: Container[int] = ()
+) -> str:
+    """A table in Markdown; the columns whose numbers are in ``right`` are aligned there."""
+    rule = ["---:" if column in right else "---" for column in range(len(header))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
+
+
 def regime_cells(regime: Regime) -> tuple[str, str, str, str]:
     """Both ends with their uncertainty, the EDM steps and the DDPM timesteps."""
     if regime.empty:
         return "empty", "empty", "none", "none"
-    steps = _span(regime.edm_steps[:1] + regime.edm_steps[-1:])
-    return _end(regime.start), _end(regime.end), steps, _span(regime.ddpm_timesteps)
-
-
-def zone_steps(zone: Zone) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Steps of the 18-step EDM schedule in a zone, and the first and last of its DDPM timesteps."""
-    edm, ddpm = steps_between(zone.start, zone.end)
-    return edm, ddpm[:1] + ddpm[-1:]
+    steps, timesteps = _span(regime.edm_steps), _span(regime.ddpm_timesteps)
+    return _end(regime.start), _end(regime.end), steps, timesteps
 
 
 def zone_cells(zone: Zone) -> tuple[str, str, str, str]:
     """Both ends of a predicted zone, the EDM steps and the DDPM timesteps."""
     if zone.empty:
         return "empty", "empty", "none", "none"
-    steps, timesteps = zone_steps(zone)
-    return number(zone.start), number(zone.end), _span(steps[:1] + steps[-1:]), _span(timesteps)
+    edm, ddpm = steps_between(*zone)
+    return format_number(zone.start), format_number(zone.end), _span(edm), _span(ddpm)
 
 
-def predicted(result: Result) -> str:
+def zone_sentence(result: Result) -> str:
     """The zone that distances predict, in one sentence."""
 
     def span(zone: Zone) -> str:
-        return "empty" if zone.empty else f"{number(zone.start)} to {number(zone.end)}"
+        return "empty" if zone.empty else " to ".join(map(format_number, zone))
 
     zone = result.study.zone
     return (
@@ -116,15 +118,15 @@ def predicted(result: Result) -> str:
     )
 
 
-def found(row: Sharper) -> str:
+def format_truth(row: Sharper) -> str:
     """The true value of a quantity with its interval, a dash where it is not known."""
     if row.truth is None:
         return "–"
     value, low, high, _ = row.truth
-    return number(value) if low == value == high else _end(Crossing(value, low, high))
+    return format_number(value) if low == value == high else _end(Crossing(value, low, high))
 
 
-def command(result: Result) -> tuple[str, ...]:
+def repeat_command(result: Result) -> tuple[str, ...]:
     """The parts of a command that repeats the run, given the same data."""
     data, study = result.data, result.study
     low, high = data.value_range
@@ -152,15 +154,15 @@ def command(result: Result) -> tuple[str, ...]:
 
 def _end(end: Crossing) -> str:
     if end.sigma == 0 or math.isinf(end.sigma):
-        return number(end.sigma)
-    low, high = ("not seen" if math.isnan(v) else number(v) for v in (end.low, end.high))
-    return f"{number(end.sigma)} [{low}, {high}]"
+        return format_number(end.sigma)
+    low, high = ("not seen" if math.isnan(v) else format_number(v) for v in (end.low, end.high))
+    return f"{format_number(end.sigma)} [{low}, {high}]"
 
 
-def _span(ends: tuple[int, ...]) -> str:
-    if not ends:
+def _span(steps: Sequence[int]) -> str:
+    if not steps:
         return "none"
-    return str(ends[0]) if ends[0] == ends[-1] else f"{ends[0]}–{ends[-1]}"
+    return str(steps[0]) if steps[0] == steps[-1] else f"{steps[0]}–{steps[-1]}"
 
 
 def _count(n: int, noun: str) -> str:

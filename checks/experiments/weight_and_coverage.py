@@ -1,4 +1,4 @@
-"""What the experiments without trained models share: the curves' bands, their table, their drawing.
+"""Weight and coverage in the experiments without trained models: bands, tables and drawing.
 
 One pair of bands carries an experiment's verdicts: with probability ``1 - alpha`` both curves lie
 in them at all noise levels, and then every record that is worked out from them is right.
@@ -14,23 +14,30 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from wildmiddle.checks.coverage import MARGIN
-from wildmiddle.checks.experiments.outcome import Row
+from wildmiddle.checks.experiments.results import TableRow
 from wildmiddle.checks.records import Comparison, Relation
-from wildmiddle.checks.report.axes import curve, unit
-from wildmiddle.checks.report.svg import over_sigma
+from wildmiddle.checks.report.drawing import (
+    COVERAGE,
+    DANGER,
+    MUTED,
+    WEIGHT,
+    draw_curve,
+    set_sigma_axis,
+    set_unit_axis,
+    sigma_limits,
+)
 from wildmiddle.empirical import Curves
 from wildmiddle.empirical.intervals import Estimate, bounded_mean, proportion
 from wildmiddle.empirical.regimes import Crossing, Regime, read_regimes
+from wildmiddle.theory.constants import Thresholds
 
 Array = NDArray[np.float64]
 
-WEIGHT, SELF, COVERAGE, DANGER, MUTED = "#1f5fb4", "#0a7f6a", "#c2560c", "#b4232a", "#646a73"
-"""The colours of the report."""
 HEADER = ("drawn", "sigma", "value", "low", "high")
 """A point of a curve; or an end of an interval of noise levels, which is its own value."""
 
 
-def banded(curves: Curves, alpha: float) -> Curves:
+def with_joint_bands(curves: Curves, alpha: float) -> Curves:
     """The curves with bands that hold for weight and coverage together, at all noise levels."""
     each = alpha / (2 * len(curves.sigmas))
     covered = curves.covered_draws
@@ -41,9 +48,9 @@ def banded(curves: Curves, alpha: float) -> Curves:
     )
 
 
-def regimes_of(curves: Curves) -> dict[str, Regime]:
-    """The regimes by name, at the default thresholds."""
-    return {regime.name: regime for regime in read_regimes(curves)}
+def regimes_of(curves: Curves, thresholds: Thresholds) -> dict[str, Regime]:
+    """The regimes by name."""
+    return {regime.name: regime for regime in read_regimes(curves, thresholds)}
 
 
 def value_at(sigmas: Array, curve: Estimate, place: Crossing, *, rising: bool) -> Estimate:
@@ -72,7 +79,7 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
     return Estimate(a.mean - b.mean, a.low - b.high, a.high - b.low, a.n or b.n, alpha, method)
 
 
-def reduced(band: Estimate, rule: Callable[[Array], SupportsFloat]) -> Estimate:
+def reduce_band(band: Estimate, rule: Callable[[Array], SupportsFloat]) -> Estimate:
     """One number of a whole band, by a rule that rises with its values, such as their maximum."""
     values = _arrays(*(float(rule(end)) for end in (band.mean, band.low, band.high)))
     return Estimate(*values, band.n, band.alpha, band.method)
@@ -82,7 +89,7 @@ def _arrays(mean: float, low: float, high: float) -> tuple[Array, Array, Array]:
     return np.asarray(mean), np.asarray(low), np.asarray(high)
 
 
-def compared(
+def band_comparison(
     claim: str,
     instance: str,
     quantity: str,
@@ -102,7 +109,7 @@ def compared(
     )
 
 
-def points(sigmas: Array, curves: Mapping[str, Estimate]) -> list[Row]:
+def curve_rows(sigmas: Array, curves: Mapping[str, Estimate]) -> list[TableRow]:
     """The table's rows of curves over ``sigmas`` (K,), under :data:`HEADER`."""
     return [
         (name, float(sigma), *(float(end[k]) for end in (found.mean, found.low, found.high)))
@@ -111,49 +118,45 @@ def points(sigmas: Array, curves: Mapping[str, Estimate]) -> list[Row]:
     ]
 
 
-def ends(regimes: Mapping[str, Regime]) -> list[Row]:
+def regime_rows(regimes: Mapping[str, Regime]) -> list[TableRow]:
     """The table's rows of where regimes start and end."""
     both = (
         (f"{name} noise, {end}", place)
         for name, regime in regimes.items()
         for end, place in (("start", regime.start), ("end", regime.end))
     )
-    return [mark(name, place.sigma, place.low, place.high) for name, place in both]
+    return [level_row(name, place.sigma, place.low, place.high) for name, place in both]
 
 
-def spans(named: Mapping[str, tuple[float, float]]) -> list[Row]:
+def interval_rows(named: Mapping[str, tuple[float, float]]) -> list[TableRow]:
     """The table's rows of intervals that are known exactly."""
     return list(
         chain.from_iterable(
-            (mark(f"{name}, start", start), mark(f"{name}, end", end))
+            (level_row(f"{name}, start", start), level_row(f"{name}, end", end))
             for name, (start, end) in named.items()
         )
     )
 
 
-def mark(name: str, sigma: float, low: float | None = None, high: float | None = None) -> Row:
+def level_row(
+    name: str, sigma: float, low: float | None = None, high: float | None = None
+) -> TableRow:
     """The table's row of one noise level, with the ends between which it lies."""
     return (name, sigma, sigma, sigma if low is None else low, sigma if high is None else high)
 
 
-def draw_both(axes: Axes, curves: Curves) -> None:
-    """Draw weight and coverage with their bands, on the report's axes."""
-    start_panel(axes, curves.sigmas)
-    curve(axes, curves.sigmas, curves.max_weight, WEIGHT, "o")
-    curve(axes, curves.sigmas, curves.coverage, COVERAGE, "s")
-    for line, label in zip(axes.lines[-2:], ("posterior weight W", "coverage C"), strict=True):
-        line.set(label=label, markersize=3)
-    unit(axes, "probability")
+def draw_weight_and_coverage(axes: Axes, curves: Curves) -> None:
+    """Draw weight and coverage with their bands over the noise level."""
+    set_sigma_axis(axes, *sigma_limits(curves.sigmas))
+    draw_curve(axes, curves.sigmas, curves.max_weight, WEIGHT, "o", "posterior weight W")
+    draw_curve(axes, curves.sigmas, curves.coverage, COVERAGE, "s", "coverage C")
+    set_unit_axis(axes, "probability")
+    axes.set_xlabel("")
 
 
-def start_panel(axes: Axes, sigmas: Array) -> None:
-    """Make the horizontal axis the noise level, a little longer than the schedule."""
-    over_sigma(axes, float(sigmas.min()) * 0.85, float(sigmas.max()) * 1.15)
-
-
-def draw_regimes(axes: Axes, regimes: Mapping[str, Regime], sigmas: Array) -> None:
+def shade_regimes(axes: Axes, regimes: Mapping[str, Regime], sigmas: Array) -> None:
     """Shade the regimes with their names, and the measured danger zone where there is one."""
-    left, right = float(sigmas.min()) * 0.85, float(sigmas.max()) * 1.15
+    left, right = sigma_limits(sigmas)
     for name, colour in (("small", COVERAGE), ("medium", MUTED), ("large", WEIGHT)):
         start, end = max(regimes[name].start.sigma, left), min(regimes[name].end.sigma, right)
         if start < end:
@@ -166,18 +169,29 @@ def draw_regimes(axes: Axes, regimes: Mapping[str, Regime], sigmas: Array) -> No
         axes.axvspan(*between, color=DANGER, alpha=0.15, linewidth=0, label="danger zone")
 
 
-def draw_bars(axes: Axes, spans: Mapping[str, tuple[float, float]], shades: Array) -> None:
-    """Draw intervals of sigma as bars, one a line from the top; ``shades`` are their opacities."""
+def draw_bars(
+    axes: Axes, spans: Mapping[str, tuple[float, float]], sigmas: Array, opacities: Array
+) -> None:
+    """Draw intervals of sigma as bars, one a line from the top, over the noise level."""
+    set_sigma_axis(axes, *sigma_limits(sigmas))
     left, right = axes.get_xlim()
-    for at, ((start, end), shade) in enumerate(zip(spans.values(), shades, strict=True)):
+    for at, ((start, end), opacity) in enumerate(zip(spans.values(), opacities, strict=True)):
         if start < end:
-            seen = max(start, left), min(end, right)
-            bar = [(seen[0], max(0.0, seen[1] - seen[0]))]
-            axes.broken_barh(bar, (at - 0.35, 0.7), color=DANGER, alpha=shade, linewidth=0)
-            text = f"{start:.3g} to {end:.3g} "
-            axes.text(max(seen[0], left), at, text, ha="right", va="center", fontsize="small")
+            first, last = max(start, left), min(end, right)
+            bar = [(first, max(0.0, last - first))]
+            axes.broken_barh(bar, (at - 0.35, 0.7), color=DANGER, alpha=opacity, linewidth=0)
+            axes.annotate(
+                f"{start:.3g} to {end:.3g}",
+                (first, at),
+                (-4, 0),
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                fontsize="small",
+            )
         else:
             axes.text(left * 1.2, at, "empty", va="center", style="italic", fontsize="small")
     axes.set_yticks(range(len(spans)), list(spans))
     axes.set_ylim(len(spans) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
+    axes.grid(False)

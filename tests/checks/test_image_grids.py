@@ -1,8 +1,10 @@
 """Grids of images, pixel by pixel; and that the pictures show what the tables count."""
 
 import csv
+import json
 from importlib import import_module
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -16,21 +18,21 @@ from wildmiddle.checks.experiments import (
     figure10,
     figures11_16,
     figures17_19,
-    remedies,
     table1,
 )
-from wildmiddle.checks.experiments.outcome import Outcome, write
-from wildmiddle.checks.experiments.pictures import (
+from wildmiddle.checks.experiments.gaps import zone_gaps
+from wildmiddle.checks.experiments.image_grids import (
     FRAME,
     Strip,
-    above,
-    beside,
-    in_rows,
+    draw_strips,
+    hstack_pairs,
     mosaic,
     pixels,
-    show,
+    split_into_rows,
+    vstack_pairs,
 )
-from wildmiddle.checks.experiments.samples import drawn
+from wildmiddle.checks.experiments.results import ExperimentResult, write
+from wildmiddle.checks.experiments.samples import draw_samples
 from wildmiddle.checks.experiments.scale import Scale
 from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
 from wildmiddle.checks.options import EXPERIMENTS
@@ -77,12 +79,12 @@ def colour(tmp_path) -> Path:
     return path
 
 
-def pictures(outcome: Outcome) -> list[np.ndarray]:
+def pictures(outcome: ExperimentResult) -> list[np.ndarray]:
     """The pictures in an outcome's figure, one for each of its axes."""
     figure = Figure()
     outcome.draw(figure)
     found = [axes.images[0] for axes in figure.axes]
-    assert all(image.get_interpolation() == "nearest" for image in found)
+    assert all(image.get_interpolation() == "none" for image in found)
     return [np.asarray(image.get_array()) for image in found]
 
 
@@ -116,7 +118,7 @@ def test_pixels_beyond_the_range_are_cut_and_one_channel_is_grey(tmp_path) -> No
 def test_a_mosaic_pixel_by_pixel() -> None:
     dark, light = np.zeros((1, 2, 3, 3)), np.full((1, 2, 3, 3), 0.5)
     line = Strip(np.concatenate([light, dark]), np.array([False, True]))
-    whole, middles = mosaic([line, Strip(above(dark, light))])
+    whole, middles = mosaic([line, Strip(vstack_pairs(dark, light))])
     grey = np.full((12, 12), 1.0)
     grey[1:3, 1:4], grey[1:3, 8:11] = 0.5, 0.0
     grey[7:9, 1:4], grey[10:12, 1:4] = 0.0, 0.5
@@ -138,9 +140,9 @@ def test_a_frame_grows_with_the_image() -> None:
 
 def test_pairs_and_rows() -> None:
     left, right = np.zeros((5, 2, 2, 3)), np.full((5, 2, 2, 3), 0.25)
-    pairs = beside(left, right)
+    pairs = hstack_pairs(left, right)
     assert pairs[0, 1, :, 2].tolist() == [0, 0, 1, 0.25, 0.25]
-    strips = in_rows(pairs, np.array([True, False, False, True, False]), 3)
+    strips = split_into_rows(pairs, np.array([True, False, False, True, False]), 3)
     assert [len(strip.tiles) for strip in strips] == [3, 2]
     assert [list(strip.framed) for strip in strips] == [[True, False, False], [True, False]]
     whole, _ = mosaic(strips)
@@ -150,7 +152,9 @@ def test_pairs_and_rows() -> None:
 def test_labels_and_notes_stand_beside_their_strips() -> None:
     axes = Figure().subplots()
     tiles = np.zeros((1, 8, 8, 3))
-    show(axes, [Strip(tiles, label="a", note="1%"), Strip(tiles, label="b", note="2%")], "title")
+    draw_strips(
+        axes, [Strip(tiles, label="a", note="1%"), Strip(tiles, label="b", note="2%")], "title"
+    )
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
     assert axes.get_yticks().tolist() == [4.5, 16.5]
     notes = [(text.get_text(), text.get_position()[1]) for text in axes.texts]
@@ -173,8 +177,8 @@ def test_figure10_shows_the_samples_that_table1_counts(known) -> None:
         name, part, memorized, samples = row[:4]
         assert (memorized, samples) == (counted[name, part], 24)
         base, other = models if name == "memorizing" else models[::-1]
-        denoiser = base if part == "none" else table1.swapped(base, other, *ends[part])
-        shown = pixels(known, drawn(known, denoiser))
+        denoiser = base if part == "none" else table1.swap(base, other, *ends[part])
+        shown = pixels(known, draw_samples(known, denoiser))
         found = outcome.samples[f"{name}, swapped: {part}"]
         for column in range(16):
             tile = picture[12 * at : 12 * at + 10, 12 * column : 12 * column + 10]
@@ -244,13 +248,13 @@ def test_figures11_16_show_noised_images_and_figure2_s_rates(known) -> None:
 def test_figures17_19_pair_each_sample_with_its_nearest_image(known, monkeypatch) -> None:
     asked = {}
 
-    def trained(self, count, name, **changes):
+    def train_denoiser(self, count, name, **changes):
         asked[name] = count, changes
         return self.optimum if name == "dummy" else self.generalizing
 
-    monkeypatch.setattr(TrainedStudy, "trained", trained)
+    monkeypatch.setattr(TrainedStudy, "train_denoiser", train_denoiser)
     outcome = figures17_19.run(known, 1e-3)
-    gap = remedies.zone_gaps(known)["possible zone"]
+    gap = zone_gaps(known)["possible zone"]
     assert asked == {"dummy": (30, {"dummy": True}), "gap-possible": (30, {"gap": (gap,)})}
     title = f"gap, σ {gap[0]:g} to {gap[1]:g}"
     assert [row[:3] for row in outcome.rows] == [
@@ -259,7 +263,7 @@ def test_figures17_19_pair_each_sample_with_its_nearest_image(known, monkeypatch
         (title, 0, 24),
     ]
     panels = pictures(outcome)
-    samples = pixels(known, drawn(known, known.generalizing))
+    samples = pixels(known, draw_samples(known, known.generalizing))
     nearest = pixels(known, known.few)[outcome.samples[title].nearest]
     for i in range(24):
         row, column = divmod(i, 16)
@@ -271,7 +275,9 @@ def test_figures17_19_pair_each_sample_with_its_nearest_image(known, monkeypatch
 
 
 def test_without_a_zone_there_is_no_gap_to_show(known, monkeypatch) -> None:
-    monkeypatch.setattr(TrainedStudy, "trained", lambda self, count, name, **_: self.generalizing)
+    monkeypatch.setattr(
+        TrainedStudy, "train_denoiser", lambda self, count, name, **_: self.generalizing
+    )
     monkeypatch.setattr(figures17_19, "zone_gaps", lambda _: {"possible zone": (2.0, 2.0)})
     outcome = figures17_19.run(known, 1e-3)
     assert [row[0] for row in outcome.rows] == ["baseline", "dummy class"]
@@ -284,7 +290,7 @@ def test_a_dummy_trained_denoiser_samples_the_real_class(tmp_path) -> None:
     prepared = prepare_training_set(images, None, Training(dummy=True))
     real = prepared.images[prepared.labels == prepared.label]
     assert (real[:, 0] == images.astype(np.float32)).all()
-    denoiser = study.trained(30, "dummy", dummy=True)
+    denoiser = study.train_denoiser(30, "dummy", dummy=True)
     x = torch.randn(32, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     found = denoiser(x, 1.0)
     assert torch.equal(found, denoiser(x, 1.0, labels=prepared.label))
@@ -293,14 +299,24 @@ def test_a_dummy_trained_denoiser_samples_the_real_class(tmp_path) -> None:
 
 @pytest.mark.parametrize("name", ["figure10", "figures11-16", "figures17-19"])
 def test_pictures_have_files_and_no_verdict(known, tmp_path, monkeypatch, name) -> None:
-    monkeypatch.setattr(TrainedStudy, "trained", lambda self, count, name, **_: self.generalizing)
+    monkeypatch.setattr(
+        TrainedStudy, "train_denoiser", lambda self, count, name, **_: self.generalizing
+    )
     module = import_module(f"wildmiddle.checks.experiments.{name.replace('-', '_')}")
     outcome = module.run(known, 1e-3)
     page = write(outcome, tmp_path / "new")
     assert page.name == f"{name}.md"
     assert page.read_text().startswith(f"# {name}: no verdict\n\nThe paper: ")
-    assert f"![{name}]({name}.png)" in page.read_text()
-    assert (tmp_path / "new" / f"{name}.png").stat().st_size > 10_000
+    assert f"![{name}]({name}.svg)" in page.read_text()
+    svg = ElementTree.fromstring((tmp_path / "new" / f"{name}.svg").read_text(encoding="utf-8"))
+    images = list(svg.iter("{http://www.w3.org/2000/svg}image"))
+    assert len(images) == {"figure10": 1, "figures11-16": 6, "figures17-19": 3}[name]
+    for image in images:
+        assert image.attrib["{http://www.w3.org/1999/xlink}href"].startswith(
+            "data:image/png;base64,"
+        )
+        assert "pixelated" in image.attrib["style"]  # sharp at any size
+    assert json.loads((tmp_path / "new" / f"{name}.json").read_text())["shows_images"]
     lines = list(csv.reader((tmp_path / "new" / f"{name}.csv").read_text().splitlines()))
     assert {len(line) for line in lines} == {len(outcome.header)}
     samples = tmp_path / "new" / f"{name}-samples.csv"

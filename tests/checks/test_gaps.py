@@ -12,8 +12,9 @@ pytest.importorskip("diffusers", reason="needs the extra train")
 pytest.importorskip("torchmetrics", reason="needs the extra train")
 
 from wildmiddle.checks.cli import main
-from wildmiddle.checks.experiments import distances, figure4, figure5, figure9, remedies
-from wildmiddle.checks.experiments.remedies import Judged
+from wildmiddle.checks.experiments import distances, figure4, figure5, figure9
+from wildmiddle.checks.experiments.gaps import timestep_gaps, zone_gaps
+from wildmiddle.checks.experiments.samples import Evaluation, reduction_record
 from wildmiddle.checks.experiments.scale import read_scale
 from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
 from wildmiddle.checks.settings import Settings
@@ -60,7 +61,7 @@ def ddpm(tmp_path) -> TrainedStudy:
 
 def test_gaps_are_the_zones_of_the_distances_to_three_digits(known) -> None:
     zone = zone_of(known.few.double(), known.fresh.double())
-    found = remedies.zone_gaps(known)
+    found = zone_gaps(known)
     for name, each in (("certain zone", zone.certain), ("possible zone", zone.possible)):
         assert found[name] == pytest.approx((each.start, each.end), rel=0.005)
         assert all(str(end) == f"{end:.3g}" for end in found[name])
@@ -69,7 +70,7 @@ def test_gaps_are_the_zones_of_the_distances_to_three_digits(known) -> None:
 
 def test_nine_timestep_gaps_lie_around_the_zone(known) -> None:
     vars(known)["zone"] = zone_from(0.4, 2.0)
-    found = remedies.timestep_gaps(known)
+    found = timestep_gaps(known)
     sigmas = ddpm_sigmas()
     factors = [(a, b) for a in (1 / 4, 1 / 2, 1) for b in (2, 1, 1 / 2)]
     assert len(found) == 9
@@ -78,27 +79,26 @@ def test_nine_timestep_gaps_lie_around_the_zone(known) -> None:
         inside = (sigmas >= a * 0.4) & (sigmas < b * 2.0)
         np.testing.assert_array_equal(np.flatnonzero(inside), np.arange(start, end))
     vars(known)["zone"] = zone_from(2.0, 1.5)
-    assert all(start < end for start, end in remedies.timestep_gaps(known))
-    assert len(remedies.timestep_gaps(known)) == 6  # 0.5 to 3, 1.5, 0.75; 1 to 3, 1.5; 2 to 3
+    assert all(start < end for start, end in timestep_gaps(known))
+    assert len(timestep_gaps(known)) == 6  # 0.5 to 3, 1.5, 0.75; 1 to 3, 1.5; 2 to 3
 
 
 def test_figure4_judges_every_checkpoint_and_the_last_decides(known, monkeypatch) -> None:
     asked = {}
 
-    def trained(self, count, name, **changes):
+    def train_denoiser(self, count, name, **changes):
         asked[name] = count, changes
 
-    def at(self, name, step):
+    def checkpoint(self, name, step):
         copies = name in ("memorizing", "gap-certain") or (step == 2000 and name != "gap-lowered")
         return self.memorizing if copies else self.generalizing
 
-    monkeypatch.setattr(TrainedStudy, "trained", trained)
-    monkeypatch.setattr(TrainedStudy, "at", at)
-    gaps = remedies.zone_gaps(known)
+    monkeypatch.setattr(TrainedStudy, "train_denoiser", train_denoiser)
+    monkeypatch.setattr(TrainedStudy, "checkpoint", checkpoint)
+    gaps = zone_gaps(known)
     if gaps["certain zone"][0] >= gaps["certain zone"][1]:
-        monkeypatch.setattr(remedies, "zone_gaps", lambda _: {**gaps, "certain zone": (0.5, 0.6)})
-        monkeypatch.setattr(figure4, "zone_gaps", remedies.zone_gaps)
-        gaps = remedies.zone_gaps(known)
+        gaps |= {"certain zone": (0.5, 0.6)}
+        monkeypatch.setattr(figure4, "zone_gaps", lambda _: gaps)
     outcome = figure4.run(known, 1e-3)
     assert asked == {
         "memorizing": (30, {}),
@@ -153,10 +153,10 @@ def test_figure4_judges_every_checkpoint_and_the_last_decides(known, monkeypatch
 def test_distances_are_those_of_each_training_from_both_references(known, monkeypatch) -> None:
     made = {"memorizing": known.optimum, "gap-possible": known.gaussian}
 
-    def trained(self, count, name, **changes):
+    def train_denoiser(self, count, name, **changes):
         return made.get(name, lambda x, sigma: known.optimum(x, sigma) + 0.5)
 
-    monkeypatch.setattr(TrainedStudy, "trained", trained)
+    monkeypatch.setattr(TrainedStudy, "train_denoiser", train_denoiser)
     outcome = distances.run(known, 1e-3)
     found = {(row[0].split(",")[0], *row[1:4]): row[4:] for row in outcome.rows}
     assert len(found) == len(figure4.conditions(known)) * 2 * 3 * 18
@@ -190,7 +190,7 @@ def test_distances_are_those_of_each_training_from_both_references(known, monkey
     figure = Figure()
     outcome.draw(figure)
     assert len(figure.axes) == 6
-    gaps = [gap for gap in remedies.zone_gaps(known).values() if gap[0] < gap[1]]
+    gaps = [gap for gap in zone_gaps(known).values() if gap[0] < gap[1]]
     inside = [[s for s in known.sigmas.tolist() if start <= s < end] for start, end in gaps]
     for axes in figure.axes:
         dotted = [line for line in axes.lines if line.get_marker() == "o"]
@@ -203,24 +203,26 @@ def test_a_gap_that_makes_copies_is_seen(known) -> None:
     samples = known.few[:20]
     far = samples + 3
     distance = FrechetDistance(1.0, "pixels", 20, "images", 60)
-    none, all_of_them = (Judged(memorization(each, known.few), distance) for each in (far, samples))
+    none, all_of_them = (
+        Evaluation(memorization(each, known.few), distance) for each in (far, samples)
+    )
     assert (none.count, all_of_them.count) == (0, 20)
-    record = remedies.lowered(known, "x", "y", (none, all_of_them), 1e-3)
+    record = reduction_record(known, "x", "y", (none, all_of_them), 1e-3)
     assert (record.verdict, record.n) == ("violated", 20)
-    assert remedies.lowered(known, "x", "y", (all_of_them, none), 1e-3).verdict == "holds"
+    assert reduction_record(known, "x", "y", (all_of_them, none), 1e-3).verdict == "holds"
 
 
 def test_figures5_and_9_train_every_gap_and_find_the_front(ddpm, monkeypatch) -> None:
     asked = []
 
-    def trained(self, count, name, gap):
+    def train_denoiser(self, count, name, gap):
         asked.append((count, name, gap))
         return self.generalizing if gap[0][0] < 100 else self.memorizing
 
     vars(ddpm)["zone"] = zone_from(0.4, 2.0)
-    monkeypatch.setattr(TrainedStudy, "trained", trained)
+    monkeypatch.setattr(TrainedStudy, "train_denoiser", train_denoiser)
     outcome = figure5.run(ddpm, 1e-3)
-    gaps = remedies.timestep_gaps(ddpm)
+    gaps = timestep_gaps(ddpm)
     assert asked == [(30, f"gap-{a}-{b}", ((a, b),)) for a, b in gaps]
     counts = [row[4] for row in outcome.rows]
     assert counts == [24] + [0 if a < 100 else 24 for a, _ in gaps]
@@ -246,11 +248,11 @@ def test_figures5_and_9_train_every_gap_and_find_the_front(ddpm, monkeypatch) ->
 
 
 def test_the_front_keeps_what_no_other_beats() -> None:
-    def one(count: int, distance: float) -> Judged:
+    def one(count: int, distance: float) -> Evaluation:
         points = np.array([[0.0], [10.0]])
         samples = np.array([[0.1]] * count + [[5.0]] * (10 - count))
         value = FrechetDistance(distance, "pixels", 10, "images", 60)
-        return Judged(memorization(samples, points), value)
+        return Evaluation(memorization(samples, points), value)
 
     found = {
         (0, 0): one(9, 1.0),

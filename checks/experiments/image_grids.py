@@ -41,19 +41,19 @@ def pixels(study: TrainedStudy, images: torch.Tensor) -> Pixels:
     return shares.clamp(0, 1).movedim(1, -1).expand(-1, -1, -1, 3).numpy()
 
 
-def beside(left: Pixels, right: Pixels) -> Pixels:
+def hstack_pairs(left: Pixels, right: Pixels) -> Pixels:
     """Pairs as tiles, the images of each side by side, (K, H, W + gap + W, 3)."""
     gap = np.ones((*left.shape[:2], _frame(left), 3))
     return np.concatenate([left, gap, right], axis=2)
 
 
-def above(top: Pixels, bottom: Pixels) -> Pixels:
+def vstack_pairs(top: Pixels, bottom: Pixels) -> Pixels:
     """Pairs as tiles, one image above the other, (K, H + gap + H, W, 3)."""
     gap = np.ones((len(top), _frame(top), top.shape[2], 3))
     return np.concatenate([top, gap, bottom], axis=1)
 
 
-def in_rows(tiles: Pixels, framed: NDArray[np.bool_], columns: int) -> list[Strip]:
+def split_into_rows(tiles: Pixels, framed: NDArray[np.bool_], columns: int) -> list[Strip]:
     """Tiles (K, H, W, 3) as strips of ``columns``; the last may be shorter."""
     cuts = range(0, len(tiles), columns)
     return [Strip(tiles[k : k + columns], framed[k : k + columns]) for k in cuts]
@@ -83,15 +83,16 @@ def mosaic(strips: Sequence[Strip]) -> tuple[Pixels, list[float]]:
     return whole[: -2 * edge, : -2 * edge], middles
 
 
-def show(axes: Axes, strips: Sequence[Strip], title: str = "") -> None:
+def draw_strips(axes: Axes, strips: Sequence[Strip], title: str = "") -> None:
     """Draw strips without axes and without interpolation."""
     whole, middles = mosaic(strips)
-    axes.imshow(whole, interpolation="nearest")
+    axes.imshow(whole, interpolation="none")  # its own pixels, which a viewer scales up
     axes.set_xticks([])
     axes.set_yticks(middles, [strip.label for strip in strips], fontsize="small")
     axes.tick_params(length=0)
+    axes.grid(False)
     axes.spines[:].set_visible(False)
-    axes.set_title(title, fontsize="medium")
+    axes.set_title(title)
     for middle, strip in zip(middles, strips, strict=True):
         at: Any = axes.get_yaxis_transform()
         axes.text(1.01, middle, strip.note, transform=at, va="center", fontsize="small")

@@ -1,6 +1,7 @@
 """The experiments without trained models: right curves pass, and each wrong one fails by name."""
 
 import csv
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,15 +12,18 @@ from matplotlib.figure import Figure
 pytest.importorskip("diffusers", reason="needs the extra train")
 
 from wildmiddle.checks.cli import main
-from wildmiddle.checks.experiments import figure3, figure7, figure8, geometry, remedies
-from wildmiddle.checks.experiments.outcome import Outcome
+from wildmiddle.checks.experiments import figure3, figure7, figure8, weight_and_coverage
+from wildmiddle.checks.experiments.gaps import zone_gaps
+from wildmiddle.checks.experiments.results import ExperimentResult
 from wildmiddle.checks.experiments.scale import read_scale
 from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
 from wildmiddle.checks.options import EXPERIMENTS
+from wildmiddle.checks.report import drawing
 from wildmiddle.checks.settings import Settings
 from wildmiddle.empirical.danger_zone import zone_of
 from wildmiddle.empirical.intervals import bounded_mean, proportion
 from wildmiddle.theory.schedules import ddpm_timestep, edm_sigmas
+from wildmiddle.theory.shells import outside_probability
 
 ALPHA = 1e-6
 
@@ -48,17 +52,17 @@ def wrong(study):
     return change
 
 
-def violated(outcome: Outcome) -> set[str]:
+def violated(outcome: ExperimentResult) -> set[str]:
     found = [r for r in outcome.records if r.verdict == "violated"]
     return {f"{r.instance.split(',')[0]}: {r.quantity}" for r in found}
 
 
-def rows(outcome: Outcome, name: str) -> np.ndarray:
+def rows(outcome: ExperimentResult, name: str) -> np.ndarray:
     return np.array([row[1:] for row in outcome.rows if row[0] == name], float)
 
 
-def axes_of(outcome: Outcome):
-    figure = Figure(figsize=outcome.size, layout="constrained")
+def axes_of(outcome: ExperimentResult):
+    figure = Figure(figsize=(7, outcome.height), layout="constrained")
     outcome.draw(figure)
     figure.draw_without_rendering()
     return figure.axes
@@ -70,7 +74,7 @@ def bars(axes) -> list[tuple[float, float]]:
 
 
 def test_bands_share_the_error_rate_among_curves_and_levels(study) -> None:
-    found, each = geometry.banded(study.curves, 0.08), 0.08 / (2 * 40)
+    found, each = weight_and_coverage.with_joint_bands(study.curves, 0.08), 0.08 / (2 * 40)
     counts = study.curves.covered_draws.sum(0)
     expected = (
         proportion(counts, len(study.curves.covered_draws), each),
@@ -218,11 +222,11 @@ def test_figure7_names_what_is_wrong(study, monkeypatch, change, expected) -> No
 def test_figure8_draws_the_gaps_that_figure4_trains_with(study) -> None:
     outcome = figure8.run(study, ALPHA)
     assert outcome.records[0].verdict == "holds"
-    gaps = remedies.zone_gaps(study)
+    zones = zone_gaps(study)
     zone = zone_of(study.few.double(), study.fresh.double())
-    assert gaps["certain zone"] == pytest.approx(tuple(zone.certain), rel=0.005)
-    assert gaps["possible zone"] == pytest.approx(tuple(zone.possible), rel=0.005)
-    for name, gap in gaps.items():
+    assert zones["certain zone"] == pytest.approx(tuple(zone.certain), rel=0.005)
+    assert zones["possible zone"] == pytest.approx(tuple(zone.possible), rel=0.005)
+    for name, gap in zones.items():
         for end, sigma in zip(("start", "end"), gap, strict=True):
             ((*found,),) = rows(outcome, f"gap over the {name}, {end}")
             assert found == [sigma, ddpm_timestep(sigma), sigma, sigma, sigma]
@@ -238,7 +242,7 @@ def test_figure8_draws_the_gaps_that_figure4_trains_with(study) -> None:
     height = outcome.records[0].estimate
     np.testing.assert_allclose(height, np.interp(np.log(sigma), np.log(weight[:, 0]), weight[:, 2]))
     panels = axes_of(outcome)
-    np.testing.assert_allclose(bars(panels[1]), list(gaps.values()))
+    np.testing.assert_allclose(bars(panels[1]), list(zones.values()))
     np.testing.assert_allclose(panels[0].lines[-1].get_xydata(), [[sigma, height]])
     assert f"timestep {ddpm_timestep(sigma)}" in panels[0].lines[-1].get_label()
 
@@ -282,4 +286,29 @@ def test_no_model_is_trained_and_figure8_has_the_gaps_images(scale, tmp_path, ca
     few = found["figure8"]["gap over the possible zone, end"]["value"]
     assert float(few) != float(found["figure3"]["zone predicted, possible, end"]["value"])
     study = trained_study(read_scale(scale, "gaps"), tmp_path, Settings(device="cpu"))
-    assert float(few) == pytest.approx(remedies.zone_gaps(study)["possible zone"][1])
+    assert float(few) == pytest.approx(zone_gaps(study)["possible zone"][1])
+
+
+def test_figures_take_the_constants_of_their_settings(study) -> None:
+    at = Settings(device="cpu", c=3.0, weight_high=0.9, coverage_low=0.2, samples=1000)
+    other = trained_study(study.scale, study.folder, at)
+    records = figure3.run(other, ALPHA).records
+    assert [record.bound for record in records[2:7]] == [0.2, 0.9, 0.9, 0.5, 0.1]
+    # Narrower shells leave more outside, and a fall of the coverage that large is no violation.
+    (fall,) = [record for record in records if record.quantity.startswith("largest fall")]
+    assert fall.bound == pytest.approx(float(outside_probability(64, 3.0)))
+    outcome = figure8.run(other, ALPHA)
+    assert outcome.records[0].bound == 0.9
+    wide, narrow = (rows(each, "coverage") for each in (figure8.run(study, ALPHA), outcome))
+    wide, narrow = (found[np.isin(found[:, 0], edm_sigmas(40)), 2] for found in (wide, narrow))
+    assert (wide - narrow).max() > 0.05
+    assert (wide - narrow).min() > -0.05
+
+
+@pytest.mark.parametrize("figure", [figure3, figure7, figure8])
+def test_figures_have_the_reports_palette(study, figure) -> None:
+    outcome = figure.run(study, ALPHA)
+    svg = drawing.draw_svg(outcome.draw, outcome.height)
+    found = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", svg))
+    assert found <= {*drawing.CYCLE, drawing.INK, drawing.MUTED, drawing.GRID}
+    assert {drawing.WEIGHT, drawing.DANGER} <= found

@@ -1,0 +1,110 @@
+"""The result of an experiment: verdicts, tables and a figure, and the files they are written to."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from wildmiddle.checks.records import Record, overall
+from wildmiddle.checks.report.drawing import Draw, draw_svg
+from wildmiddle.checks.report.files import to_plain, write_atomically
+from wildmiddle.checks.report.formatting import markdown_table
+from wildmiddle.empirical.neighbours import Memorization
+from wildmiddle.models.trajectory import write_samples
+
+TableRow = Sequence[str | float | int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What an experiment was run with: all that its result depends on, and its error rate."""
+
+    scale: str
+    data: str
+    """Title of the data."""
+    train_size: int
+    test_size: int
+    image_shape: tuple[int, ...]
+    value_range: tuple[float, float]
+    centred: bool
+    sha256: str
+    memorizing: int
+    generalizing: int
+    settings: Mapping[str, str | float]
+    """Of :class:`~wildmiddle.checks.settings.Settings`, by name."""
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ExperimentResult:
+    """What one experiment found."""
+
+    name: str
+    paper: str
+    """What the paper reports, in a sentence."""
+    records: tuple[Record, ...]
+    header: tuple[str, ...]
+    rows: tuple[TableRow, ...]
+    draw: Draw
+    height: float = 3.6
+    """Height of the figure in inches."""
+    shows_images: bool = False
+    """Whether the figure shows images, whose colours a page must leave as they are."""
+    samples: Mapping[str, Memorization] = field(default_factory=dict)
+    """The samples that the table counts, by condition: a line for each in ``NAME-samples.csv``."""
+    tables: Mapping[str, tuple[tuple[str, ...], tuple[TableRow, ...]]] = field(default_factory=dict)
+    """Further tables, header and rows: each in ``NAME-KEY.csv``."""
+
+
+def write(result: ExperimentResult, folder: Path, run: Run | None = None) -> Path:
+    """Write ``NAME.csv``, ``NAME.json``, ``NAME.svg`` and ``NAME.md``; returns the last.
+
+    And ``NAME-samples.csv`` where samples were drawn, ``NAME-KEY.csv`` for each further table.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = folder / result.name
+    tables = {result.name: (result.header, result.rows)}
+    tables |= {f"{result.name}-{key}": table for key, table in result.tables.items()}
+    for name, (header, rows) in tables.items():
+        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([header, *rows])
+    files = [f"{name}.csv" for name in tables]
+    if result.samples:
+        files.append(f"{result.name}-samples.csv")
+        write_samples(folder / files[-1], result.samples)
+    found = {
+        "name": result.name,
+        "paper": result.paper,
+        "records": [asdict(each) | {"verdict": each.verdict} for each in result.records],
+        "tables": files,
+        "shows_images": result.shows_images,
+        "run": None if run is None else asdict(run),
+    }
+    text = json.dumps(to_plain(found), indent=1, allow_nan=False)
+    write_atomically(stem.with_suffix(".json"), text)
+    write_atomically(stem.with_suffix(".svg"), draw_svg(result.draw, result.height))
+    write_atomically(stem.with_suffix(".md"), summary(result))
+    return stem.with_suffix(".md")
+
+
+def summary(result: ExperimentResult) -> str:
+    """The verdicts, where there are any, and the figure as Markdown."""
+    verdict = "no verdict"
+    paragraphs = [f"The paper: {result.paper}"]
+    if result.records:
+        verdict = overall(record.verdict for record in result.records)
+        rows = [
+            (
+                f"{r.instance}: {r.quantity}",
+                f"{r.relation} {r.bound:g}",
+                f"{r.estimate:.3g}",
+                f"{r.low:.3g} to {r.high:.3g}",
+                r.verdict,
+            )
+            for r in result.records
+        ]
+        header = ("here", "claimed", "found", "interval", "verdict")
+        paragraphs.append(markdown_table(header, rows, right=(2,)))
+    figure = f"![{result.name}]({result.name}.svg)\n"
+    return "\n\n".join([f"# {result.name}: {verdict}", *paragraphs, figure])

@@ -1,0 +1,176 @@
+"""The one style of all figures: palette, fonts, axes and legend, and how a figure becomes SVG.
+
+Both pages embed the SVG as an image on a transparent ground. In dark mode their style sheet inverts
+its lightness, so that a figure is drawn once.
+"""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.style import context
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from numpy.typing import NDArray
+
+from wildmiddle.empirical.intervals import Estimate
+from wildmiddle.theory.schedules import ddpm_sigmas, edm_sigmas
+
+Array = NDArray[np.float64]
+Draw = Callable[[Figure], None]
+"""Draws into an empty figure."""
+
+INK, MUTED, GRID = "#20242a", "#646a73", "#d6d2ca"
+WEIGHT, SELF, COVERAGE, DANGER = "#1f5fb4", "#0a7f6a", "#c2560c", "#b4232a"
+PURPLE = "#7a4fa0"
+CYCLE = (WEIGHT, COVERAGE, SELF, DANGER, PURPLE)
+"""Colours of named curves, in the order in which they are drawn."""
+
+WIDTH = 7.3
+"""Width of every figure in inches: then text has the same size in all of them."""
+
+DASHED, DOTTED = (0, (5, 2)), (0, (1, 2))
+
+STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "wildmiddle",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
+    "font.size": 9,
+    "axes.labelsize": 9,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "text.color": INK,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.prop_cycle": cycler(color=CYCLE),
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "savefig.transparent": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.linewidth": 0.7,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 3.2,
+}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of a page: its SVG, its title above and its caption below."""
+
+    name: str
+    title: str
+    caption: str
+    svg: str
+
+
+def draw_svg(draw: Draw, height: float) -> str:
+    """A figure of this height in inches as SVG; the same drawing always gives the same bytes."""
+    no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with context(["default", STYLE]):
+        figure = Figure(figsize=(WIDTH, height), dpi=72)
+        FigureCanvasSVG(figure)  # so that the layout measures text as the file has it
+        draw(figure)
+        ConstrainedLayoutEngine().execute(figure)  # as the figure's own it needs a second drawing
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata=no_metadata)
+    return buffer.getvalue()
+
+
+def add_legend(figure: Figure | SubFigure, columns: int = 3) -> None:
+    """Name every labelled artist once, above the axes of a figure or of a part of it."""
+    handles = {
+        label: handle
+        for axes in figure.get_axes()
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=columns)
+
+
+def draw_curve(
+    axes: Axes, sigmas: Array, estimate: Estimate, colour: str, marker: str, label: str = ""
+) -> None:
+    """Draw a curve with the band of its intervals."""
+    # A log axis cannot show 0: the band and the line leave the picture below instead.
+    mean, low, high = (np.maximum(v, 1e-12) for v in (estimate.mean, estimate.low, estimate.high))
+    axes.fill_between(sigmas, low, high, color=colour, alpha=0.25, linewidth=0)
+    axes.plot(sigmas, mean, marker=marker, color=colour, label=label)
+
+
+def set_unit_axis(axes: Axes, label: str) -> None:
+    """Make the vertical axis run from 0 to 1."""
+    axes.set_ylim(-0.02, 1.03)
+    axes.set_ylabel(label)
+
+
+def set_sigma_axis(axes: Axes, low: float, high: float) -> None:
+    """Make the horizontal axis the noise level, on a log scale."""
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    axes.set_xlabel("noise level σ")
+    label_log_axis(axes, "x")
+
+
+def sigma_limits(sigmas: Array) -> tuple[float, float]:
+    """Ends of a horizontal axis that is a little longer than a schedule ``sigmas`` (K,)."""
+    return float(sigmas.min()) * 0.85, float(sigmas.max()) * 1.15
+
+
+def add_edm_axis(axes: Axes) -> None:
+    """Mark the steps of the 18-step EDM schedule along the top."""
+    top = axes.secondary_xaxis("top")
+    top.set_xticks(edm_sigmas(18), [str(step) for step in range(18)])
+    top.set_xticks([], minor=True)
+    top.set_xlabel("step of the 18-step EDM schedule")
+
+
+def add_ddpm_axis(axes: Axes, side: Literal["top", "bottom"]) -> None:
+    """Mark timesteps of DDPM along the top, or along the bottom under the noise level."""
+    shown = (0, 10, 50, 100, 200, 300, 400, 600, 800)
+    second = axes.secondary_xaxis(side)
+    if side == "bottom":
+        second.spines["bottom"].set_position(("outward", 36))
+    second.set_xticks(ddpm_sigmas()[list(shown)], [str(timestep) for timestep in shown])
+    second.set_xticks([], minor=True)
+    second.set_xlabel("DDPM timestep of 1000")
+
+
+def label_log_axis(axes: Axes, which: Literal["x", "y"]) -> None:
+    """Label a log axis whose limits are known by plain numbers."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    low, high = axis.get_view_interval()
+    if high / low < 8:
+        axis.set_major_locator(MaxNLocator(5))
+        axis.set_minor_locator(NullLocator())
+    else:
+        steps = (1.0,) if high / low > 80 else (1.0, 2.0, 5.0)
+        axis.set_major_locator(LogLocator(subs=steps, numticks=9))
+        axis.set_minor_locator(LogLocator(subs=(2.0, 5.0), numticks=9))  # eight a decade are slow
+    axis.set_major_formatter(FuncFormatter(lambda value, _: format_power(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def format_power(value: float) -> str:
+    """A number on a log axis in few characters: 0.02, 10, 10⁻⁶."""
+    exponent = round(float(np.log10(value)))
+    if -3 <= exponent <= 3:
+        return f"{value:g}"
+    return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
