@@ -4,6 +4,7 @@ The options of the command line and of the pytest plugin, the report's record of
 command that repeats it are made from the fields. Imports nothing heavy: ``--help`` must not wait.
 """
 
+from argparse import ArgumentTypeError
 from dataclasses import dataclass, fields
 from math import isfinite
 from typing import Any
@@ -25,14 +26,14 @@ _UNITS = {"KB": 2**10, "MB": 2**20, "GB": 2**30}
 
 
 def parse_bytes(text: str) -> int:
-    """A size such as ``500MB`` or ``2GB``, or a plain number of bytes; ValueError for others."""
+    """A size such as ``500MB`` or ``2GB``, or a plain number of bytes; refuses any other text."""
     number, unit = (text[:-2], text[-2:].upper()) if text[-2:].isalpha() else (text, "")
     try:
         size = int(float(number) * (_UNITS[unit] if unit else 1))
     except (KeyError, ValueError, OverflowError):
         size = 0
     if size <= 0:
-        raise ValueError(f"{text!r} is no size such as 500MB or 2GB")
+        raise ArgumentTypeError(f"{text!r} is no size such as 500MB or 2GB")
     return size
 
 
