@@ -43,7 +43,7 @@ def test_a_page_names_check_wrong_theorems_and_files(claim) -> None:
         (
             "4.5",
             "P(r_in ≤ |Z| ≤ r_out) ≥ 1 - 2 e^(-c),\n"
-            "r_in^2 = d - 2√(cd),\n"
+            "r_in^2 = max(0, d - 2√(cd)),\n"
             "r_out^2 = d + 2√(cd) + 2c",
         ),
         (
