@@ -7,12 +7,13 @@ proofs), ``wildmiddle.empirical`` (the same quantities measured, and data sets),
 measurements).
 """
 
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wildmiddle.checks.settings import Settings
     from wildmiddle.checks.verify import verify
-    from wildmiddle.empirical.danger_zone import zone_of
+    from wildmiddle.empirical.danger_zone import zone_of as zone
     from wildmiddle.empirical.data import DataSet, load
     from wildmiddle.empirical.neighbours import memorization
     from wildmiddle.empirical.two_curves import curves
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DataSet",
     "EmpiricalDenoiser",
+    "Settings",
     "Training",
     "curves",
     "load",
@@ -31,27 +33,28 @@ __all__ = [
     "sample",
     "train",
     "verify",
-    "zone_of",
+    "zone",
 ]
 
-_HOMES = {
-    "checks.verify": {"verify"},
-    "empirical.danger_zone": {"zone_of"},
-    "empirical.data": {"DataSet", "load"},
-    "empirical.neighbours": {"memorization"},
-    "empirical.two_curves": {"curves"},
-    "models.denoisers": {"EmpiricalDenoiser"},
-    "models.sampling": {"sample"},
-    "models.settings": {"Training"},
-    "models.training": {"train"},
+_PLACES = {
+    "DataSet": "empirical.data:DataSet",
+    "EmpiricalDenoiser": "models.denoisers:EmpiricalDenoiser",
+    "Settings": "checks.settings:Settings",
+    "Training": "models.settings:Training",
+    "curves": "empirical.two_curves:curves",
+    "load": "empirical.data:load",
+    "memorization": "empirical.neighbours:memorization",
+    "sample": "models.sampling:sample",
+    "train": "models.training:train",
+    "verify": "checks.verify:verify",
+    "zone": "empirical.danger_zone:zone_of",
 }
 
 
 def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{home}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return resolve_name(f"{__name__}.{_PLACES[name]}")
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,6 @@
 """Lemma A.1 and Corollary A.2: concentration and alignment of the flow-matching fields.
 
-Everything measured is computed in the clock of flow matching, everything claimed in sigma, so a
+Everything measured is computed in the time of flow matching, everything claimed in sigma, so a
 slip in the conversion between the two shows as well.
 """
 

@@ -7,7 +7,7 @@ draw comes from a stream of its own, so that results do not depend on batch size
 order of blocks.
 """
 
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,13 +16,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Curves", "Memorization", "curves", "memorization"]
 
-_HOMES = {"neighbours": {"Memorization", "memorization"}, "two_curves": {"Curves", "curves"}}
+_PLACES = {
+    "Curves": "two_curves:Curves",
+    "Memorization": "neighbours:Memorization",
+    "curves": "two_curves:curves",
+    "memorization": "neighbours:memorization",
+}
 
 
 def __getattr__(name: str) -> Any:
     # Data sets are read without torch, which takes a second to import, and reading them imports
     # this package: so the estimates are imported when they are first asked for.
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{home}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return resolve_name(f"{__name__}.{_PLACES[name]}")

@@ -44,7 +44,7 @@ def expect_law() -> Callable[..., None]:
     def check(samples: Any, cdf: Any, *, seed: int, what: str) -> None:
         result = kstest(samples, cdf, method="exact")
         assert result.pvalue >= ERROR_RATE, (
-            f"{what}: the largest gap of the laws is {result.statistic:.4g}; p value "
+            f"{what}: the largest gap of the distributions is {result.statistic:.4g}; p value "
             f"{result.pvalue:.3g} under the error rate {ERROR_RATE:g}, seed {seed}, "
             f"n {len(samples)}"
         )

@@ -20,7 +20,7 @@ UNDERSTOOD = {
     # A copying model's own trajectories are supervised at lower noise than held-out images are.
     ("table1", "memorizing denoiser, swapped: small: memorized samples"),
     ("table1", "generalizing denoiser, swapped: middle: memorized samples"),
-    # EDM's law of sigma trains most just below the gap, so that a gap delays copying and no more.
+    # EDM draws sigma mostly just below the gap, so that a gap delays copying and no more.
     ("figure4", "gap over the certain zone, σ 0.441 to 0.904: memorized samples"),
     ("figure4", "gap over the possible zone, σ 0.358 to 2.27: memorized samples"),
     ("figure4", "gap over the lowered zone, σ 0.179 to 1.13: memorized samples"),

@@ -1,4 +1,4 @@
-"""Flow-matching fields against the sigma clock and against slow sums."""
+"""Flow-matching fields against the form in sigma and against slow sums."""
 
 import math
 
