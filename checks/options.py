@@ -222,9 +222,11 @@ def _add_settings(command: argparse.ArgumentParser, *names: str, **defaults: Any
     for each in fields(Settings):
         if not names or each.name in names:
             title = each.metadata["group"]
-            group = groups.setdefault(title, None) or command.add_argument_group(title)
-            groups[title] = group
-            group.add_argument(option(each.name), **arguments(each.name, defaults.get(each.name)))
+            if title not in groups:
+                groups[title] = command.add_argument_group(title)
+            groups[title].add_argument(
+                option(each.name), **arguments(each.name, defaults.get(each.name))
+            )
 
 
 def settings_of(options: argparse.Namespace) -> Settings:

@@ -37,6 +37,12 @@ def parse_bytes(text: str) -> int:
     return size
 
 
+def format_bytes(size: int) -> str:
+    """A number of bytes in the largest unit that divides it: ``1GB``."""
+    unit = next((unit for unit in reversed(_UNITS) if size % _UNITS[unit] == 0), "")
+    return f"{size // _UNITS[unit]}{unit}" if unit else str(size)
+
+
 @dataclass(frozen=True)
 class Settings(Thresholds):
     """The constants, thresholds, seed and limits of one run.
@@ -68,7 +74,7 @@ class Settings(Thresholds):
     )
     alpha: float = constant(
         1e-6,
-        "probability that a run over true claims reports any violation",
+        "probability that a run, or an experiment, over true claims reports any violation",
         inside_unit,
         _STRICT,
         **_SAMPLING,
@@ -87,7 +93,7 @@ class Settings(Thresholds):
         lambda memory: memory > 0,
         "must be above 0 bytes",
         parse=parse_bytes,
-        show=lambda memory: f"{memory / 2**20:g}MB",
+        show=format_bytes,
         metavar="SIZE",
         **_COMPUTING,
     )
@@ -110,9 +116,10 @@ def arguments(name: str, default: Any = None) -> dict[str, Any]:
     """What ``add_argument`` takes for the field of that name, of argparse and of pytest alike."""
     each = next(each for each in fields(Settings) if each.name == name)
     more = {key: each.metadata[key] for key in ("choices", "metavar") if key in each.metadata}
+    shown = each.metadata.get("show", lambda value: value)  # a text is parsed as an option is
     return {
         "type": each.metadata.get("parse", type(each.default)),
-        "default": each.default if default is None else default,
+        "default": shown(each.default) if default is None else default,
         "help": each.metadata["text"],
         **more,
     }

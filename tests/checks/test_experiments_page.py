@@ -125,7 +125,7 @@ def test_known_outcomes_stand_beside_the_paper(folder) -> None:
         "−1 to 1, not centred",
         "sha256:0123",
         "c = 5.0, w = 0.95, delta = 0.05, seed = 7, samples = 20000, alpha = 0.001, device = cpu, "
-        "memory = 1024MB (alpha is for each experiment)",
+        "memory = 1GB (alpha is for each experiment)",
         "python 3.11.7, torch 2.13.0",
     ):
         assert said in run, said

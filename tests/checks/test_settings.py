@@ -11,7 +11,7 @@ import pytest
 from wildmiddle.checks import report
 from wildmiddle.checks.options import parser, settings_of
 from wildmiddle.checks.report.formatting import repeat_command
-from wildmiddle.checks.settings import Settings, option, parse_bytes, texts
+from wildmiddle.checks.settings import Settings, format_bytes, option, parse_bytes, texts
 from wildmiddle.checks.verify import Result
 
 OTHER: dict[str, Any] = {
@@ -95,6 +95,14 @@ def test_low_thresholds_stay_below_high_ones() -> None:
     ("text", "size"), [("500MB", 500 * 2**20), ("2gb", 2**31), ("1KB", 1024), ("4096", 4096)]
 )
 def test_sizes_are_read(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(2**30, "1GB"), (1536 * 2**20, "1536MB"), (5 * 2**10, "5KB"), (1000, "1000")]
+)
+def test_sizes_are_written_as_they_are_read(size: int, text: str) -> None:
+    assert format_bytes(size) == text
     assert parse_bytes(text) == size
 
 
