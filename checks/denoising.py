@@ -37,7 +37,7 @@ def equation_3(
 ) -> Iterator[Record]:
     """The noised image's number has the claimed probabilities, on two points and on the images."""
     each = alpha / (2 + len(RELATIVE_SIGMAS))
-    found, transforms = _draw(TWO_POINTS, TWO_POINTS_SIGMA, weights, study)
+    found, transforms = _draw("two points", TWO_POINTS, TWO_POINTS_SIGMA, weights, study)
     distance = float(np.linalg.norm(TWO_POINTS[1] - TWO_POINTS[0]))
     mean = Comparison(
         claim="eq.3",
@@ -55,17 +55,19 @@ def equation_3(
     nearest = extreme_distances(images, "cpu")[:, 0]
     for relative in RELATIVE_SIGMAS:
         sigma = relative * (float(np.median(nearest)) or 1.0)
-        _, transforms = _draw(images, sigma, weights, study)
+        _, transforms = _draw("images", images, sigma, weights, study)
         yield _uniform(f"{len(images)} images", images, sigma, transforms, study, each)
 
 
 CHECKS: dict[str, Check] = {"eq.3": equation_3}
 
 
-def _draw(points: Array, sigma: float, weights: Formula, study: Study) -> tuple[Array, Array]:
+def _draw(
+    name: str, points: Array, sigma: float, weights: Formula, study: Study
+) -> tuple[Array, Array]:
     # Weights of noised points, (n, N), and sum_{j < i} w_j + U w_i of the number i of each, (n,).
     n = study.settings.samples // 2
-    rng = generator(study.settings.seed, f"eq.3/{len(points)}/{sigma}")
+    rng = generator(study.settings.seed, f"eq.3/{name}/{sigma}")
     chosen, spread = rng.integers(len(points), size=n), rng.uniform(size=n)
     noise = rng.standard_normal((n, points.shape[1]))
     noisy = points[chosen] + sigma * noise

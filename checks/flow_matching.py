@@ -5,7 +5,7 @@ slip in the conversion between the two shows as well.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -192,21 +192,16 @@ def _length(
     return settle(draw, [comparison], most=most, alpha=alpha, seed=study.settings.seed)[0]
 
 
+def _constants(study: Study) -> dict[str, Any]:
+    # Of Corollary A.2's bound on these images.
+    return {"n": study.n, "d": study.d, "w": COSINE_W, "a": COSINE_A, "b": COSINE_B}
+
+
 def _alignment(claimed: _Alignment, study: Study, index: int, alpha: float) -> list[Record]:
     norm, d_min = float(np.linalg.norm(study.train[index])), float(study.nearest[index])
     sigma = float(posterior.sigma_minus(d_min, study.n, COSINE_W, COSINE_DELTA))
     t = float(claimed.flow_time(sigma))
-    bound = claimed.cosine_bound(
-        norm,
-        d_min,
-        study.diameter,
-        n=study.n,
-        d=study.d,
-        t=t,
-        w=COSINE_W,
-        a=COSINE_A,
-        b=COSINE_B,
-    )
+    bound = claimed.cosine_bound(norm, d_min, study.diameter, t=t, **_constants(study))
     cosine, sharp = float(bound.cosine), float(bound.sharp_cosine)
     shortest = float(claimed.shortest_target(norm, study.d, COSINE_A, COSINE_B))
     long_enough = 1 - float(claimed.shortfall(COSINE_A, COSINE_B))
@@ -262,17 +257,7 @@ def sharper(study: Study) -> Iterator[Sharper]:
     chosen = isolated_images(study, AVERAGED)
     nearest, norms = study.nearest[chosen], np.linalg.norm(study.train[chosen], axis=1)
     t = sigma_to_flow_time(posterior.sigma_minus(nearest, study.n, COSINE_W, COSINE_DELTA))
-    bound = flow_matching.cosine_bound(
-        norms,
-        nearest,
-        study.diameter,
-        n=study.n,
-        d=study.d,
-        t=t,
-        w=COSINE_W,
-        a=COSINE_A,
-        b=COSINE_B,
-    )
+    bound = flow_matching.cosine_bound(norms, nearest, study.diameter, t=t, **_constants(study))
     stated = bound.cosine > -1
     if stated.any():
         paper, ours = (float(c[stated].mean()) for c in (bound.cosine, bound.sharp_cosine))

@@ -110,7 +110,7 @@ def read(folder: Path, name: str) -> Experiment:
     try:
         content = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
         records = tuple(_record(entry) for entry in content["records"])
-        tables = tuple(_hstack_pairs(folder, entry) for entry in content.get("tables", ()))
+        tables = tuple(_table_name(folder, entry) for entry in content.get("tables", ()))
         run = content.get("run")
         figure = folder / f"{name}.svg"
         return Experiment(
@@ -175,7 +175,7 @@ def _text(value: Any) -> str:
     return value
 
 
-def _hstack_pairs(folder: Path, name: Any) -> str:
+def _table_name(folder: Path, name: Any) -> str:
     # Nothing but a file of this folder becomes a link.
     if Path(_text(name)).name != name or not (folder / name).is_file():
         raise ValueError(f"{name!r} is not in the folder")

@@ -125,6 +125,19 @@ def test_figure3_holds_on_the_digits_and_tabulates_what_it_draws(study) -> None:
     ]
 
 
+def test_records_state_the_error_rate_of_the_bands_that_they_rest_on(study) -> None:
+    def rates(outcome: ExperimentResult) -> list[float]:
+        return [record.alpha / ALPHA for record in outcome.records if record.n]  # the drawn ones
+
+    # Half for the bands, half for the changes from level to level, a quarter each.
+    bands, changes, ends = [1 / 2] * 7, [1 / 4] * 2, [1 / 8] * 4
+    assert rates(figure3.run(study, ALPHA)) == pytest.approx([*bands, *changes, *ends])
+    for figure in (figure7, figure8):
+        found = rates(figure.run(study, ALPHA))
+        assert len(found) >= 2
+        assert found == pytest.approx([1.0] * len(found)), figure.__name__
+
+
 def test_figure3_names_what_is_wrong(study, wrong) -> None:
     curves, every = study.curves, "all noise levels"
     lower = f"{every}: least of coverage - Theorem 4.8's lower bound"
