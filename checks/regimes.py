@@ -236,8 +236,9 @@ def _copies_below(
         for sigma, bound in zip(levels, bounds, strict=True)
     ]
 
-    def draw(count: int, suffix: str, pending: Sequence[int]) -> list[int]:
-        stream = f"regimes/below{suffix}"
+    most, seed = study.settings.samples // 4, study.settings.seed
+
+    def draw(count: int, stream: str, pending: Sequence[int]) -> list[int]:
         return [
             count_copies(
                 denoiser,
@@ -245,7 +246,7 @@ def _copies_below(
                 study.train,
                 levels[k],
                 count,
-                study.settings.seed,
+                seed,
                 stream=f"{stream}/{k}",
                 device=study.settings.device,
             )
@@ -253,9 +254,7 @@ def _copies_below(
         ]
 
     each = alpha / len(levels)
-    return settle(
-        draw, comparisons, most=study.settings.samples // 4, alpha=each, seed=study.settings.seed
-    )
+    return settle(draw, comparisons, stream="regimes/below", most=most, alpha=each, seed=seed)
 
 
 def _comparison(study: Study, instance: str, quantity: str, bound: float) -> Comparison:
