@@ -22,6 +22,10 @@ Array = NDArray[np.float64]
 COVERAGE_STEPS = 40
 """Steps of the EDM schedule for the two curves, as in the paper's coverage study (E.2)."""
 
+SPANS = (1e-6, 1e6)
+"""Largest less smallest pixel, at least and at most: the noise levels of the schedule say nothing
+of other images, and distances on so many scales leave float64 too few digits."""
+
 CURVE_ALPHA = 0.05
 """Error rate of each curve as drawn and of the regimes read off it; no verdict rests on it."""
 
@@ -31,7 +35,8 @@ class Study:
     """Training images (N, ...) and held-out images (M, ...) in the units of sigma, and settings.
 
     What is measured on them is measured when it is first asked for, and kept: the same study always
-    gives the same records. Raises ValueError for constants that the data do not allow.
+    gives the same records. Raises ValueError for constants that the data do not allow, for training
+    images that are all equal, and for pixels whose span is out of proportion to the noise levels.
     """
 
     images: Array
@@ -48,6 +53,15 @@ class Study:
                 f"w = {self.settings.w} must lie strictly between 1/N = {1 / self.n:.3g} and 1"
             )
         radii(np.float64(self.d), self.settings.c)
+        if (self.images == self.images[0]).all():
+            raise ValueError(f"all {self.n} training images are equal; give two different ones")
+        lowest = min(self.images.min(), self.held_out.min())
+        span = float(max(self.images.max(), self.held_out.max()) / 2 - lowest / 2) * 2
+        if span and not SPANS[0] <= span <= SPANS[1]:
+            raise ValueError(
+                f"the pixels span {span:.3g}, and the noise levels run from 0.002 to 80; "
+                f"scale the images to a span between {SPANS[0]:g} and {SPANS[1]:g}, as to [-1, 1]"
+            )
 
     @property
     def train(self) -> Array:

@@ -21,8 +21,9 @@ from wildmiddle.theory.shells import radii, shell_probability
 
 Array = NDArray[np.float64]
 
-REACH = 9.0
-"""How far from the scale of the data a zone's end is looked for, in log sigma: four decades."""
+REACH = 20.0
+"""How far from the scale of the data a zone's end is looked for, in log sigma: eight decades. Of
+clusters far apart the median distance says little about the nearest one."""
 
 
 def weight_lower(distances: ArrayLike, sigma: ArrayLike) -> Array:
@@ -198,7 +199,7 @@ def danger_zone(
 def crossing_of(rising: Callable[[Array], Array], scale: float) -> float:
     """The sigma at which a ``rising`` function of sigma (1,) passes zero, to six digits.
 
-    It is sought in log sigma over eight decades around the ``scale`` of the data; where the
+    It is sought in log sigma, eight decades to either side of the ``scale`` of the data; where the
     function has one sign on all of them, the nearer end is returned.
     """
     low, high = np.log(scale) - REACH, np.log(scale) + REACH

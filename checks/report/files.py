@@ -74,7 +74,7 @@ def write_atomically(path: Path, text: str) -> None:
 def to_json(result: Result) -> dict[str, Any]:
     """The whole run as plain values, ready for a strict JSON writer.
 
-    Numbers that JSON does not know are the strings ``inf``, ``-inf`` and ``nan``.
+    What is not known is null; infinite numbers are the strings ``inf`` and ``-inf``.
     """
     data, study = result.data, result.study
     return to_plain(
@@ -136,7 +136,8 @@ def to_json(result: Result) -> dict[str, Any]:
                 **{name: vars(getattr(study.curves, name)) for name in CURVES},
             },
             "seconds": result.seconds,
-        }
+        },
+        nan=None,
     )
 
 
@@ -208,14 +209,14 @@ def _hash(indices: NDArray[np.int64]) -> str:
     return "sha256:" + hashlib.sha256(indices.astype("<i8").tobytes()).hexdigest()
 
 
-def to_plain(value: Any) -> Any:
-    """A value as a strict JSON writer takes it; numbers that are not finite become strings."""
+def to_plain(value: Any, nan: str | None = "nan") -> Any:
+    """A value as a strict JSON writer takes it; infinite numbers become strings, nan ``nan``."""
     if isinstance(value, dict):
-        return {key: to_plain(entry) for key, entry in value.items()}
+        return {key: to_plain(entry, nan) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [to_plain(entry) for entry in value]
+        return [to_plain(entry, nan) for entry in value]
     if isinstance(value, np.ndarray | np.generic):
-        return to_plain(value.tolist())
+        return to_plain(value.tolist(), nan)
     if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
+        return nan if math.isnan(value) else str(value)
     return value

@@ -1,5 +1,7 @@
 """Where and in which precision the estimates are computed."""
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
@@ -40,7 +42,7 @@ def as_rows(
 
     With ``keep_single`` float32 stays float32: large sets are not copied. A tensor is detached: no
     gradient flows to it. Raises ValueError as :func:`resolve_device`, and for fewer than 2 axes, no
-    point, or values that are not finite.
+    point, values that are not finite, or so large that their squared distances overflow.
     """
     device = resolve_device(device)
     if isinstance(points, torch.Tensor):
@@ -53,10 +55,16 @@ def as_rows(
     single = keep_single and array.dtype == torch.float32
     dtype = torch.float32 if single else working_dtype(device)
     rows = array.reshape(len(array), -1).to(device=device, dtype=dtype)
+    # No squared distance is above 4 d times the largest square.
+    most = math.sqrt(torch.finfo(dtype).max / (4 * max(rows.shape[1], 1)))
     for part in rows.split(1024):
-        # A sum is quick and hides no NaN and no infinity, but may overflow without one.
-        if not torch.isfinite(part.sum()) and not torch.isfinite(part).all():
+        low, high = (float(end) for end in part.aminmax())  # nan where any value is
+        if not (math.isfinite(low) and math.isfinite(high)):
             raise ValueError("points hold NaN or infinite values; remove them first")
+        if (largest := max(-low, high)) > most:
+            raise ValueError(
+                f"points reach {largest:.3g}, whose squares overflow; scale them, as to [-1, 1]"
+            )
     return rows
 
 

@@ -125,16 +125,17 @@ def test_json_keeps_the_curves_to_the_last_bit(result: Result, folder: Path) -> 
             np.testing.assert_array_equal(written[name][end], getattr(getattr(both, name), end))
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(
+    ("value", "written"), [(math.nan, None), (math.inf, "inf"), (-math.inf, "-inf")]
+)
 def test_json_spells_what_it_has_no_number_for(
-    with_records: Callable[..., Result], record: Make, value: float
+    with_records: Callable[..., Result], record: Make, value: float, written: str | None
 ) -> None:
     odd = record(estimate=value, low=value, high=value, parameters={"at": np.float64(value)})
     text = json.dumps(report.to_json(with_records(odd)), allow_nan=False)
     found = strict_json(text)["records"][0]
     for entry in (found["estimate"], found["low"], found["high"], found["parameters"]["at"]):
-        assert entry in ("nan", "inf", "-inf")
-        assert str(float(entry)) == str(value)
+        assert entry == written
 
 
 def test_json_tells_another_split_apart(result: Result) -> None:
