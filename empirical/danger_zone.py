@@ -31,7 +31,14 @@ from wildmiddle.empirical.noise import BLOCK
 from wildmiddle.theory.constants import DEFAULT_MEMORY, SHELL_WIDTH, Thresholds
 from wildmiddle.theory.coverage import lower_bound, upper_bound
 from wildmiddle.theory.domain import require
-from wildmiddle.theory.regimes import REACH, PredictedZone, Zone, crossing_of, weight_of_entropy
+from wildmiddle.theory.regimes import (
+    MEAN_LOG_TERM,
+    REACH,
+    PredictedZone,
+    Zone,
+    crossing_of,
+    weight_of_entropy,
+)
 
 Array = NDArray[np.float64]
 
@@ -150,7 +157,7 @@ def _add(
             torch.mul(apart, min(1 / (math.sqrt(8) * sigma), most), out=buffer)
             errors[own, k] += torch.erfc(buffer, out=buffer).sum(1) / 2
         for k, sigma in enumerate(sigmas[1].tolist()):
-            torch.mul(squared[own], -min(0.5 / sigma**2, most), out=buffer)
+            torch.mul(squared[own], max(MEAN_LOG_TERM / sigma**2, -most), out=buffer)
             overlaps[own, k] += buffer.exp_().sum(1)
 
     for_each(update, tiles(len(squared), BLOCK), squared.device, threads)

@@ -25,6 +25,9 @@ REACH = 20.0
 """How far from the scale of the data a zone's end is looked for, in log sigma: eight decades. Of
 clusters far apart the median distance says little about the nearest one."""
 
+MEAN_LOG_TERM = -0.5
+"""``E log t_j`` of Eq. 9 in units of ``(d_ij / sigma)^2``: the exponent of Jensen's bound."""
+
 
 def weight_lower(distances: ArrayLike, sigma: ArrayLike) -> Array:
     """Lower bound ``1 - mean_i min(1, sum_j Phi(-d_ij / (2 sigma)))`` on the posterior weight.
@@ -49,7 +52,7 @@ def posterior_entropy(distances: ArrayLike, sigma: ArrayLike) -> Array:
     require_distance("distances", distances)
     levels = np.atleast_1d(np.asarray(sigma, np.float64))
     require_positive("sigma", levels)
-    exponents = -np.square(distances) / 2
+    exponents = MEAN_LOG_TERM * np.square(distances)
     return np.array(
         [np.logaddexp(0, logsumexp(exponents / s**2, axis=1)).mean() for s in levels.tolist()]
     )

@@ -6,6 +6,7 @@ import torch
 
 from wildmiddle.models import EmpiricalDenoiser, GaussianDenoiser
 from wildmiddle.models.one_step import (
+    _student,
     count_copies,
     denoising_error,
     gap_between,
@@ -175,3 +176,12 @@ def test_student_interval_covers_as_often_as_it_says(expect_rate) -> None:
         found = denoising_error(lambda x, _: x, np.zeros((1, 20)), 1.0, 40, seed, alpha=0.2)
         inside += int(found.low[0] <= 20 <= found.high[0])
     expect_rate(inside, runs, "==", 0.8, seed=0, what="coverage of Student's interval")
+
+
+def test_student_interval_of_four_draws() -> None:
+    # Mean 3, variance 14/3 with n - 1 = 3: half the width is t(0.975; 3) sqrt(14/3 / 4), and
+    # t(0.975; 3) = 3.182446305284263 stands in the tables.
+    found = _student(np.array([[1.0], [2.0], [3.0], [6.0]]), 0.05)
+    assert found.mean.tolist() == [3.0]
+    assert found.high[0] == pytest.approx(3 + 3.182446305284263 * (7 / 6) ** 0.5, rel=1e-12)
+    assert found.low.tolist() == [0.0]  # no square is below 0
