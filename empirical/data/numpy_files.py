@@ -69,6 +69,12 @@ def read_numpy(path: Path, *, labels: bool = False) -> Source:
             return _read_npz(path, _Archive(path, archive, stored), labels)
 
 
+def read_array(path: Path, name: str) -> Pixels:
+    """One array of an `.npz` file; `DataError` where it cannot be read."""
+    with data_errors(path, _REMEDY), open_regular(path) as file, zipfile.ZipFile(file) as archive:
+        return _Archive(path, archive, os.fstat(file.fileno()).st_size).array(name)
+
+
 def _read_npy(path: Path, file: BinaryIO, stored: int) -> Pixels:
     file.seek(0)
     header = _read_header(path, "the array", file)

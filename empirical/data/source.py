@@ -80,12 +80,12 @@ def memory_limit(stored: int) -> int:
 
 
 def require_memory(path: Path, needed: int, stored: int) -> None:
-    """Raise `DataError` where `needed` bytes are more than `memory_limit` of those that are stored."""
+    """Raise `DataError` where `needed` bytes are more than `memory_limit` allows."""
     limit = memory_limit(stored)
     if needed > limit:
         raise DataError(
-            f"{path}: would take {needed} bytes of memory, from {stored} on disk more than the "
-            f"limit of {limit}; give fewer or smaller images, or save them uncompressed"
+            f"{path}: {stored} bytes that would take {needed} in memory, more than the limit of "
+            f"{limit}; give fewer or smaller images, or save them uncompressed"
         )
 
 
