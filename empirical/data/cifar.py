@@ -10,6 +10,7 @@ published MD5 sums, a binary batch 10,000 records. Smaller sets pass under any o
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +30,7 @@ from wildmiddle.empirical.data.source import (
     data_errors,
     open_regular,
 )
+from wildmiddle.theory.constants import DEFAULT_MEMORY
 
 CLASSES = (
     *("airplane", "automobile", "bird", "cat", "deer"),
@@ -140,7 +142,11 @@ def _read_folder(folder: Path) -> tuple[Version, dict[str, Part]]:
 
 def _read_batch(path: Path, version: Version) -> Part:
     with open_regular(path) as file:
-        content = file.read()
+        if os.fstat(file.fileno()).st_size > DEFAULT_MEMORY:
+            raise DataError(
+                f"{path}: more than {DEFAULT_MEMORY} bytes, so no batch; {version.remedy}"
+            )
+        content = file.read(DEFAULT_MEMORY)
     if path.resolve().parent.name == version.folder and path.name in version.batches:
         if version.batch_size not in (None, len(content)):
             raise DataError(

@@ -74,8 +74,9 @@ def read_folder(folder: Path, options: FolderOptions) -> Source:
     """
     train, test = folder / "train", folder / "test"
     if not (train.is_dir() and test.is_dir()):
-        return Source(_read_part(folder, options))
-    return Source(_read_part(train, options), _read_part(test, options))
+        return Source(_read_part(folder, options), stored=_stored(folder))
+    stored = _stored(train) + _stored(test)
+    return Source(_read_part(train, options), _read_part(test, options), stored=stored)
 
 
 def _read_part(folder: Path, options: FolderOptions) -> Part:
@@ -112,6 +113,10 @@ def _image_paths(folder: Path) -> list[Path]:
     return paths
 
 
+def _stored(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+
+
 def _read_images(paths: Sequence[Path], options: FolderOptions) -> Pixels:
     from PIL.Image import DecompressionBombWarning
 
@@ -122,8 +127,8 @@ def _read_images(paths: Sequence[Path], options: FolderOptions) -> Pixels:
 
 def _decode(paths: Sequence[Path], options: FolderOptions) -> Pixels:
     first = _read_image(paths[0], options)
-    stored = sum(path.stat().st_size for path in paths)
-    require_memory(paths[0].parent, first.nbytes * len(paths), stored)
+    folder = paths[0].parent
+    require_memory(folder, first.nbytes * len(paths), _stored(folder))
     images = np.empty((len(paths), *first.shape), dtype=np.uint8)
     images[0] = first
 

@@ -8,7 +8,7 @@ holds is refused.
 import math
 import os
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
@@ -62,11 +62,12 @@ def read_numpy(path: Path, *, labels: bool = False) -> Source:
         start = file.read(6)
         stored = os.fstat(file.fileno()).st_size
         if start == b"\x93NUMPY":
-            return Source(Part(_read_npy(path, file, stored)))
+            return Source(Part(_read_npy(path, file, stored)), stored=stored)
         if not start.startswith(b"PK"):
             raise DataError(f"{path}: not a NumPy file; {_REMEDY}")
         with zipfile.ZipFile(file) as archive:
-            return _read_npz(path, _Archive(path, archive, stored), labels)
+            found = _read_npz(path, _Archive(path, archive, stored), labels)
+            return replace(found, stored=stored)
 
 
 def read_array(path: Path, name: str) -> Pixels:

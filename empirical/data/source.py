@@ -44,11 +44,13 @@ class Source:
     """All images of a source; `test` is None where it does not set test images apart.
 
     `class_names` are the names of the integer labels 0, 1, ..., empty where they have none.
+    `stored` is the number of bytes on disk, None where the reader itself bounds what it reads.
     """
 
     train: Part
     test: Part | None = None
     class_names: tuple[str, ...] = ()
+    stored: int | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -71,7 +73,7 @@ def data_errors(path: Path | str, remedy: str) -> Iterator[None]:
 
 
 def memory_limit(stored: int) -> int:
-    """Bytes that the pixels read from `stored` bytes of files may take.
+    """Bytes that the pixels read from `stored` bytes of files may take, as stored and as float64.
 
     `DEFAULT_MEMORY`, or 64 times what is stored where that is more: images of real data sets are
     packed less tightly, and those of a small file fit all the same.
@@ -79,7 +81,7 @@ def memory_limit(stored: int) -> int:
     return max(DEFAULT_MEMORY, 64 * stored)
 
 
-def require_memory(path: Path, needed: int, stored: int) -> None:
+def require_memory(path: Path | str, needed: int, stored: int) -> None:
     """Raise `DataError` where `needed` bytes are more than `memory_limit` allows."""
     limit = memory_limit(stored)
     if needed > limit:
