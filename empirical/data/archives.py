@@ -11,6 +11,7 @@ import gzip
 import posixpath
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 _BLOCK = 512
@@ -50,7 +51,7 @@ def members(file: BinaryIO, limit: int) -> Iterator[Member]:
             end = stream.position + size
             stream.require(end)
             if kind in _REGULAR:
-                yield Member(name, size, lambda size=size: stream.read_whole(size))
+                yield Member(name, size, partial(stream.read_whole, size))
             stream.skip_to(end + -end % _BLOCK)
         stream.skip_to(None)
 

@@ -142,11 +142,12 @@ def _read_folder(folder: Path) -> tuple[Version, dict[str, Part]]:
 
 def _read_batch(path: Path, version: Version) -> Part:
     with open_regular(path) as file:
-        if os.fstat(file.fileno()).st_size > DEFAULT_MEMORY:
+        size = os.fstat(file.fileno()).st_size
+        if size > DEFAULT_MEMORY:
             raise DataError(
                 f"{path}: more than {DEFAULT_MEMORY} bytes, so no batch; {version.remedy}"
             )
-        content = file.read(DEFAULT_MEMORY)
+        content = file.read(size)
     if path.resolve().parent.name == version.folder and path.name in version.batches:
         if version.batch_size not in (None, len(content)):
             raise DataError(

@@ -10,8 +10,9 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -92,7 +93,7 @@ def require_memory(path: Path | str, needed: int, stored: int) -> None:
 
 
 @contextmanager
-def open_regular(path: Path) -> Iterator[BinaryIO]:
+def open_regular(path: Path) -> Iterator[BufferedReader]:
     """Open a regular file to read; `DataError` for a pipe, socket or device, which could block."""
 
     def opener(name: str, flags: int) -> int:
