@@ -123,7 +123,8 @@ def load(
     default min(1,000, 0.6 n) for train, and of the rest at most 1,000 for test. The images stand
     in random order, so the first few are a random sample as well. `seed` is that of the split.
 
-    Raises `DataError`, a ValueError of one line, for every source or value that cannot be used.
+    Raises `DataError`, a ValueError of one line, for every source or value that cannot be used, and
+    for images that take more memory than `wildmiddle.empirical.data.source.memory_limit`.
     """
     value_range = _as_range(value_range)
     seed = as_integer("seed", seed, 0)
