@@ -23,7 +23,15 @@ from wildmiddle.empirical.data.folders import SUFFIXES, FolderOptions, read_fold
 from wildmiddle.empirical.data.labels import find_classes, label_numbers, positions
 from wildmiddle.empirical.data.numpy_files import read_numpy
 from wildmiddle.empirical.data.resizing import reduce_images
-from wildmiddle.empirical.data.source import DataError, Part, Pixels, Source, data_errors
+from wildmiddle.empirical.data.source import (
+    DataError,
+    Part,
+    Pixels,
+    Source,
+    data_errors,
+    irregular,
+    require_memory,
+)
 from wildmiddle.empirical.data.split import as_integer, split, subset
 
 __all__ = ["DataError", "DataSet", "load"]
@@ -115,7 +123,8 @@ def load(
     default min(1,000, 0.6 n) for train, and of the rest at most 1,000 for test. The images stand
     in random order, so the first few are a random sample as well. `seed` is that of the split.
 
-    Raises `DataError`, a ValueError of one line, for every source or value that cannot be used.
+    Raises `DataError`, a ValueError of one line, for every source or value that cannot be used, and
+    for images that take more memory than `wildmiddle.empirical.data.source.memory_limit`.
     """
     value_range = _as_range(value_range)
     seed = as_integer("seed", seed, 0)
@@ -149,6 +158,9 @@ def load(
     else:
         train_indices = subset("train_size", train_size, len(train), 2, [seed, 0])
         test_indices = subset("test_size", test_size, len(test), 1, [seed, 1])
+    if whole.stored is not None:
+        count = len(train_indices) + len(test_indices)
+        require_memory(str(source), 8 * count * math.prod(train.shape[1:]), whole.stored)
     train = _scale(train[train_indices], top, value_range)
     test = _scale(test[test_indices], top, value_range)
     duplicates = _count_duplicates(train)
@@ -189,6 +201,8 @@ def _read(source: str | Path, options: FolderOptions, *, labels: bool) -> Source
     with data_errors(path, "give a file or folder that can be opened"):
         if not str(source) or not path.exists():
             raise DataError(f"{str(source)!r}: no such file or folder; give {_SOURCES}")
+        if not (path.is_dir() or path.is_file()):
+            raise DataError(irregular(path))
         suffix = path.suffix.lower()
         if is_cifar(path):
             return read_cifar(path)
@@ -298,7 +312,10 @@ def _scale(images: Pixels, top: float, value_range: tuple[float, float]) -> NDAr
     if images.dtype.kind == "f":
         return pixels
     lo, hi = value_range
-    return lo + (hi - lo) * (pixels / top)
+    pixels /= top  # in place: the images may fill most of the memory
+    pixels *= hi - lo
+    pixels += lo
+    return pixels
 
 
 def _count_duplicates(images: NDArray[np.float64]) -> int:
