@@ -19,7 +19,9 @@ class DataError(ValueError):
     """A data source that cannot be used: one line that names the value and the remedy."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.splitlines()))
+        # A file name that is not UTF-8 has lone surrogates in Python, which cannot be printed.
+        text = message.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        super().__init__(" ".join(text.splitlines()))
 
 
 @dataclass(frozen=True, eq=False)
