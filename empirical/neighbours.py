@@ -265,10 +265,10 @@ def memorization(
 
     ``samples`` (S, ...), ``train`` (N, ...), N >= 2. The Clopper-Pearson interval is for the rate
     of the sampler that drew the samples independently. Raises ValueError for N < 2, images of
-    another shape or order (:func:`wildmiddle.models.images.to_channels_first` is the remedy), bytes
-    against floats, or a threshold outside (0, 1]. Warns where samples and training images look to
-    be in different units, unless ``units`` is False. ``memory`` bounds the buffers in bytes. Of equally near
-    images the lower index is given. Source: Section 3, after Yoon et al. 2023.
+    another shape or order of axes (``wildmiddle.to_channels_first`` is the remedy), bytes against
+    floats, or a threshold outside (0, 1]. Warns where samples and training images look to be in
+    different units, unless ``units`` is False. ``memory`` bounds the buffers in bytes. Of equally
+    near images the lower index is given. Source: Section 3, after Yoon et al. 2023.
     """
     points, queries = rows_of_both(train, samples, "samples", device, units=units)
     if not 0 < threshold <= 1:

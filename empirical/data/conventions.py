@@ -28,10 +28,11 @@ _SIDE = 8  # pixels; an axis of fewer may be something else than the side of an 
 _OBLONG = 4  # times as long as wide: hardly any image is more
 _DIM = 1 / 2  # of the range of bytes: photographs reach beyond it
 _FAINT = 1 / 16  # of a range or of another set's contrast: not the same units
-_BEYOND = 1 / 4  # of the training range: more than an overshoot of raw samples
+_BEYOND = 1 / 2  # of the training range: more than an overshoot of raw samples
+_BELOW = 1 / 4  # of the training range: well below 0
 _FAR = 1e4
-"""Mean pixel, in units of the standard deviation about the mean image, from which on products of float64 keep
-fewer than eight digits of a squared distance, and float32 about three digits of a pixel."""
+"""Mean pixel, in units of the standard deviation about the mean image, from which on products of
+float64 keep fewer than eight digits of a squared distance, and float32 about three of a pixel."""
 _COARSE = 1e-6  # spacing of float64 at a pixel, in units of the spread: six digits are left
 _LARGEST, _SMALLEST = 1e38, 1e-37  # squares that float32, the precision of the products, holds
 
@@ -111,7 +112,7 @@ def _read_channels(shape: tuple[int, ...], label: str) -> Reading:
     last_counts |= shape[0] in _CHANNELS and _is_image(shape[1], shape[2])
     if shape[3] <= max(_CHANNELS):
         note = f"{label}: {shape[0]} images of {shape[1]}x{shape[2]}, {shape[3]} channels last"
-        if (shape[1] in _CHANNELS and shape[2] >= _SIDE) or shape[2] in _CHANNELS and last_counts:
+        if (shape[1] in _CHANNELS and shape[2] >= _SIDE) or last_counts:
             doubt = (
                 f"{label}: the last axis of {shape} is taken for that of the channels, though "
                 "another one has as few values"
@@ -182,11 +183,11 @@ def extremes(images: Pixels) -> NDArray[np.float64]:
 
 
 def compare_units(
-    ends: NDArray[np.float64], train_ends: NDArray[np.float64], name: str, train_name: str = "train"
+    ends: NDArray[np.float64], train_ends: NDArray[np.float64], name: str
 ) -> str | None:
     """Why two sets of images look to be in different units, by their `extremes`; None if not.
 
-    They do where most images have values beyond the range of the training images by a quarter of
+    They do where most images have values beyond the range of the training images by half of
     it; where no image has a value below 0 and every training image has one well below; and where
     the contrast of either set, the median over its images, is under a sixteenth of the other's. Raw
     samples that overshoot a little, and dark or bright sets, do none of it.
@@ -196,11 +197,11 @@ def compare_units(
     if width == 0:
         return None
     beyond = (lows < low - _BEYOND * width) | (highs > high + _BEYOND * width)
-    unsigned = lows.min() >= -SLACK and train_ends[0].max() < -_BEYOND * width
+    unsigned = lows.min() >= -SLACK and train_ends[0].max() < -_BELOW * width
     faint, strong = sorted(float(np.median(each[1] - each[0])) for each in (ends, train_ends))
     if beyond.mean() > 1 / 2 or unsigned or 0 < faint < _FAINT * strong:
         return (
-            f"{name} has values from {lows.min():.4g} to {highs.max():.4g}, {train_name} from "
+            f"{name} has values from {lows.min():.4g} to {highs.max():.4g}, train from "
             f"{low:.4g} to {high:.4g}, as if in different units; bring both to one range"
         )
     return None
@@ -239,21 +240,22 @@ def require_same_shape(
 def require_resolution(train: NDArray[np.float64], largest: float | None = None) -> None:
     """Refuse images whose differences the arithmetic cannot resolve, or whose squares it cannot.
 
-    `largest` is the largest pixel before an offset was taken off, where one was. `DataError` where
-    the mean image is 1e4 times larger than the standard deviation about it, since the distances are then the
-    small differences of large numbers; where float64 held the pixels before centring to fewer than
-    six digits; and where squared distances overflow or single squares underflow float32.
+    `largest` is the largest pixel of the mean image that was subtracted, where one was. `DataError`
+    where the mean image is 1e4 times larger than the standard deviation about it, since distances
+    are then the small differences of large numbers; where float64 held the pixels before centring
+    to fewer than six digits; and where squared distances overflow or single squares underflow
+    float32.
     """
     rows = train.reshape(len(train), -1)
+    if (rows == rows[0]).all():
+        return
     # In parts: halves of float64's largest number have no finite sum.
     mean = (rows / len(rows)).sum(0)
     most, offset = float(np.abs(rows - mean).max()), float(np.abs(mean).max())
-    if most == 0:
-        return
     if most > (_LARGEST / rows.shape[1]) ** 0.5 / 2 or most < _SMALLEST**0.5:
         raise DataError(
-            f"pixels that differ by up to {most:.4g} from their mean over d = {rows.shape[1]} values: their "
-            "squared distances overflow or underflow; scale the pixels to a range such as -1 to 1"
+            f"pixels that differ by up to {most:.4g} from their mean, d = {rows.shape[1]}: squared "
+            "distances overflow or underflow; scale the pixels to a range such as -1 to 1"
         )
     spread = most * float(np.sqrt(np.square((rows - mean) / most).mean()))
     if np.spacing(offset if largest is None else largest) > _COARSE * spread:

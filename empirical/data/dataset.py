@@ -58,12 +58,13 @@ class DataSet:
     where the source itself sets test images apart. `sha256` is of the pixels that the split draws
     from, after `classes`, `limit`, `grayscale` and `size`, train before test: of each part the
     little-endian dtype, the shape and the bytes. `sigma_data` is the standard deviation over all
-    pixels of `train`. `duplicates` and `test_duplicates` are the numbers of training and of held-out
-    images that have an exact copy in their own set, `leaked` that of held-out images that are
-    training images as well. `notes` say what the source was taken for, `doubts` where it looks
-    otherwise (`wildmiddle.empirical.data.conventions`). `train_labels` (N,) and `test_labels` (M,) are the classes of the images, None where the
-    source has none; strings become their place among all names in sorted order. `mean`, of the
-    shape of an image, is what centring subtracted, None without it.
+    pixels of `train`. `duplicates` and `test_duplicates` are the numbers of training and of
+    held-out images that have an exact copy in their own set, `leaked` that of held-out images that
+    are training images as well. `notes` say what the source was taken for, `doubts` where it looks
+    otherwise (`wildmiddle.empirical.data.conventions`). `train_labels` (N,) and `test_labels` (M,)
+    are the classes of the images, None where the source has none; strings become their place among
+    all names in sorted order. `mean`, of the shape of an image, is what centring subtracted, None
+    without it.
     """
 
     name: str
@@ -87,6 +88,27 @@ class DataSet:
     leaked: int = 0
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+
+    @property
+    def copies(self) -> tuple[str, ...]:
+        """What exact copies there are, a sentence for each kind."""
+        found = (
+            (
+                self.duplicates,
+                f"{self.duplicates} training images have an exact copy among the others; "
+                "Theorem 4.2 certifies no noise level for them",
+            ),
+            (
+                self.leaked,
+                f"{self.leaked} of {len(self.test)} held-out images are training images as well; "
+                "they are covered at every noise level, as no new image is",
+            ),
+            (
+                self.test_duplicates,
+                f"{self.test_duplicates} held-out images have an exact copy among the others",
+            ),
+        )
+        return tuple(sentence for count, sentence in found if count)
 
     @property
     def dimension(self) -> int:
@@ -121,8 +143,9 @@ def load(
 
     `source` is the string "digits" (scikit-learn's 1,797 images of 8x8) or a path: a folder of
     images, with or without subfolders train/ and test/; an .npy or .npz file; CIFAR-10 in the
-    binary version or the one for Python. Integers 0..255 are mapped to `value_range`, -1 to 1 unless
-    it is given; floats must lie in it already. `centre` subtracts the training mean from both parts after scaling.
+    binary version or the one for Python. Integers 0..255 are mapped to `value_range`, -1 to 1
+    unless it is given; floats must lie in it already. `centre` subtracts the training mean from
+    both parts after scaling.
 
     `classes`, names or numbers, keeps these alone, where the source has labels. `limit` then keeps
     the first images in the order of the source, of each part where it sets test images apart; the
@@ -370,8 +393,11 @@ def _count_copies(train: NDArray[np.float64], test: NDArray[np.float64]) -> _Cop
         return Counter(hashlib.sha256((image + 0.0).tobytes()).digest() for image in images)
 
     in_train, in_test = count(train), count(test)
-    own = (sum(n for n in each.values() if n > 1) for each in (in_train, in_test))
-    return _Copies(*own, sum(n for image, n in in_test.items() if image in in_train))
+    return _Copies(
+        train=sum(n for n in in_train.values() if n > 1),
+        test=sum(n for n in in_test.values() if n > 1),
+        leaked=sum(n for image, n in in_test.items() if image in in_train),
+    )
 
 
 def _sha256(*parts: Pixels) -> str:

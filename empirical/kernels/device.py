@@ -96,8 +96,8 @@ def rows_of_both(
     rows = as_rows(train, device, keep_single=True) if least < 2 else training_rows(train, device)
     others = as_rows(points, rows.device, keep_single=True)
     require_same_shape(_image_shape(points), _image_shape(train), name)
-    if units and rows.shape[1] >= _PIXELS:
-        _compare_units(others, rows, name)
+    if units:
+        warn_of_units(others, rows, name)
     return rows, others
 
 
@@ -109,9 +109,18 @@ def _image_shape(points: ArrayLike | torch.Tensor) -> tuple[int, ...]:
     return tuple(points.shape[1:] if isinstance(points, torch.Tensor) else np.shape(points)[1:])
 
 
-def _compare_units(points: torch.Tensor, train: torch.Tensor, name: str) -> None:
-    ends = (torch.stack(rows.aminmax(dim=1)).double().cpu().numpy() for rows in (points, train))
-    doubt = compare_units(*ends, name)
+def warn_of_units(points: torch.Tensor, train: torch.Tensor, name: str) -> None:
+    """Warn where rows (S, d) and training rows (N, d) look to be in different units.
+
+    By the rule of :func:`~wildmiddle.empirical.data.conventions.compare_units`, for images of 16
+    values and more. Raises ValueError where one set holds bytes and the other does not.
+    """
+    if train.shape[1] < _PIXELS:
+        return
+    ends, train_ends = (
+        torch.stack([rows.amin(1), rows.amax(1)]).double().cpu().numpy() for rows in (points, train)
+    )
+    doubt = compare_units(ends, train_ends, name)
     if doubt is None:
         return
     if _holds_bytes(points) != _holds_bytes(train):
