@@ -54,7 +54,8 @@ def frechet_distance(
     ``samples`` and ``reference`` (n, C, H, W) in the range of the data. The moments and the
     distance are float64. Needs torchmetrics. Raises ValueError for fewer than 2 images, images of
     another shape, an offset beside which float32 loses the pixels, or features that are not finite.
-    Warns where the two look to be in different units, unless ``units`` is False. Source: Heusel et al. 2017.
+    Warns where the two look to be in different units, unless ``units`` is False. Source: Heusel et
+    al. 2017.
     """
     from torchmetrics.image.fid import FrechetInceptionDistance
 

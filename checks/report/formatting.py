@@ -10,7 +10,7 @@ from wildmiddle.checks.sharper import Sharper
 from wildmiddle.checks.verify import Result
 from wildmiddle.empirical.regimes import Crossing, Regime
 from wildmiddle.theory.regimes import Zone
-from wildmiddle.theory.schedules import steps_between
+from wildmiddle.theory.schedules import SCHEDULE_RANGE, steps_between
 
 _SEVERITY = {"violated": 0, "inconclusive": 1, "holds": 2}
 
@@ -97,7 +97,9 @@ def regime_cells(regime: Regime) -> tuple[str, str, str, str]:
     return _end(regime.start), _end(regime.end), steps, timesteps
 
 
-def zone_cells(zone: Zone, value_range: tuple[float, float]) -> tuple[str, str, str, str]:
+def zone_cells(
+    zone: Zone, value_range: tuple[float, float] = SCHEDULE_RANGE
+) -> tuple[str, str, str, str]:
     """Both ends of a predicted zone, for pixels in the range, the EDM steps, the DDPM timesteps."""
     if zone.empty:
         return "empty", "empty", "none", "none"

@@ -112,7 +112,7 @@ def _read_channels(shape: tuple[int, ...], label: str) -> Reading:
     last_counts |= shape[0] in _CHANNELS and _is_image(shape[1], shape[2])
     if shape[3] <= max(_CHANNELS):
         note = f"{label}: {shape[0]} images of {shape[1]}x{shape[2]}, {shape[3]} channels last"
-        if (shape[1] in _CHANNELS and shape[2] >= _SIDE) or last_counts:
+        if (shape[1] in _CHANNELS and shape[2] >= _SIDE) or (last_counts and shape[2] in _CHANNELS):
             doubt = (
                 f"{label}: the last axis of {shape} is taken for that of the channels, though "
                 "another one has as few values"

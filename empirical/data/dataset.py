@@ -185,10 +185,13 @@ def load(
     for part in whole.parts:
         _check_shape(part.images, str(source))
     sides = ("train", "test") if whole.test is not None else ("images",)
-    readings = [
-        read_layout(part.images, f"{name}, {side}")
-        for part, side in zip(whole.parts, sides, strict=True)
-    ]
+    readings = []
+    if source != "digits" and Path(source).is_file() and not is_cifar(Path(source)):
+        # An array: of all other sources the layout is known.
+        readings += [
+            read_layout(part.images, f"{name}, {side}")
+            for part, side in zip(whole.parts, sides, strict=True)
+        ]
     chosen = find_classes(whole, classes, str(source))
     kept = [positions(part, whole.class_names, chosen, limit) for part in whole.parts]
     labels = label_numbers(whole)
