@@ -30,9 +30,10 @@ _DIM = 1 / 2  # of the range of bytes: photographs reach beyond it
 _FAINT = 1 / 16  # of a range or of another set's contrast: not the same units
 _BEYOND = 1 / 2  # of the training range: more than an overshoot of raw samples
 _BELOW = 1 / 4  # of the training range: well below 0
-_FAR = 1e4
-"""Mean pixel, in units of the standard deviation about the mean image, from which on products of
-float64 keep fewer than eight digits of a squared distance, and float32 about three of a pixel."""
+_FAR = 300
+"""Mean pixel, in units of the standard deviation about the mean image. The checks that compute about
+0 allow for the rounding of pixels near it, and at 9,000 such errors were five times what they
+allow."""
 _COARSE = 1e-6  # spacing of float64 at a pixel, in units of the spread: six digits are left
 _LARGEST, _SMALLEST = 1e38, 1e-37  # squares that float32, the precision of the products, holds
 
@@ -241,7 +242,7 @@ def require_resolution(train: NDArray[np.float64], largest: float | None = None)
     """Refuse images whose differences the arithmetic cannot resolve, or whose squares it cannot.
 
     `largest` is the largest pixel of the mean image that was subtracted, where one was. `DataError`
-    where the mean image is 1e4 times larger than the standard deviation about it, since distances
+    where the mean image is 300 times larger than the standard deviation about it, since distances
     are then the small differences of large numbers; where float64 held the pixels before centring
     to fewer than six digits; and where squared distances overflow or single squares underflow
     float32.
