@@ -31,9 +31,8 @@ _FAINT = 1 / 16  # of a range or of another set's contrast: not the same units
 _BEYOND = 1 / 2  # of the training range: more than an overshoot of raw samples
 _BELOW = 1 / 4  # of the training range: well below 0
 _FAR = 300
-"""Mean pixel, in units of the standard deviation about the mean image. The checks that compute about
-0 allow for the rounding of pixels near it, and at 9,000 such errors were five times what they
-allow."""
+"""Mean pixel, in units of the standard deviation about the mean image. Checks that compute about 0
+allow for the rounding of pixels near it; at 9,000 it was found five times what they allow."""
 _COARSE = 1e-6  # spacing of float64 at a pixel, in units of the spread: six digits are left
 _LARGEST, _SMALLEST = 1e38, 1e-37  # squares that float32, the precision of the products, holds
 
