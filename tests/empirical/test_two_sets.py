@@ -165,7 +165,7 @@ def test_near_copies_are_counted_across_and_within() -> None:
     assert (found.train, found.test) == (2, 2)
     assert (found.train_examined, found.test_examined) == (60, 30)
     own, across = found.sentences
-    assert own.startswith("2 of 60 training images are a near copy of another one: within 0.2")
+    assert own.startswith("2 of 60 training images are a near copy of another one: within 0.3")
     assert across.startswith("2 of 30 held-out images are a near copy of a training image")
 
 
