@@ -8,10 +8,13 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from wildmiddle.checks.options import EXPERIMENTS, JUDGED, parser, settings_of
+from wildmiddle.checks.settings import Settings
 
 if TYPE_CHECKING:
     from wildmiddle.empirical.data import DataSet
@@ -68,12 +71,8 @@ def _verify(options: argparse.Namespace) -> int:
     from wildmiddle.empirical.kernels import processes
 
     data = _load(options)
-    if data.duplicates and not options.quiet:
-        print(
-            f"wildmiddle: {data.duplicates} training images have an exact copy among the others; "
-            "Theorem 4.2 certifies no noise level for them",
-            file=sys.stderr,
-        )
+    if not options.quiet:
+        _say_doubts(data, settings)
     with processes.join(options.device):
         first = processes.rank() == 0
         progress = _progress(options.quiet or not first)
@@ -95,6 +94,7 @@ def _zone(options: argparse.Namespace) -> int:
     from wildmiddle.empirical.danger_zone import zone_of
 
     data = _load(options)
+    _say_doubts(data, settings)
     zone = zone_of(
         data.train,
         data.test,
@@ -165,16 +165,22 @@ def _reproduce(options: argparse.Namespace) -> int:
     from wildmiddle.checks.experiments.trained import trained_study
 
     progress = not options.quiet and sys.stderr.isatty()
-    studies = {
-        scale.group: trained_study(
-            scale,
-            options.output,
-            settings,
-            progress=progress,
-            inception=options.inception,
-        )
-        for scale in scales.values()
-    }
+    with _doubts_said_apart():
+        studies = {
+            scale.group: trained_study(
+                scale,
+                options.output,
+                settings,
+                progress=progress,
+                inception=options.inception,
+            )
+            for scale in scales.values()
+        }
+    if not options.quiet:
+        # Scales may share their data, and a scale of one name may differ by its group.
+        for data in {study.data.sha256: study.data for study in studies.values()}.values():
+            print(f"Data: {data.title}", *data.notes, sep="\n", flush=True)
+            _say_doubts(data, settings)
     for name in set(JUDGED).intersection(names):
         _ = studies[scales[name].group].extractor  # refused before any training, not after it
     verdicts = []
@@ -201,19 +207,39 @@ def _data(options: argparse.Namespace) -> int:
 def _load(options: argparse.Namespace) -> "DataSet":
     from wildmiddle.empirical.data import load
 
-    return load(
-        options.data,
-        train_size=options.train_size,
-        test_size=options.test_size,
-        value_range=options.range,
-        centre=options.centre,
-        classes=options.classes,
-        limit=options.limit,
-        grayscale=options.grayscale,
-        size=options.size,
-        cache=options.cache,
-        progress=not getattr(options, "quiet", False),
-    )
+    with _doubts_said_apart():
+        return load(
+            options.data,
+            train_size=options.train_size,
+            test_size=options.test_size,
+            value_range=getattr(options, "range", None),
+            centre=options.centre,
+            classes=options.classes,
+            limit=options.limit,
+            grayscale=options.grayscale,
+            size=options.size,
+            cache=options.cache,
+            progress=not getattr(options, "quiet", False),
+        )
+
+
+@contextmanager
+def _doubts_said_apart() -> Iterator[None]:
+    # `_say_doubts` gives each a line of its own.
+    from wildmiddle.empirical.data import DataWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        yield
+
+
+def _say_doubts(data: "DataSet", settings: Settings) -> None:
+    """Say on stderr where the images look otherwise than they are taken, and which are copies."""
+    from wildmiddle.empirical.copies import near_copies
+
+    near = near_copies(data.train, data.test, device=settings.device, memory=settings.memory)
+    for sentence in (*data.doubts, *data.copies, *near.sentences):
+        print(f"wildmiddle: {sentence}", file=sys.stderr)
 
 
 def _progress(quiet: bool) -> Callable[[str, int, int], None] | None:

@@ -202,10 +202,10 @@ def _add_data(command: argparse.ArgumentParser) -> None:
     data.add_argument(
         "--range",
         type=_value_range,
-        default=(-1.0, 1.0),
+        default=argparse.SUPPRESS,
         metavar="LOW,HIGH",
-        help="pixel range that sigma refers to; integers 0..255 are mapped to it. Write a negative "
-        "low end as --range=-1,1",
+        help="pixel range that sigma refers to, -1,1 unless given; integers 0..255 are mapped to "
+        "it, floats must lie in it. Write a negative low end as --range=-1,1",
     )
     data.add_argument(
         "--centre", action="store_true", help="subtract the training mean from all images"

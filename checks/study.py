@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from wildmiddle.checks.settings import Settings
 from wildmiddle.empirical import Curves, curves
+from wildmiddle.empirical.copies import NearCopies, near_copies
 from wildmiddle.empirical.danger_zone import zone_of
+from wildmiddle.empirical.data.conventions import require_resolution, require_same_shape
 from wildmiddle.empirical.kernels.device import resolve_device
 from wildmiddle.empirical.neighbours import distances_to_others, extreme_distances
 from wildmiddle.empirical.regimes import Regime, read_regimes
 from wildmiddle.theory.regimes import PredictedZone
-from wildmiddle.theory.schedules import edm_sigmas
+from wildmiddle.theory.schedules import SCHEDULE_RANGE, edm_sigmas
 from wildmiddle.theory.shells import radii
 
 Array = NDArray[np.float64]
@@ -42,10 +44,14 @@ class Study:
     images: Array
     held_out: Array
     settings: Settings = field(default_factory=Settings)
+    value_range: tuple[float, float] = SCHEDULE_RANGE
+    """Of the pixels before centring: what steps and timesteps of the usual schedules refer to."""
 
     def __post_init__(self) -> None:
         for name in ("images", "held_out"):
             object.__setattr__(self, name, np.asarray(getattr(self, name), np.float64))
+        require_same_shape(self.held_out.shape[1:], self.images.shape[1:], "held_out", "images")
+        require_resolution(self.images)
         device = str(resolve_device(self.settings.device))
         object.__setattr__(self, "settings", replace(self.settings, device=device))
         if not 1 / self.n < self.settings.w:
@@ -103,7 +109,7 @@ class Study:
     @cached_property
     def regimes(self) -> tuple[Regime, ...]:
         """Small, medium, danger and large, read off the curves."""
-        return read_regimes(self.curves, self.settings)
+        return read_regimes(self.curves, self.settings, self.value_range)
 
     @cached_property
     def zone(self) -> PredictedZone:
@@ -117,6 +123,13 @@ class Study:
             coverage_high=at.coverage_high,
             device=at.device,
             memory=at.memory,
+        )
+
+    @cached_property
+    def near_copies(self) -> NearCopies:
+        """Near copies among the training images, and of them among the held-out ones."""
+        return near_copies(
+            self.train, self.test, device=self.settings.device, memory=self.settings.memory
         )
 
     def mean_over_images(self, bound: Callable[[Array], Array]) -> Array:

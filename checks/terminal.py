@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wildmiddle.theory.claims import CLAIMS, Claim
-from wildmiddle.theory.schedules import steps_between
+from wildmiddle.theory.schedules import SCHEDULE_RANGE, steps_between
 
 if TYPE_CHECKING:
     from wildmiddle.empirical.data import DataSet
     from wildmiddle.theory.regimes import PredictedZone
+
+_SCHEDULES = "steps and timesteps are those of models for pixels in [-1, 1]"
 
 
 def claim_list() -> str:
@@ -93,7 +95,10 @@ def zone_page(data: "DataSet", zone: "PredictedZone") -> str:
     lines = [
         f"{data.title}: N = {len(data.train)} training and M = {len(data.test)} held-out images, "
         f"d = {data.dimension}",
-        f"sigma for pixels in [{low:g}, {high:g}]" + (", centred" if data.centred else ""),
+        *data.notes,
+        f"sigma for pixels in [{low:g}, {high:g}]"
+        + (", centred" if data.centred else "")
+        + ("" if data.value_range == SCHEDULE_RANGE else "; " + _SCHEDULES),
         "",
         f"{'danger zone':<12}{'sigma':<22}{'EDM steps of 18':<18}DDPM timesteps",
     ]
@@ -101,7 +106,7 @@ def zone_page(data: "DataSet", zone: "PredictedZone") -> str:
         if part.empty:
             lines.append(f"{name:<12}none")
             continue
-        steps, timesteps = map(_span, steps_between(*part))
+        steps, timesteps = map(_span, steps_between(*part, data.value_range))
         span = f"{part.start:.4g} to {part.end:.4g}"
         lines.append(f"{name:<12}{span:<22}{steps:<18}{timesteps}")
     lines += [

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
 from tqdm import tqdm
 
-from wildmiddle.empirical.kernels.device import matching_rows, training_rows, working_dtype
+from wildmiddle.empirical.kernels.device import rows_of_both, working_dtype
 from wildmiddle.empirical.kernels.distances import distances_to
 from wildmiddle.empirical.kernels.overlap_sums import PairSums
 from wildmiddle.empirical.kernels.products import (
@@ -73,8 +73,7 @@ def zone_of(
     """
     for name, level in (("weight_high", weight_high), ("coverage_high", coverage_high)):
         require(0 < level < 1, name, level, "must lie strictly between 0 and 1")
-    points = training_rows(train, device)
-    held_out = matching_rows(test, points, "test")
+    points, held_out = rows_of_both(train, test, "test", device)
     n, d = points.shape
     origin = mean_of(points)
     reach = float(norms_about(points, origin).max() + norms_about(held_out, origin).max())

@@ -111,6 +111,7 @@ class TrainedStudy(Study):
         """The optimal denoiser of the normal distribution with the few images' moments."""
         rows = self.few.double().flatten(1)
         mean, covariance = rows.mean(0), rows.T.cov(correction=0)
+        mean = mean.reshape(self.few.shape[1:])
         return GaussianDenoiser(mean.to(self.torch_device), covariance.to(self.torch_device))
 
     @cached_property

@@ -97,6 +97,11 @@ def to_json(result: Result) -> dict[str, Any]:
                 "centred": data.centred,
                 "sigma_data": data.sigma_data,
                 "duplicates": data.duplicates,
+                "test_duplicates": data.test_duplicates,
+                "leaked": data.leaked,
+                "near_copies": asdict(study.near_copies),
+                "notes": list(data.notes),
+                "doubts": list(data.doubts),
                 "sha256": data.sha256,
                 "split_sha256": {
                     "train": _hash(data.train_indices),
@@ -124,8 +129,8 @@ def to_json(result: Result) -> dict[str, Any]:
                 "centred": data.centred,
                 "intervals": [_regime(regime) for regime in result.study.regimes],
                 "predicted": {
-                    "certain": _zone(result.study.zone.certain),
-                    "possible": _zone(result.study.zone.possible),
+                    "certain": _zone(result.study.zone.certain, data.value_range),
+                    "possible": _zone(result.study.zone.possible, data.value_range),
                 },
             },
             "sharper": [
@@ -143,9 +148,10 @@ def to_json(result: Result) -> dict[str, Any]:
 
 def to_markdown(result: Result) -> str:
     """A summary of some forty lines for the log of a continuous integration run."""
-    low, high = result.data.value_range
-    centred = ", centred" if result.data.centred else ""
-    study = result.study
+    data, study = result.data, result.study
+    low, high = data.value_range
+    centred = ", centred" if data.centred else ""
+    near = study.near_copies.sentences
     settings = ", ".join(f"{name} {text}" for name, text in texts(study.settings).items())
     paragraphs = (
         f"# wildmiddle: {result.verdict()}",
@@ -163,10 +169,11 @@ def to_markdown(result: Result) -> str:
         zone_sentence(result),
         f"Data: {result.data.title}, N = {study.n}, M = {len(study.test)}, d = {study.d}, "
         f"{result.data.sha256}. Settings: {settings}.",
+        " ".join(f"{text}." for text in (*data.notes, *data.doubts, *data.copies, *near)),
         f"Command: `{' '.join(repeat_command(result))}`",
         "Versions: " + ", ".join(f"{name} {v}" for name, v in result.versions.items()) + ".",
     )
-    return "\n\n".join(paragraphs) + "\n"
+    return "\n\n".join(filter(None, paragraphs)) + "\n"
 
 
 def _claim_cells(result: Result, claim: Claim) -> tuple[str, ...]:
@@ -194,8 +201,8 @@ def _regime(regime: Regime) -> dict[str, Any]:
     }
 
 
-def _zone(zone: Zone) -> dict[str, Any]:
-    edm, ddpm = steps_between(*zone)
+def _zone(zone: Zone, value_range: tuple[float, float]) -> dict[str, Any]:
+    edm, ddpm = steps_between(*zone, value_range)
     return {
         "empty": zone.empty,
         "start": zone.start,

@@ -10,7 +10,7 @@ from wildmiddle.checks.sharper import Sharper
 from wildmiddle.checks.verify import Result
 from wildmiddle.empirical.regimes import Crossing, Regime
 from wildmiddle.theory.regimes import Zone
-from wildmiddle.theory.schedules import steps_between
+from wildmiddle.theory.schedules import SCHEDULE_RANGE, steps_between
 
 _SEVERITY = {"violated": 0, "inconclusive": 1, "holds": 2}
 
@@ -97,11 +97,13 @@ def regime_cells(regime: Regime) -> tuple[str, str, str, str]:
     return _end(regime.start), _end(regime.end), steps, timesteps
 
 
-def zone_cells(zone: Zone) -> tuple[str, str, str, str]:
-    """Both ends of a predicted zone, the EDM steps and the DDPM timesteps."""
+def zone_cells(
+    zone: Zone, value_range: tuple[float, float] = SCHEDULE_RANGE
+) -> tuple[str, str, str, str]:
+    """Both ends of a predicted zone, for pixels in the range, the EDM steps, the DDPM timesteps."""
     if zone.empty:
         return "empty", "empty", "none", "none"
-    edm, ddpm = steps_between(*zone)
+    edm, ddpm = steps_between(*zone, value_range)
     return format_number(zone.start), format_number(zone.end), _span(edm), _span(ddpm)
 
 

@@ -175,6 +175,12 @@ def _read_image(path: Path, options: FolderOptions) -> NDArray[np.uint8]:
             raise DataError(
                 f"{path}: mode {image.mode}; convert it to 8-bit RGB or grayscale (mode L)"
             )
+        if image.format == "PNG" and any(";16" in str(tile[3]) for tile in image.tile):
+            # Pillow would keep the high byte of each value alone.
+            raise DataError(
+                f"{path}: 16 bits a channel; convert it to 8 bits, or give floats as .npz in the "
+                "range of --range"
+            )
         frames = getattr(image, "n_frames", 1)
         if frames != 1:
             raise DataError(f"{path}: {frames} frames; save each image as a file of its own")

@@ -28,7 +28,9 @@ class DataError(ValueError):
     """
 
     def __init__(self, message: str) -> None:
-        line = " ".join(message.splitlines())
+        # A file name that is not UTF-8 has lone surrogates in Python, which cannot be printed.
+        text = message.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        line = " ".join(text.splitlines())
         super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
 
 
