@@ -22,8 +22,10 @@ def claim_list() -> str:
     return "\n".join(f"{c.id:<{wide}}  {c.number:<{number}}  {c.title}" for c in CLAIMS)
 
 
-def claim_page(claim: Claim, values: dict[str, Any]) -> str:
+def claim_page(claim: Claim, values: dict[str, Any], *, unicode: bool = True) -> str:
     """Everything of one claim, with its assumptions and formulas at ``values`` where given.
+
+    Without ``unicode`` the formula is drawn in ASCII.
 
     Raises ValueError for a value outside a function's domain, or a name that no part of it has.
     """
@@ -40,7 +42,7 @@ def claim_page(claim: Claim, values: dict[str, Any]) -> str:
         met = assumption.check(values)
         mark = "" if met is None else "   yes" if met else "   NO"
         lines.append(f"  {assumption.text.translate(parentheses)}{mark}")
-    lines += ["", "Formula", _indent(pretty(claim.formula(), use_unicode=True)), ""]
+    lines += ["", "Formula", _indent(pretty(claim.formula(), use_unicode=unicode)), ""]
     lines += ["Tight instance", f"  {claim.tight}", "", "Sharper form", f"  {claim.sharper}", ""]
     wrong = "; ".join(names_of_wrong_theorems(claim))
     if wrong:

@@ -7,7 +7,6 @@ schema is described in ``docs/report-schema.md``.
 import hashlib
 import json
 import math
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wildmiddle.checks.output import replace_folder
 from wildmiddle.checks.records import Record
 from wildmiddle.checks.report.formatting import (
     format_number,
@@ -49,26 +49,22 @@ CURVES = (
 def write(result: Result, folder: Path) -> None:
     """Write ``index.html``, ``report.json`` and ``report.md`` into a folder, made if missing.
 
-    Each file appears whole or not at all. Raises OSError where the folder cannot be written.
+    They take the place of an older report together. Raises ValueError for a folder that holds
+    anything else, and OSError where it cannot be written.
     """
     contents = {
         "report.json": json.dumps(to_json(result), indent=1, ensure_ascii=False, allow_nan=False),
         "report.md": to_markdown(result),
         "index.html": to_html(result),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in contents.items():
-        write_atomically(folder / name, text)
+    with replace_folder(folder) as new:
+        for name, text in contents.items():
+            write_text(new / name, text)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text that ends in one newline, so that the file appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text.rstrip("\n") + "\n", encoding="utf-8", newline="\n")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+def write_text(path: Path, text: str) -> None:
+    """Write a text that ends in one newline, in UTF-8 on every system."""
+    path.write_text(text.rstrip("\n") + "\n", encoding="utf-8", newline="\n")
 
 
 def to_json(result: Result) -> dict[str, Any]:
