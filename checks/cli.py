@@ -117,15 +117,17 @@ def _zone(options: argparse.Namespace) -> int:
 
 
 def _theory(options: argparse.Namespace) -> int:
-    from wildmiddle.checks.terminal import claim_list, claim_page, parse_values
+    from wildmiddle.checks.terminal import claim_list, claim_page, parse_values, require_names
     from wildmiddle.theory.claims import select
 
     if options.claim is None:
         show(claim_list())
         return OK
     values = parse_values(options.at)
+    claims = select(options.claim)
+    require_names(claims, values)
     unicode = can_show("√⎛σ")
-    pages = [claim_page(claim, values, unicode=unicode) for claim in select(options.claim)]
+    pages = [claim_page(claim, values, unicode=unicode) for claim in claims]
     show("\n\n".join(pages))
     return OK
 

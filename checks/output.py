@@ -12,7 +12,6 @@ import ctypes
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -21,10 +20,10 @@ REPORT_FILES = ("index.html", "report.json", "report.md")
 
 _REPORT = re.compile(rb'\s*\{\s*"schema":\s*"wildmiddle-report/')
 _PAGE = re.compile(rb'.*<p class="eyebrow">wildmiddle reproduce</p>', re.DOTALL)
-_DROPPINGS = (".DS_Store", "Thumbs.db", "desktop.ini")
-"""What file managers leave in any folder."""
-
 _NEW, _READY, _OLD = ".wildmiddle-new", ".wildmiddle-ready", ".wildmiddle-old"
+_PROBE = ".wildmiddle-try"
+_DROPPINGS = (".DS_Store", "Thumbs.db", "desktop.ini", _PROBE)
+"""What file managers leave in any folder, and what is left of a look whether one can write."""
 
 
 def require_report_folder(folder: Path) -> None:
@@ -51,7 +50,7 @@ def require_report_folder(folder: Path) -> None:
             _require_writable(real)
         elif real.exists():
             raise ValueError(f"--output {folder} is a file; name a folder")
-        _require_writable(real.parent)
+        _require_writable(real.parent, f".{real.name}{_PROBE}")
 
 
 def require_experiments_folder(folder: Path, names: Iterable[str]) -> None:
@@ -105,12 +104,12 @@ def replace_folder(folder: Path) -> Iterator[Path]:
     """
     require_report_folder(folder)
     folder = folder.resolve()
-    new, old = (folder.with_name(f".{folder.name}{end}") for end in (_NEW, _OLD))
+    new, old, probe = (folder.with_name(f".{folder.name}{e}") for e in (_NEW, _OLD, _PROBE))
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _alone(folder.parent):
         if old.exists() and not folder.exists():
             old.rename(folder)
-        for left in (new, old):
+        for left in (new, old, probe):
             _delete(left)
         new.mkdir()
         try:
@@ -139,7 +138,8 @@ def replace_files(folder: Path) -> Iterator[Path]:
     new = folder / _NEW
     with _alone(folder):
         _put_in_place(folder)
-        _delete(new)
+        for left in (new, folder / _PROBE):
+            _delete(left)
         new.mkdir()
         try:
             yield new
@@ -218,18 +218,17 @@ def _require_own(path: Path, own: bool) -> None:
         )
 
 
-def _require_writable(folder: Path) -> None:
+def _require_writable(folder: Path, probe: str = _PROBE) -> None:
     """Make a folder there and delete it again, with those above it that are missing."""
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    made: list[Path] = []
+    path = folder / probe
+    made = [path, *(each for each in (folder, *folder.parents) if not each.exists())]
     try:
-        for each in reversed(missing):
-            each.mkdir()
-            made.append(each)
-        made.append(Path(tempfile.mkdtemp(prefix=".wildmiddle.", dir=folder)))
-    finally:
         for each in reversed(made):
-            each.rmdir()
+            each.mkdir(exist_ok=True)
+    finally:
+        for each in made:
+            with suppress(OSError):  # not made, or another process is there as well
+                each.rmdir()
 
 
 @contextmanager

@@ -23,7 +23,7 @@ def require_known(names: Collection[str], known: Collection[str], where: str) ->
     for name in names:
         if name not in known:
             near = get_close_matches(name, known, 1)
-            meant = f"did you mean {near[0]}?" if near else f"give {', '.join(known)}"
+            meant = f"did you mean {near[0]}?" if near else f"give {', '.join(known) or 'none'}"
             raise ValueError(f"{where} has no {name!r}; {meant}")
 
 

@@ -23,6 +23,9 @@ from wildmiddle.checks.settings import Settings, texts
 
 _RECORD, _RUN = get_type_hints(Record), get_type_hints(Run)
 
+_DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What is raised where a file holds other values than an experiment writes."""
+
 _TABLES = {"table1": 2}
 """Figures that stand before the tables in the paper."""
 
@@ -134,14 +137,7 @@ def read(folder: Path, name: str) -> Experiment:
             figure.read_text(encoding="utf-8") if figure.is_file() else "",
             bool(content.get("shows_images", False)),
         )
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        ArithmeticError,
-        RecursionError,
-    ) as error:
+    except _DAMAGE as error:
         raise ValueError(
             f"{name}.json is not what an experiment writes ({type(error).__name__}: {error})"
         ) from error
