@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from wildmiddle.checks.output import replace_folder
 from wildmiddle.checks.records import Record
 from wildmiddle.checks.report.formatting import (
+    code_span,
+    escape_markdown,
     format_number,
     format_slack,
     markdown_table,
@@ -144,7 +146,7 @@ def to_markdown(result: Result) -> str:
     settings = ", ".join(f"{name} {text}" for name, text in texts(study.settings).items())
     paragraphs = (
         f"# wildmiddle: {result.verdict()}",
-        verdict_sentence(result),
+        escape_markdown(verdict_sentence(result)),
         markdown_table(
             ("number", "claim", "verdict", "comparisons", "tightest one", "detectable there"),
             [_claim_cells(result, claim) for claim in result.claims],
@@ -156,10 +158,12 @@ def to_markdown(result: Result) -> str:
             [(regime.name, *regime_cells(regime)) for regime in study.regimes],
         ),
         zone_sentence(result),
-        f"Data: {result.data.title}, N = {study.n}, M = {len(study.test)}, d = {study.d}, "
-        f"{result.data.sha256}. Settings: {settings}.",
-        f"Command: `{' '.join(repeat_command(result))}`",
-        "Versions: " + ", ".join(f"{name} {v}" for name, v in result.versions.items()) + ".",
+        escape_markdown(
+            f"Data: {result.data.title}, N = {study.n}, M = {len(study.test)}, d = {study.d}, "
+            f"{result.data.sha256}. Settings: {settings}."
+        ),
+        f"Command: {code_span(' '.join(repeat_command(result)))}",
+        escape_markdown(f"Versions: {', '.join(f'{k} {v}' for k, v in result.versions.items())}."),
     )
     return "\n\n".join(paragraphs) + "\n"
 
