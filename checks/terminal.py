@@ -36,7 +36,7 @@ def claim_page(claim: Claim, values: dict[str, Any], *, unicode: bool = True) ->
     from wildmiddle.checks.plain_text import plain_text
     from wildmiddle.checks.registry import files, names_of_wrong_theorems, reasons_for_no_check
 
-    assumptions, results = _evaluate(claim, values)
+    assumptions, results = evaluate(claim, values)
     lines = [f"{claim.number}: {claim.title}", ""]
     lines += ["Statement", _indent(plain_text(claim.statement)), ""]
     lines.append("Assumptions")
@@ -99,7 +99,7 @@ def require_names(claims: Sequence[Claim], values: dict[str, Any]) -> None:
     require_known(values, known, f"claim {', '.join(claim.id for claim in claims)}")
 
 
-def _evaluate(claim: Claim, values: dict[str, Any]) -> tuple[list[bool | None], dict[str, Any]]:
+def evaluate(claim: Claim, values: dict[str, Any]) -> tuple[list[bool | None], dict[str, Any]]:
     """Which assumptions are met, and the formulas' values; ValueError for values of no use."""
     try:
         return [each.check(values) for each in claim.assumptions], claim.at(values)
