@@ -47,8 +47,16 @@ def test_no_command_needs_a_network_unless_asked(
         ["theory"],
         ["theory", "4.2.2"],
         ["zone", "--device", "cpu", "--data", str(data)],
-        ["verify", "--claims", "4.9", "--output", str(tmp_path / "report"), *quick]
-        + ["--data", str(data)],
+        [
+            "verify",
+            "--claims",
+            "4.9",
+            "--output",
+            str(tmp_path / "report"),
+            *quick,
+            "--data",
+            str(data),
+        ],
         ["reproduce", "figure8", "--scale", str(scale), "--output", str(tmp_path / "x"), *quick],
     ]
     for command in commands:
