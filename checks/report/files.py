@@ -7,7 +7,6 @@ schema is described in ``docs/report-schema.md``.
 import hashlib
 import json
 import math
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wildmiddle.checks.output import replace_folder
 from wildmiddle.checks.records import Record
 from wildmiddle.checks.report.formatting import (
+    code_span,
+    escape_markdown,
     format_number,
     format_slack,
     markdown_table,
@@ -49,26 +51,22 @@ CURVES = (
 def write(result: Result, folder: Path) -> None:
     """Write ``index.html``, ``report.json`` and ``report.md`` into a folder, made if missing.
 
-    Each file appears whole or not at all. Raises OSError where the folder cannot be written.
+    They take the place of an older report together. Raises ValueError for a folder that holds
+    anything else, and OSError where it cannot be written.
     """
     contents = {
         "report.json": json.dumps(to_json(result), indent=1, ensure_ascii=False, allow_nan=False),
         "report.md": to_markdown(result),
         "index.html": to_html(result),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in contents.items():
-        write_atomically(folder / name, text)
+    with replace_folder(folder) as new:
+        for name, text in contents.items():
+            write_text(new / name, text)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text that ends in one newline, so that the file appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text.rstrip("\n") + "\n", encoding="utf-8", newline="\n")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+def write_text(path: Path, text: str) -> None:
+    """Write a text that ends in one newline, in UTF-8 on every system."""
+    path.write_text(text.rstrip("\n") + "\n", encoding="utf-8", newline="\n")
 
 
 def to_json(result: Result) -> dict[str, Any]:
@@ -155,7 +153,7 @@ def to_markdown(result: Result) -> str:
     settings = ", ".join(f"{name} {text}" for name, text in texts(study.settings).items())
     paragraphs = (
         f"# wildmiddle: {result.verdict()}",
-        verdict_sentence(result),
+        escape_markdown(verdict_sentence(result)),
         markdown_table(
             ("number", "claim", "verdict", "comparisons", "tightest one", "detectable there"),
             [_claim_cells(result, claim) for claim in result.claims],
@@ -167,11 +165,15 @@ def to_markdown(result: Result) -> str:
             [(regime.name, *regime_cells(regime)) for regime in study.regimes],
         ),
         zone_sentence(result),
-        f"Data: {result.data.title}, N = {study.n}, M = {len(study.test)}, d = {study.d}, "
-        f"{result.data.sha256}. Settings: {settings}.",
-        " ".join(f"{text}." for text in (*data.notes, *data.doubts, *data.copies, *near)),
-        f"Command: `{' '.join(repeat_command(result))}`",
-        "Versions: " + ", ".join(f"{name} {v}" for name, v in result.versions.items()) + ".",
+        escape_markdown(
+            f"Data: {result.data.title}, N = {study.n}, M = {len(study.test)}, d = {study.d}, "
+            f"{result.data.sha256}. Settings: {settings}."
+        ),
+        escape_markdown(
+            " ".join(f"{text}." for text in (*data.notes, *data.doubts, *data.copies, *near))
+        ),
+        f"Command: {code_span(' '.join(repeat_command(result)))}",
+        escape_markdown(f"Versions: {', '.join(f'{k} {v}' for k, v in result.versions.items())}."),
     )
     return "\n\n".join(filter(None, paragraphs)) + "\n"
 

@@ -1,6 +1,8 @@
 """Numbers, cells and sentences as the report writes them, in Markdown and in HTML alike."""
 
+import html
 import math
+import re
 import shlex
 from collections.abc import Container, Sequence
 
@@ -79,6 +81,18 @@ def verdict_sentence(result: Result) -> str:
         )
     rate = f"a run over true claims reports a violation with probability at most {alpha:g}"
     return f"{finding}; {rate}."
+
+
+def escape_markdown(text: str) -> str:
+    """A text from outside, such as a file's name, so that Markdown shows it as it is."""
+    return re.sub(r"([\\`|*\[\]])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
+
+
+def code_span(text: str) -> str:
+    """A text as code, whatever backticks it holds itself."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    pad = " " if "`" in text else ""
+    return f"{fence}{pad}{' '.join(text.split())}{pad}{fence}"
 
 
 def markdown_table(

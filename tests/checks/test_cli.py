@@ -275,7 +275,7 @@ def test_an_interrupt_leaves_nothing_behind(bad: Path, capsys, monkeypatch) -> N
 
     monkeypatch.setattr("wildmiddle.checks.verify.verify", interrupted)
     before = listing(bad)
-    assert main(["verify", "--data", "good.npy"]) == 2
+    assert main(["verify", "--data", "good.npy"]) == 130
     assert capsys.readouterr().err == "wildmiddle: interrupted; nothing was written\n"
     assert listing(bad) == before
 
