@@ -6,14 +6,19 @@ all claims hold or are inconclusive, 1 some claim is violated, 2 bad use, in one
 
 import argparse
 import json
+import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from wildmiddle.checks.options import EXPERIMENTS, JUDGED, parser, settings_of
 
 if TYPE_CHECKING:
+    from wildmiddle.checks.experiments.scale import Scale
+    from wildmiddle.checks.experiments.trained import TrainedStudy
+    from wildmiddle.checks.settings import Settings
     from wildmiddle.empirical.data import DataSet
 
 OK, VIOLATED, BAD_USE = 0, 1, 2
@@ -147,8 +152,6 @@ def _mutants(options: argparse.Namespace) -> int:
 
 
 def _reproduce(options: argparse.Namespace) -> int:
-    from importlib import import_module
-
     from wildmiddle.checks.experiments.scale import read_scale
 
     names = list(EXPERIMENTS) if options.experiment == "all" else [options.experiment]
@@ -160,9 +163,8 @@ def _reproduce(options: argparse.Namespace) -> int:
             f"--inception {options.inception}: no such file; give weights of Inception"
         )
     settings = settings_of(options)
-    from wildmiddle.checks.experiments.page import write_page
-    from wildmiddle.checks.experiments.results import summary, write
     from wildmiddle.checks.experiments.trained import trained_study
+    from wildmiddle.empirical.locks import hold_folder
 
     progress = not options.quiet and sys.stderr.isatty()
     studies = {
@@ -177,6 +179,23 @@ def _reproduce(options: argparse.Namespace) -> int:
     }
     for name in set(JUDGED).intersection(names):
         _ = studies[scales[name].group].extractor  # refused before any training, not after it
+    # Of several processes the first holds the folder for all.
+    first = os.environ.get("RANK", "0") == "0"
+    with hold_folder(options.output) if first else nullcontext():
+        return _run_experiments(options, scales, studies, settings)
+
+
+def _run_experiments(
+    options: argparse.Namespace,
+    scales: "Mapping[str, Scale]",
+    studies: "Mapping[str, TrainedStudy]",
+    settings: "Settings",
+) -> int:
+    from importlib import import_module
+
+    from wildmiddle.checks.experiments.page import write_page
+    from wildmiddle.checks.experiments.results import summary, write
+
     verdicts = []
     for name, scale in scales.items():
         module = import_module(f"wildmiddle.checks.experiments.{name.replace('-', '_')}")

@@ -1,6 +1,7 @@
 """The result of an experiment: verdicts, tables and a figure, and the files they are written to."""
 
 import csv
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -67,8 +68,9 @@ def write(result: ExperimentResult, folder: Path, run: Run | None = None) -> Pat
     tables = {result.name: (result.header, result.rows)}
     tables |= {f"{result.name}-{key}": table for key, table in result.tables.items()}
     for name, (header, rows) in tables.items():
-        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows([header, *rows])
+        lines = io.StringIO(newline="")
+        csv.writer(lines, lineterminator="\n").writerows([header, *rows])
+        write_atomically(folder / f"{name}.csv", lines.getvalue())
     files = [f"{name}.csv" for name in tables]
     if result.samples:
         files.append(f"{result.name}-samples.csv")

@@ -2,7 +2,9 @@
 
 import json
 import pickle
+import shutil
 from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -99,9 +101,14 @@ def test_missing_checkpoints_are_named(folder, tmp_path) -> None:
         checkpoints.load(folder, 3)
 
 
-def copy_of(folder, tmp_path):
-    import shutil
+def sign(path):
+    """Checksums of the files as they are now, as ``sha256sum`` makes them."""
+    names = ["checkpoint.json", *(f"{part}.safetensors" for part in checkpoints.PARTS)]
+    sums = [f"{sha256((path / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
+    (path / "SHA256SUMS").write_text("".join(sums))
 
+
+def copy_of(folder, tmp_path):
     return shutil.copytree(folder, tmp_path / "copy") / "step-00000004"
 
 
@@ -118,7 +125,8 @@ def test_pickles_are_refused(folder, tmp_path) -> None:
 
 def test_another_format_is_refused(folder, tmp_path) -> None:
     path = copy_of(folder, tmp_path) / "checkpoint.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 2}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 3}))
+    sign(path.parent)
     with pytest.raises(ValueError, match="of another format"):
         checkpoints.load(path.parents[1])
 
