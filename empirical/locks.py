@@ -24,7 +24,7 @@ class FolderInUse(ValueError):
 def hold_folder(folder: Path) -> Iterator[None]:
     """Hold a folder, made if missing, until the context ends.
 
-    Raises FolderInUse, a ValueError, where another process, or another thread of this one, holds it.
+    Raises FolderInUse, a ValueError, where another process, or another thread, holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock, holder = FileLock(folder / LOCK), folder / HOLDER

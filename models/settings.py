@@ -100,10 +100,14 @@ def training_from(values: Mapping[str, Any]) -> Training:
     """
     require_names(values, [field.name for field in fields(Training)])
     require_names(values["network"], [field.name for field in fields(Network)])
-    network: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in values["network"].items()
-    }
+    network: dict[str, Any] = {}
+    for field in fields(Network):
+        value, default = values["network"][field.name], field.default
+        if isinstance(default, tuple):
+            if not isinstance(value, list) or any(type(v) is not type(default[0]) for v in value):
+                raise ValueError(f"{field.name} = {value!r} must be like {list(default)}")
+            value = tuple(value)
+        network[field.name] = _as_type_of(field, value)
     return Training(**{**values, "network": Network(**network)})
 
 

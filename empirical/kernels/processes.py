@@ -82,7 +82,7 @@ def _exchange_signs(signs: dict[int, str], left: threading.Event) -> None:
     own = distributed.get_rank()
     try:
         # A connection of its own: that of the process group may be busy waiting for the lost one.
-        store = distributed.TCPStore(
+        store = distributed.TCPStore(  # type: ignore[attr-defined]
             os.environ["MASTER_ADDR"],
             int(os.environ["MASTER_PORT"]),
             is_master=False,
