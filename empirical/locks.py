@@ -1,19 +1,19 @@
 """One run at a time in a folder: a second one is told who holds it.
 
 The lock is the system's own (``flock``, by the library filelock), so it ends with the process that
-holds it, however that ends. The file ``.lock`` stays; ``.holder`` says who holds the folder.
+holds it, however that ends. The file ``.lock`` stays, and says who held the folder last.
 """
 
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock, SoftFileLock, Timeout
 
-LOCK, HOLDER = ".lock", ".holder"
+LOCK = ".lock"
 
 
 class FolderInUse(ValueError):
@@ -27,26 +27,29 @@ def hold_folder(folder: Path) -> Iterator[None]:
     Raises FolderInUse, a ValueError, where another process, or another thread, holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock, holder = FileLock(folder / LOCK), folder / HOLDER
+    path = folder / LOCK
+    lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise FolderInUse(
-            f"{folder} is in use by {_read_holder(holder)}; wait until it ends or give another "
-            "folder"
+            f"{folder} is in use by {_read_holder(path)}; wait until it ends or give another folder"
         ) from None
     try:
-        since = datetime.now().astimezone().isoformat(" ", "seconds")
-        text = f"process {os.getpid()} on {socket.gethostname()} since {since}"
-        holder.write_text(text + "\n", encoding="utf-8")
+        if not isinstance(lock, SoftFileLock):  # without flock filelock needs the file for itself
+            since = datetime.now().astimezone().isoformat(" ", "seconds")
+            with suppress(OSError):  # a full disk: the lock holds without
+                path.write_text(
+                    f"process {os.getpid()} on {socket.gethostname()} since {since}\n", "utf-8"
+                )
         yield
     finally:
-        holder.unlink(missing_ok=True)
         lock.release()
 
 
-def _read_holder(holder: Path) -> str:
-    try:
-        return holder.read_text(encoding="utf-8").strip() or "another run"
-    except (OSError, UnicodeDecodeError):  # just ended, or just begun
-        return "another run"
+def _read_holder(path: Path) -> str:
+    with suppress(OSError, UnicodeDecodeError):
+        lines = path.read_text("utf-8").splitlines()
+        if lines and lines[0].startswith("process "):
+            return lines[0][:200]
+    return "another run"
