@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from filelock import FileLock, SoftFileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 LOCK = ".lock"
 
@@ -28,7 +28,7 @@ def hold_folder(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
-    lock = FileLock(path)
+    lock: BaseFileLock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:
