@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import torch
 from torch import distributed
@@ -63,9 +63,19 @@ def watch_ranks() -> Iterator[None]:
     if not _several() or "MASTER_ADDR" not in os.environ:
         yield
         return
-    left = threading.Event()
+    # A connection of its own: that of the process group may be busy waiting for the lost one.
+    store = distributed.TCPStore(  # type: ignore[attr-defined]
+        os.environ["MASTER_ADDR"],
+        int(os.environ["MASTER_PORT"]),
+        is_master=False,
+        wait_for_workers=False,
+    )
     signs = dict.fromkeys(range(distributed.get_world_size()), _AWAY)
-    exchange = threading.Thread(target=_exchange_signs, args=(signs, left), daemon=True)
+    for rank in signs:  # so that each has a value: `get` would wait for one
+        store.compare_set(_name(rank), "", _AWAY)
+    store.set(_name(distributed.get_rank()), "0")  # from here on this one would be missed
+    left = threading.Event()
+    exchange = threading.Thread(target=_exchange_signs, args=(store, signs, left), daemon=True)
     watch = threading.Thread(target=_watch, args=(signs, left), daemon=True)
     exchange.start()
     watch.start()
@@ -77,20 +87,11 @@ def watch_ranks() -> Iterator[None]:
         exchange.join(BEAT)  # not for ever: it may wait for a store that does not answer
 
 
-def _exchange_signs(signs: dict[int, str], left: threading.Event) -> None:
+def _exchange_signs(store: Any, signs: dict[int, str], left: threading.Event) -> None:
     """Show a sign of life that changes, and note those of the others; the own one last of all."""
     own = distributed.get_rank()
+    beat = 0
     try:
-        # A connection of its own: that of the process group may be busy waiting for the lost one.
-        store = distributed.TCPStore(  # type: ignore[attr-defined]
-            os.environ["MASTER_ADDR"],
-            int(os.environ["MASTER_PORT"]),
-            is_master=False,
-            wait_for_workers=False,
-        )
-        for rank in signs:  # so that each has a value: `get` would wait for one
-            store.compare_set(_name(rank), "", _AWAY)
-        beat = 0
         while not left.is_set():
             beat += 1
             store.set(_name(own), str(beat))
