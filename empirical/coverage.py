@@ -231,10 +231,10 @@ def distances(
     test: ArrayLike | torch.Tensor,
     device: str | torch.device = "auto",
 ) -> Array:
-    """Distances of every held-out point to every training point, (M, N) float64."""
+    """Distances of every held-out point, or noised one, to every training point, (M, N) float64."""
     rows, held_out = (
         part.to(working_dtype(part.device))
-        for part in rows_of_both(train, test, "test", device, least=1)
+        for part in rows_of_both(train, test, "test", device, least=1, units=False)
     )
     origin = rows.mean(0)  # the products of rows far from 0 would cancel
     squared = squared_distances(held_out - origin, rows - origin)
