@@ -201,7 +201,7 @@ def test_distances_are_those_of_each_training_from_both_references(known, monkey
 
 def test_a_gap_that_makes_copies_is_seen(known) -> None:
     samples = known.few[:20]
-    far = samples + 3
+    far = known.fresh[:20]
     distance = FrechetDistance(1.0, "pixels", 20, "images", 60)
     none, all_of_them = (
         Evaluation(memorization(each, known.few), distance) for each in (far, samples)
