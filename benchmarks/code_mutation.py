@@ -18,6 +18,7 @@ does not change constants outside of functions; cosmic-ray edits the tree and ch
 
 import argparse
 import ast
+import contextlib
 import csv
 import hashlib
 import importlib
@@ -201,6 +202,7 @@ class Sites(ast.NodeVisitor):
         self.statement: ast.stmt = ast.Pass(lineno=1)
 
     def visit(self, node: ast.AST) -> None:
+        """Keep the node, the function and the statement around it."""
         if isinstance(node, ast.stmt):
             self.statement = node
         if hasattr(node, "lineno"):
@@ -213,11 +215,12 @@ class Sites(ast.NodeVisitor):
     visit_JoinedStr = visit_Raise = visit_Import = visit_ImportFrom = _skip
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        """The value, not the annotation."""
         if node.value:
             self.visit(node.value)
 
     def visit_If(self, node: ast.If) -> None:
-        # The guard's test as a node of its own: `If` has no place but that of its whole body.
+        """The test also as a whole: a guard dropped, a condition turned round."""
         if len(node.body) == 1 and isinstance(node.body[0], ast.Raise) and not node.orelse:
             self.found.append((Guard(node.test), self.function, self.statement))
         if isinstance(node.test, ast.Name | ast.Attribute | ast.Call):
@@ -226,6 +229,7 @@ class Sites(ast.NodeVisitor):
             self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
+        """Not messages, and not `strict`."""
         name = getattr(node.func, "id", getattr(node.func, "attr", ""))
         if name in {"warn", "print", "TypeVar"}:
             return
@@ -237,6 +241,7 @@ class Sites(ast.NodeVisitor):
                 self.visit(keyword.value)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        """Defaults and body."""
         arguments = node.args
         named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
         annotations = [ast.unparse(a.annotation) for a in named if a.annotation]
@@ -250,6 +255,7 @@ class Sites(ast.NodeVisitor):
         self.function = outer
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        """The body."""
         for statement in node.body:
             self.visit(statement)
 
@@ -424,14 +430,14 @@ def start(overlay: Overlay, limit: float, work: Callable[[], Any]) -> Process:
 
 def ended(process: Process) -> bool:
     """Whether it has ended; past its limit it is killed with all processes of its group."""
-    pid, _ = os.waitpid(process.pid, os.WNOHANG)
-    if pid:
-        return True
-    if time.monotonic() > process.deadline:
+    done = bool(os.waitpid(process.pid, os.WNOHANG)[0])
+    if not done and time.monotonic() < process.deadline:
+        return False
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+    if not done:
         os.waitpid(process.pid, 0)
-        return True
-    return False
+    return True
 
 
 def import_libraries(names: Iterable[str]) -> None:
@@ -459,6 +465,7 @@ class Session:
     passed: set[str] = field(default_factory=set)
 
     def pytest_sessionstart(self) -> None:
+        """A failing example of hypothesis is not made smaller: that takes long."""
         from hypothesis import Phase, settings
         from hypothesis.configuration import set_hypothesis_home_dir
 
@@ -467,6 +474,7 @@ class Session:
         settings.load_profile("mutation")
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Leave the chosen tests, in their order."""
         if self.chosen is not None:
             by_name: dict[str, list[pytest.Item]] = {}
             for item in items:
@@ -477,10 +485,12 @@ class Session:
             items[:] = list(dict.fromkeys(item for case in found for item in case))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A test file that cannot be imported."""
         if report.failed:
             self.failed = self.failed or f"{report.nodeid} (import)"
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A test that failed or passed."""
         if report.failed:
             self.failed = self.failed or report.nodeid
             self.passed.discard(report.nodeid)
@@ -488,6 +498,7 @@ class Session:
             self.passed.add(report.nodeid)
 
     def run(self, paths: Iterable[str], *options: str) -> "Session":
+        """Run the tests in these files; returns itself."""
         # Some libraries are imported before pytest starts, so it cannot rewrite their assertions.
         imported = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
         options = ("-p", "no:cacheprovider", "-q", "--tb=no", "--no-header", *imported, *options)
@@ -507,6 +518,7 @@ class Recorder(Session):
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
+        """Time one test, and name it as the context of the lines that it runs."""
         # A cached result would hide what the later tests run.
         for name, module in list(sys.modules.items()):
             if name.startswith("wildmiddle"):
@@ -525,6 +537,7 @@ class Recorder(Session):
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Any:
+        """Name the fixture as the context: all tests that ask for it depend on its lines."""
         self.coverage.switch_context(f"{fixturedef.baseid}::{fixturedef.argname}")
         try:
             return (yield)
@@ -612,36 +625,40 @@ class Map:
         """The tests that run a mutant's lines.
 
         What stands outside of functions is run once, at import, whoever asks for it: then these
-        are the tests that run any function of the module.
+        are the tests that run any function of the module, and all tests of its subject.
         """
         lines = self.lines.get(mutant.path, {})
         if mutant.function:
             first, last = map(int, mutant.function.split("-"))
-            if mutant.line < first:  # a default argument
-                spans = [(first, last)]
-            else:
-                spans = [(mutant.line, mutant.last)]
+            default_argument = mutant.line < first
+            spans = [(first, last) if default_argument else (mutant.line, mutant.last)]
         else:
             spans = bodies
         found: set[str] = set()
         for first, last in spans:
             found.update(*(tests for line, tests in lines.items() if first <= line <= last))
-        if not found and not mutant.function:  # a module of constants alone
-            found.update(*(tests for here in self.lines.values() for tests in here.values()))
+        if not mutant.function:
+            found.update(test for test in self.seconds if near(test, mutant.path))
+            if not found:  # constants of all subjects
+                found.update(*(tests for here in self.lines.values() for tests in here.values()))
         return found
 
     def order(self, tests: set[str], path: str, budget: float) -> list[str]:
         """Quick tests first, then by file, those of the same subject first, up to the budget."""
-        subject = Path(path).stem
-        room = path.partition("/")[0]
         total: Counter[str] = Counter()
         for test in tests:
             total[test.partition("::")[0]] += self.seconds[test]
 
         def key(test: str) -> tuple[Any, ...]:
             file = test.partition("::")[0]
-            near = file.startswith(f"tests/{room}/") and subject in file
-            return self.seconds[test] > SLOW, not near, total[file], file, self.seconds[test], test
+            return (
+                self.seconds[test] > SLOW,
+                not near(test, path),
+                total[file],
+                file,
+                self.seconds[test],
+                test,
+            )
 
         chosen, spent = [], 0.0
         for test in sorted(tests, key=key):
@@ -649,6 +666,11 @@ class Map:
                 chosen.append(test)
                 spent += self.seconds[test]
         return chosen
+
+
+def near(test: str, path: str) -> bool:
+    """Whether a test is in a file of the module's room and subject."""
+    return test.startswith(f"tests/{path.partition('/')[0]}/") and Path(path).stem in test
 
 
 def bodies_of(text: str) -> list[tuple[int, int]]:
@@ -685,6 +707,7 @@ class Result:
 
     @property
     def key(self) -> tuple[Any, ...]:
+        """What makes a mutant different from others."""
         return self.path, self.line, self.column, self.kind, self.change
 
 
@@ -838,6 +861,18 @@ def make_map(folders: list[str], workers: list[Overlay], folder: Path | None) ->
     return Map({file: json.loads(p.read_text(encoding="utf-8")) for file, p in places.items()})
 
 
+def control(known: Map, overlay: Overlay, budget: float) -> None:
+    """Run quick tests of all files without a change: they must pass, or every mutant is killed."""
+    quick = known.order(set(known.seconds) - {"verify"}, "", budget)
+    files = list(dict.fromkeys(test.partition("::")[0] for test in quick))
+    process = start(overlay, 600, lambda: Session(quick).run(files, "-x").failed)
+    while not ended(process):
+        time.sleep(0.1)
+    if not process.answer.exists() or json.loads(process.answer.read_text(encoding="utf-8")):
+        log = process.log.read_text(encoding="utf-8", errors="replace")
+        sys.exit(f"without a change, tests fail in a forked process:\n{log}")
+
+
 def explanations() -> dict[tuple[str, str, str, str], str]:
     """Why survivors are no faults: by path, first line of the statement, source and change."""
     tables = tomllib.loads(EXPLAINED.read_text(encoding="utf-8")).get("mutant", [])
@@ -870,7 +905,8 @@ def write(path: Path, results: Iterable[Result]) -> None:
 def table(results: list[Result]) -> str:
     """Counts by stratum, in Markdown."""
     lines = [
-        "| part | mutants | killed by tests | by time | by verify | explained | survived | killed |",
+        "| part | mutants | killed by tests | by time | by verify | explained | survived "
+        "| killed of those not explained |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name in [*STRATA, "all"]:
@@ -906,6 +942,8 @@ def main() -> int:
     add("--again", action="store_true", help="try the survivors in --results again")
     add("--least", type=float, default=0, help="exit code 1 where a smaller share is killed")
     options = parser.parse_args()
+    # So that the temporary folder goes and what runs is ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     os.environ.update(OMP_NUM_THREADS="1", MPLBACKEND="Agg")
     strata = population(options.paths)
     of_path = {places[0].path: name for name, found in strata.items() for places in found}
@@ -919,6 +957,7 @@ def main() -> int:
             workers.append(Overlay(folder / "package"))
         known = make_map(options.tests, workers, options.map)
         import_libraries(dict.fromkeys(known.modules))
+        control(known, workers[0], options.budget)
         path = options.results or Path(temporary, "results.csv")
         results = read(path)
         if options.again:
