@@ -36,7 +36,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -89,7 +89,7 @@ class Mutant:
     last: int
     """Last line of the part that is changed."""
     statement: str
-    """First line of the statement, by which :data:`EXPLAINED` names it."""
+    """First line of the statement."""
 
 
 SWAPPED_OPERATORS: dict[type[ast.AST], type[ast.AST]] = {
@@ -167,10 +167,10 @@ def alternatives(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
                 changed = [*ops[:i], SWAPPED_OPERATORS[type(op)](), *ops[i + 1 :]]
                 yield "comparison", ast.Compare(left, changed, comparators)
         case ast.BoolOp(op=op, values=values):
-            yield "operator", ast.BoolOp(SWAPPED_OPERATORS[type(op)](), values)
+            yield "connective", ast.BoolOp(SWAPPED_OPERATORS[type(op)](), values)
             for i in range(len(values)):
                 rest = [*values[:i], *values[i + 1 :]]
-                yield "term dropped", ast.BoolOp(op, rest) if len(rest) > 1 else rest[0]
+                yield "condition dropped", ast.BoolOp(op, rest) if len(rest) > 1 else rest[0]
         case ast.Call(func=ast.Name() | ast.Attribute() as function, args=arguments):
             name = function.id if isinstance(function, ast.Name) else function.attr
             if name in SWAPPED_NAMES:
@@ -758,7 +758,7 @@ def judge(
 
 
 def run_one(
-    mutant: Mutant, overlay: Overlay, known: Map, budget: float, stratum: str, because: str
+    mutant: Mutant, overlay: Overlay, known: Map, budget: float, stratum: str
 ) -> Iterator[Result | None]:
     """Judge one mutant; None as long as a process runs, at last its result."""
     original = (REPOSITORY / mutant.path).read_text(encoding="utf-8")
@@ -789,7 +789,6 @@ def run_one(
         killer=killer,
         tests=tests,
         seconds=round(time.monotonic() - started, 1),
-        because="" if fate else because,
         **common,
     )
 
@@ -873,10 +872,17 @@ def control(known: Map, overlay: Overlay, budget: float) -> None:
         sys.exit(f"without a change, tests fail in a forked process:\n{log}")
 
 
-def explanations() -> dict[tuple[str, str, str, str], str]:
-    """Why survivors are no faults: by path, first line of the statement, source and change."""
-    tables = tomllib.loads(EXPLAINED.read_text(encoding="utf-8")).get("mutant", [])
-    return {(t["path"], t["statement"], t["source"], t["change"]): t["because"] for t in tables}
+def explain(mutant: Mutant | Result, entries: list[dict[str, Any]]) -> str:
+    """Why a survivor is no fault: the first of :data:`EXPLAINED` that names it."""
+    for entry in entries:
+        named = all(
+            getattr(mutant, key) in (value if isinstance(value, list) else [value])
+            for key, value in entry.items()
+            if key not in ("path", "because")
+        )
+        if named and PurePosixPath(mutant.path).match(entry["path"]):
+            return str(entry["because"])
+    return ""
 
 
 def read(path: Path) -> dict[tuple[Any, ...], Result]:
@@ -906,8 +912,8 @@ def table(results: list[Result]) -> str:
     """Counts by stratum, in Markdown."""
     lines = [
         "| part | mutants | killed by tests | by time | by verify | explained | survived "
-        "| killed of those not explained |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| killed | killed of those not explained |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name in [*STRATA, "all"]:
         rows = [r for r in results if name in (r.stratum, "all")]
@@ -915,9 +921,9 @@ def table(results: list[Result]) -> str:
             continue
         fates = Counter("explained" if r.because else r.fate for r in rows)
         killed = fates["test"] + fates["time"] + fates["verify"]
-        share = killed / max(1, len(rows) - fates["explained"])
+        shares = killed / len(rows), killed / max(1, len(rows) - fates["explained"])
         columns = [fates[key] for key in ("test", "time", "verify", "explained", "survived")]
-        cells = [name, len(rows), *columns, f"{share:.1%}"]
+        cells = [name, len(rows), *columns, *(f"{share:.1%}" for share in shares)]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
 
@@ -948,7 +954,7 @@ def main() -> int:
     strata = population(options.paths)
     of_path = {places[0].path: name for name, found in strata.items() for places in found}
     chosen = sample(strata, options.count, options.seed)
-    because = explanations()
+    explained = tomllib.loads(EXPLAINED.read_text(encoding="utf-8"))["mutant"]
     with tempfile.TemporaryDirectory() as temporary:
         workers = []
         for number in range(options.workers):
@@ -965,8 +971,8 @@ def main() -> int:
         keys = {(m.path, m.line, m.column, m.kind, m.change): m for m in chosen}
 
         def begin(mutant: Mutant, overlay: Overlay) -> Iterator[Result | None]:
-            why = because.get((mutant.path, mutant.statement, mutant.source, mutant.change), "")
-            return run_one(mutant, overlay, known, options.budget, of_path[mutant.path], why)
+            stratum = of_path[mutant.path]
+            return run_one(mutant, overlay, known, options.budget, stratum)
 
         waiting = [mutant for key, mutant in keys.items() if key not in results]
         for done, result in enumerate(in_parallel(waiting, workers, begin), 1):
@@ -974,10 +980,13 @@ def main() -> int:
             write(path, results.values())
             print(
                 f"{done}/{len(waiting)} {result.fate:8} {result.path}:{result.line} "
-                f"{result.source} -> {result.change}  {result.killer or result.because}",
+                f"{result.source} -> {result.change}  {result.killer}",
                 flush=True,
             )
-    found = [results[key] for key in keys]
+    found = [
+        replace(r, because=explain(r, explained) if r.fate == "survived" else "")
+        for r in map(results.__getitem__, keys)
+    ]
     print("\n" + table(found))
     for r in sorted(found, key=lambda r: r.key):
         if r.fate == "survived" and not r.because:
