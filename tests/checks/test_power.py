@@ -6,6 +6,7 @@ from scipy.stats import binom
 
 from wildmiddle.checks.coverage import EQUALITY, MARGIN
 from wildmiddle.checks.settings import Settings
+from wildmiddle.checks.statistics import detectable_proportion
 from wildmiddle.empirical.intervals import anytime_proportion
 
 ALPHA = 1e-6 / 11 / 18
@@ -32,3 +33,11 @@ def test_an_equality_at_one_half_settles(samples) -> None:
 
 def test_with_the_draws_of_a_bound_it_stays_open_one_time_in_eight(samples) -> None:
     assert 1 - settled(samples) == pytest.approx(1 / 8, abs=0.02)
+
+
+@pytest.mark.parametrize("bound", [0.1, 0.9])
+def test_a_side_on_which_nothing_can_be_refuted_counts_with_its_whole_room(bound) -> None:
+    # Three trials refute nothing at 1e-6.
+    assert detectable_proportion(bound, 3, 1e-6) == pytest.approx(0.9)
+    assert detectable_proportion(bound, 3, 1e-6, "<=") == np.inf
+    assert detectable_proportion(bound, 3, 1e-6, ">=") == np.inf
