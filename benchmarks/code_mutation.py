@@ -45,6 +45,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 EXPLAINED = Path(__file__).with_name("equivalent_mutants.toml")
 
+ROOMS = ("theory", "empirical", "models", "checks")
 STRATA = {
     "theory": ["theory/*.py"],
     "theory: claims and proofs": ["theory/claims/*.py", "theory/proofs/*.py"],
@@ -624,24 +625,27 @@ class Map:
     def tests(self, mutant: Mutant, bodies: list[tuple[int, int]]) -> set[str]:
         """The tests that run a mutant's lines.
 
-        What stands outside of functions is run once, at import, whoever asks for it: then these
-        are the tests that run any function of the module, and all tests of its subject.
+        What runs at import runs once, whoever asks for it: then these are the tests that run any
+        function of the module, and all tests of its subject.
         """
         lines = self.lines.get(mutant.path, {})
+        first, last = mutant.line, mutant.last
         if mutant.function:
-            first, last = map(int, mutant.function.split("-"))
-            default_argument = mutant.line < first
-            spans = [(first, last) if default_argument else (mutant.line, mutant.last)]
-        else:
-            spans = bodies
-        found: set[str] = set()
-        for first, last in spans:
-            found.update(*(tests for line, tests in lines.items() if first <= line <= last))
-        if not mutant.function:
-            found.update(test for test in self.seconds if near(test, mutant.path))
-            if not found:  # constants of all subjects
-                found.update(*(tests for here in self.lines.values() for tests in here.values()))
-        return found
+            start, end = map(int, mutant.function.split("-"))
+            if first < start:  # a default argument
+                first, last = start, end
+        found = self._in(lines, first, last)
+        if found or (mutant.function and not any(first <= line <= last for line in lines)):
+            return found
+        found = {test for test in self.seconds if near(test, mutant.path)}
+        found.update(*(self._in(lines, *body) for body in bodies))
+        # Else constants of all subjects.
+        return found or set().union(*(t for here in self.lines.values() for t in here.values()))
+
+    @staticmethod
+    def _in(lines: dict[int, set[str]], first: int, last: int) -> set[str]:
+        found = (tests for line, tests in lines.items() if first <= line <= last)
+        return set().union(*found)
 
     def order(self, tests: set[str], path: str, budget: float) -> list[str]:
         """Quick tests first, then by file, those of the same subject first, up to the budget."""
@@ -816,22 +820,18 @@ def in_parallel(
             work.close()
 
 
-def make_map(folders: list[str], workers: list[Overlay], folder: Path | None) -> Map:
-    """The map of all tests in ``folders`` and of verify, kept in ``folder`` for the next run."""
+def make_map(globs: list[str], workers: list[Overlay], folder: Path | None) -> Map:
+    """The map of the tests in these files and of verify, kept in ``folder`` for the next run."""
     package = hashlib.sha256()
-    for room in ("theory", "empirical", "models", "checks"):
+    for room in ROOMS:
         for path in sorted((REPOSITORY / room).rglob("*.py")):
             package.update(path.read_bytes())
     for path in sorted(REPOSITORY.glob("tests/**/conftest.py")):
         package.update(path.read_bytes())
     files = [
         path.relative_to(REPOSITORY).as_posix()
-        for given in folders
-        for path in (
-            [REPOSITORY / given]
-            if given.endswith(".py")
-            else sorted((REPOSITORY / given).rglob("test_*.py"))
-        )
+        for glob in globs
+        for path in sorted(REPOSITORY.glob(glob))
     ]
     kept = folder or Path(tempfile.mkdtemp(dir=workers[0].folder.parent))
     kept.mkdir(parents=True, exist_ok=True)
@@ -938,8 +938,9 @@ def main() -> int:
     add(
         "--tests",
         nargs="+",
-        default=[f"tests/{room}" for room in ("theory", "empirical", "models", "checks")],
-        help="folders and files of tests",
+        default=[f"tests/{room}/**/test_*.py" for room in ROOMS],
+        metavar="GLOB",
+        help="files of tests",
     )
     add("--budget", type=float, default=60, help="seconds of tests for one mutant")
     add("--workers", type=int, default=2, help="mutants at one time")

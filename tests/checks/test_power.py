@@ -6,7 +6,7 @@ from scipy.stats import binom
 
 from wildmiddle.checks.coverage import EQUALITY, MARGIN
 from wildmiddle.checks.settings import Settings
-from wildmiddle.checks.statistics import detectable_proportion
+from wildmiddle.checks.statistics import detectable_proportion, required_samples
 from wildmiddle.empirical.intervals import anytime_proportion
 
 ALPHA = 1e-6 / 11 / 18
@@ -41,3 +41,12 @@ def test_a_side_on_which_nothing_can_be_refuted_counts_with_its_whole_room(bound
     assert detectable_proportion(bound, 3, 1e-6) == pytest.approx(0.9)
     assert detectable_proportion(bound, 3, 1e-6, "<=") == np.inf
     assert detectable_proportion(bound, 3, 1e-6, ">=") == np.inf
+
+
+def test_samples_are_looked_for_up_to_the_limit_and_no_further() -> None:
+    n = required_samples(0.1, 1e-6, 0.5)
+    assert detectable_proportion(0.5, n, 1e-6) <= 0.1 < detectable_proportion(0.5, n - 1, 1e-6)
+    bracket = 2 ** (n - 1).bit_length()
+    assert required_samples(0.1, 1e-6, 0.5, most=bracket) == n
+    with pytest.raises(ValueError, match="more than"):
+        required_samples(0.1, 1e-6, 0.5, most=bracket - 1)

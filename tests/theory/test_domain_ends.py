@@ -238,3 +238,9 @@ def test_a_copy_nearer_than_float64_resolves_adds_nothing_to_the_copying_bound()
     # 1 - d_min / (4 d_max) rounds to 1 there, which is no weight below 1.
     apart = np.array([[1.0, 2.0], [1e-17, 2.0], [0.0, 2.0]])
     assert regimes.copying_lower(apart, 0.1) == regimes.copying_lower(apart[:1], 0.1) / 3
+
+
+def test_the_largest_entropy_leaves_the_weight_of_a_uniform_choice():
+    for n in range(2, 300):
+        np.testing.assert_allclose(regimes.weight_of_entropy([np.log(n)], n), 1 / n, rtol=1e-12)
+        assert regimes.weight_of_entropy([0.0], n) == 1
