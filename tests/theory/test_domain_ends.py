@@ -242,5 +242,6 @@ def test_a_copy_nearer_than_float64_resolves_adds_nothing_to_the_copying_bound()
 
 def test_the_largest_entropy_leaves_the_weight_of_a_uniform_choice():
     for n in range(2, 300):
-        np.testing.assert_allclose(regimes.weight_of_entropy([np.log(n)], n), 1 / n, rtol=1e-12)
+        # The entropy is flat there: its rounding of 1e-16 moves the weight by the root of that.
+        np.testing.assert_allclose(regimes.weight_of_entropy([np.log(n)], n), 1 / n, atol=1e-7)
         assert regimes.weight_of_entropy([0.0], n) == 1
