@@ -50,3 +50,16 @@ def test_samples_are_looked_for_up_to_the_limit_and_no_further() -> None:
     assert required_samples(0.1, 1e-6, 0.5, most=bracket) == n
     with pytest.raises(ValueError, match="more than"):
         required_samples(0.1, 1e-6, 0.5, most=bracket - 1)
+
+
+@pytest.mark.parametrize("bound", [0.1, 0.9])
+def test_an_equality_is_refuted_on_the_side_that_has_room(bound) -> None:
+    n = required_samples(0.5, 1e-6, bound)
+    side = "<=" if bound < 0.5 else ">="
+    assert n >= required_samples(0.5, 1e-6, bound, side) > 1
+    for relation in ("==", side):
+        with pytest.raises(ValueError, match=r"leaves \[0, 1\]"):
+            required_samples(0.9, 1e-6, bound, relation)
+    other = {"<=": ">=", ">=": "<="}[side]
+    with pytest.raises(ValueError, match=r"leaves \[0, 1\]"):
+        required_samples(0.5, 1e-6, bound, other)
