@@ -63,3 +63,8 @@ def test_an_equality_is_refuted_on_the_side_that_has_room(bound) -> None:
     other = {"<=": ">=", ">=": "<="}[side]
     with pytest.raises(ValueError, match=r"leaves \[0, 1\]"):
         required_samples(0.5, 1e-6, bound, other)
+
+
+def test_more_than_a_milliard_samples_are_not_looked_for() -> None:
+    with pytest.raises(ValueError, match="more than 1000000000 trials"):
+        required_samples(1e-6, 1e-6, 0.5)
