@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import t as student
 
 from wildmiddle.models import EmpiricalDenoiser, GaussianDenoiser
 from wildmiddle.models.one_step import (
+    STREAM,
     count_copies,
     denoising_error,
     gap_between,
     memorization_by_level,
+    queries,
 )
 
 SEED = 20260402
@@ -175,3 +178,20 @@ def test_student_interval_covers_as_often_as_it_says(expect_rate) -> None:
         found = denoising_error(lambda x, _: x, np.zeros((1, 20)), 1.0, 40, seed, alpha=0.2)
         inside += int(found.low[0] <= 20 <= found.high[0])
     expect_rate(inside, runs, "==", 0.8, seed=0, what="coverage of Student's interval")
+
+
+def test_student_interval_is_that_of_the_draws(images) -> None:
+    found = denoising_error(lambda x, _: x, images, 0.7, 40, SEED, alpha=0.01)
+    noise = next(queries(images, 40, SEED, STREAM))[1][:40].numpy()
+    squares = 0.49 * np.square(noise).sum((1, 2, 3))
+    spread = squares.std(ddof=1) / np.sqrt(40)
+    low, high = student.interval(0.99, 39, squares.mean(), spread)
+    np.testing.assert_allclose([found.low[0], found.high[0]], [low, high], rtol=1e-10)
+
+
+def test_a_range_of_width_one_bounds_the_error_by_one_a_pixel() -> None:
+    found = denoising_error(
+        lambda x, _: torch.ones_like(x), np.zeros((3, 6)), 1.0, 50, value_range=(0, 1)
+    )
+    assert found.mean == pytest.approx(6)
+    assert found.high == pytest.approx(6)
