@@ -24,6 +24,7 @@ import hashlib
 import importlib
 import json
 import os
+import pkgutil
 import py_compile
 import random
 import shutil
@@ -441,6 +442,16 @@ def ended(process: Process) -> bool:
     return True
 
 
+def wait(process: Process) -> Iterator[None]:
+    """Yield until the process has ended; end it where the caller gives up."""
+    try:
+        while not ended(process):
+            yield None
+    except GeneratorExit:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+
+
 def import_libraries(names: Iterable[str]) -> None:
     """Import what the tests import, so that forked processes need not."""
     with warnings.catch_warnings():
@@ -553,6 +564,10 @@ def record(overlay: Overlay, work: Callable[[Any], dict[str, Any]]) -> dict[str,
     package = str(overlay.folder / "wildmiddle")
     coverage = Coverage(data_file=None, source=[package], config_file=False, messages=False)
     coverage.start()
+    # All modules first, so that no test seems to run what runs at import.
+    for module in pkgutil.walk_packages([package], "wildmiddle."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
     result = work(coverage)
     coverage.stop()
     data = coverage.get_data()
@@ -626,7 +641,7 @@ class Map:
         """The tests that run a mutant's lines.
 
         What runs at import runs once, whoever asks for it: then these are the tests that run any
-        function of the module, and all tests of its subject.
+        function of the module, and all tests of its room.
         """
         lines = self.lines.get(mutant.path, {})
         first, last = mutant.line, mutant.last
@@ -634,13 +649,12 @@ class Map:
             start, end = map(int, mutant.function.split("-"))
             if first < start:  # a default argument
                 first, last = start, end
-        found = self._in(lines, first, last)
-        if found or (mutant.function and not any(first <= line <= last for line in lines)):
-            return found
-        found = {test for test in self.seconds if near(test, mutant.path)}
-        found.update(*(self._in(lines, *body) for body in bodies))
-        # Else constants of all subjects.
-        return found or set().union(*(t for here in self.lines.values() for t in here.values()))
+            found = self._in(lines, first, last)
+            if found or not any(first <= line <= last for line in lines):
+                return found
+        room = mutant.path.partition("/")[0]
+        found = {test for test in self.seconds if test.startswith(f"tests/{room}/")}
+        return found.union(*(self._in(lines, *body) for body in bodies))
 
     @staticmethod
     def _in(lines: dict[int, set[str]], first: int, last: int) -> set[str]:
@@ -772,12 +786,7 @@ def run_one(
     overlay.write(mutant.path, apply(mutant, original))
     try:
         for process, answer in judge(mutant, overlay, known, budget, original):
-            try:
-                while not ended(process):
-                    yield None
-            except GeneratorExit:
-                os.killpg(process.pid, signal.SIGKILL)
-                raise
+            yield from wait(process)
             if fate := answer():
                 break
     finally:
@@ -846,8 +855,7 @@ def make_map(globs: list[str], workers: list[Overlay], folder: Path | None) -> M
         work = record_verify if file == "verify" else record_tests
         arguments = (overlay,) if file == "verify" else (overlay, file)
         process = start(overlay, 1800, lambda: work(*arguments))
-        while not ended(process):
-            yield None
+        yield from wait(process)
         if not process.answer.exists():
             raise RuntimeError(f"no map of {file}:\n{process.log.read_text(errors='replace')}")
         shutil.copy(process.answer, places[file])
@@ -865,7 +873,7 @@ def control(known: Map, overlay: Overlay, budget: float) -> None:
     quick = known.order(set(known.seconds) - {"verify"}, "", budget)
     files = list(dict.fromkeys(test.partition("::")[0] for test in quick))
     process = start(overlay, 600, lambda: Session(quick).run(files, "-x").failed)
-    while not ended(process):
+    for _ in wait(process):
         time.sleep(0.1)
     if not process.answer.exists() or json.loads(process.answer.read_text(encoding="utf-8")):
         log = process.log.read_text(encoding="utf-8", errors="replace")
