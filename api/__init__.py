@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wildmiddle.empirical.neighbours import memorization
     from wildmiddle.empirical.two_curves import curves
     from wildmiddle.models.denoisers import EmpiricalDenoiser
+    from wildmiddle.models.images import to_channels_first
     from wildmiddle.models.sampling import sample
     from wildmiddle.models.settings import Training
     from wildmiddle.models.training import train
@@ -31,6 +32,7 @@ __all__ = [
     "load",
     "memorization",
     "sample",
+    "to_channels_first",
     "train",
     "verify",
     "zone",
@@ -45,6 +47,7 @@ _PLACES = {
     "load": "empirical.data:load",
     "memorization": "empirical.neighbours:memorization",
     "sample": "models.sampling:sample",
+    "to_channels_first": "models.images:to_channels_first",
     "train": "models.training:train",
     "verify": "checks.verify:verify",
     "zone": "empirical.danger_zone:zone_of",

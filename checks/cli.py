@@ -1,27 +1,37 @@
 """The command line: what ``wildmiddle`` does with each of its commands.
 
 Heavy imports wait until a command needs them, so that ``--help`` answers at once. Exit codes: 0
-all claims hold or are inconclusive, 1 some claim is violated, 2 bad use, in one line.
+all claims hold or are inconclusive, 1 some claim is violated, 2 bad use, in one line, 130
+interrupted; ``wildmiddle.__main__`` adds 3, an error that nobody expected.
 """
 
 import argparse
 import json
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from wildmiddle.checks.options import EXPERIMENTS, JUDGED, parser, settings_of
+from wildmiddle.checks.output import (
+    require_experiments_folder,
+    require_folder,
+    require_outside,
+    require_report_folder,
+)
+from wildmiddle.checks.settings import Settings
+from wildmiddle.checks.streams import can_show, complain, show
 
 if TYPE_CHECKING:
     from wildmiddle.empirical.data import DataSet
 
-OK, VIOLATED, BAD_USE = 0, 1, 2
+OK, VIOLATED, BAD_USE, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    options = parser().parse_args(arguments)
     commands = {
         "verify": _verify,
         "zone": _zone,
@@ -30,33 +40,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "reproduce": _reproduce,
         "data": _data,
     }
+    options = argparse.Namespace(command="")
     try:
+        parser().parse_args(arguments, options)
         return commands[options.command](options)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "wildmiddle":
             raise
         extras = "verify,train" if options.command == "reproduce" else "verify"
-        return _complain(
+        complain(
             f"{error.name} is not installed; install the extra: pip install 'wildmiddle[{extras}]'"
         )
+        return BAD_USE
     except (ValueError, OSError) as error:
-        return _complain(str(error))
+        complain(str(error))
+        return BAD_USE
     except KeyboardInterrupt as stop:
         kept = {
             "data": "what has arrived is kept",
             "reproduce": "the same command goes on from there",
         }.get(options.command, "nothing was written")
-        return _complain(str(stop) or f"interrupted; {kept}")
-
-
-def _complain(message: str) -> int:
-    print("wildmiddle: " + " ".join(message.split()), file=sys.stderr)
-    return BAD_USE
+        complain(str(stop) or f"interrupted; {kept}")
+        return INTERRUPTED
 
 
 def _verify(options: argparse.Namespace) -> int:
-    if options.output.exists() and not options.output.is_dir():
-        raise ValueError(f"--output {options.output} is a file; name a folder")
+    require_report_folder(options.output)
+    require_outside("--output", options.output, options.data)
     if options.claims:
         # Names are checked before torch is imported: bad use is answered at once.
         from wildmiddle.theory.claims import select
@@ -67,13 +77,10 @@ def _verify(options: argparse.Namespace) -> int:
     from wildmiddle.checks.verify import verify
     from wildmiddle.empirical.kernels import processes
 
+    processes.require_launcher()
     data = _load(options)
-    if data.duplicates and not options.quiet:
-        print(
-            f"wildmiddle: {data.duplicates} training images have an exact copy among the others; "
-            "Theorem 4.2 certifies no noise level for them",
-            file=sys.stderr,
-        )
+    if not options.quiet:
+        _say_doubts(data, settings)
     with processes.join(options.device):
         first = processes.rank() == 0
         progress = _progress(options.quiet or not first)
@@ -82,10 +89,10 @@ def _verify(options: argparse.Namespace) -> int:
         return OK
     report.write(result, options.output)
     if options.json:
-        print(json.dumps(report.to_json(result), indent=1, allow_nan=False))
+        show(json.dumps(report.to_json(result), indent=1, allow_nan=False))
     elif not options.quiet:
-        print(report.to_markdown(result))
-        print(f"The whole report: {options.output / 'index.html'}")
+        show(report.to_markdown(result))
+        show(f"The whole report: {options.output / 'index.html'}")
     return VIOLATED if result.verdict() == "violated" else OK
 
 
@@ -95,6 +102,7 @@ def _zone(options: argparse.Namespace) -> int:
     from wildmiddle.empirical.danger_zone import zone_of
 
     data = _load(options)
+    _say_doubts(data, settings)
     zone = zone_of(
         data.train,
         data.test,
@@ -105,19 +113,23 @@ def _zone(options: argparse.Namespace) -> int:
         memory=settings.memory,
         progress=True,
     )
-    print(zone_page(data, zone))
+    show(zone_page(data, zone))
     return OK
 
 
 def _theory(options: argparse.Namespace) -> int:
-    from wildmiddle.checks.terminal import claim_list, claim_page, parse_values
+    from wildmiddle.checks.terminal import claim_list, claim_page, parse_values, require_names
     from wildmiddle.theory.claims import select
 
     if options.claim is None:
-        print(claim_list())
+        show(claim_list())
         return OK
     values = parse_values(options.at)
-    print("\n\n".join(claim_page(claim, values) for claim in select(options.claim)))
+    claims = select(options.claim)
+    require_names(claims, values)
+    unicode = can_show("√⎛σ")
+    pages = [claim_page(claim, values, unicode=unicode) for claim in claims]
+    show("\n\n".join(pages))
     return OK
 
 
@@ -138,8 +150,8 @@ def _mutants(options: argparse.Namespace) -> int:
         fate, mutant = trial.fate, trial.mutant
         fates[fate] += 1
         why = trial.killer or mutant.true_because or "no check saw it"
-        print(f"{fate:<8}  {mutant.check:<7}  {mutant.name}  ({why})", flush=True)
-    print(
+        show(f"{fate:<8}  {mutant.check:<7}  {mutant.name}  ({why})")
+    show(
         f"{len(chosen)} wrong theorems: {fates['killed']} killed, {fates['survived']} survived, "
         f"{fates['true']} survived that state no falsehood"
     )
@@ -153,28 +165,37 @@ def _reproduce(options: argparse.Namespace) -> int:
 
     names = list(EXPERIMENTS) if options.experiment == "all" else [options.experiment]
     scales = {name: read_scale(options.scale, EXPERIMENTS[name], options.data) for name in names}
-    if options.output.exists() and not options.output.is_dir():
-        raise ValueError(f"--output {options.output} is a file; name a folder")
+    require_experiments_folder(options.output, names)
+    for scale in scales.values():
+        require_outside("--output", options.output, scale.data["source"])
     if options.inception is not None and not options.inception.is_file():
         raise ValueError(
             f"--inception {options.inception}: no such file; give weights of Inception"
         )
     settings = settings_of(options)
-    from wildmiddle.checks.experiments.page import write_page
-    from wildmiddle.checks.experiments.results import summary, write
+    from wildmiddle.checks.experiments.page import write_with_page
+    from wildmiddle.checks.experiments.results import summary
     from wildmiddle.checks.experiments.trained import trained_study
+    from wildmiddle.empirical.kernels import processes
 
+    processes.require_launcher()
     progress = not options.quiet and sys.stderr.isatty()
-    studies = {
-        scale.group: trained_study(
-            scale,
-            options.output,
-            settings,
-            progress=progress,
-            inception=options.inception,
-        )
-        for scale in scales.values()
-    }
+    with _doubts_said_apart():
+        studies = {
+            scale.group: trained_study(
+                scale,
+                options.output,
+                settings,
+                progress=progress,
+                inception=options.inception,
+            )
+            for scale in scales.values()
+        }
+    if not options.quiet:
+        # Scales may share their data, and a scale of one name may differ by its group.
+        for data in {study.data.sha256: study.data for study in studies.values()}.values():
+            show("\n".join([f"Data: {data.title}", *data.notes]))
+            _say_doubts(data, settings)
     for name in set(JUDGED).intersection(names):
         _ = studies[scales[name].group].extractor  # refused before any training, not after it
     verdicts = []
@@ -182,38 +203,62 @@ def _reproduce(options: argparse.Namespace) -> int:
         module = import_module(f"wildmiddle.checks.experiments.{name.replace('-', '_')}")
         study = studies[scale.group]
         outcome = module.run(study, settings.alpha)
-        page = write(outcome, options.output, study.run())
-        write_page(options.output)
+        page = write_with_page(outcome, options.output, study.run())
         verdicts += [record.verdict for record in outcome.records]
         if not options.quiet:
-            print(summary(outcome), f"Written: {page}", sep="\n", flush=True)
+            files = options.output / f"{name}.*"
+            show(f"{summary(outcome)}\nWritten: {files}, and the page of all: {page}")
     return VIOLATED if "violated" in verdicts else OK
 
 
 def _data(options: argparse.Namespace) -> int:
     from wildmiddle.empirical.data import download
 
+    require_folder("--output", options.output)
     path = download.download(download.CIFAR10, options.output, progress=True)
-    print(f"{path}: complete and verified; give --data {shlex.quote(str(path))}")
+    show(f"{path}: complete and verified; give --data {shlex.quote(str(path))}")
     return OK
 
 
 def _load(options: argparse.Namespace) -> "DataSet":
     from wildmiddle.empirical.data import load
 
-    return load(
-        options.data,
-        train_size=options.train_size,
-        test_size=options.test_size,
-        value_range=options.range,
-        centre=options.centre,
-        classes=options.classes,
-        limit=options.limit,
-        grayscale=options.grayscale,
-        size=options.size,
-        cache=options.cache,
-        progress=not getattr(options, "quiet", False),
-    )
+    if options.cache is not None:
+        require_folder("--cache", options.cache)
+        require_outside("--cache", options.cache, options.data)
+    with _doubts_said_apart():
+        return load(
+            options.data,
+            train_size=options.train_size,
+            test_size=options.test_size,
+            value_range=getattr(options, "range", None),
+            centre=options.centre,
+            classes=options.classes,
+            limit=options.limit,
+            grayscale=options.grayscale,
+            size=options.size,
+            cache=options.cache,
+            progress=not getattr(options, "quiet", False),
+        )
+
+
+@contextmanager
+def _doubts_said_apart() -> Iterator[None]:
+    # `_say_doubts` gives each a line of its own.
+    from wildmiddle.empirical.data import DataWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        yield
+
+
+def _say_doubts(data: "DataSet", settings: Settings) -> None:
+    """Say on stderr where the images look otherwise than they are taken, and which are copies."""
+    from wildmiddle.empirical.copies import near_copies
+
+    near = near_copies(data.train, data.test, device=settings.device, memory=settings.memory)
+    for sentence in (*data.doubts, *data.copies, *near.sentences):
+        complain(sentence)
 
 
 def _progress(quiet: bool) -> Callable[[str, int, int], None] | None:

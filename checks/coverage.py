@@ -45,12 +45,14 @@ def definition_4_7(
     """``p_sigma(r)`` as a noncentral chi-square difference, against whole vectors."""
     instances = ((study.d, study.settings.c, EQUALITY), (*SMALL, 10))
     each = alpha / (len(instances) * len(SHARES) + 1)
-    for d, c, times in instances:
+    for number, (d, c, times) in enumerate(instances):
         turn = 1 / float(coverage.half_coverage_sigma(1.0, d, c))
         for share in SHARES:
             offset = share * turn
             bound = float(overlap_probability(2 * offset, 2.0, d, c))  # any sigma will do
-            yield _overlap(offset, d, c, bound, times * study.settings.samples, study, each)
+            stream = f"4.7/{number}/{share}"
+            most = times * study.settings.samples
+            yield _overlap(offset, d, c, bound, most, study, each, stream)
     turn = 1 / float(coverage.half_coverage_sigma(1.0, study.d, study.settings.c))
     squared = squared_radii(
         study.d, turn, queries=study.settings.samples, seed=study.settings.seed, stream="4.7/law"
@@ -69,7 +71,14 @@ def definition_4_7(
 
 
 def _overlap(
-    offset: float, d: int, c: float, bound: float, most: int, study: Study, alpha: float
+    offset: float,
+    d: int,
+    c: float,
+    bound: float,
+    most: int,
+    study: Study,
+    alpha: float,
+    stream: str,
 ) -> Record:
     r_in, r_out = (float(r) for r in radii(d, c))
     comparison = Comparison(
@@ -82,12 +91,13 @@ def _overlap(
         parameters={"r/sigma": offset, "d": d, "c": c},
     )
 
-    def draw(count: int, suffix: str, pending: object) -> int:
-        stream = f"4.7/{d}/{offset}{suffix}"
-        squared = squared_radii(d, offset, queries=count, seed=study.settings.seed, stream=stream)
+    seed = study.settings.seed
+
+    def draw(count: int, name: str, pending: object) -> int:
+        squared = squared_radii(d, offset, queries=count, seed=seed, stream=name)
         return int(((squared >= r_in**2) & (squared <= r_out**2)).sum())
 
-    return settle(draw, [comparison], most=most, alpha=alpha, seed=study.settings.seed)[0]
+    return settle(draw, [comparison], stream=stream, most=most, alpha=alpha, seed=seed)[0]
 
 
 def theorem_4_8(
@@ -181,7 +191,7 @@ def _one_training_point(
     ]
     levels = np.tile(sigmas, 2)
 
-    def draw(count: int, suffix: str, pending: Sequence[int]) -> NDArray[np.int64]:
+    def draw(count: int, name: str, pending: Sequence[int]) -> NDArray[np.int64]:
         inside = coverage_draws(
             study.train[:1],
             study.test,
@@ -191,7 +201,7 @@ def _one_training_point(
             seed=study.settings.seed,
             device=study.settings.device,
             memory=study.settings.memory,
-            stream=f"4.8/one{suffix}",
+            stream=name,
         )
         return inside.sum(0)
 
@@ -199,6 +209,7 @@ def _one_training_point(
     return settle(
         draw,
         comparisons,
+        stream="4.8/one",
         most=EQUALITY * study.settings.samples,
         alpha=each,
         seed=study.settings.seed,

@@ -93,7 +93,7 @@ def _concentration(
         },
     )
 
-    def draw(count: int, suffix: str, pending: object) -> int:
+    def draw(count: int, stream: str, pending: object) -> int:
         seen = fields(
             points,
             index,
@@ -101,12 +101,13 @@ def _concentration(
             queries=count,
             seed=study.settings.seed,
             device=study.settings.device,
-            stream=f"A.1/{name}/{w}{suffix}",
+            stream=stream,
         )
         far = seen.denoiser_error > reach * (1 + ROUNDING)
         return int(((seen.self_weight < w) | far).sum())
 
-    return settle(draw, [comparison], most=most, alpha=alpha, seed=study.settings.seed)[0]
+    stream, seed = f"A.1/{name}/{w}", study.settings.seed
+    return settle(draw, [comparison], stream=stream, most=most, alpha=alpha, seed=seed)[0]
 
 
 def corollary_a_2(
@@ -183,13 +184,14 @@ def _length(
         parameters={"norm": norm, "d": d, "a": a, "b": b},
     )
 
-    def draw(count: int, suffix: str, pending: object) -> int:
-        stream = f"A.2/length/{norm}{suffix}"
-        seen = fields(points, 0, 0.5, queries=count, seed=study.settings.seed, stream=stream)
+    seed = study.settings.seed
+
+    def draw(count: int, stream: str, pending: object) -> int:
+        seen = fields(points, 0, 0.5, queries=count, seed=seed, stream=stream)
         return int((seen.target_norm >= shortest).sum())
 
-    most = 10 * study.settings.samples
-    return settle(draw, [comparison], most=most, alpha=alpha, seed=study.settings.seed)[0]
+    stream, most = f"A.2/length/{norm}", 10 * study.settings.samples
+    return settle(draw, [comparison], stream=stream, most=most, alpha=alpha, seed=seed)[0]
 
 
 def _constants(study: Study) -> dict[str, Any]:
@@ -234,7 +236,7 @@ def _alignment(claimed: _Alignment, study: Study, index: int, alpha: float) -> l
         )
     ]
 
-    def draw(count: int, suffix: str, pending: Sequence[int]) -> list[int]:
+    def draw(count: int, stream: str, pending: Sequence[int]) -> list[int]:
         seen = fields(
             study.train,
             index,
@@ -242,14 +244,13 @@ def _alignment(claimed: _Alignment, study: Study, index: int, alpha: float) -> l
             queries=count,
             seed=study.settings.seed,
             device=study.settings.device,
-            stream=f"A.2/{index}{suffix}",
+            stream=stream,
         )
         events = (seen.cosine >= cosine, seen.cosine >= sharp, seen.target_norm >= shortest)
         return [int(events[k].sum()) for k in pending]
 
-    return settle(
-        draw, comparisons, most=study.settings.samples, alpha=alpha, seed=study.settings.seed
-    )
+    most, seed = study.settings.samples, study.settings.seed
+    return settle(draw, comparisons, stream=f"A.2/{index}", most=most, alpha=alpha, seed=seed)
 
 
 def sharper(study: Study) -> Iterator[Sharper]:

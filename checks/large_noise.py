@@ -102,8 +102,10 @@ def _gaussian(name: str, points: Array, y: Array, sigma: float, claimed: Array) 
 
 
 def _rounding(points: Array, y: Array, sigma: float) -> float:
-    # Both denoisers are sums of N terms of size R about 0; their difference keeps this much noise.
-    scale = float(np.abs(points - points.mean(0)).max() + np.linalg.norm(y) / sigma)
+    # Both denoisers are sums of N terms of size R about the mean, which is rounded as the points
+    # are; their difference keeps this much noise.
+    scale = float(np.abs(points).max() + np.linalg.norm(y) / sigma)
+    scale += float(np.abs(points - points.mean(0)).max())
     return 64 * float(np.finfo(np.float64).eps) * scale * float(np.sqrt(points.shape[1]))
 
 

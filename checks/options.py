@@ -4,11 +4,13 @@ Imports nothing heavy: ``--help`` must not wait for torch.
 """
 
 import argparse
+import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
 from wildmiddle.checks.settings import Settings, arguments, option
+from wildmiddle.checks.streams import complain, show
 
 EXPERIMENTS = {
     "figure3": "",
@@ -42,7 +44,12 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and leave with exit code 2."""
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        complain(f"{message}; see {self.prog} --help", self.prog)
+        self.exit(2)
+
+    def print_help(self, file: Any = None) -> None:
+        """Print the help to standard output."""
+        show(self.format_help(), end="")
 
 
 def parser() -> Parser:
@@ -113,17 +120,21 @@ def parser() -> Parser:
     )
     reproduce.add_argument(
         "--scale",
+        type=_name_or_path,
         default="laptop",
         metavar="laptop|small|paper|FILE",
         help="how large: digits in minutes, images of your own, the paper's own size; or a TOML "
         "file of the same form as laptop.toml in checks/experiments",
     )
     reproduce.add_argument(
-        "--data", metavar="digits|PATH", help="images in the place of those that the scale names"
+        "--data",
+        type=_name_or_path,
+        metavar="digits|PATH",
+        help="images in the place of those that the scale names",
     )
     reproduce.add_argument(
         "--inception",
-        type=Path,
+        type=_path,
         metavar="FILE",
         help="weights of the Inception network of FID, .safetensors or .pth; without them samples "
         "are judged in the features of a small classifier trained here on labelled images",
@@ -131,7 +142,7 @@ def parser() -> Parser:
     _add_settings(reproduce, *_EXPERIMENTS_TAKE, alpha=1e-3)
     reproduce.add_argument(
         "--output",
-        type=Path,
+        type=_path,
         default=Path("experiments"),
         metavar="FOLDER",
         help="where to write, and where models are kept and found again",
@@ -147,7 +158,7 @@ def parser() -> Parser:
     )
     fetch.add_argument("name", choices=("cifar10",), help="the data set")
     fetch.add_argument(
-        "--output", type=Path, default=Path(), metavar="FOLDER", help="where to put the archive"
+        "--output", type=_path, default=Path(), metavar="FOLDER", help="where to put the archive"
     )
     return top
 
@@ -166,6 +177,7 @@ def _add_data(command: argparse.ArgumentParser) -> None:
     data = command.add_argument_group("data")
     data.add_argument(
         "--data",
+        type=_name_or_path,
         default="digits",
         metavar="digits|PATH",
         help="scikit-learn's digits, a folder of images, an .npy or .npz array, or CIFAR-10, "
@@ -193,7 +205,7 @@ def _add_data(command: argparse.ArgumentParser) -> None:
     )
     data.add_argument(
         "--cache",
-        type=Path,
+        type=_path,
         metavar="FOLDER",
         help="keep a folder of images, once read, here as one array; nothing is kept without it",
     )
@@ -202,10 +214,10 @@ def _add_data(command: argparse.ArgumentParser) -> None:
     data.add_argument(
         "--range",
         type=_value_range,
-        default=(-1.0, 1.0),
+        default=argparse.SUPPRESS,
         metavar="LOW,HIGH",
-        help="pixel range that sigma refers to; integers 0..255 are mapped to it. Write a negative "
-        "low end as --range=-1,1",
+        help="pixel range that sigma refers to, -1,1 unless given; integers 0..255 are mapped to "
+        "it, floats must lie in it. Write a negative low end as --range=-1,1",
     )
     data.add_argument(
         "--centre", action="store_true", help="subtract the training mean from all images"
@@ -238,12 +250,28 @@ def settings_of(options: argparse.Namespace) -> Settings:
 def _add_output(command: argparse.ArgumentParser) -> None:
     output = command.add_argument_group("output")
     output.add_argument(
-        "--output", type=Path, default=Path("report"), metavar="FOLDER", help="where to write"
+        "--output", type=_path, default=Path("report"), metavar="FOLDER", help="where to write"
     )
     output.add_argument(
         "--json", action="store_true", help="print report.json instead of a summary"
     )
     output.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
+def _name_or_path(text: str) -> str:
+    """A text as it is, but for the home folder, which no shell puts in after ``--data=``."""
+    expanded = os.path.expanduser(text)
+    if expanded.startswith("~"):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} begins with a user that this system does not know; write ./~ for the name"
+        )
+    return expanded
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name; give a path")
+    return Path(_name_or_path(text))
 
 
 def _value_range(text: str) -> tuple[float, float]:

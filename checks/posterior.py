@@ -153,7 +153,7 @@ def _failures(
         },
     )
 
-    def draw(count: int, suffix: str, pending: object) -> int:
+    def draw(count: int, stream: str, pending: object) -> int:
         _, own = weights(
             points,
             sigma,
@@ -162,11 +162,12 @@ def _failures(
             device=study.settings.device,
             memory=study.settings.memory,
             index=index,
-            stream=f"{claim}/{name}/{w}/{delta}{suffix}",
+            stream=stream,
         )
         return int((own > w).sum() if above else (own < w).sum())
 
-    return settle(draw, [comparison], most=most, alpha=alpha, seed=study.settings.seed)[0]
+    stream, seed = f"{claim}/{name}/{w}/{delta}", study.settings.seed
+    return settle(draw, [comparison], stream=stream, most=most, alpha=alpha, seed=seed)[0]
 
 
 def weight_bounds(

@@ -62,9 +62,11 @@ def over_random_sets(
         overlap = overlap_probability(pairs, high, study.d, study.settings.c)
         lower = _lower(pairs, high, study, overlap_probability)
         upper = float(upper_bound(min(1.0, float(overlap.mean())), SET_SIZE))
-        yield from _bounds(pool, high, lower, upper, study, each)
-        yield from _given_the_point(pool, high, study, each, given_the_point)
-        yield _pairs(overlap, high, study, each)
+        bounds = (lower, upper)
+        yield from _bounds(pool, high, bounds, study, each, f"4.8/random/{level}")
+        drawn = _queries(pool, high, study.settings.samples, f"4.8/identity/{level}", study)
+        yield from _given_the_point(drawn, high, study, each, given_the_point)
+        yield _pairs(overlap, high, study, each, f"4.8/pairs/{level}")
 
 
 def _lower(pairs: Array, sigma: float, study: Study, overlap_probability: Formula) -> float:
@@ -77,9 +79,15 @@ def _lower(pairs: Array, sigma: float, study: Study, overlap_probability: Formul
 
 
 def _bounds(
-    pool: Array, sigma: float, lower: float, upper: float, study: Study, alpha: float
+    pool: Array,
+    sigma: float,
+    bounds: tuple[float, float],
+    study: Study,
+    alpha: float,
+    stream: str,
 ) -> list[Record]:
-    bounds: tuple[tuple[Relation, float, str], ...] = (
+    lower, upper = bounds
+    sides: tuple[tuple[Relation, float, str], ...] = (
         (">=", lower, "nearest-neighbour bound"),
         ("<=", upper, "union bound"),
     )
@@ -93,24 +101,27 @@ def _bounds(
             margin=MARGIN,
             parameters={"sigma": sigma, "c": study.settings.c, "N": SET_SIZE, "d": study.d},
         )
-        for relation, bound, name in bounds
+        for relation, bound, name in sides
     ]
 
-    def draw(count: int, suffix: str, pending: Sequence[int]) -> list[int]:
-        covered, _ = _queries(pool, sigma, count, f"4.8/random/{sigma}{suffix}", study)
+    def draw(count: int, name: str, pending: Sequence[int]) -> list[int]:
+        covered, _ = _queries(pool, sigma, count, name, study)
         return [int(covered.sum())] * len(pending)
 
-    return settle(
-        draw, comparisons, most=study.settings.samples, alpha=alpha, seed=study.settings.seed
-    )
+    most, seed = study.settings.samples, study.settings.seed
+    return settle(draw, comparisons, stream=stream, most=most, alpha=alpha, seed=seed)
 
 
 def _given_the_point(
-    pool: Array, sigma: float, study: Study, alpha: float, formulas: tuple[Formula, ...]
+    drawn: tuple[NDArray[np.bool_], Array],
+    sigma: float,
+    study: Study,
+    alpha: float,
+    formulas: tuple[Formula, ...],
 ) -> Iterator[Record]:
     # Given a noisy point Y, a fresh set covers it with probability 1 - (1 - q(Y))^N, which the
     # second-order bounds enclose, S1 = N q and S2 = N (N - 1)/2 q^2.
-    covered, q = _queries(pool, sigma, study.settings.samples, f"4.8/identity/{sigma}", study)
+    covered, q = drawn
     s1, s2 = SET_SIZE * q, SET_SIZE * (SET_SIZE - 1) / 2 * q**2
     expected_coverage, second_order_upper, dawson_sankoff_lower = formulas
     forms: tuple[tuple[str, Relation, Array], ...] = (
@@ -132,9 +143,9 @@ def _given_the_point(
         yield from_bounded(comparison, gap, span=(-1.0, 1.0), alpha=alpha, seed=study.settings.seed)
 
 
-def _pairs(overlap: Array, sigma: float, study: Study, alpha: float) -> Record:
+def _pairs(overlap: Array, sigma: float, study: Study, alpha: float, stream: str) -> Record:
     # The mean over all pairs of two samples, as Theorem 4.8's upper bound takes it from data.
-    rng = generator(study.settings.seed, f"4.8/pairs/{sigma}")
+    rng = generator(study.settings.seed, stream)
     m, draws = len(overlap), study.settings.samples
     first, second = (np.bincount(rng.integers(m, size=draws), minlength=m) for _ in range(2))
     comparison = Comparison(
@@ -157,12 +168,11 @@ def _queries(
     points = torch.as_tensor(pool)
     r_in, r_out = (float(r) for r in radii(study.d, study.settings.c))
     covered, hit = [], []
-    for number, block in enumerate(blocks(study.settings.seed, stream, count, study.d, len(pool))):
+    for block in blocks(study.settings.seed, stream, count, study.d, len(pool)):
         y = points[torch.as_tensor(block.indices)] + sigma * torch.as_tensor(block.noise)
         gap = squared_distances(y, points).sqrt().numpy()
         inside = (gap >= sigma * r_in) & (gap <= sigma * r_out)
-        rng = generator(study.settings.seed, stream + "/sets", number)
-        chosen = rng.integers(len(pool), size=(len(inside), SET_SIZE))
+        chosen = block.generator("sets").integers(len(pool), size=(len(inside), SET_SIZE))
         covered.append(np.take_along_axis(inside, chosen, axis=1).any(axis=1))
         hit.append(inside.mean(axis=1))
     return np.concatenate(covered)[:count], np.concatenate(hit)[:count]

@@ -13,7 +13,7 @@ known of the quantity is an interval that misses it with probability at most ``a
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from math import ceil, isnan
+from math import ceil, isfinite, isnan
 from typing import Literal
 
 Relation = Literal["<=", ">=", "=="]
@@ -91,11 +91,14 @@ class Record(Comparison):
     def wanted(self) -> int | None:
         """About how many draws would settle an inconclusive comparison, None for any other.
 
-        An interval as wide as twice the margin does; its width falls with the root of n.
+        An interval as wide as twice the margin does; its width falls with the root of n. None too
+        where an end of the interval is infinite: nothing says then how soon that changes.
         """
         if self.verdict != "inconclusive" or not self.n or not self.margin:
             return None
-        return ceil(self.n * ((self.high - self.low) / (2 * self.margin)) ** 2)
+        times = (self.high - self.low) / (2 * self.margin)
+        draws = self.n * times * times
+        return ceil(draws) if isfinite(draws) else None
 
     def __str__(self) -> str:
         """Everything that a failure must say, in one line."""

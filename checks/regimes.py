@@ -16,7 +16,7 @@ from wildmiddle.checks.posterior import TWO_POINTS, levels_of_high_weight, weigh
 from wildmiddle.checks.records import Comparison, Parameters, Record, Relation
 from wildmiddle.checks.registry import Check, Formula
 from wildmiddle.checks.sharper import Sharper, Truth, sharper_form
-from wildmiddle.checks.statistics import from_bounded, from_estimate, settle
+from wildmiddle.checks.statistics import from_bounded, from_estimate, from_exact, settle
 from wildmiddle.checks.study import Study
 from wildmiddle.empirical.denoising import denoising, scale
 from wildmiddle.empirical.intervals import Estimate, bounded_mean, proportion
@@ -31,6 +31,8 @@ Array = NDArray[np.float64]
 MARGIN = 0.03
 TIGHT_SIGMAS = (1.0, 2.0, 4.0)
 """Noise levels of the two points at distance 3."""
+COPIES, COPIES_DISTANCE = 200, 2.0
+"""Copies of one point, and how far in sigma another lies from them."""
 BELOW = (1.0, 0.5, 0.25)
 """Where the empirical optimal denoiser must copy, in units of the zone's certain start."""
 
@@ -54,6 +56,8 @@ def section_4_2(
     """
     zone = danger_zone(study)
     yield from _two_points(study, alpha / 5, weight_lower, posterior_entropy)
+    yield _copies_of_one(posterior_entropy)
+    yield from _no_knowledge(weight_of_entropy)
     yield from _zone(study, zone, alpha / 5)
     bounds = weight_bounds(
         study,
@@ -161,6 +165,50 @@ def _two_points(
             )
 
 
+def _copies_of_one(posterior_entropy: Formula) -> Record:
+    # One point and copies of another: the mean over the terms that Jensen's inequality takes in is
+    # nearly the whole entropy, so that a bound which is a thousandth too high is seen.
+    u = COPIES_DISTANCE
+    noise = np.linspace(-12, 12, 4001)
+    density = np.exp(-np.square(noise) / 2)
+    density /= density.sum()
+
+    def mean_entropy(log_one: Array, log_copy: Array) -> float:
+        total = np.logaddexp(log_one, np.log(COPIES) + log_copy)
+        one, copy = np.exp(log_one - total), np.exp(log_copy - total)
+        return float(density @ (entr(one) + COPIES * entr(copy)))
+
+    term, zero = -(u**2) / 2 + u * noise, np.zeros_like(noise)  # log t_j of Eq. 9
+    exact = (mean_entropy(zero, term) + COPIES * mean_entropy(term, zero)) / (1 + COPIES)
+    apart = np.zeros((1 + COPIES, COPIES))
+    apart[0], apart[1:, 0] = u, u
+    comparison = Comparison(
+        claim="regimes",
+        instance=f"one point and {COPIES} copies of another, {u:g} sigma away",
+        quantity="entropy of the posterior",
+        relation=">=",
+        bound=float(posterior_entropy(apart, 1.0)[0]),
+        rounding=1e-9,
+        parameters={"sigma": 1.0, "N": 1 + COPIES, "distance": u},
+    )
+    return from_exact(comparison, exact)
+
+
+def _no_knowledge(weight_of_entropy: Formula) -> Iterator[Record]:
+    # Fano's inequality is an equality where all weights are 1/N.
+    for n in (2, 3, 1000):
+        comparison = Comparison(
+            claim="regimes",
+            instance=f"an entropy of log N, N = {n}",
+            quantity="largest weight by Fano's inequality against 1/N",
+            relation="==",
+            bound=float(weight_of_entropy(np.log([n]), n)[0]),
+            rounding=1e-6,  # the error probability is where the entropy is flat
+            parameters={"N": n},
+        )
+        yield from_exact(comparison, 1 / n)
+
+
 def _zone(study: Study, zone: regimes.PredictedZone, alpha: float) -> Iterator[Record]:
     curves, at = study.curves, study.settings
     each = alpha / (2 * len(curves.sigmas))
@@ -236,8 +284,9 @@ def _copies_below(
         for sigma, bound in zip(levels, bounds, strict=True)
     ]
 
-    def draw(count: int, suffix: str, pending: Sequence[int]) -> list[int]:
-        stream = f"regimes/below{suffix}"
+    most, seed = study.settings.samples // 4, study.settings.seed
+
+    def draw(count: int, stream: str, pending: Sequence[int]) -> list[int]:
         return [
             count_copies(
                 denoiser,
@@ -245,7 +294,7 @@ def _copies_below(
                 study.train,
                 levels[k],
                 count,
-                study.settings.seed,
+                seed,
                 stream=f"{stream}/{k}",
                 device=study.settings.device,
             )
@@ -253,9 +302,7 @@ def _copies_below(
         ]
 
     each = alpha / len(levels)
-    return settle(
-        draw, comparisons, most=study.settings.samples // 4, alpha=each, seed=study.settings.seed
-    )
+    return settle(draw, comparisons, stream="regimes/below", most=most, alpha=each, seed=seed)
 
 
 def _comparison(study: Study, instance: str, quantity: str, bound: float) -> Comparison:

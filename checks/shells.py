@@ -63,9 +63,9 @@ def lemma_4_5(
 
     sampled = ((study.d, min(1.0, study.d / 4)), (4, 1.0), (16, 0.5))
     each = alpha / (len(sampled) + 1)
-    for d, c in sampled:
+    for number, (d, c) in enumerate(sampled):
         ends, probability = radii(d, c), float(shell_probability(d, c))
-        yield _drawn_vectors(d, c, ends, probability, study, each)
+        yield _drawn_vectors(d, c, ends, probability, study, each, f"4.5/{number}")
     yield _whole_distribution(study, each)
 
 
@@ -73,7 +73,13 @@ CHECKS: dict[str, Check] = {"4.5": lemma_4_5}
 
 
 def _drawn_vectors(
-    d: int, c: float, radii: tuple[Array, Array], probability: float, study: Study, alpha: float
+    d: int,
+    c: float,
+    radii: tuple[Array, Array],
+    probability: float,
+    study: Study,
+    alpha: float,
+    stream: str,
 ) -> Record:
     r_in, r_out = (float(r) for r in radii)
     comparison = Comparison(
@@ -86,13 +92,14 @@ def _drawn_vectors(
         parameters={"d": d, "c": c},
     )
 
-    def draw(count: int, suffix: str, pending: object) -> int:
-        stream = f"4.5/{d}/{c}{suffix}"
-        squared = squared_radii(d, 0.0, queries=count, seed=study.settings.seed, stream=stream)
+    seed = study.settings.seed
+
+    def draw(count: int, name: str, pending: object) -> int:
+        squared = squared_radii(d, 0.0, queries=count, seed=seed, stream=name)
         return int(((squared >= r_in**2) & (squared <= r_out**2)).sum())
 
     most = study.settings.samples * (10 if d <= 16 else 1)
-    return settle(draw, [comparison], most=most, alpha=alpha, seed=study.settings.seed)[0]
+    return settle(draw, [comparison], stream=stream, most=most, alpha=alpha, seed=seed)[0]
 
 
 def _whole_distribution(study: Study, alpha: float) -> Record:

@@ -92,6 +92,7 @@ def _two_minimisers(study: Study, disjoint_sigma: Formula) -> Iterator[Record]:
             queries=QUERIES,
             c=study.settings.c,
             seed=study.settings.seed,
+            stream=f"4.9/{outside:g} elsewhere",
         )
         name = f"x_i on its shell, {outside:g} elsewhere"
         yield _exact(name, "largest loss on the shells", "==", 0.0, losses.max(), parameters)
@@ -142,11 +143,10 @@ def _two_overlapping_shells(
         on = ((gap >= level * r_in * (1 - 1e-12)) & (gap <= level * r_out * (1 + 1e-12))).double()
         return on @ points / on.sum(1, keepdim=True).clamp_min(1)
 
-    def draw(count: int, suffix: str, pending: object) -> int:
-        stream = f"4.9/{ratio}{suffix}"
-        losses = shell_losses(
-            best, points, sigma, queries=count, c=c, seed=study.settings.seed, stream=stream
-        )
+    seed = study.settings.seed
+
+    def draw(count: int, stream: str, pending: object) -> int:
+        losses = shell_losses(best, points, sigma, queries=count, c=c, seed=seed, stream=stream)
         # The loss is (distance / 2)^2 in the overlap and 0 elsewhere.
         return int((losses > distance**2 / 8).sum())
 
@@ -159,5 +159,5 @@ def _two_overlapping_shells(
         margin=MARGIN,
         parameters={"sigma": sigma, "c": c, "N": 2, "d": d, "distance": distance},
     )
-    most = 10 * study.settings.samples
-    return settle(draw, [comparison], most=most, alpha=alpha, seed=study.settings.seed)[0]
+    stream, most = f"4.9/{ratio}", 10 * study.settings.samples
+    return settle(draw, [comparison], stream=stream, most=most, alpha=alpha, seed=seed)[0]

@@ -67,6 +67,7 @@ def settle(
     draw: Callable[[int, str, Sequence[int]], ArrayLike],
     comparisons: Sequence[Comparison],
     *,
+    stream: str,
     most: int,
     alpha: float,
     seed: int,
@@ -77,18 +78,20 @@ def settle(
     within the margin, so a violation beyond both the margin and what ``most`` draws would
     show is reported with probability 0.99, however early the true claims settle.
 
-    ``draw(count, suffix, open)`` makes ``count`` fresh independent trials and returns the successes
-    of the comparisons whose positions are in ``open``; ``suffix`` names the round, for the stream
-    of noise. ``alpha`` is for each comparison. The interval is valid at every look. The price is
-    its width: at ``alpha`` = 1e-6 it is wider than Clopper-Pearson's of the same draws by 20% after
-    1,024 draws, 26% after 20,000 and 30% after 200,000; by 15%, 19% and 22% at 5e-9.
+    ``draw(count, name, open)`` makes ``count`` fresh independent trials from the stream of noise of
+    that ``name`` and returns the successes of the comparisons whose positions are in ``open``.
+    Every round has a name of its own, ``stream/0``, ``stream/1`` and so on; nothing else in a run
+    draws from ``stream``. ``alpha`` is for each comparison. The interval is valid at every look.
+    The price is its width: at ``alpha`` = 1e-6 it is wider than Clopper-Pearson's of the same draws
+    by 20% after 1,024 draws, 26% after 20,000 and 30% after 200,000; by 15%, 19% and 22% at 5e-9.
     """
     successes = np.zeros(len(comparisons), dtype=np.int64)
     records: dict[int, Record] = {}
     pending, n, turn = list(range(len(comparisons))), 0, 0
     while pending:
         count = min(max(FIRST_DRAWS, n), most - n)
-        successes[pending] += np.asarray(draw(count, f"/{turn}", tuple(pending)), dtype=np.int64)
+        drawn = draw(count, f"{stream}/{turn}", tuple(pending))
+        successes[pending] += np.asarray(drawn, dtype=np.int64)
         n, turn = n + count, turn + 1
         for k in pending:
             found = anytime_proportion(successes[k], n, alpha)

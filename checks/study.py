@@ -9,18 +9,24 @@ from numpy.typing import NDArray
 
 from wildmiddle.checks.settings import Settings
 from wildmiddle.empirical import Curves, curves
+from wildmiddle.empirical.copies import NearCopies, near_copies
 from wildmiddle.empirical.danger_zone import zone_of
+from wildmiddle.empirical.data.conventions import require_resolution, require_same_shape
 from wildmiddle.empirical.kernels.device import resolve_device
 from wildmiddle.empirical.neighbours import distances_to_others, extreme_distances
 from wildmiddle.empirical.regimes import Regime, read_regimes
 from wildmiddle.theory.regimes import PredictedZone
-from wildmiddle.theory.schedules import edm_sigmas
+from wildmiddle.theory.schedules import SCHEDULE_RANGE, edm_sigmas
 from wildmiddle.theory.shells import radii
 
 Array = NDArray[np.float64]
 
 COVERAGE_STEPS = 40
 """Steps of the EDM schedule for the two curves, as in the paper's coverage study (E.2)."""
+
+SPANS = (1e-6, 1e6)
+"""Largest less smallest pixel, at least and at most: the noise levels of the schedule say nothing
+of other images, and distances on so many scales leave float64 too few digits."""
 
 CURVE_ALPHA = 0.05
 """Error rate of each curve as drawn and of the regimes read off it; no verdict rests on it."""
@@ -31,16 +37,21 @@ class Study:
     """Training images (N, ...) and held-out images (M, ...) in the units of sigma, and settings.
 
     What is measured on them is measured when it is first asked for, and kept: the same study always
-    gives the same records. Raises ValueError for constants that the data do not allow.
+    gives the same records. Raises ValueError for constants that the data do not allow, for training
+    images that are all equal, and for pixels whose span is out of proportion to the noise levels.
     """
 
     images: Array
     held_out: Array
     settings: Settings = field(default_factory=Settings)
+    value_range: tuple[float, float] = SCHEDULE_RANGE
+    """Of the pixels before centring: what steps and timesteps of the usual schedules refer to."""
 
     def __post_init__(self) -> None:
         for name in ("images", "held_out"):
             object.__setattr__(self, name, np.asarray(getattr(self, name), np.float64))
+        require_same_shape(self.held_out.shape[1:], self.images.shape[1:], "held_out", "images")
+        require_resolution(self.images)
         device = str(resolve_device(self.settings.device))
         object.__setattr__(self, "settings", replace(self.settings, device=device))
         if not 1 / self.n < self.settings.w:
@@ -48,6 +59,15 @@ class Study:
                 f"w = {self.settings.w} must lie strictly between 1/N = {1 / self.n:.3g} and 1"
             )
         radii(np.float64(self.d), self.settings.c)
+        if (self.images == self.images[0]).all():
+            raise ValueError(f"all {self.n} training images are equal; give two different ones")
+        lowest = min(self.images.min(), self.held_out.min())
+        span = float(max(self.images.max(), self.held_out.max()) / 2 - lowest / 2) * 2
+        if span and not SPANS[0] <= span <= SPANS[1]:
+            raise ValueError(
+                f"the pixels span {span:.3g}, and the noise levels run from 0.002 to 80; "
+                f"scale the images to a span between {SPANS[0]:g} and {SPANS[1]:g}, as to [-1, 1]"
+            )
 
     @property
     def train(self) -> Array:
@@ -89,7 +109,7 @@ class Study:
     @cached_property
     def regimes(self) -> tuple[Regime, ...]:
         """Small, medium, danger and large, read off the curves."""
-        return read_regimes(self.curves, self.settings)
+        return read_regimes(self.curves, self.settings, self.value_range)
 
     @cached_property
     def zone(self) -> PredictedZone:
@@ -103,6 +123,13 @@ class Study:
             coverage_high=at.coverage_high,
             device=at.device,
             memory=at.memory,
+        )
+
+    @cached_property
+    def near_copies(self) -> NearCopies:
+        """Near copies among the training images, and of them among the held-out ones."""
+        return near_copies(
+            self.train, self.test, device=self.settings.device, memory=self.settings.memory
         )
 
     def mean_over_images(self, bound: Callable[[Array], Array]) -> Array:

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wildmiddle.checks.plain_values import require_known
 from wildmiddle.theory.claims import CLAIMS, Claim
-from wildmiddle.theory.schedules import steps_between
+from wildmiddle.theory.claims.claim import parameters
+from wildmiddle.theory.schedules import SCHEDULE_RANGE, steps_between
 
 if TYPE_CHECKING:
     from wildmiddle.empirical.data import DataSet
     from wildmiddle.theory.regimes import PredictedZone
+
+_SCHEDULES = "steps and timesteps are those of models for pixels in [-1, 1]"
 
 
 def claim_list() -> str:
@@ -22,25 +26,27 @@ def claim_list() -> str:
     return "\n".join(f"{c.id:<{wide}}  {c.number:<{number}}  {c.title}" for c in CLAIMS)
 
 
-def claim_page(claim: Claim, values: dict[str, Any]) -> str:
+def claim_page(claim: Claim, values: dict[str, Any], *, unicode: bool = True) -> str:
     """Everything of one claim, with its assumptions and formulas at ``values`` where given.
 
-    Raises ValueError for a value outside a function's domain, or a name that no part of it has.
+    Without ``unicode`` the formula is drawn in ASCII.
+
+    Raises ValueError for a value outside a function's domain.
     """
     from sympy import pretty
 
     from wildmiddle.checks.plain_text import plain_text
     from wildmiddle.checks.registry import files, names_of_wrong_theorems, reasons_for_no_check
 
+    assumptions, results = evaluate(claim, values)
     lines = [f"{claim.number}: {claim.title}", ""]
     lines += ["Statement", _indent(plain_text(claim.statement)), ""]
     lines.append("Assumptions")
     parentheses = str.maketrans("{}", "()")  # of subscripts such as lambda_{d-k}
-    for assumption in claim.assumptions:
-        met = assumption.check(values)
+    for assumption, met in zip(claim.assumptions, assumptions, strict=True):
         mark = "" if met is None else "   yes" if met else "   NO"
         lines.append(f"  {assumption.text.translate(parentheses)}{mark}")
-    lines += ["", "Formula", _indent(pretty(claim.formula(), use_unicode=True)), ""]
+    lines += ["", "Formula", _indent(pretty(claim.formula(), use_unicode=unicode)), ""]
     lines += ["Tight instance", f"  {claim.tight}", "", "Sharper form", f"  {claim.sharper}", ""]
     wrong = "; ".join(names_of_wrong_theorems(claim))
     if wrong:
@@ -51,7 +57,6 @@ def claim_page(claim: Claim, values: dict[str, Any]) -> str:
     else:
         lines += ["Check", f"  none: {reasons_for_no_check()[claim.id]}", ""]
     lines += ["Code and tests", *(f"  {path}" for path in files(claim)), ""]
-    results = claim.at(values)
     if results:
         lines.append("Values")
         lines += [f"  {name} = {value}" for name, value in results.items()]
@@ -74,13 +79,37 @@ def parse_values(pairs: Sequence[str]) -> dict[str, Any]:
         name, separator, text = pair.partition("=")
         try:
             value = ast.literal_eval(text)
-            array = np.asarray(value, dtype=np.float64)
-        except (ValueError, SyntaxError, TypeError) as error:
-            raise ValueError(f"--at {pair} is no name=number or name=[number,...]") from error
-        if not separator or not name.isidentifier():
-            raise ValueError(f"--at {pair} is no name=number or name=[number,...]")
-        values[name] = array if array.ndim else value
+            array = np.asarray(value)
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            array = np.asarray(None)  # MemoryError: brackets within too many others
+        # Of 64 bits: no texts, no truth values, no complex or longer numbers.
+        if not (separator and name.isidentifier() and array.dtype.kind in "if" and array.size):
+            shown = pair if len(pair) <= 60 else f"{pair[:57]}..."
+            raise ValueError(f"--at {shown} is no name=number or name=[number,...]")
+        if name in values:
+            raise ValueError(f"--at gives {name} twice; give one value")
+        values[name] = array.astype(np.float64) if array.ndim else value
     return values
+
+
+def require_names(claims: Sequence[Claim], values: dict[str, Any]) -> None:
+    """Raise ValueError for a name of a value that none of the claims has."""
+    functions = [
+        f for c in claims for f in (*c.evaluate.values(), *(a.holds for a in c.assumptions))
+    ]
+    known = dict.fromkeys(name for function in functions for name in parameters(function))
+    require_known(values, known, f"claim {', '.join(claim.id for claim in claims)}")
+
+
+def evaluate(claim: Claim, values: dict[str, Any]) -> tuple[list[bool | None], dict[str, Any]]:
+    """Which assumptions are met, and the formulas' values; ValueError for values of no use."""
+    try:
+        return [each.check(values) for each in claim.assumptions], claim.at(values)
+    except (ArithmeticError, LookupError, TypeError) as error:
+        raise ValueError(
+            f"claim {claim.id} cannot be evaluated at these values ({error}); give one number, or "
+            "a list of as many as there are points, pixels or noise levels, as the claim has it"
+        ) from error
 
 
 def _indent(text: str) -> str:
@@ -93,7 +122,10 @@ def zone_page(data: "DataSet", zone: "PredictedZone") -> str:
     lines = [
         f"{data.title}: N = {len(data.train)} training and M = {len(data.test)} held-out images, "
         f"d = {data.dimension}",
-        f"sigma for pixels in [{low:g}, {high:g}]" + (", centred" if data.centred else ""),
+        *data.notes,
+        f"sigma for pixels in [{low:g}, {high:g}]"
+        + (", centred" if data.centred else "")
+        + ("" if data.value_range == SCHEDULE_RANGE else "; " + _SCHEDULES),
         "",
         f"{'danger zone':<12}{'sigma':<22}{'EDM steps of 18':<18}DDPM timesteps",
     ]
@@ -101,7 +133,7 @@ def zone_page(data: "DataSet", zone: "PredictedZone") -> str:
         if part.empty:
             lines.append(f"{name:<12}none")
             continue
-        steps, timesteps = map(_span, steps_between(*part))
+        steps, timesteps = map(_span, steps_between(*part, data.value_range))
         span = f"{part.start:.4g} to {part.end:.4g}"
         lines.append(f"{name:<12}{span:<22}{steps:<18}{timesteps}")
     lines += [

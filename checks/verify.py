@@ -56,7 +56,7 @@ def verify(
     """
     started = time.perf_counter()
     chosen = checked_claims(claims)
-    study = Study(data.train, data.test, settings or Settings())
+    study = Study(data.train, data.test, settings or Settings(), data.value_range)
     note = progress or (lambda line, done, total: None)
     note("posterior weight and coverage", 0, len(chosen) + 1)
     _ = study.curves  # measured here, in a step of their own

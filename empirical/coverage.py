@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from wildmiddle.empirical.kernels.device import as_rows, matching_rows, working_dtype
+from wildmiddle.empirical.kernels.device import rows_of_both, working_dtype
 from wildmiddle.empirical.kernels.distances import (
     Distances,
     distances_to,
@@ -62,8 +62,7 @@ def coverage_draws(
     Raises ValueError if ``memory`` is too small. Source: Def 4.6, whose coverage is the mean over
     queries.
     """
-    points = as_rows(train, device, keep_single=True)
-    held_out = matching_rows(test, points, "test")
+    points, held_out = rows_of_both(train, test, "test", device, least=1)
     origin = mean_of(points)
     chosen = indices(seed, stream, queries, len(held_out))
     accumulator, result = coverage_accumulator(points, held_out, sigmas, queries, origin, chosen, c)
@@ -233,5 +232,10 @@ def distances(
     device: str | torch.device = "auto",
 ) -> Array:
     """Distances of every held-out point to every training point, (M, N) float64."""
-    squared = squared_distances(as_rows(test, device), as_rows(train, device))
+    rows, held_out = (
+        part.to(working_dtype(part.device))
+        for part in rows_of_both(train, test, "test", device, least=1)
+    )
+    origin = rows.mean(0)  # the products of rows far from 0 would cancel
+    squared = squared_distances(held_out - origin, rows - origin)
     return squared.sqrt_().double().cpu().numpy()

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
 from tqdm import tqdm
 
-from wildmiddle.empirical.kernels.device import matching_rows, training_rows, working_dtype
+from wildmiddle.empirical.kernels.device import rows_of_both, working_dtype
 from wildmiddle.empirical.kernels.distances import distances_to
 from wildmiddle.empirical.kernels.overlap_sums import PairSums
 from wildmiddle.empirical.kernels.products import (
@@ -31,7 +31,14 @@ from wildmiddle.empirical.noise import BLOCK
 from wildmiddle.theory.constants import DEFAULT_MEMORY, SHELL_WIDTH, Thresholds
 from wildmiddle.theory.coverage import lower_bound, upper_bound
 from wildmiddle.theory.domain import require
-from wildmiddle.theory.regimes import REACH, PredictedZone, Zone, crossing_of, weight_of_entropy
+from wildmiddle.theory.regimes import (
+    MEAN_LOG_TERM,
+    REACH,
+    PredictedZone,
+    Zone,
+    crossing_of,
+    weight_of_entropy,
+)
 
 Array = NDArray[np.float64]
 
@@ -66,8 +73,7 @@ def zone_of(
     """
     for name, level in (("weight_high", weight_high), ("coverage_high", coverage_high)):
         require(0 < level < 1, name, level, "must lie strictly between 0 and 1")
-    points = training_rows(train, device)
-    held_out = matching_rows(test, points, "test")
+    points, held_out = rows_of_both(train, test, "test", device)
     n, d = points.shape
     origin = mean_of(points)
     reach = float(norms_about(points, origin).max() + norms_about(held_out, origin).max())
@@ -150,7 +156,7 @@ def _add(
             torch.mul(apart, min(1 / (math.sqrt(8) * sigma), most), out=buffer)
             errors[own, k] += torch.erfc(buffer, out=buffer).sum(1) / 2
         for k, sigma in enumerate(sigmas[1].tolist()):
-            torch.mul(squared[own], -min(0.5 / sigma**2, most), out=buffer)
+            torch.mul(squared[own], max(MEAN_LOG_TERM / sigma**2, -most), out=buffer)
             overlaps[own, k] += buffer.exp_().sum(1)
 
     for_each(update, tiles(len(squared), BLOCK), squared.device, threads)

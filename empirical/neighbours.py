@@ -13,7 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from wildmiddle.empirical.intervals import proportion
-from wildmiddle.empirical.kernels.device import matching_rows, training_rows, working_dtype
+from wildmiddle.empirical.kernels.device import rows_of_both, training_rows, working_dtype
 from wildmiddle.empirical.kernels.distances import pair_terms
 from wildmiddle.empirical.kernels.products import (
     Tile,
@@ -259,16 +259,18 @@ def memorization(
     alpha: float = 0.05,
     device: str | torch.device = "auto",
     memory: int = DEFAULT_MEMORY,
+    units: bool = True,
 ) -> Memorization:
     """Share of samples with ``d_(1) < threshold * d_(2)``, nearest against second nearest.
 
     ``samples`` (S, ...), ``train`` (N, ...), N >= 2. The Clopper-Pearson interval is for the rate
-    of the sampler that drew the samples independently. Raises ValueError for N < 2, shapes that
-    differ or a threshold outside (0, 1]. ``memory`` bounds the buffers in bytes. Of equally near
-    images the lower index is given. Source: Section 3, after Yoon et al. 2023.
+    of the sampler that drew the samples independently. Raises ValueError for N < 2, images of
+    another shape or order of axes (``wildmiddle.to_channels_first`` is the remedy), bytes against
+    floats, or a threshold outside (0, 1]. Warns where samples and training images look to be in
+    different units, unless ``units`` is False. ``memory`` bounds the buffers in bytes. Of equally
+    near images the lower index is given. Source: Section 3, after Yoon et al. 2023.
     """
-    points = training_rows(train, device)
-    queries = matching_rows(samples, points, "samples")
+    points, queries = rows_of_both(train, samples, "samples", device, units=units)
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold = {threshold} must lie in (0, 1]")
     distance, index = nearest_two(queries, points, memory=memory)

@@ -31,6 +31,8 @@ class Block:
     start: int
     indices: NDArray[np.int64]
     draw: Callable[[], NDArray[Any]]
+    generator: Callable[[str], np.random.Generator]
+    """``generator(name)`` is for what else the block's queries draw, under a name of its own."""
 
     @cached_property
     def noise(self) -> NDArray[Any]:
@@ -64,10 +66,10 @@ def blocks(
 ) -> Iterator[Block]:
     """Yield ``n`` queries in blocks: a uniform index below ``population`` and N(0, I) noise each.
 
-    The noise is the same for every ``population`` and ``dtype``. A larger ``n`` continues the same
-    queries. The last block is whole too, and callers drop what lies beyond ``n`` from their
-    results: the last bits of a matrix product depend on its number of rows, so a cut block would
-    change them.
+    The noise is the same for every ``population`` and ``dtype``; of a single point there is none to
+    choose. A larger ``n`` continues the same queries. The last block is whole too, and callers drop
+    what lies beyond ``n`` from their results: the last bits of a matrix product depend on its
+    number of rows, so a cut block would change them.
     """
     first = generator(seed, stream).integers(2**32)
 
@@ -75,9 +77,15 @@ def blocks(
         source = torch.Generator().manual_seed(int(first + number) % 2**32)
         return torch.randn(BLOCK, dimension, generator=source).numpy().astype(dtype, copy=False)
 
+    def more(number: int, name: str) -> np.random.Generator:
+        return generator(seed, f"{stream}/{name}", number)
+
     for number, start in enumerate(range(0, n, BLOCK)):
-        point = generator(seed, f"{stream}/point", number).integers(population, size=BLOCK)
-        yield Block(start, point, partial(draw, number))
+        if population == 1:
+            point = np.zeros(BLOCK, np.int64)
+        else:
+            point = more(number, "point").integers(population, size=BLOCK)
+        yield Block(start, point, partial(draw, number), partial(more, number))
 
 
 def batches(drawn: Iterable[Block], size: int) -> Iterator[list[Block]]:

@@ -31,13 +31,21 @@ from wildmiddle.theory.constants import DEFAULT_MEMORY
 Array = NDArray[np.float64]
 
 
-def posterior_mean(y: torch.Tensor, points: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+def posterior_mean(
+    y: torch.Tensor,
+    points: torch.Tensor,
+    sigma: torch.Tensor,
+    about: tuple[torch.Tensor, torch.Tensor] | None = None,
+) -> torch.Tensor:
     """Empirical optimal denoiser ``sum_i w_i(y, sigma) x_i`` of flat inputs.
 
-    ``y`` (B, d), ``points`` (N, d), ``sigma`` (B,); returns (B, d). Source: Eq. 2 and 3.
+    ``y`` (B, d), ``points`` (N, d), ``sigma`` (B,); returns (B, d). For points far from 0 give
+    ``about``, an origin o near them (d,) and ``|x_i - o|^2`` (N,): squares about 0 would cancel.
+    Source: Eq. 2 and 3.
     """
-    # |y|^2 is common to all points and drops out of the softmax.
-    logits = torch.addmm(-points.square().sum(1) / 2, y, points.T) / sigma[:, None].square()
+    origin, squares = (0, points.square().sum(1)) if about is None else about
+    # What is common to all points drops out of the softmax: |y|^2, and <y - o, o> with an origin.
+    logits = torch.addmm(-squares / 2, y - origin, points.T) / sigma[:, None].square()
     return torch.softmax(logits, dim=1) @ points
 
 

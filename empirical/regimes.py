@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from wildmiddle.empirical.intervals import Estimate
 from wildmiddle.empirical.two_curves import Curves
 from wildmiddle.theory.constants import Thresholds
-from wildmiddle.theory.schedules import steps_between
+from wildmiddle.theory.schedules import SCHEDULE_RANGE, steps_between
 
 Array = NDArray[np.float64]
 
@@ -79,8 +79,12 @@ def crossing(sigmas: Array, curve: Estimate, level: float, *, rising: bool) -> C
     return Crossing(sigma, end_low, end_high)
 
 
-def read_regimes(curves: Curves, thresholds: Thresholds | None = None) -> tuple[Regime, ...]:
-    """Small, medium, danger and large as intervals of sigma.
+def read_regimes(
+    curves: Curves,
+    thresholds: Thresholds | None = None,
+    value_range: tuple[float, float] = SCHEDULE_RANGE,
+) -> tuple[Regime, ...]:
+    """Small, medium, danger and large as intervals of sigma, for pixels in ``value_range``.
 
     Small noise ends where the coverage passes ``coverage_low``; large noise starts where the weight
     falls under ``weight_low``; medium lies between. The danger zone runs from where the coverage
@@ -88,6 +92,11 @@ def read_regimes(curves: Curves, thresholds: Thresholds | None = None) -> tuple[
     weight falls first. Source: Section 4.2, whose table gives no thresholds; these are ours.
     """
     at, s = thresholds or Thresholds(), curves.sigmas
+
+    def regime(name: str, start: Crossing, end: Crossing) -> Regime:
+        steps, timesteps = steps_between(start.sigma, end.sigma, value_range)
+        return Regime(name, start, end, steps, timesteps[:1] + timesteps[-1:])
+
     bottom = Crossing(0.0, 0.0, 0.0)
     top = Crossing(np.inf, np.inf, np.inf)
     covered = crossing(s, curves.coverage, at.coverage_low, rising=True)
@@ -95,13 +104,8 @@ def read_regimes(curves: Curves, thresholds: Thresholds | None = None) -> tuple[
     undecided = crossing(s, curves.max_weight, at.weight_high, rising=False)
     spread = crossing(s, curves.max_weight, at.weight_low, rising=False)
     return (
-        _regime("small", bottom, covered),
-        _regime("medium", covered, spread),
-        _regime("danger", mostly_covered, undecided),
-        _regime("large", spread, top),
+        regime("small", bottom, covered),
+        regime("medium", covered, spread),
+        regime("danger", mostly_covered, undecided),
+        regime("large", spread, top),
     )
-
-
-def _regime(name: str, start: Crossing, end: Crossing) -> Regime:
-    steps, timesteps = steps_between(start.sigma, end.sigma)
-    return Regime(name, start, end, steps, timesteps[:1] + timesteps[-1:])

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from wildmiddle.empirical import coverage, posterior
 from wildmiddle.empirical.intervals import Estimate, bounded_mean, exact, proportion
-from wildmiddle.empirical.kernels.device import matching_rows, training_rows
+from wildmiddle.empirical.kernels.device import rows_of_both
 from wildmiddle.empirical.kernels.distances import Distances
 from wildmiddle.empirical.kernels.noise_pass import run_pass
 from wildmiddle.empirical.kernels.overlap_sums import PairSums
@@ -85,8 +85,7 @@ def curves(
     that are not finite, no sigma or sigma <= 0, alpha outside (0, 1), or c <= 0. Source: Def 4.1,
     Def 4.6, Theorem 4.8, E.2, E.3.
     """
-    points = training_rows(train, device)
-    held_out = matching_rows(test, points, "test")
+    points, held_out = rows_of_both(train, test, "test", device)
     sigmas = np.atleast_1d(np.asarray(sigmas, np.float64))
     if sigmas.ndim > 1 or len(sigmas) == 0:
         raise ValueError(f"sigmas of shape {sigmas.shape}; give (K,), at least one noise level")

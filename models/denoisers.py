@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Protocol
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from wildmiddle.empirical.data.conventions import require_same_shape
 from wildmiddle.empirical.kernels.device import as_rows, resolve_device
 from wildmiddle.empirical.posterior import posterior_mean
 
@@ -42,24 +44,25 @@ def per_image(
     return levels.expand(len(x))
 
 
-def _rows(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    y = x.reshape(len(x), -1).to(like)
-    if y.shape[1] != like.shape[-1]:
-        raise ValueError(f"x has d = {y.shape[1]}, the denoiser d = {like.shape[-1]}; must agree")
-    return y
-
-
 class EmpiricalDenoiser:
     """The empirical optimal denoiser ``m_sigma^D`` of a training set (Eq. 2 and 3)."""
 
     def __init__(self, train: ArrayLike | torch.Tensor, device: str | torch.device = "auto"):
         """Keep the training images, (N, d) or (N, ...), as rows in float64."""
         self.points = as_rows(train, resolve_device(device))
+        self.shape = tuple(np.shape(train)[1:])
+        origin = self.points.mean(0)
+        self._about = origin, (self.points - origin).square().sum(1)
 
     def __call__(self, x: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:
-        """Posterior mean of the training images given ``x`` (B, ...), computed in float64."""
-        y = _rows(x, self.points)
-        mean = posterior_mean(y, self.points, per_image(sigma, y))
+        """Posterior mean of the training images given ``x`` (B, ...), computed in float64.
+
+        Raises ValueError where ``x`` has another shape or order of the axes than the training
+        images.
+        """
+        require_same_shape(x.shape[1:], self.shape, "x", "the denoiser")
+        y = x.reshape(len(x), -1).to(self.points)
+        mean = posterior_mean(y, self.points, per_image(sigma, y), self._about)
         return mean.reshape(x.shape).to(x)
 
 
@@ -67,13 +70,21 @@ class GaussianDenoiser:
     """The linear denoiser of a Gaussian, ``mu + S (S + sigma^2 I)^-1 (y - mu)`` (Eq. 7)."""
 
     def __init__(self, mean: torch.Tensor, covariance: torch.Tensor):
-        """Keep the mean (d,) and the eigenvectors of the covariance (d, d), or () where d = 1."""
-        self.mean = mean
+        """Keep the mean, (d,) or an image, and the eigenvectors of the covariance (d, d).
+
+        The covariance may be () where d = 1. With a mean of an image's shape other orders of the
+        axes are refused.
+        """
+        self.shape, self.mean = tuple(mean.shape), mean.reshape(-1)
         self.eigenvalues, self.basis = torch.linalg.eigh(torch.atleast_2d(covariance))
 
     def __call__(self, x: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:
         """Posterior mean of the Gaussian given ``x`` (B, ...)."""
-        y = _rows(x, self.mean) - self.mean
+        if len(self.shape) > 1:
+            require_same_shape(x.shape[1:], self.shape, "x", "the denoiser")
+        else:  # a flat mean says nothing of the order: rows are taken as they come
+            require_same_shape((x[0].numel(),), self.shape, "x", "the denoiser")
+        y = x.reshape(len(x), -1).to(self.mean) - self.mean
         gain = self.eigenvalues / (self.eigenvalues + per_image(sigma, y)[:, None] ** 2)
         return (self.mean + (y @ self.basis * gain) @ self.basis.T).reshape(x.shape).to(x)
 

@@ -81,7 +81,9 @@ def count_copies(
     for clean, noise, kept in queries(images, count, seed, stream):
         with torch.no_grad():
             output = denoiser(clean + sigma * noise, sigma)[:kept]
-        total += int((memorization(output, train, device=device).ratio < 1 / 3).sum())
+        # In the units of the images, whatever the denoiser makes of them.
+        found = memorization(output, train, device=device, units=False)
+        total += int((found.ratio < 1 / 3).sum())
     return total
 
 

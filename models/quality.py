@@ -11,9 +11,12 @@ from typing import Any
 
 import torch
 
-from wildmiddle.empirical.kernels.device import resolve_device
+from wildmiddle.empirical.data.conventions import require_same_shape
+from wildmiddle.empirical.kernels.device import resolve_device, warn_of_units
 from wildmiddle.models.extractors import Extractor
 from wildmiddle.models.images import Images, as_tensor
+
+_COARSE = 1e-3  # rounding of a pixel to float32, in units of how much pixels differ
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,15 @@ def frechet_distance(
     reference_name: str,
     batch_size: int = 256,
     device: str | torch.device = "auto",
+    units: bool = True,
 ) -> FrechetDistance:
     """Fréchet distance between normal distributions fitted to the features of two sets of images.
 
     ``samples`` and ``reference`` (n, C, H, W) in the range of the data. The moments and the
     distance are float64. Needs torchmetrics. Raises ValueError for fewer than 2 images, images of
-    another shape or features that are not finite. Source: Heusel et al. 2017.
+    another shape, an offset beside which float32 loses the pixels, or features that are not finite.
+    Warns where the two look to be in different units, unless ``units`` is False. Source: Heusel et
+    al. 2017.
     """
     from torchmetrics.image.fid import FrechetInceptionDistance
 
@@ -58,6 +64,15 @@ def frechet_distance(
         raise ValueError(f"{len(fake)} samples, {len(real)} of {reference_name}; give at least 2")
     if real.ndim != 4:
         raise ValueError(f"images of shape {tuple(real.shape)}; bring them to (n, C, H, W)")
+    require_same_shape(fake.shape[1:], real.shape[1:], "samples", reference_name)
+    if units:
+        warn_of_units(fake.flatten(1), real.flatten(1), "samples")
+    single = real.float()
+    if float((single - real).abs().max()) > _COARSE * float((real - real.mean(0)).abs().max()):
+        raise ValueError(
+            f"pixels near {float(real.abs().max()):.4g} of {reference_name} differ too little for "
+            "the float32 that networks take; subtract the offset from both sets"
+        )
     with torch.no_grad():
         # Made on the CPU, where torchmetrics tries the network out, and moved from there.
         network = extractor.network.cpu().eval()

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from wildmiddle.empirical.data import DataSet
 from wildmiddle.empirical.kernels.device import resolve_device
+from wildmiddle.empirical.kernels.processes import require_launcher
 from wildmiddle.empirical.noise import generator
 from wildmiddle.models import checkpoints
 from wildmiddle.models.checkpoints import Checkpoint
@@ -315,6 +316,7 @@ def _objective(
 
 def _accelerator(training: Training, device: str) -> Accelerator:
     """The processes and the device; ``device`` "auto" leaves the choice to accelerate."""
+    require_launcher()
     wanted = None if device == "auto" else resolve_device(device)
     accelerator = Accelerator(
         cpu=wanted is not None and wanted.type == "cpu",

@@ -21,8 +21,12 @@ from wildmiddle.theory.shells import radii, shell_probability
 
 Array = NDArray[np.float64]
 
-REACH = 9.0
-"""How far from the scale of the data a zone's end is looked for, in log sigma: four decades."""
+REACH = 20.0
+"""How far from the scale of the data a zone's end is looked for, in log sigma: eight decades. Of
+clusters far apart the median distance says little about the nearest one."""
+
+MEAN_LOG_TERM = -0.5
+"""``E log t_j`` of Eq. 9 in units of ``(d_ij / sigma)^2``: the exponent of Jensen's bound."""
 
 
 def weight_lower(distances: ArrayLike, sigma: ArrayLike) -> Array:
@@ -48,7 +52,7 @@ def posterior_entropy(distances: ArrayLike, sigma: ArrayLike) -> Array:
     require_distance("distances", distances)
     levels = np.atleast_1d(np.asarray(sigma, np.float64))
     require_positive("sigma", levels)
-    exponents = -np.square(distances) / 2
+    exponents = MEAN_LOG_TERM * np.square(distances)
     return np.array(
         [np.logaddexp(0, logsumexp(exponents / s**2, axis=1)).mean() for s in levels.tolist()]
     )
@@ -199,7 +203,7 @@ def danger_zone(
 def crossing_of(rising: Callable[[Array], Array], scale: float) -> float:
     """The sigma at which a ``rising`` function of sigma (1,) passes zero, to six digits.
 
-    It is sought in log sigma over eight decades around the ``scale`` of the data; where the
+    It is sought in log sigma, eight decades to either side of the ``scale`` of the data; where the
     function has one sign on all of them, the nearer end is returned.
     """
     low, high = np.log(scale) - REACH, np.log(scale) + REACH

@@ -62,10 +62,21 @@ def ddpm_timestep(sigma: ArrayLike, sigmas: ArrayLike | None = None) -> NDArray[
     return np.searchsorted((table[1:] + table[:-1]) / 2, np.log(sigma)).astype(np.int64)
 
 
-def steps_between(start: float, end: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Steps of EDM's 18 and timesteps of DDPM's 1,000 at which ``start <= sigma < end``."""
+SCHEDULE_RANGE = (-1.0, 1.0)
+"""Pixels of the models that the schedules of EDM and DDPM were made for."""
+
+
+def steps_between(
+    start: float, end: float, value_range: tuple[float, float] = SCHEDULE_RANGE
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Steps of EDM's 18 and timesteps of DDPM's 1,000 at which ``start <= sigma < end``.
+
+    ``start`` and ``end`` are in units of pixels in ``value_range``, the schedules in those of
+    pixels in [-1, 1], as usual: their sigmas are scaled by the ratio of the widths.
+    """
+    scale = (value_range[1] - value_range[0]) / (SCHEDULE_RANGE[1] - SCHEDULE_RANGE[0])
     edm, ddpm = (
-        tuple(np.flatnonzero((table >= start) & (table < end)).tolist())
+        tuple(np.flatnonzero((scale * table >= start) & (scale * table < end)).tolist())
         for table in (edm_sigmas(18), ddpm_sigmas())
     )
     return edm, ddpm

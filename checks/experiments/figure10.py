@@ -32,7 +32,9 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
             conditions[part] = swap(base, other, *parts(study)[part])
         for part, denoiser in conditions.items():
             samples = draw_samples(study, denoiser)
-            now = found[name, part] = memorization(samples, study.few, device=study.settings.device)
+            now = found[name, part] = memorization(
+                samples, study.few, device=study.settings.device, units=False
+            )
             label = name if part == "none" else f"{part} swapped"
             strips.append(
                 Strip(

@@ -44,7 +44,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         for name, denoiser in denoisers.items():
             with torch.no_grad():
                 output = denoiser(noisy, sigma).cpu()
-            found = memorization(output, few, device=device)
+            found = memorization(output, few, device=device, units=False)
             pair = vstack_pairs(pixels(study, output), pixels(study, few[found.nearest]))
             stream = f"{one_step.STREAM}/{k}"  # figure2's
             count = one_step.count_copies(

@@ -45,7 +45,9 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     rows: list[TableRow] = []
     for name, denoiser in denoisers.items():
         samples = draw_samples(study, denoiser)
-        now = found[name] = memorization(samples, study.few, device=study.settings.device)
+        now = found[name] = memorization(
+            samples, study.few, device=study.settings.device, units=False
+        )
         nearest = study.few[now.nearest[:PAIRS]]
         pairs = hstack_pairs(pixels(study, samples[:PAIRS]), pixels(study, nearest))
         title = f"{name}: {100 * now.rate:.1f}% of {len(samples)}"

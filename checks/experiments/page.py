@@ -10,14 +10,21 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
-from wildmiddle.checks.experiments.results import Run
+from wildmiddle.checks.experiments.results import ExperimentResult, Run, write_files
 from wildmiddle.checks.options import EXPERIMENTS
+from wildmiddle.checks.output import replace_files
+from wildmiddle.checks.plain_values import require_fit
 from wildmiddle.checks.records import Record, Relation, Verdict, overall
-from wildmiddle.checks.report.files import write_atomically
+from wildmiddle.checks.report.files import write_text
 from wildmiddle.checks.report.template import load_template
 from wildmiddle.checks.settings import Settings, texts
+
+_RECORD, _RUN = get_type_hints(Record), get_type_hints(Run)
+
+_DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What is raised where a file holds other values than an experiment writes."""
 
 _TABLES = {"table1": 2}
 """Figures that stand before the tables in the paper."""
@@ -70,21 +77,29 @@ class Experiment:
         return sum(record.verdict == verdict for record in self.records)
 
 
-def write_page(folder: Path) -> Path:
-    """Write ``index.html`` over what is in the folder; returns its path."""
-    path = folder / "index.html"
-    write_atomically(path, to_html(folder))
-    return path
+def write_with_page(result: ExperimentResult, folder: Path, run: Run) -> Path:
+    """Write an experiment's files and ``index.html`` with it, together; returns the page's path."""
+    with replace_files(folder) as new:
+        write_files(result, new, run)
+        write_text(new / "index.html", to_html(folder, new))
+    return folder / "index.html"
 
 
-def to_html(folder: Path) -> str:
-    """The page of a folder as text; the same files give the same bytes."""
-    found, damaged = [], {}
+def to_html(folder: Path, new: Path | None = None) -> str:
+    """The page of a folder as text; the same files give the same bytes.
+
+    The files of an experiment that stands in ``new`` are read from there.
+    """
+
+    def place_of(name: str) -> Path:
+        return new if new is not None and (new / f"{name}.json").exists() else folder
+
+    found, damaged, missing = [], {}, []
     for name in sorted(EXPERIMENTS, key=place):
         try:
-            found.append(read(folder, name))
+            found.append(read(place_of(name), name))
         except FileNotFoundError:
-            continue
+            missing.append(name)
         except (OSError, ValueError) as error:
             damaged[name] = str(error)
     runs: dict[str, list[Experiment]] = {}
@@ -94,7 +109,7 @@ def to_html(folder: Path) -> str:
     return load_template("experiments.html", title=title).render(
         found=found,
         damaged=damaged,
-        missing=[n for n in sorted(EXPERIMENTS, key=place) if not (folder / f"{n}.json").exists()],
+        missing=missing,
         runs=list(runs.values()),
         titles=sorted({each.run.data for each in found if each.run is not None}),
         counts={v: sum(r.verdict == v for r in every) for v in get_args(Verdict)},
@@ -122,7 +137,7 @@ def read(folder: Path, name: str) -> Experiment:
             figure.read_text(encoding="utf-8") if figure.is_file() else "",
             bool(content.get("shows_images", False)),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except _DAMAGE as error:
         raise ValueError(
             f"{name}.json is not what an experiment writes ({type(error).__name__}: {error})"
         ) from error
@@ -149,7 +164,8 @@ def _record(entry: dict[str, Any]) -> Record:
         _text(values[name])
     if values["relation"] not in get_args(Relation):
         raise ValueError(f"relation {values['relation']!r}")
-    return Record(**values | {"n": int(values["n"]), "parameters": dict(values["parameters"])})
+    require_fit(values, _RECORD, "a record")
+    return Record(**values)
 
 
 def _run(entry: dict[str, Any]) -> Run:
@@ -157,21 +173,19 @@ def _run(entry: dict[str, Any]) -> Run:
     low, high = entry["value_range"]
     settings = {**entry["settings"], "alpha": float(entry["settings"]["alpha"])}
     Settings(**settings)  # refuses a name or a value that no run can have
-    return Run(
-        **entry
-        | {
-            "image_shape": tuple(int(size) for size in sizes),
-            "value_range": (float(low), float(high)),
-            "settings": settings,
-            "versions": dict(entry["versions"]),
-            "data": _text(entry["data"]),
-        }
-    )
+    found = entry | {
+        "image_shape": tuple(sizes),
+        "value_range": (float(low), float(high)),
+        "settings": settings,
+    }
+    require_fit(found, _RUN, "the run")
+    return Run(**found)
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
+    value.encode()  # a half of a character, as JSON may hold, cannot be written
     return value
 
 

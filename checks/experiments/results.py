@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from wildmiddle.checks.output import replace_files
 from wildmiddle.checks.records import Record, overall
 from wildmiddle.checks.report.drawing import Draw, draw_svg
-from wildmiddle.checks.report.files import to_plain, write_atomically
+from wildmiddle.checks.report.files import to_plain, write_text
 from wildmiddle.checks.report.formatting import markdown_table
 from wildmiddle.empirical.neighbours import Memorization
 from wildmiddle.models.trajectory import write_samples
@@ -60,9 +61,16 @@ class ExperimentResult:
 def write(result: ExperimentResult, folder: Path, run: Run | None = None) -> Path:
     """Write ``NAME.csv``, ``NAME.json``, ``NAME.svg`` and ``NAME.md``; returns the last.
 
-    And ``NAME-samples.csv`` where samples were drawn, ``NAME-KEY.csv`` for each further table.
+    And ``NAME-samples.csv`` where samples were drawn, ``NAME-KEY.csv`` for each further table. They
+    take the place of older ones together.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with replace_files(folder) as new:
+        write_files(result, new, run)
+    return folder / f"{result.name}.md"
+
+
+def write_files(result: ExperimentResult, folder: Path, run: Run | None = None) -> None:
+    """Write the files of :func:`write`, one after the other, into a folder that is there."""
     stem = folder / result.name
     tables = {result.name: (result.header, result.rows)}
     tables |= {f"{result.name}-{key}": table for key, table in result.tables.items()}
@@ -82,10 +90,9 @@ def write(result: ExperimentResult, folder: Path, run: Run | None = None) -> Pat
         "run": None if run is None else asdict(run),
     }
     text = json.dumps(to_plain(found), indent=1, allow_nan=False)
-    write_atomically(stem.with_suffix(".json"), text)
-    write_atomically(stem.with_suffix(".svg"), draw_svg(result.draw, result.height))
-    write_atomically(stem.with_suffix(".md"), summary(result))
-    return stem.with_suffix(".md")
+    write_text(stem.with_suffix(".json"), text)
+    write_text(stem.with_suffix(".svg"), draw_svg(result.draw, result.height))
+    write_text(stem.with_suffix(".md"), summary(result))
 
 
 def summary(result: ExperimentResult) -> str:

@@ -50,7 +50,9 @@ def draw_samples(study: TrainedStudy, denoiser: Denoiser, count: int | None = No
 
 def find_copies(study: TrainedStudy, denoiser: Denoiser) -> Memorization:
     """Compare the samples of a denoiser with the memorizing model's images."""
-    return memorization(draw_samples(study, denoiser), study.few, device=study.settings.device)
+    return memorization(
+        draw_samples(study, denoiser), study.few, device=study.settings.device, units=False
+    )
 
 
 def quality(study: TrainedStudy, samples: Images) -> FrechetDistance:
@@ -61,6 +63,7 @@ def quality(study: TrainedStudy, samples: Images) -> FrechetDistance:
         study.extractor,
         reference_name=f"{study.data.title}, all training images",
         device=study.settings.device,
+        units=False,
     )
 
 
@@ -104,7 +107,7 @@ class Evaluation:
 def evaluate(study: TrainedStudy, denoiser: Denoiser) -> Evaluation:
     """Draw the scale's samples of a denoiser, look for copies and take their distance."""
     samples = draw_samples(study, denoiser)
-    found = memorization(samples, study.few, device=study.settings.device)
+    found = memorization(samples, study.few, device=study.settings.device, units=False)
     return Evaluation(found, quality(study, samples))
 
 

@@ -4,12 +4,19 @@ The tables [data], [models], [training] and [measures] serve all experiments. A 
 group of them, such as [gaps.data], holds what is different there.
 """
 
+import os.path
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_type_hints
+
+from wildmiddle.checks.options import EXPERIMENTS
+from wildmiddle.checks.plain_values import require_fit
+from wildmiddle.empirical.data import load
+from wildmiddle.models.networks import NETWORKS
+from wildmiddle.models.settings import Training
 
 SCALES = ("laptop", "small", "paper")
 
@@ -48,6 +55,30 @@ class Scale:
         if self.method not in get_args(Method):
             raise ValueError(f"method = {self.method!r}; give one of {', '.join(get_args(Method))}")
 
+    def training_settings(self, **changes: Any) -> Training:
+        """The scale's training with some ``changes``."""
+        values = {**self.training, **changes}
+        if isinstance(values.get("network"), str):
+            values["network"] = NETWORKS[values["network"]]
+        steps = values.get("steps", Training.steps)
+        values.setdefault("checkpoint_every", max(1, steps // self.checkpoints))
+        return Training(**values)
+
+
+_MODELS = ("memorizing", "generalizing")
+_SCALE = get_type_hints(Scale)
+_TABLES: dict[str, dict[str, Any]] = {
+    "data": {k: v for k, v in get_type_hints(load).items() if k not in ("return", "progress")},
+    "models": {name: _SCALE[name] for name in _MODELS},
+    "training": get_type_hints(Training) | {"network": Literal[tuple(NETWORKS)]},
+    "measures": {
+        name: hint
+        for name, hint in _SCALE.items()
+        if name not in ("name", "group", "data", "training", *_MODELS)
+    },
+}
+"""What each table may hold, and of which type."""
+
 
 def read_scale(wanted: str | Path, group: str = "", source: str | Path | None = None) -> Scale:
     """A scale of this package by name, or one from a TOML file of the same form.
@@ -57,25 +88,51 @@ def read_scale(wanted: str | Path, group: str = "", source: str | Path | None = 
     """
     path = files(__package__).joinpath(f"{wanted}.toml") if wanted in SCALES else Path(wanted)
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-        own = found.get(group, {})
-        tables = ("data", "models", "training", "measures")
-        data, models, training, measures = ({**found[t], **own.get(t, {})} for t in tables)
-        if source is not None:
-            data["source"] = source
-        if "source" not in data:
-            raise ValueError(f"--scale {wanted}: give --data; {found['about']}")
-        return Scale(
-            name=Path(str(wanted)).stem,
-            group=group if own else "",
-            data=data,
-            training=training,
-            **models,
-            **measures,
-        )
-    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{wanted}: no scale of an experiment: {error}") from None
+        # Editors on Windows put a mark before the text, which TOML does not know.
+        found = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        return _scale(found, str(wanted), group, source)
     except FileNotFoundError:
         raise ValueError(
             f"--scale {wanted}: no such file; give {', '.join(SCALES)} or a TOML file"
         ) from None
+    except UnicodeDecodeError:
+        raise ValueError(f"--scale {wanted}: not in UTF-8; save the file as UTF-8") from None
+    except RecursionError:
+        raise ValueError(f"--scale {wanted}: lists or tables within too many others") from None
+    except ValueError as error:
+        raise ValueError(f"--scale {wanted}: {error}") from None
+
+
+def _scale(found: dict[str, Any], wanted: str, group: str, source: str | Path | None) -> Scale:
+    groups = [name for name in dict.fromkeys(EXPERIMENTS.values()) if name]
+    require_fit(found, {"about": str} | dict.fromkeys((*_TABLES, *groups), dict), "the file")
+    for name in groups:
+        require_fit(found.get(name, {}), dict.fromkeys(_TABLES, dict), f"[{name}]")
+    for title, hints in _TABLES.items():
+        if title not in found:
+            raise ValueError(f"the table [{title}] is missing")
+        require_fit(found[title], hints, f"[{title}]")
+        for name in groups:
+            require_fit(found.get(name, {}).get(title, {}), hints, f"[{name}.{title}]")
+    own = found.get(group, {})
+    data, models, training, measures = ({**found[t], **own.get(t, {})} for t in _TABLES)
+    if source is not None:
+        data["source"] = source
+    if "source" not in data:
+        about = found.get("about", "a folder of images, an .npy or .npz file or CIFAR-10")
+        raise ValueError(f"give --data; {about}")
+    data["source"] = os.path.expanduser(data["source"])
+    values = {
+        "name": Path(wanted).stem,
+        "group": group if own else "",
+        "data": data,
+        "training": training,
+        **models,
+        **measures,
+    }
+    for field in fields(Scale):
+        if field.name not in values and field.default is MISSING:
+            raise ValueError(f"{field.name} is missing; see laptop.toml in checks/experiments")
+    scale = Scale(**values)
+    scale.training_settings()  # refuses what no training can have
+    return scale

@@ -20,7 +20,6 @@ from wildmiddle.models import checkpoints
 from wildmiddle.models.denoisers import Denoiser, EmpiricalDenoiser, GaussianDenoiser
 from wildmiddle.models.extractors import Extractor, inception, train_classifier
 from wildmiddle.models.images import to_channels_first
-from wildmiddle.models.networks import NETWORKS
 from wildmiddle.models.settings import Training
 from wildmiddle.models.training import train
 from wildmiddle.theory.schedules import ddpm_sigmas, edm_sigmas
@@ -111,6 +110,7 @@ class TrainedStudy(Study):
         """The optimal denoiser of the normal distribution with the few images' moments."""
         rows = self.few.double().flatten(1)
         mean, covariance = rows.mean(0), rows.T.cov(correction=0)
+        mean = mean.reshape(self.few.shape[1:])
         return GaussianDenoiser(mean.to(self.torch_device), covariance.to(self.torch_device))
 
     @cached_property
@@ -180,11 +180,7 @@ class TrainedStudy(Study):
 
     def training(self, **changes: Any) -> Training:
         """The scale's training with some ``changes``."""
-        values = {**self.scale.training, "seed": self.settings.seed, **changes}
-        values.setdefault("checkpoint_every", max(1, values["steps"] // self.scale.checkpoints))
-        if isinstance(values.get("network"), str):
-            values["network"] = NETWORKS[values["network"]]
-        return Training(**values)
+        return self.scale.training_settings(**{"seed": self.settings.seed, **changes})
 
     @property
     def models(self) -> Path:

@@ -46,7 +46,10 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         ("generalizing", study.generalizing),
     ):
         states, outputs = record_trajectories(study, denoiser)
-        matches = [memorization(each, study.few, device=study.settings.device) for each in outputs]
+        matches = [
+            memorization(each, study.few, device=study.settings.device, units=False)
+            for each in outputs
+        ]
         final = matches[-1].nearest
         counts = {
             COUNTED[0]: [

@@ -47,6 +47,15 @@ MUTANTS = (
         "posterior_entropy",
         {
             "d^2/(8 sigma^2) in the entropy": lambda f: lambda d, s: f(d / 2, s),
+            "d^2/(4 sigma^2) in the entropy": lambda f: lambda d, s: f(d / np.sqrt(2), s),
+        },
+    ),
+    *slips(
+        "regimes",
+        "weight_of_entropy",
+        {
+            "log N for log(N - 1) in Fano's inequality": lambda f: lambda h, n: f(h, n + 1),
+            "log(N - 2) for log(N - 1) in Fano's inequality": lambda f: lambda h, n: f(h, n - 1),
         },
     ),
     Mutant(

@@ -7,7 +7,6 @@ schema is described in ``docs/report-schema.md``.
 import hashlib
 import json
 import math
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wildmiddle.checks.output import replace_folder
 from wildmiddle.checks.records import Record
 from wildmiddle.checks.report.formatting import (
+    code_span,
+    escape_markdown,
     format_number,
     format_slack,
     markdown_table,
@@ -49,32 +51,28 @@ CURVES = (
 def write(result: Result, folder: Path) -> None:
     """Write ``index.html``, ``report.json`` and ``report.md`` into a folder, made if missing.
 
-    Each file appears whole or not at all. Raises OSError where the folder cannot be written.
+    They take the place of an older report together. Raises ValueError for a folder that holds
+    anything else, and OSError where it cannot be written.
     """
     contents = {
         "report.json": json.dumps(to_json(result), indent=1, ensure_ascii=False, allow_nan=False),
         "report.md": to_markdown(result),
         "index.html": to_html(result),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in contents.items():
-        write_atomically(folder / name, text)
+    with replace_folder(folder) as new:
+        for name, text in contents.items():
+            write_text(new / name, text)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text that ends in one newline, so that the file appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text.rstrip("\n") + "\n", encoding="utf-8", newline="\n")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+def write_text(path: Path, text: str) -> None:
+    """Write a text that ends in one newline, in UTF-8 on every system."""
+    path.write_text(text.rstrip("\n") + "\n", encoding="utf-8", newline="\n")
 
 
 def to_json(result: Result) -> dict[str, Any]:
     """The whole run as plain values, ready for a strict JSON writer.
 
-    Numbers that JSON does not know are the strings ``inf``, ``-inf`` and ``nan``.
+    What is not known is null; infinite numbers are the strings ``inf`` and ``-inf``.
     """
     data, study = result.data, result.study
     return to_plain(
@@ -97,6 +95,11 @@ def to_json(result: Result) -> dict[str, Any]:
                 "centred": data.centred,
                 "sigma_data": data.sigma_data,
                 "duplicates": data.duplicates,
+                "test_duplicates": data.test_duplicates,
+                "leaked": data.leaked,
+                "near_copies": asdict(study.near_copies),
+                "notes": list(data.notes),
+                "doubts": list(data.doubts),
                 "sha256": data.sha256,
                 "split_sha256": {
                     "train": _hash(data.train_indices),
@@ -124,8 +127,8 @@ def to_json(result: Result) -> dict[str, Any]:
                 "centred": data.centred,
                 "intervals": [_regime(regime) for regime in result.study.regimes],
                 "predicted": {
-                    "certain": _zone(result.study.zone.certain),
-                    "possible": _zone(result.study.zone.possible),
+                    "certain": _zone(result.study.zone.certain, data.value_range),
+                    "possible": _zone(result.study.zone.possible, data.value_range),
                 },
             },
             "sharper": [
@@ -136,19 +139,21 @@ def to_json(result: Result) -> dict[str, Any]:
                 **{name: vars(getattr(study.curves, name)) for name in CURVES},
             },
             "seconds": result.seconds,
-        }
+        },
+        nan=None,
     )
 
 
 def to_markdown(result: Result) -> str:
     """A summary of some forty lines for the log of a continuous integration run."""
-    low, high = result.data.value_range
-    centred = ", centred" if result.data.centred else ""
-    study = result.study
+    data, study = result.data, result.study
+    low, high = data.value_range
+    centred = ", centred" if data.centred else ""
+    near = study.near_copies.sentences
     settings = ", ".join(f"{name} {text}" for name, text in texts(study.settings).items())
     paragraphs = (
         f"# wildmiddle: {result.verdict()}",
-        verdict_sentence(result),
+        escape_markdown(verdict_sentence(result)),
         markdown_table(
             ("number", "claim", "verdict", "comparisons", "tightest one", "detectable there"),
             [_claim_cells(result, claim) for claim in result.claims],
@@ -160,12 +165,17 @@ def to_markdown(result: Result) -> str:
             [(regime.name, *regime_cells(regime)) for regime in study.regimes],
         ),
         zone_sentence(result),
-        f"Data: {result.data.title}, N = {study.n}, M = {len(study.test)}, d = {study.d}, "
-        f"{result.data.sha256}. Settings: {settings}.",
-        f"Command: `{' '.join(repeat_command(result))}`",
-        "Versions: " + ", ".join(f"{name} {v}" for name, v in result.versions.items()) + ".",
+        escape_markdown(
+            f"Data: {result.data.title}, N = {study.n}, M = {len(study.test)}, d = {study.d}, "
+            f"{result.data.sha256}. Settings: {settings}."
+        ),
+        escape_markdown(
+            " ".join(f"{text}." for text in (*data.notes, *data.doubts, *data.copies, *near))
+        ),
+        f"Command: {code_span(' '.join(repeat_command(result)))}",
+        escape_markdown(f"Versions: {', '.join(f'{k} {v}' for k, v in result.versions.items())}."),
     )
-    return "\n\n".join(paragraphs) + "\n"
+    return "\n\n".join(filter(None, paragraphs)) + "\n"
 
 
 def _claim_cells(result: Result, claim: Claim) -> tuple[str, ...]:
@@ -193,8 +203,8 @@ def _regime(regime: Regime) -> dict[str, Any]:
     }
 
 
-def _zone(zone: Zone) -> dict[str, Any]:
-    edm, ddpm = steps_between(*zone)
+def _zone(zone: Zone, value_range: tuple[float, float]) -> dict[str, Any]:
+    edm, ddpm = steps_between(*zone, value_range)
     return {
         "empty": zone.empty,
         "start": zone.start,
@@ -208,14 +218,14 @@ def _hash(indices: NDArray[np.int64]) -> str:
     return "sha256:" + hashlib.sha256(indices.astype("<i8").tobytes()).hexdigest()
 
 
-def to_plain(value: Any) -> Any:
-    """A value as a strict JSON writer takes it; numbers that are not finite become strings."""
+def to_plain(value: Any, nan: str | None = "nan") -> Any:
+    """A value as a strict JSON writer takes it; infinite numbers become strings, nan ``nan``."""
     if isinstance(value, dict):
-        return {key: to_plain(entry) for key, entry in value.items()}
+        return {key: to_plain(entry, nan) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [to_plain(entry) for entry in value]
+        return [to_plain(entry, nan) for entry in value]
     if isinstance(value, np.ndarray | np.generic):
-        return to_plain(value.tolist())
+        return to_plain(value.tolist(), nan)
     if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
+        return nan if math.isnan(value) else str(value)
     return value

@@ -1,6 +1,8 @@
 """Numbers, cells and sentences as the report writes them, in Markdown and in HTML alike."""
 
+import html
 import math
+import re
 import shlex
 from collections.abc import Container, Sequence
 
@@ -10,7 +12,7 @@ from wildmiddle.checks.sharper import Sharper
 from wildmiddle.checks.verify import Result
 from wildmiddle.empirical.regimes import Crossing, Regime
 from wildmiddle.theory.regimes import Zone
-from wildmiddle.theory.schedules import steps_between
+from wildmiddle.theory.schedules import SCHEDULE_RANGE, steps_between
 
 _SEVERITY = {"violated": 0, "inconclusive": 1, "holds": 2}
 
@@ -81,6 +83,18 @@ def verdict_sentence(result: Result) -> str:
     return f"{finding}; {rate}."
 
 
+def escape_markdown(text: str) -> str:
+    """A text from outside, such as a file's name, so that Markdown shows it as it is."""
+    return re.sub(r"([\\`|*\[\]])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
+
+
+def code_span(text: str) -> str:
+    """A text as code, whatever backticks it holds itself."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    pad = " " if "`" in text else ""
+    return f"{fence}{pad}{' '.join(text.split())}{pad}{fence}"
+
+
 def markdown_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], right: Container[int] = ()
 ) -> str:
@@ -97,11 +111,13 @@ def regime_cells(regime: Regime) -> tuple[str, str, str, str]:
     return _end(regime.start), _end(regime.end), steps, timesteps
 
 
-def zone_cells(zone: Zone) -> tuple[str, str, str, str]:
-    """Both ends of a predicted zone, the EDM steps and the DDPM timesteps."""
+def zone_cells(
+    zone: Zone, value_range: tuple[float, float] = SCHEDULE_RANGE
+) -> tuple[str, str, str, str]:
+    """Both ends of a predicted zone, for pixels in the range, the EDM steps, the DDPM timesteps."""
     if zone.empty:
         return "empty", "empty", "none", "none"
-    edm, ddpm = steps_between(*zone)
+    edm, ddpm = steps_between(*zone, value_range)
     return format_number(zone.start), format_number(zone.end), _span(edm), _span(ddpm)
 
 

@@ -83,7 +83,8 @@ def mathml(latex: str) -> Markup:
 
     The claims of ``theory`` are trusted: nothing else is rendered so.
     """
-    return Markup(" ".join(f"<span>{_math(part)}</span>" for part in latex.split(r"\quad")))
+    parts = (f"<span>{_math(part)}</span>" for part in latex.split(r"\quad"))
+    return Markup(" ".join(parts))  # noqa: S704, see above
 
 
 def _math(latex: str) -> str:

@@ -3,16 +3,14 @@
 A binary record is one label byte and 3,072 pixel bytes, the 32x32 red, green and blue planes in
 turn. A batch for Python is a pickled dict of the same rows and a list of labels; it is read by
 `wildmiddle.empirical.data.pickles`, which runs nothing. Archives are read in memory and by expected
-names only; no path in them reaches the disk.
+names only (`wildmiddle.empirical.data.archives`); no path in them reaches the disk.
 
 What bears an official name must be the official file: the archives and the batches for Python have
 published MD5 sums, a binary batch 10,000 records. Smaller sets pass under any other name.
 """
 
-import gzip
 import hashlib
-import posixpath
-import tarfile
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -22,8 +20,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from wildmiddle.empirical.data.archives import members
 from wildmiddle.empirical.data.pickles import read_pickle
-from wildmiddle.empirical.data.source import DataError, Part, Pixels, Source, data_errors
+from wildmiddle.empirical.data.source import (
+    DataError,
+    Part,
+    Pixels,
+    Source,
+    data_errors,
+    open_regular,
+)
+from wildmiddle.theory.constants import DEFAULT_MEMORY
 
 CLASSES = (
     *("airplane", "automobile", "bird", "cat", "deer"),
@@ -100,7 +107,7 @@ def read_cifar(path: Path) -> Source:
 
 def md5_sum(content: bytes | Path) -> str:
     """The MD5 sum of a file, or of the bytes of one, in hexadecimal digits."""
-    with content.open("rb") if isinstance(content, Path) else BytesIO(content) as file:
+    with open_regular(content) if isinstance(content, Path) else BytesIO(content) as file:
         return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
 
 
@@ -134,7 +141,13 @@ def _read_folder(folder: Path) -> tuple[Version, dict[str, Part]]:
 
 
 def _read_batch(path: Path, version: Version) -> Part:
-    content = path.read_bytes()
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > DEFAULT_MEMORY:
+            raise DataError(
+                f"{path}: more than {DEFAULT_MEMORY} bytes, so no batch; {version.remedy}"
+            )
+        content = file.read(size)
     if path.resolve().parent.name == version.folder and path.name in version.batches:
         if version.batch_size not in (None, len(content)):
             raise DataError(
@@ -161,25 +174,18 @@ def _read_archive(path: Path) -> tuple[Version, dict[str, Part]]:
 def _archive_contents(path: Path) -> dict[str, dict[str, bytes]]:
     expected = {f"{v.folder}/{name}": (v, name) for v in VERSIONS for name in v.batches}
     contents: dict[str, dict[str, bytes]] = {version.folder: {} for version in VERSIONS}
-    with (
-        data_errors(path, _remedy(path)),
-        gzip.open(path) as stream,
-        tarfile.open(fileobj=stream, mode="r|") as archive,
-    ):
-        for member in archive:
-            version, name = expected.get(posixpath.normpath(member.name), (None, ""))
-            if version is None or not member.isreg():
+    # Both versions whole, and a little besides: files that users pack with them.
+    limit = sum(v.most * len(v.batches) for v in VERSIONS) + (1 << 20)
+    with data_errors(path, _remedy(path)), open_regular(path) as file:
+        for member in members(file, limit):
+            version, name = expected.get(member.name, (None, ""))
+            if version is None:
                 continue
             if member.size > version.most:
                 raise DataError(
                     f"{path}: {name} has {member.size} bytes, more than a batch; {version.remedy}"
                 )
-            content = archive.extractfile(member)
-            assert content is not None  # a regular file
-            contents[version.folder][name] = content.read()
-        # The checksum stands at the very end, behind the padding that tarfile leaves unread.
-        while stream.read(1 << 20):
-            pass
+            contents[version.folder][name] = member.read()
     return contents
 
 

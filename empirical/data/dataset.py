@@ -10,25 +10,47 @@ split (`wildmiddle.empirical.data.split`), in this order.
 
 import hashlib
 import math
+import os
+import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wildmiddle.empirical.data.cifar import is_cifar, read_cifar
+from wildmiddle.empirical.data.conventions import (
+    BYTE,
+    DEFAULT_RANGE,
+    SLACK,
+    DataWarning,
+    Reading,
+    compare_units,
+    extremes,
+    read_layout,
+    read_units,
+    require_resolution,
+)
 from wildmiddle.empirical.data.folders import SUFFIXES, FolderOptions, read_folder
 from wildmiddle.empirical.data.labels import find_classes, label_numbers, positions
 from wildmiddle.empirical.data.numpy_files import read_numpy
 from wildmiddle.empirical.data.resizing import reduce_images
-from wildmiddle.empirical.data.source import DataError, Part, Pixels, Source, data_errors
+from wildmiddle.empirical.data.source import (
+    DataError,
+    Part,
+    Pixels,
+    Source,
+    data_errors,
+    irregular,
+    require_memory,
+)
 from wildmiddle.empirical.data.split import as_integer, split, subset
 
 __all__ = ["DataError", "DataSet", "load"]
 
-_SLACK = 1e-6  # how far a float may lie outside the range: rounding, not another unit
 _SOURCES = (
     "'digits', a folder of images, an .npy or .npz file, cifar-10-binary.tar.gz or "
     "cifar-10-python.tar.gz"
@@ -44,10 +66,13 @@ class DataSet:
     where the source itself sets test images apart. `sha256` is of the pixels that the split draws
     from, after `classes`, `limit`, `grayscale` and `size`, train before test: of each part the
     little-endian dtype, the shape and the bytes. `sigma_data` is the standard deviation over all
-    pixels of `train`. `duplicates` is the number of training images that have an exact copy in
-    train. `train_labels` (N,) and `test_labels` (M,) are the classes of the images, None where the
-    source has none; strings become their place among all names in sorted order. `mean`, of the
-    shape of an image, is what centring subtracted, None without it.
+    pixels of `train`. `duplicates` and `test_duplicates` are the numbers of training and of
+    held-out images that have an exact copy in their own set, `leaked` that of held-out images that
+    are training images as well. `notes` say what the source was taken for, `doubts` where it looks
+    otherwise (`wildmiddle.empirical.data.conventions`). `train_labels` (N,) and `test_labels` (M,)
+    are the classes of the images, None where the source has none; strings become their place among
+    all names in sorted order. `mean`, of the shape of an image, is what centring subtracted, None
+    without it.
     """
 
     name: str
@@ -67,6 +92,31 @@ class DataSet:
     train_labels: NDArray[np.int64] | None = None
     test_labels: NDArray[np.int64] | None = None
     mean: NDArray[np.float64] | None = None
+    test_duplicates: int = 0
+    leaked: int = 0
+    notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def copies(self) -> tuple[str, ...]:
+        """What exact copies there are, a sentence for each kind."""
+        found = (
+            (
+                self.duplicates,
+                f"{self.duplicates} training images have an exact copy among the others; "
+                "Theorem 4.2 certifies no noise level for them",
+            ),
+            (
+                self.leaked,
+                f"{self.leaked} of {len(self.test)} held-out images are training images as well; "
+                "they are covered at every noise level, as no new image is",
+            ),
+            (
+                self.test_duplicates,
+                f"{self.test_duplicates} held-out images have an exact copy among the others",
+            ),
+        )
+        return tuple(sentence for count, sentence in found if count)
 
     @property
     def dimension(self) -> int:
@@ -87,7 +137,7 @@ def load(
     *,
     train_size: int | None = None,
     test_size: int | None = None,
-    value_range: tuple[float, float] = (-1.0, 1.0),
+    value_range: tuple[float, float] | None = None,
     centre: bool = False,
     seed: int = 0,
     classes: str | Sequence[str | int] | None = None,
@@ -101,8 +151,9 @@ def load(
 
     `source` is the string "digits" (scikit-learn's 1,797 images of 8x8) or a path: a folder of
     images, with or without subfolders train/ and test/; an .npy or .npz file; CIFAR-10 in the
-    binary version or the one for Python. Integers 0..255 are mapped to `value_range`; floats must
-    lie in it already. `centre` subtracts the training mean from both parts after scaling.
+    binary version or the one for Python. Integers 0..255 are mapped to `value_range`, -1 to 1
+    unless it is given; floats must lie in it already. `centre` subtracts the training mean from
+    both parts after scaling.
 
     `classes`, names or numbers, keeps these alone, where the source has labels. `limit` then keeps
     the first images in the order of the source, of each part where it sets test images apart; the
@@ -115,16 +166,20 @@ def load(
     default min(1,000, 0.6 n) for train, and of the rest at most 1,000 for test. The images stand
     in random order, so the first few are a random sample as well. `seed` is that of the split.
 
-    Raises `DataError`, a ValueError of one line, for every source or value that cannot be used.
+    Warns with `DataWarning` where the images look otherwise than they are taken, as floats none
+    of which is below 0 in a range from -1. Raises `DataError`, a ValueError of one line, for every
+    source or value that cannot be used, and for images that take more memory than
+    `wildmiddle.empirical.data.source.memory_limit`.
     """
-    value_range = _as_range(value_range)
+    given = value_range is not None
+    value_range = _as_range(DEFAULT_RANGE if value_range is None else value_range)
     seed = as_integer("seed", seed, 0)
     limit = None if limit is None else as_integer("limit", limit, 1)
     size = None if size is None else as_integer("size", size, 1)
-    top = 255.0
+    top = BYTE
     # The string only: a folder of that name is within reach as ./digits.
     if source == "digits":
-        name, top = "digits", 16.0
+        name, top = "digits", 16
         whole = _digits()
     else:
         options = FolderOptions(
@@ -135,26 +190,42 @@ def load(
             progress=progress,
         )
         whole = _read(source, options, labels=classes is not None)
-        name = Path(source).resolve().name
+        name = _printable(Path(source).resolve().name)
     for part in whole.parts:
         _check_shape(part.images, str(source))
+    sides = ("train", "test") if whole.test is not None else ("images",)
+    readings = []
+    if source != "digits" and Path(source).is_file() and not is_cifar(Path(source)):
+        # An array: of all other sources the layout is known.
+        readings += [
+            read_layout(part.images, f"{name}, {side}")
+            for part, side in zip(whole.parts, sides, strict=True)
+        ]
     chosen = find_classes(whole, classes, str(source))
     kept = [positions(part, whole.class_names, chosen, limit) for part in whole.parts]
     labels = label_numbers(whole)
     pools = [_take(part.images, at) for part, at in zip(whole.parts, kept, strict=True)]
     pools = _check_and_reduce(pools, str(source), value_range, grayscale, size)
+    readings += [
+        read_units(pool, f"{name}, {side}", value_range, given=given, top=top)
+        for pool, side in zip(pools, sides, strict=True)
+    ]
     train, test = pools[0], pools[-1]
     if len(pools) == 1:
         train_indices, test_indices = split(len(train), train_size, test_size, seed)
     else:
         train_indices = subset("train_size", train_size, len(train), 2, [seed, 0])
         test_indices = subset("test_size", test_size, len(test), 1, [seed, 1])
+    if whole.stored is not None:
+        count = len(train_indices) + len(test_indices)
+        require_memory(str(source), 8 * count * math.prod(train.shape[1:]), whole.stored)
     train = _scale(train[train_indices], top, value_range)
     test = _scale(test[test_indices], top, value_range)
-    duplicates = _count_duplicates(train)
+    copies = _count_copies(train, test)
     mean = train.mean(axis=0) if centre else None
     if mean is not None:
         train, test = train - mean, test - mean
+    require_resolution(train, None if mean is None else float(np.abs(mean).max()))
     train_indices, test_indices = kept[0][train_indices], kept[-1][test_indices]
     return DataSet(
         name=name,
@@ -166,7 +237,7 @@ def load(
         test_indices=test_indices,
         sha256=_sha256(*pools),
         sigma_data=float(train.std()),
-        duplicates=duplicates,
+        duplicates=copies.train,
         classes=chosen,
         limit=limit,
         grayscale=grayscale,
@@ -174,7 +245,27 @@ def load(
         train_labels=None if labels[0] is None else labels[0][train_indices],
         test_labels=None if labels[-1] is None else labels[-1][test_indices],
         mean=mean,
+        test_duplicates=copies.test,
+        leaked=copies.leaked,
+        notes=_join(reading.notes for reading in readings),
+        doubts=_say_doubts(readings),
     )
+
+
+def _join(sentences: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(sentence for each in sentences for sentence in each)
+
+
+def _say_doubts(readings: Sequence[Reading]) -> tuple[str, ...]:
+    doubts = _join(reading.doubts for reading in readings)
+    for doubt in doubts:
+        warnings.warn(doubt, DataWarning, stacklevel=3)
+    return doubts
+
+
+def _printable(name: str) -> str:
+    # A file name that is not UTF-8 has lone surrogates in Python, which no report can hold.
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _digits() -> Source:
@@ -189,6 +280,8 @@ def _read(source: str | Path, options: FolderOptions, *, labels: bool) -> Source
     with data_errors(path, "give a file or folder that can be opened"):
         if not str(source) or not path.exists():
             raise DataError(f"{str(source)!r}: no such file or folder; give {_SOURCES}")
+        if not (path.is_dir() or path.is_file()):
+            raise DataError(irregular(path))
         suffix = path.suffix.lower()
         if is_cifar(path):
             return read_cifar(path)
@@ -232,6 +325,9 @@ def _check_and_reduce(
             f"{source}: train images are {train.shape[1:]} {train.dtype}, test images "
             f"{test.shape[1:]} {test.dtype}; bring them to one size and type"
         )
+    doubt = compare_units(extremes(test), extremes(train), "test")
+    if doubt is not None:
+        raise DataError(f"{source}: {doubt}")
     return [train, test]
 
 
@@ -276,7 +372,7 @@ def _check_floats(images: Pixels, label: str, value_range: tuple[float, float]) 
         )
     lo, hi = value_range
     low, high = float(images.min()), float(images.max())
-    if low < lo - _SLACK or high > hi + _SLACK:
+    if low < lo - SLACK or high > hi + SLACK:
         raise DataError(
             f"{label}: floats from {low:.10g} to {high:.10g}, outside the range {lo:.10g} to "
             f"{hi:.10g}; give the range of your pixels with --range"
@@ -293,18 +389,35 @@ def _as_range(value_range: tuple[float, float]) -> tuple[float, float]:
     return lo, hi
 
 
-def _scale(images: Pixels, top: float, value_range: tuple[float, float]) -> NDArray[np.float64]:
+def _scale(images: Pixels, top: int, value_range: tuple[float, float]) -> NDArray[np.float64]:
     pixels = images.astype(np.float64)
     if images.dtype.kind == "f":
         return pixels
     lo, hi = value_range
-    return lo + (hi - lo) * (pixels / top)
+    pixels /= top  # in place: the images may fill most of the memory
+    pixels *= hi - lo
+    pixels += lo
+    return pixels
 
 
-def _count_duplicates(images: NDArray[np.float64]) -> int:
-    # + 0.0 makes -0.0 and 0.0, equal pixels, equal bytes.
-    copies = Counter(hashlib.sha256((image + 0.0).tobytes()).digest() for image in images)
-    return sum(count for count in copies.values() if count > 1)
+class _Copies(NamedTuple):
+    # Images with an exact copy in their own set, and held-out images that train holds as well.
+    train: int
+    test: int
+    leaked: int
+
+
+def _count_copies(train: NDArray[np.float64], test: NDArray[np.float64]) -> _Copies:
+    def count(images: NDArray[np.float64]) -> Counter[bytes]:
+        # + 0.0 makes -0.0 and 0.0, equal pixels, equal bytes.
+        return Counter(hashlib.sha256((image + 0.0).tobytes()).digest() for image in images)
+
+    in_train, in_test = count(train), count(test)
+    return _Copies(
+        train=sum(n for n in in_train.values() if n > 1),
+        test=sum(n for n in in_test.values() if n > 1),
+        leaked=sum(n for image, n in in_test.items() if image in in_train),
+    )
 
 
 def _sha256(*parts: Pixels) -> str:

@@ -1,29 +1,52 @@
 """Read folders of images in parallel, reduced as they are read, and cache them as one array.
 
 Nothing is written unless a cache folder is named. A cached array bears in its name a hash of the
-names, sizes and times of change of the image files and of the options, so that any change leads
-to another name; one that cannot be read, or does not hold what it should, is made again.
+names and bytes of the image files and of the options, so that any change leads to another name;
+one that cannot be read, or does not hold what it should, is made again. Times and sizes would not
+do: two files may agree in both. To read and hash the bytes takes a small part of the time that
+decoding takes.
+
+A file is read whole and decoded from memory, once its header shows that the image is not too large.
 """
 
 import hashlib
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Condition
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wildmiddle.empirical.data.numpy_files import read_array
 from wildmiddle.empirical.data.resizing import reduce_images
-from wildmiddle.empirical.data.source import DataError, Part, Pixels, Source, data_errors
+from wildmiddle.empirical.data.source import (
+    DataError,
+    Part,
+    Pixels,
+    Source,
+    data_errors,
+    irregular,
+    open_regular,
+    require_memory,
+)
+from wildmiddle.theory.constants import DEFAULT_MEMORY
 
 # No gif: a palette of 256 colours, often animated, is rarely what a study means by an image.
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 # Pillow is held to these decoders, whatever a file claims to be.
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 _TASK = 16  # images that a thread reads in turn: few enough for a lively progress bar
+# Decoding holds up to 16 bytes for a pixel: no image has more pixels than these, nor all those that
+# are decoded at a time. Each scan of a progressive JPEG, of ten or so, goes over all pixels.
+_PIXELS = DEFAULT_MEMORY // 16
+_SCANNED = 16 * _PIXELS
+_REMEDY = "replace the file or move it out of the folder"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,19 +74,22 @@ def read_folder(folder: Path, options: FolderOptions) -> Source:
     """
     train, test = folder / "train", folder / "test"
     if not (train.is_dir() and test.is_dir()):
-        return Source(_read_part(folder, options))
-    return Source(_read_part(train, options), _read_part(test, options))
+        return Source(_read_part(folder, options), stored=_stored(folder))
+    stored = _stored(train) + _stored(test)
+    return Source(_read_part(train, options), _read_part(test, options), stored=stored)
 
 
 def _read_part(folder: Path, options: FolderOptions) -> Part:
     paths = _image_paths(folder)[: options.limit]
     if options.cache is None:
         return Part(_read_images(paths, options))
-    cached = options.cache / f"images-{_key(paths, options)}.npz"
+    key = _key(paths, options)
+    cached = options.cache / f"images-{key}.npz"
     images = _read_cached(cached, len(paths))
     if images is None:
         images = _read_images(paths, options)
-        _write_cached(cached, images)
+        if _key(paths, options) == key:  # else a file has changed meanwhile
+            _write_cached(cached, images)
     return Part(images)
 
 
@@ -80,13 +106,29 @@ def _image_paths(folder: Path) -> list[Path]:
             raise DataError(
                 f"{path}: not one of {', '.join(SUFFIXES)}; convert it or move it out of the folder"
             )
+        if not path.is_file():
+            raise DataError(irregular(path))
     if not paths:
         raise DataError(f"{folder}: no images; put {', '.join(SUFFIXES)} files into it")
     return paths
 
 
+def _stored(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+
+
 def _read_images(paths: Sequence[Path], options: FolderOptions) -> Pixels:
+    from PIL.Image import DecompressionBombWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DecompressionBombWarning)  # for too many pixels
+        return _decode(paths, options)
+
+
+def _decode(paths: Sequence[Path], options: FolderOptions) -> Pixels:
     first = _read_image(paths[0], options)
+    folder = paths[0].parent
+    require_memory(folder, first.nbytes * len(paths), _stored(folder))
     images = np.empty((len(paths), *first.shape), dtype=np.uint8)
     images[0] = first
 
@@ -125,18 +167,69 @@ def _read_image(path: Path, options: FolderOptions) -> NDArray[np.uint8]:
     from PIL import Image  # here, so that the other sources do without Pillow
 
     with (
-        data_errors(path, "replace the file or move it out of the folder"),
-        Image.open(path, formats=_FORMATS) as image,
+        data_errors(path, _REMEDY),
+        open_regular(path) as file,
+        Image.open(file, formats=_FORMATS) as image,
     ):
         if image.mode not in ("L", "RGB"):
             raise DataError(
                 f"{path}: mode {image.mode}; convert it to 8-bit RGB or grayscale (mode L)"
             )
+        if image.format == "PNG" and any(";16" in str(tile[3]) for tile in image.tile):
+            # Pillow would keep the high byte of each value alone.
+            raise DataError(
+                f"{path}: 16 bits a channel; convert it to 8 bits, or give floats as .npz in the "
+                "range of --range"
+            )
         frames = getattr(image, "n_frames", 1)
         if frames != 1:
             raise DataError(f"{path}: {frames} frames; save each image as a file of its own")
-        pixels = np.asarray(image)
-    return reduce_images(pixels[None], str(path), grayscale=options.grayscale, size=options.size)[0]
+        count = image.width * image.height
+        scans = _count_scans(file) if image.format == "JPEG" else 1
+        if count > _PIXELS or count * scans > _SCANNED:
+            raise DataError(
+                f"{path}: {image.width}x{image.height} pixels in {scans} scans, too many; "
+                f"save it again with at most {_PIXELS} pixels, a JPEG as baseline"
+            )
+        with _in_hand.take(count):
+            pixels = np.asarray(image)[None]
+            return reduce_images(pixels, str(path), grayscale=options.grayscale, size=options.size)[
+                0
+            ]
+
+
+def _count_scans(file: BinaryIO) -> int:
+    """How often the mark of a new scan stands in a JPEG."""
+    file.seek(0)
+    count, last = 0, b""
+    while chunk := file.read(1 << 20):
+        count += (last + chunk).count(b"\xff\xda")
+        last = chunk[-1:]
+    return count
+
+
+class _Budget:
+    """Pixels that all threads together may decode at a time."""
+
+    def __init__(self, total: int) -> None:
+        self._left = total
+        self._changed = Condition()
+
+    @contextmanager
+    def take(self, count: int) -> Iterator[None]:
+        """Wait until so many are left; they are given back at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._left >= count)
+            self._left -= count
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._left += count
+                self._changed.notify_all()
+
+
+_in_hand = _Budget(_PIXELS)
 
 
 def _size(image: Pixels) -> str:
@@ -147,13 +240,16 @@ def _size(image: Pixels) -> str:
 def _key(paths: Sequence[Path], options: FolderOptions) -> str:
     import PIL  # its decoders are part of the result
 
+    def digest_of(path: Path) -> bytes:
+        with data_errors(path, _REMEDY), open_regular(path) as file:
+            return hashlib.file_digest(file, "sha256").digest()
+
     digest = hashlib.sha256(
-        f"1 Pillow {PIL.__version__} {options.grayscale} {options.size}\0".encode()
+        f"2 Pillow {PIL.__version__} {options.grayscale} {options.size}\0".encode()
     )
-    for path in paths:
-        with data_errors(path, "replace the file or move it out of the folder"):
-            entry = path.stat()
-        digest.update(os.fsencode(path.name) + f"\0{entry.st_size} {entry.st_mtime_ns}\0".encode())
+    with ThreadPoolExecutor() as pool:
+        for path, content in zip(paths, pool.map(digest_of, paths), strict=True):
+            digest.update(os.fsencode(path.name) + b"\0" + content)
     return digest.hexdigest()
 
 
@@ -161,9 +257,8 @@ def _read_cached(path: Path, count: int) -> Pixels | None:
     if not path.is_file():
         return None
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            images = archive["images"]  # zip's CRC-32 is checked on the way
-    except Exception:  # no list of what zip and NumPy raise on broken bytes is complete
+        images = read_array(path, "images")
+    except DataError:
         return None
     fits = images.dtype == np.uint8 and images.ndim in (3, 4) and len(images) == count
     return images if fits else None

@@ -1,13 +1,52 @@
-"""Read images and labels from `.npy` and `.npz` files, as stored; nothing is ever unpickled."""
+"""Read images and labels from `.npy` and `.npz` files, as stored; nothing is ever unpickled.
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+The header of every array is read first, by itself: which arrays are read, and whether they fit into
+memory, is settled before any memory is asked for. A header that says more or less than the file
+holds is refused.
+"""
+
+import math
+import os
+import zipfile
+from dataclasses import dataclass, replace
+from io import BytesIO
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from wildmiddle.empirical.data.source import DataError, Part, Pixels, Source, data_errors
+from wildmiddle.empirical.data.source import (
+    DataError,
+    Part,
+    Pixels,
+    Source,
+    data_errors,
+    open_regular,
+    require_memory,
+)
+
+_REMEDY = "write it again with numpy.save or numpy.savez"
+_HEADER = 10_000  # bytes; those that numpy.save writes for images have 128
+_IMAGE = 128  # bytes of indices and labels that an image takes besides its pixels
+_PACKED = 1032  # bytes at most into which deflate expands one (RFC 1951: 258 from 2 bits)
+_ARRAYS = 1_000  # of an .npz file that names none for the images
+_LISTED = 8  # arrays that an error lists
+
+
+@dataclass(frozen=True)
+class _Header:
+    """Shape, type and length of an array, and of the header itself, in bytes."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    size: int
+    start: int
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the array takes, with what each of its rows takes besides."""
+        return self.size + _IMAGE * (self.shape[0] if self.shape else 1)
 
 
 def read_numpy(path: Path, *, labels: bool = False) -> Source:
@@ -16,63 +55,137 @@ def read_numpy(path: Path, *, labels: bool = False) -> Source:
     Of an `.npz` file: the arrays `train` and `test`; else `images`; else the only array with two
     or more dimensions. `train_labels` and `test_labels`, or `labels`, are read too, and with
     `labels` they must not be objects; other arrays are left alone. Raises `DataError` for object
-    arrays, a file that NumPy cannot read, and names that do not settle the choice.
+    arrays, a file that NumPy cannot read, one that does not fit into memory
+    (`wildmiddle.empirical.data.source.memory_limit`), and names that do not settle the choice.
     """
-    remedy = "write it again with numpy.save or numpy.savez"
-    # Opened here, since numpy.load leaves the file open when an .npz file is broken.
-    with data_errors(path, remedy), path.open("rb") as file:
+    with data_errors(path, _REMEDY), open_regular(path) as file:
         start = file.read(6)
-        file.seek(0)
-        # NumPy answers any other bytes with the advice to unpickle them: do not pass that on.
-        if start != b"\x93NUMPY" and not start.startswith(b"PK"):
-            raise DataError(f"{path}: not a NumPy file; {remedy}")
-        with _no_objects(path, "the array"):
-            loaded = np.load(file, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return Source(Part(loaded))
-        with loaded:
-            return _read_npz(path, loaded, labels)
+        stored = os.fstat(file.fileno()).st_size
+        if start == b"\x93NUMPY":
+            return Source(Part(_read_npy(path, file, stored)), stored=stored)
+        if not start.startswith(b"PK"):
+            raise DataError(f"{path}: not a NumPy file; {_REMEDY}")
+        with zipfile.ZipFile(file) as archive:
+            found = _read_npz(path, _Archive(path, archive, stored), labels)
+            return replace(found, stored=stored)
 
 
-def _read_npz(path: Path, archive: Mapping[str, Any], labels: bool) -> Source:
-    def array(name: str) -> Pixels:
-        with _no_objects(path, f"array '{name}'"):
-            return np.asarray(archive[name])
+def read_array(path: Path, name: str) -> Pixels:
+    """One array of an `.npz` file; `DataError` where it cannot be read."""
+    with data_errors(path, _REMEDY), open_regular(path) as file, zipfile.ZipFile(file) as archive:
+        return _Archive(path, archive, os.fstat(file.fileno()).st_size).array(name)
 
+
+def _read_npy(path: Path, file: BinaryIO, stored: int) -> Pixels:
+    file.seek(0)
+    header = _read_header(path, "the array", file)
+    _refuse_objects(path, "the array", header)
+    held = stored - header.start
+    if header.size != held:
+        raise DataError(
+            f"{path}: its header says {header.size} bytes of pixels, but it holds {held}, so cut "
+            f"or changed; {_REMEDY}"
+        )
+    require_memory(path, header.memory, stored)
+    file.seek(0)
+    return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
+
+
+def _read_header(path: Path, which: str, stream: Any) -> _Header:
+    content = BytesIO(stream.read(_HEADER))
+    version = np.lib.format.read_magic(content)
+    if version not in ((1, 0), (2, 0)):  # a third is for names of fields
+        raise DataError(f"{path}: {which} is no array of plain numbers; {_REMEDY}")
+    read = np.lib.format.read_array_header_1_0
+    if version == (2, 0):
+        read = np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(content, max_header_size=_HEADER)
+    if min(shape, default=0) < 0:
+        raise DataError(f"{path}: {which} has the shape {shape}; {_REMEDY}")
+    # At least a byte each, so that the empty string takes memory too.
+    return _Header(shape, dtype, math.prod(shape) * max(1, dtype.itemsize), content.tell())
+
+
+class _Archive:
+    """The arrays of an `.npz` file by name."""
+
+    def __init__(self, path: Path, archive: zipfile.ZipFile, stored: int) -> None:
+        self._path, self._archive, self._stored = path, archive, stored
+        self._needed = 0  # bytes of memory for the arrays so far
+        names = {entry.filename: entry for entry in archive.infolist()}
+        self.members = {
+            name.removesuffix(".npy"): entry
+            for name, entry in names.items()
+            if name.endswith(".npy")
+        }
+
+    def header(self, name: str) -> _Header:
+        """What an array says of itself; its pixels are not read."""
+        entry = self.members[name]
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise DataError(f"{self._path}: array '{name}' is packed in no way of NumPy; {_REMEDY}")
+        with self._archive.open(entry) as stream:
+            header = _read_header(self._path, f"array '{name}'", stream)
+        held = entry.file_size - header.start
+        if not header.dtype.hasobject and (
+            header.size != held
+            or entry.file_size > _PACKED * min(entry.compress_size, self._stored)
+        ):
+            raise DataError(
+                f"{self._path}: array '{name}' says {header.size} bytes of pixels, which is not "
+                f"what the file holds of it; {_REMEDY}"
+            )
+        return header
+
+    def array(self, name: str) -> Pixels:
+        """An array, read once it is known to fit into memory beside those read before."""
+        header = self.header(name)
+        _refuse_objects(self._path, f"array '{name}'", header)
+        self._needed += header.memory
+        require_memory(self._path, self._needed, self._stored)
+        with self._archive.open(self.members[name]) as stream:  # its CRC-32 is checked on the way
+            return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))
+
+
+def _read_npz(path: Path, archive: _Archive, labels: bool) -> Source:
     def part(name: str, its_labels: str) -> Part:
-        images = array(name)
-        if its_labels not in archive:
+        images = archive.array(name)
+        if its_labels not in names:
             return Part(images)
         try:
-            return Part(images, array(its_labels))
+            return Part(images, archive.array(its_labels))
         except DataError:
             if labels:
                 raise
             return Part(images)  # nobody asked for them
 
-    if "train" in archive and "test" in archive:
+    names = archive.members
+    if "train" in names and "test" in names:
         return Source(part("train", "train_labels"), part("test", "test_labels"))
-    if "images" in archive:
+    if "images" in names:
         return Source(part("images", "labels"))
-    arrays = {name: array(name) for name in archive}
-    choice = [name for name in arrays if arrays[name].ndim >= 2]
-    if len(choice) != 1:
-        listed = ", ".join(f"{name} {arrays[name].shape}" for name in arrays) or "no arrays"
+    if len(names) > _ARRAYS:
         raise DataError(
-            f"{path}: {len(choice)} arrays could be the images, of {listed}; name two of them "
-            "train and test, or one images"
+            f"{path}: {len(names)} arrays; name two of them train and test, or one images"
+        )
+    headers = {name: archive.header(name) for name in names}
+    choice = [name for name in names if len(headers[name].shape) >= 2]
+    for name in choice:
+        _refuse_objects(path, f"array '{name}'", headers[name])
+    if len(choice) != 1:
+        first = islice(headers.items(), _LISTED)
+        listed = ", ".join(f"{name[:80]} {header.shape}" for name, header in first)
+        more = ", ..." if len(headers) > _LISTED else ""
+        raise DataError(
+            f"{path}: {len(choice)} arrays could be the images, of {listed or 'no arrays'}{more}; "
+            "name two of them train and test, or one images"
         )
     return Source(part(choice[0], f"{choice[0]}_labels" if choice[0] == "train" else "labels"))
 
 
-@contextmanager
-def _no_objects(path: Path, which: str) -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:
-        if "allow_pickle" not in str(error):
-            raise
+def _refuse_objects(path: Path, which: str, header: _Header) -> None:
+    if header.dtype.hasobject:
         raise DataError(
             f"{path}: {which} holds Python objects, refused because loading them can run code; "
             "save the images as one uint8 or float array"
-        ) from error
+        )

@@ -4,7 +4,8 @@ A pickle is a program for a stack machine; two of its opcodes name a function an
 `pickletools.genops` only lists the opcodes, and the few below are carried out on plain values.
 A function is never looked up: the three names that NumPy writes (`_reconstruct`, `ndarray`,
 `dtype`) are constants of this module, their calls are patterns, and everything else is refused.
-Opcodes that a protocol-2 pickle of Python 2 does not need for this are refused as well.
+Opcodes that a protocol-2 pickle of Python 2 does not need for this are refused as well. An opcode
+of one byte may take 80 of memory, so their number is bounded, and with it time and memory.
 """
 
 import math
@@ -38,6 +39,9 @@ _NDARRAY = _Name("numpy", "ndarray")
 _DTYPE = _Name("numpy", "dtype")
 _UINT8 = _Name("numpy", "uint8")  # what the one permitted call of dtype gives
 _MARK = _Name("", "mark")
+
+_OPCODES = 1_000_000  # a published batch has some 30,000
+_DIMENSIONS = 2  # of an array of rows
 
 _STRINGS = ("BINSTRING", "SHORT_BINSTRING")
 _NUMBERS = ("BININT", "BININT1", "BININT2")
@@ -74,7 +78,9 @@ def _run(data: bytes) -> Any:
     memo: dict[int, Any] = {}
     argument: Any
     position: Any  # never None for bytes
-    for opcode, argument, position in pickletools.genops(data):
+    for count, (opcode, argument, position) in enumerate(pickletools.genops(data)):
+        if count == _OPCODES:
+            raise _RefusedError(f"has more than {_OPCODES} opcodes")
         name = opcode.name
         if name == "PROTO":
             if argument != 2 or position:
@@ -188,6 +194,7 @@ def _build(target: Any, state: Any) -> None:
             and type(fortran) is bool
             and type(content) is bytes
             and type(shape) is tuple
+            and len(shape) <= _DIMENSIONS
             and all(type(length) is int and length >= 0 for length in shape)
             and math.prod(shape) == len(content)
         ):

@@ -5,7 +5,8 @@ share. (Pillow's BOX filter takes them wholly or not at all: from 4 columns to 3
 Integers are summed exactly and rounded once, at the end, so every machine gives the same bytes.
 """
 
-from functools import cache
+from collections.abc import Iterable
+from functools import cache, reduce
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ import numpy as np
 from wildmiddle.empirical.data.source import DataError, Pixels
 
 _LUMA = (299, 587, 114)  # ITU-R BT.601, in thousandths
-_BLOCK = 64  # images whose sums are held at a time, eight bytes a pixel
+_BLOCK = 64  # images that are reduced at a time
+_STRIP = 1 << 22  # values of theirs whose sums are held at a time, eight bytes each
 
 
 def reduce_images(images: Pixels, label: str, *, grayscale: bool, size: int | None) -> Pixels:
@@ -44,27 +46,42 @@ def reduce_images(images: Pixels, label: str, *, grayscale: bool, size: int | No
 
 
 def _reduce(images: Pixels, luma: bool, size: int | None) -> Pixels:
-    side, scale = min(images.shape[1:3]), 1
+    side = min(images.shape[1:3])
     if size is not None:
         height, width = images.shape[1:3]
         top, left = (height - side) // 2, (width - side) // 2
         images = images[:, top : top + side, left : left + side]
-    sums: Pixels = images.astype(np.float64)  # whole numbers below 2^53 stay exact
-    if luma:
-        red, green, blue = (part * sums[..., channel] for channel, part in enumerate(_LUMA))
-        sums, scale = red + green + blue, sum(_LUMA)
-    if size is not None and size != side:
-        sums = _area_sums(_area_sums(sums, size, 1), size, 2)
-        scale *= side**2
-    means = sums / scale
-    return (np.rint(means) if images.dtype.kind in "iu" else means).astype(images.dtype)
+    # Sums of integers are exact in any order, so a large image is taken strip by strip.
+    rows, whole = images.shape[1], images.dtype.kind in "iu"
+    step = max(1, _STRIP // images[:, 0].size) if whole else rows
+    strips = [slice(at, at + step) for at in range(0, rows, step)]
+    scale = sum(_LUMA) if luma else 1
+    if size in (None, side):
+        means: Iterable[Pixels] = (_values(images[:, strip], luma) / scale for strip in strips)
+    else:
+        weights = _overlaps(side, size)
+        parts = (
+            _area_sums(_values(images[:, strip], luma), weights[:, strip], 1) for strip in strips
+        )
+        means = [_area_sums(reduce(np.add, parts), weights, 2) / (scale * side**2)]
+    return np.concatenate(
+        [(np.rint(mean) if whole else mean).astype(images.dtype) for mean in means], axis=1
+    )
 
 
-def _area_sums(values: Pixels, size: int, axis: int) -> Pixels:
-    """Sums over `size` equal stretches of an axis, times `size`, which makes the weights whole."""
+def _values(images: Pixels, luma: bool) -> Pixels:
+    values: Pixels = images.astype(np.float64)  # whole numbers below 2^53 stay exact
+    if not luma:
+        return values
+    red, green, blue = (part * values[..., channel] for channel, part in enumerate(_LUMA))
+    return red + green + blue
+
+
+def _area_sums(values: Pixels, weights: Any, axis: int) -> Pixels:
+    """Sums over equal stretches of an axis: `weights` (new, old) times the values along it."""
     front = np.moveaxis(values, axis, 0)
-    sums = _overlaps(len(front), size) @ front.reshape(len(front), -1)
-    return np.moveaxis(sums.reshape(size, *front.shape[1:]), 0, axis)
+    sums = weights @ front.reshape(len(front), -1)
+    return np.moveaxis(sums.reshape(-1, *front.shape[1:]), 0, axis)
 
 
 @cache

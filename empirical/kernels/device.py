@@ -1,8 +1,18 @@
 """Where and in which precision the estimates are computed."""
 
+import math
+import warnings
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+
+from wildmiddle.empirical.data.conventions import (
+    BYTE,
+    DataWarning,
+    compare_units,
+    require_same_shape,
+)
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
@@ -40,7 +50,7 @@ def as_rows(
 
     With ``keep_single`` float32 stays float32: large sets are not copied. A tensor is detached: no
     gradient flows to it. Raises ValueError as :func:`resolve_device`, and for fewer than 2 axes, no
-    point, or values that are not finite.
+    point, values that are not finite, or so large that their squared distances overflow.
     """
     device = resolve_device(device)
     if isinstance(points, torch.Tensor):
@@ -53,10 +63,16 @@ def as_rows(
     single = keep_single and array.dtype == torch.float32
     dtype = torch.float32 if single else working_dtype(device)
     rows = array.reshape(len(array), -1).to(device=device, dtype=dtype)
+    # No squared distance is above 4 d times the largest square.
+    most = math.sqrt(torch.finfo(dtype).max / (4 * max(rows.shape[1], 1)))
     for part in rows.split(1024):
-        # A sum is quick and hides no NaN and no infinity, but may overflow without one.
-        if not torch.isfinite(part.sum()) and not torch.isfinite(part).all():
+        low, high = (float(end) for end in part.aminmax())  # nan where any value is
+        if not (math.isfinite(low) and math.isfinite(high)):
             raise ValueError("points hold NaN or infinite values; remove them first")
+        if (largest := max(-low, high)) > most:
+            raise ValueError(
+                f"points reach {largest:.3g}, whose squares overflow; scale them, as to [-1, 1]"
+            )
     return rows
 
 
@@ -68,12 +84,58 @@ def training_rows(train: ArrayLike | torch.Tensor, device: str | torch.device) -
     return rows
 
 
-def matching_rows(points: ArrayLike | torch.Tensor, train: torch.Tensor, name: str) -> torch.Tensor:
-    """Points of the dimension and on the device of the ``train`` rows as :func:`as_rows`.
+def rows_of_both(
+    train: ArrayLike | torch.Tensor,
+    points: ArrayLike | torch.Tensor,
+    name: str,
+    device: str | torch.device,
+    *,
+    least: int = 2,
+    units: bool = True,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Training points, at least ``least`` of them, and other ones as :func:`as_rows`, float32 kept.
 
-    float32 is kept. Raises ValueError, with the ``name`` of the points, for another dimension.
+    Raises ValueError, with the ``name`` of the points, where the images of the two have different
+    shapes (:func:`~wildmiddle.empirical.data.conventions.require_same_shape`), or where ``units``
+    are asked about and one set holds bytes, the other does not. Warns where they only look to be in
+    different units (:func:`~wildmiddle.empirical.data.conventions.compare_units`).
     """
-    rows = as_rows(points, train.device, keep_single=True)
-    if rows.shape[1] != train.shape[1]:
-        raise ValueError(f"train has d = {train.shape[1]} and {name} {rows.shape[1]}; must agree")
-    return rows
+    rows = as_rows(train, device, keep_single=True) if least < 2 else training_rows(train, device)
+    others = as_rows(points, rows.device, keep_single=True)
+    require_same_shape(_image_shape(points), _image_shape(train), name)
+    if units:
+        warn_of_units(others, rows, name)
+    return rows, others
+
+
+_PIXELS = 16
+"""Values of the smallest images whose units are compared: points of the plane have none to tell."""
+
+
+def _image_shape(points: ArrayLike | torch.Tensor) -> tuple[int, ...]:
+    return tuple(points.shape[1:] if isinstance(points, torch.Tensor) else np.shape(points)[1:])
+
+
+def warn_of_units(points: torch.Tensor, train: torch.Tensor, name: str) -> None:
+    """Warn where rows (S, d) and training rows (N, d) look to be in different units.
+
+    By the rule of :func:`~wildmiddle.empirical.data.conventions.compare_units`, for images of 16
+    values and more. Raises ValueError where one set holds bytes and the other does not.
+    """
+    if train.shape[1] < _PIXELS:
+        return
+    ends, train_ends = (
+        torch.stack([rows.amin(1), rows.amax(1)]).double().cpu().numpy() for rows in (points, train)
+    )
+    doubt = compare_units(ends, train_ends, name)
+    if doubt is None:
+        return
+    if _holds_bytes(points) != _holds_bytes(train):
+        raise ValueError(f"{doubt}: only one of them holds whole numbers up to 255")
+    warnings.warn(doubt, DataWarning, stacklevel=4)
+
+
+def _holds_bytes(rows: torch.Tensor) -> bool:
+    # Whole numbers of which some are beyond the usual ranges of floats.
+    inside = float(rows.min()) >= 0 and 2 < float(rows.max()) <= BYTE
+    return inside and all(bool((part == part.round()).all()) for part in rows.split(1024))

@@ -20,13 +20,30 @@ def rank() -> int:
     return distributed.get_rank() if _several() else 0
 
 
+def require_launcher() -> None:
+    """Raise ValueError where ``WORLD_SIZE`` asks for several processes and nobody starts them.
+
+    So a scheduler may leave it; this process would wait for the others. ``accelerate launch`` on
+    GPUs is torchrun.
+    """
+    size = os.environ.get("WORLD_SIZE", "1")
+    if size != "1" and not (distributed.is_torchelastic_launched() or _several()):
+        raise ValueError(
+            f"WORLD_SIZE = {size} is set, but torchrun did not start this process; unset "
+            "WORLD_SIZE for one process, or start several with torchrun --nproc-per-node 2 -m "
+            "wildmiddle"
+        )
+
+
 @contextmanager
 def join(device: str = "auto") -> Iterator[None]:
     """Join the processes that torchrun started, if it did; leave them at the end.
 
-    With nccl on GPUs, each process on its own, else with gloo.
+    With nccl on GPUs, each process on its own, else with gloo. Raises ValueError as
+    :func:`require_launcher` does.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    require_launcher()
+    if os.environ.get("WORLD_SIZE", "1") == "1":
         yield
         return
     on_gpus = device in ("auto", "cuda") and torch.cuda.is_available()

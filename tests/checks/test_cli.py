@@ -104,8 +104,14 @@ def test_the_summary_is_printed_and_duplicates_are_said(
     assert str(Path("report") / "index.html") in printed.out
     duplicates = report(tmp_path / "report")["data"]["duplicates"]
     assert duplicates > 0
-    assert len(printed.err.splitlines()) == 1
-    assert f"{duplicates} training images have an exact copy" in printed.err
+    found = report(tmp_path / "report")["data"]
+    assert found["leaked"] > 0
+    own, leaked, held_out = printed.err.splitlines()
+    assert f"{duplicates} training images have an exact copy" in own
+    assert f"{found['leaked']} of {found['test_size']} held-out images are training im" in leaked
+    assert f"{found['test_duplicates']} held-out images have an exact copy" in held_out
+    assert own.removeprefix("wildmiddle: ") in summary
+    assert leaked.removeprefix("wildmiddle: ") in summary
 
 
 def test_choices_are_reported_and_repeated_by_the_command(
@@ -269,7 +275,7 @@ def test_an_interrupt_leaves_nothing_behind(bad: Path, capsys, monkeypatch) -> N
 
     monkeypatch.setattr("wildmiddle.checks.verify.verify", interrupted)
     before = listing(bad)
-    assert main(["verify", "--data", "good.npy"]) == 2
+    assert main(["verify", "--data", "good.npy"]) == 130
     assert capsys.readouterr().err == "wildmiddle: interrupted; nothing was written\n"
     assert listing(bad) == before
 

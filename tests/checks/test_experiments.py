@@ -166,8 +166,8 @@ def test_the_page_names_what_the_paper_says(known, tmp_path) -> None:
     ("change", "message"),
     [
         (None, "no such file"),
-        (("\n[data]", "[data"), "no scale of an experiment"),
-        (("samples = 24", ""), "no scale of an experiment"),
+        (("\n[data]", "[data"), "Expected"),
+        (("samples = 24", ""), "samples is missing"),
         (("memorizing = 30", "memorizing = 80"), "need 2 <= memorizing < generalizing"),
         (("window = 5", "window = 18"), "window = 18 must be below steps = 18"),
         (("generalizing = 60", "generalizing = 70"), "60 training images"),

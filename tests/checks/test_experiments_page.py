@@ -13,7 +13,7 @@ pytest.importorskip("jinja2", reason="needs the extra verify")
 pytest.importorskip("matplotlib", reason="needs the extra verify")
 
 from wildmiddle.checks.experiments import page as module
-from wildmiddle.checks.experiments.page import place, read, title, to_html, write_page
+from wildmiddle.checks.experiments.page import place, read, title, to_html, write_with_page
 from wildmiddle.checks.experiments.results import ExperimentResult, Run, write
 from wildmiddle.checks.records import Comparison
 from wildmiddle.checks.settings import Settings
@@ -160,7 +160,8 @@ def test_the_page_is_whole_and_escapes_what_it_shows(folder) -> None:
     assert page.images[1]["alt"] == (
         "Table\u00a01 as found here; its numbers are in table1.csv, table1-thresholds.csv"
     )
-    assert write_page(folder).read_text() == html + "\n" == to_html(folder) + "\n"
+    again = write_with_page(outcome("figure2"), folder, RUN)
+    assert again.read_text() == html + "\n" == to_html(folder) + "\n"
 
 
 def test_separate_runs_add_up_in_the_papers_order(folder, monkeypatch) -> None:

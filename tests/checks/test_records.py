@@ -124,3 +124,11 @@ def test_an_inconclusive_record_says_what_would_settle_it() -> None:
     assert open_.wanted == 4 * open_.n
     assert f"about {open_.wanted} draws would settle it" in str(open_)
     assert record(relation="==", bound=0.5, low=0.49, high=0.51, margin=0.05).wanted is None
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.4, math.inf), (-math.inf, 0.6), (-1e200, 1e200)])
+def test_an_interval_without_end_does_not_say_what_would_settle_it(low: float, high: float) -> None:
+    open_ = record(low, high, "==", estimate=0.5, margin=0.05)
+    assert open_.verdict == "inconclusive"
+    assert open_.wanted is None
+    assert "draws would settle it" not in str(open_)

@@ -259,8 +259,8 @@ def coin(p: float, seed: int):
     """A ``draw`` for ``settle`` of one comparison, and the list of how much it was asked for."""
     rng, asked = np.random.default_rng(seed), []
 
-    def draw(count, suffix, positions):
-        asked.append((count, suffix, tuple(positions)))
+    def draw(count, name, positions):
+        asked.append((count, name, tuple(positions)))
         return rng.binomial(count, p, len(positions))
 
     return draw, asked
@@ -268,34 +268,36 @@ def coin(p: float, seed: int):
 
 def test_settle_stops_where_the_verdict_is_settled() -> None:
     draw, asked = coin(0.5, SEED)
-    (record,) = settle(draw, [comparison("<=", 0.9)], most=10**6, alpha=1e-9, seed=SEED)
+    (record,) = settle(
+        draw, [comparison("<=", 0.9)], stream="coin", most=10**6, alpha=1e-9, seed=SEED
+    )
     assert record.verdict == "holds"
     assert record.n == FIRST_DRAWS
-    assert asked == [(FIRST_DRAWS, "/0", (0,))]
+    assert asked == [(FIRST_DRAWS, "coin/0", (0,))]
 
 
 def test_settle_doubles_the_draws_up_to_the_most() -> None:
     # A rate on its bound, with no margin: never settled but by a false alarm.
     draw, asked = coin(0.5, SEED)
     claim = comparison("<=", 0.5, margin=0.0)
-    (record,) = settle(draw, [claim], most=7000, alpha=1e-9, seed=SEED)
+    (record,) = settle(draw, [claim], stream="coin", most=7000, alpha=1e-9, seed=SEED)
     assert record.verdict == "inconclusive"
     assert [count for count, *_ in asked] == [1024, 1024, 2048, 2904]
-    assert [suffix for _, suffix, _ in asked] == ["/0", "/1", "/2", "/3"]
+    assert [name for _, name, _ in asked] == [f"coin/{turn}" for turn in range(4)]
     assert record.n == 7000
     draw, asked = coin(0.5, SEED)
-    assert settle(draw, [claim], most=100, alpha=1e-9, seed=SEED)[0].n == 100
+    assert settle(draw, [claim], stream="coin", most=100, alpha=1e-9, seed=SEED)[0].n == 100
 
 
 def test_settle_goes_on_with_the_open_comparisons_alone() -> None:
     asked = []
 
-    def draw(count, suffix, positions):
+    def draw(count, name, positions):
         asked.append(tuple(positions))
         return [count // 2] * len(positions)
 
     claims = [comparison("<=", bound, margin=0.0) for bound in (0.9, 0.5, 0.1, 0.55)]
-    records = settle(draw, claims, most=8192, alpha=1e-6, seed=SEED)
+    records = settle(draw, claims, stream="coin", most=8192, alpha=1e-6, seed=SEED)
     assert [r.verdict for r in records] == ["holds", "inconclusive", "violated", "holds"]
     assert [r.n for r in records] == [1024, 8192, 1024, 4096]
     assert asked == [(0, 1, 2, 3), (1, 3), (1, 3), (1,)]
@@ -306,13 +308,15 @@ def test_settle_records_what_was_drawn() -> None:
     trials = rng.random((2, 4096)) < np.array([[0.3], [0.5]])
     at = [0]
 
-    def draw(count, suffix, positions):
+    def draw(count, name, positions):
         rows = trials[:, at[0] : at[0] + count]
         at[0] += count
         return rows[list(positions)].sum(axis=1)
 
     claims = [comparison("==", 0.3, margin=0.2), comparison("==", 0.5, margin=0.0)]
-    for k, record in enumerate(settle(draw, claims, most=4096, alpha=ALPHA, seed=SEED)):
+    for k, record in enumerate(
+        settle(draw, claims, stream="coin", most=4096, alpha=ALPHA, seed=SEED)
+    ):
         successes = int(trials[k, : record.n].sum())
         expected = from_proportion(
             claims[k], successes, record.n, **DRAWN, interval=anytime_proportion
@@ -327,7 +331,7 @@ def test_settle_raises_no_more_false_alarms_than_stated(relation, expect_rate) -
     # On its bound and without a margin, so that it looks as often as it may.
     claims = [comparison(relation, 0.3, margin=0.0)] * 150
     draw, _ = coin(0.3, SEED)
-    records = settle(draw, claims, most=2**14, alpha=ALPHA, seed=SEED)
+    records = settle(draw, claims, stream="coin", most=2**14, alpha=ALPHA, seed=SEED)
     alarms = sum(record.verdict == "violated" for record in records)
     what = f"false alarms of adaptive sampling, {relation}"
     expect_rate(alarms, len(records), "<=", ALPHA, seed=SEED, what=what)
@@ -337,11 +341,11 @@ def test_settle_finds_the_visible_violation() -> None:
     most, bound, alpha = 4096, 0.3, 1e-4
     for margin in (0.0, 0.1):
         claims = [comparison("<=", bound, margin=margin)] * REPLICATES
-        detectable = settle(coin(0.1, SEED)[0], claims[:1], most=most, alpha=alpha, seed=SEED)[
-            0
-        ].detectable
+        detectable = settle(
+            coin(0.1, SEED)[0], claims[:1], stream="coin", most=most, alpha=alpha, seed=SEED
+        )[0].detectable
         draw, _ = coin(bound + detectable, SEED)
-        assert_power(settle(draw, claims, most=most, alpha=alpha, seed=SEED))
+        assert_power(settle(draw, claims, stream="coin", most=most, alpha=alpha, seed=SEED))
 
 
 @pytest.mark.parametrize("interval", [proportion, anytime_proportion])

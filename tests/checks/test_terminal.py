@@ -6,8 +6,9 @@ import pytest
 
 from wildmiddle.checks.plain_text import plain_text
 from wildmiddle.checks.registry import mutants, reasons_for_no_check
-from wildmiddle.checks.terminal import claim_page
+from wildmiddle.checks.terminal import claim_page, zone_page
 from wildmiddle.theory.claims import CLAIMS
+from wildmiddle.theory.regimes import PredictedZone, Zone
 
 ROOT = Path(__file__).parents[2]
 STATEMENTS = {claim.id: claim.statement for claim in CLAIMS}
@@ -100,3 +101,16 @@ def test_precedence_is_kept(latex: str, text: str) -> None:
 def test_what_has_no_plain_text_is_refused(latex: str) -> None:
     with pytest.raises(ValueError, match="no plain text is known"):
         plain_text(latex)
+
+
+def test_the_zone_is_printed_with_the_steps_inside_of_it() -> None:
+    class Images:
+        title, value_range, centred, dimension = "two images", (-1.0, 1.0), False, 4
+        train, test = (0, 1), (2,)
+
+    zone = PredictedZone(Zone(0.5, 2.0), Zone(0.1, 9.0))
+    lines = zone_page(Images(), zone).splitlines()
+    # Counted in tests/theory/test_precision_schedules.py: EDM steps from 0, as DDPM's timesteps.
+    assert lines[4].split() == ["certain", "0.5", "to", "2", "9", "to", "11", "145", "to", "395"]
+    assert lines[5].split() == ["possible", "0.1", "to", "9", "6", "to", "13", "27", "to", "658"]
+    assert "certain     none" in zone_page(Images(), PredictedZone(Zone(2.0, 1.0), Zone(1.0, 2.0)))

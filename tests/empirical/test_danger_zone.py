@@ -1,5 +1,6 @@
 """The danger zone of streamed distances against that of theory, which holds them all."""
 
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -166,3 +167,19 @@ def test_the_bounds_of_the_weight_are_those_of_theory(name) -> None:
 def test_bad_input_is_named(train, test, options, message) -> None:
     with pytest.raises(ValueError, match=message):
         zone_of(train, test, device="cpu", **options)
+
+
+def test_the_streamed_bounds_of_an_unequal_set() -> None:
+    """One point and 200 copies of another, 2 sigma away: the entropy bound is 5.28922, not more.
+
+    Jensen's exponent of theory, ``-d^2 / (2 sigma^2)``, with an entropy from 50 digits.
+    """
+    points = np.zeros((201, 16))
+    points[0, 0] = 2.0
+    rows, everyone = torch.as_tensor(points), torch.arange(201)
+    sigmas = np.ones((2, 1))
+    weight = union_and_fano_bounds(rows, everyone, mean_of(rows), sigmas, SMALL)[1, 0]
+    with mpmath.workdps(50):
+        t = mpmath.exp(-2)
+        entropy = float((mpmath.log(1 + 200 * t) + 200 * mpmath.log(200 + t)) / 201)
+    assert weight == pytest.approx(regimes.weight_of_entropy([entropy], 201)[0], rel=1e-9)

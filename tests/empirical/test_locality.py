@@ -50,3 +50,10 @@ def test_sensitivity_is_the_largest_entry_at_each_cyclic_distance(d) -> None:
             rho = min((i - j) % d, (j - i) % d)
             expected[rho] = max(expected[rho], abs(matrix[i, j]))
     np.testing.assert_array_equal(sensitivity_by_distance(matrix), expected)
+
+
+def test_distance_wraps_around() -> None:
+    """In a row of five the first and the last pixel are neighbours."""
+    matrix = np.zeros((5, 5))
+    matrix[0, 4], matrix[3, 1] = -7.0, 2.0
+    assert sensitivity_by_distance(matrix).tolist() == [0.0, 7.0, 2.0]

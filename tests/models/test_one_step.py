@@ -3,16 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from scipy.stats import t as student
 
 from wildmiddle.models import EmpiricalDenoiser, GaussianDenoiser
 from wildmiddle.models.one_step import (
-    STREAM,
+    _student,
     count_copies,
     denoising_error,
     gap_between,
     memorization_by_level,
-    queries,
 )
 
 SEED = 20260402
@@ -180,13 +178,13 @@ def test_student_interval_covers_as_often_as_it_says(expect_rate) -> None:
     expect_rate(inside, runs, "==", 0.8, seed=0, what="coverage of Student's interval")
 
 
-def test_student_interval_is_that_of_the_draws(images) -> None:
-    found = denoising_error(lambda x, _: x, images, 0.7, 40, SEED, alpha=0.01)
-    noise = next(queries(images, 40, SEED, STREAM))[1][:40].numpy()
-    squares = 0.49 * np.square(noise).sum((1, 2, 3))
-    spread = squares.std(ddof=1) / np.sqrt(40)
-    low, high = student.interval(0.99, 39, squares.mean(), spread)
-    np.testing.assert_allclose([found.low[0], found.high[0]], [low, high], rtol=1e-10)
+def test_student_interval_of_four_draws() -> None:
+    # Mean 3, variance 14/3 with n - 1 = 3: half the width is t(0.975; 3) sqrt(14/3 / 4), and
+    # t(0.975; 3) = 3.182446305284263 stands in the tables.
+    found = _student(np.array([[1.0], [2.0], [3.0], [6.0]]), 0.05)
+    assert found.mean.tolist() == [3.0]
+    assert found.high[0] == pytest.approx(3 + 3.182446305284263 * (7 / 6) ** 0.5, rel=1e-12)
+    assert found.low.tolist() == [0.0]  # no square is below 0
 
 
 def test_a_range_of_width_one_bounds_the_error_by_one_a_pixel() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.integrate import quad
+from scipy.special import entr
 from scipy.stats import norm
 
 from wildmiddle.theory import regimes
@@ -68,6 +69,84 @@ def test_entropy_is_a_lower_bound():
     assert bound >= exact / 4  # and says something
     wrong = regimes.posterior_entropy(distances(points) / 2, sigma)[0]  # d^2/(8 sigma^2)
     assert wrong > exact
+
+
+def test_entropy_of_one_point_and_two_hundred_copies_of_another(reference):
+    """An unequal set, where a bound that is a thousandth too high is above the entropy itself."""
+    mp, copies = reference.mp, 200
+    apart = np.zeros((copies + 1, copies))
+    apart[0], apart[1:, 0] = 2.0, 2.0
+    t = mp.exp(-2)  # exp(-d^2 / (2 sigma^2)) at d = 2 sigma
+    exact = (mp.log(1 + copies * t) + copies * mp.log(copies + t)) / (copies + 1)
+    for sigma in (1.0, 0.01, 30.0):
+        found = regimes.posterior_entropy(sigma * apart, sigma)
+        reference.assert_agrees(found, exact, 1e-13)
+    assert float(exact) == pytest.approx(5.28922, abs=5e-6)
+
+    def entropy(x):  # of the weights, given the noise x along the line of the two points
+        one, copy = 1 / (1 + copies * np.exp(2 * x - 2)), 1 / (np.exp(2 * x - 2) + copies)
+        other = (1 - one) / copies, 1 - copies * copy
+        first = entr(one) + copies * entr(other[0])
+        second = copies * entr(copy) + entr(other[1])
+        return norm.pdf(x) * (first + copies * second) / (copies + 1)
+
+    truth = quad(entropy, -12, 12, epsabs=1e-12, limit=200)[0]
+    assert truth == pytest.approx(5.29375, abs=5e-6)
+    wrong = regimes.posterior_entropy(apart / np.sqrt(2), 1.0)[0]  # d^2/(4 sigma^2)
+    assert wrong == pytest.approx(5.29524, abs=5e-6)
+    assert regimes.posterior_entropy(apart, 1.0)[0] < truth < wrong
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.4, 1.0, 3.0, 50.0])
+def test_bounds_at_50_digits(reference, sigma):
+    points = np.random.default_rng(20261128).standard_normal((7, 3))
+    points[1] = points[0]
+    apart, mp = distances(points), reference.mp
+    error, entropy = mp.mpf(0), mp.mpf(0)
+    for row in apart.tolist():
+        u = [mp.mpf(r) / mp.mpf(sigma) for r in row]
+        error += min(1, mp.fsum(reference.upper_normal(v / 2) for v in u)) / 7
+        entropy += mp.log(1 + mp.fsum(mp.exp(-(v**2) / 2) for v in u)) / 7
+    reference.assert_agrees(regimes.weight_lower(apart, sigma), 1 - error, 1e-13, 1)
+    reference.assert_agrees(regimes.posterior_entropy(apart, sigma), entropy)
+    # Fano's inequality is an equality at the weight that it gives.
+    p = 1 - mp.mpf(float(regimes.weight_upper(apart, sigma)[0]))
+    fano = -p * mp.log(p) - (1 - p) * mp.log(1 - p) + p * mp.log(6)
+    reference.assert_agrees(float(fano), min(entropy, mp.log(7)), 1e-12)
+
+
+@pytest.mark.parametrize("n", [2, 3, 10, 1000, 10**6])
+def test_fano_allows_exactly_one_nth_without_knowledge(n):
+    # The left side is flat at its top: rounding log N moves the weight by its root.
+    assert regimes.weight_of_entropy([np.log(n)], n)[0] == pytest.approx(1 / n, abs=3e-8)
+    assert regimes.weight_of_entropy([0.0], n)[0] == 1
+    assert regimes.weight_of_entropy([2 * np.log(n)], n)[0] == pytest.approx(1 / n, rel=1e-9)
+
+
+def test_fano_in_closed_form():
+    # Of two points the bound is h(p) = H; at p = 1/4, N = 4 it is h(1/4) + log(3) / 4.
+    h = float(entr(0.25) + entr(0.75))
+    assert regimes.weight_of_entropy([h], 2)[0] == pytest.approx(0.75, rel=1e-12)
+    assert regimes.weight_of_entropy([h + np.log(3) / 4], 4)[0] == pytest.approx(0.75, rel=1e-12)
+
+
+def test_copying_lower_in_closed_form():
+    # Two points: w = 3/4 exactly, and P(w_i < w) = Phi(-(u/2 - log(3)/u)).
+    u = np.array([0.5, 2.0, 6.0])
+    exact = norm.cdf(u / 2 - np.log(3) / u)
+    found = regimes.copying_lower(np.full((2, 1), 3.0), 3.0 / u)
+    np.testing.assert_allclose(found, exact, rtol=1e-12)
+    # A duplicate adds 0 to the mean.
+    apart = np.array([[3.0, 3.0], [0.0, 3.0], [0.0, 3.0]])
+    alone = regimes.copying_lower(apart[:1], 0.7)
+    np.testing.assert_allclose(regimes.copying_lower(apart, 0.7), alone / 3, rtol=1e-12)
+
+
+def test_thresholds_in_closed_form():
+    # 0.9 (1 - 9 Phi(-d / (2 sigma))) = 0.6 takes Phi(-d / (2 sigma)) = 1/27.
+    found = regimes.concentration_threshold(2.0, 0.9, 0.6, 10)
+    assert float(found) == pytest.approx(1 / norm.isf(1 / 27), rel=1e-12)
+    assert regimes.concentration_threshold(2.0, 0.9, 0.1, 2) == np.inf
 
 
 @given(arrays(float, (6, 3), elements=st.floats(-1, 1, width=32)), st.floats(1e-2, 1e2))

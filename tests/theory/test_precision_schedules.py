@@ -20,6 +20,41 @@ def test_edm_sigmas(reference, n, rhos, low, high):
         reference.assert_agrees(schedules.edm_sigmas(n, low, high, rho), exact)
 
 
+# Worked out from Karras et al. 2022, Eq. 5, at 50 digits: n = 18, from 80 to 0.002, rho = 7.
+EIGHTEEN = (
+    80.0,
+    57.585984721248158,
+    40.785573796507958,
+    28.374584604156837,
+    19.352452980325221,
+    12.910082380757316,
+    8.4009353090998212,
+    5.3151945217963789,
+    3.2568215197655383,
+    1.9233398370400499,
+    1.0881706365452794,
+    0.5853481231945423,
+    0.29644228447915726,
+    0.13951646873101648,
+    0.059947311235471567,
+    0.022934518372333368,
+    0.0075280199627840704,
+    0.002,
+)
+
+
+def test_the_eighteen_values_of_section_e_7():
+    np.testing.assert_allclose(schedules.edm_sigmas(18), EIGHTEEN, rtol=1e-14)
+
+
+def test_steps_between_are_those_inside():
+    # 1.923, 1.088 and 0.585 of the values above; sigma_145 is the first of DDPM from 0.5 on.
+    assert schedules.steps_between(0.5, 2.0) == ((9, 10, 11), tuple(range(145, 396)))
+    assert schedules.steps_between(80.0, 81.0) == ((0,), (930,))  # the start belongs to it
+    assert schedules.steps_between(0.002, 80.0)[0] == tuple(range(1, 18))  # the end does not
+    assert schedules.steps_between(81.0, 81.0) == ((), ())
+
+
 def test_edm_sigmas_of_a_tiny_rho():
     # The powers would overflow; all weight is on the first step.
     assert schedules.edm_sigmas(3, 0.002, 80.0, 1e-3) == pytest.approx([80, 80 * 0.5**1e-3, 0.002])

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,14 +137,71 @@ def test_a_server_without_ranges_sends_all_again(tmp_path: Path) -> None:
     assert server.asked == ["bytes=1000-"]
 
 
-def test_a_part_that_the_server_refuses_is_fetched_anew(tmp_path: Path) -> None:
-    server = Behaviour(content=CONTENT[:1000])
-    (tmp_path / "archive.tar.gz.part").write_bytes(b"x" * 2000)
+def test_a_part_never_becomes_shorter(tmp_path: Path) -> None:
+    part = tmp_path / "archive.tar.gz.part"
+    part.write_bytes(CONTENT[:2000])
+    # Servers that begin anew and stop before they come as far; one that has less than the part; and
+    # one that starts elsewhere and breaks off when it is asked again.
+    for server in (
+        Behaviour(ranges=False, stop_after=0),
+        Behaviour(ranges=False, stop_after=1500),
+        Behaviour(content=b"<html>sign in first</html>", ranges=False),
+        Behaviour(content=CONTENT[:1000]),
+        Behaviour(shift=7, stop_after=1500),
+    ):
+        with serving(server) as remote:
+            refused(remote, tmp_path, "stopped after 2000 of 300000", "go on")
+        assert server.asked[0] == "bytes=2000-"
+        assert part.read_bytes() == CONTENT[:2000]
+        assert names(tmp_path) == [part.name]
+    with serving(Behaviour(ranges=False, stop_after=2001)) as remote:
+        refused(remote, tmp_path, "stopped after 2001 of 300000")
+    assert part.read_bytes() == CONTENT[:2001]
+    with serving(Behaviour()) as remote:
+        assert download(remote, tmp_path).read_bytes() == CONTENT
+
+
+def test_an_interrupted_new_start_keeps_what_is_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = module._copy
+
+    def interrupted(*arguments: Any) -> None:
+        copy(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_copy", interrupted)
+    part = tmp_path / "archive.tar.gz.part"
+    for sent, kept in ((1000, 2000), (3000, 3000)):
+        part.write_bytes(CONTENT[:2000])
+        with (
+            serving(Behaviour(ranges=False, stop_after=sent)) as remote,
+            pytest.raises(KeyboardInterrupt),
+        ):
+            download(remote, tmp_path)
+        assert part.read_bytes() == CONTENT[:kept]
+        assert names(tmp_path) == [part.name]
+
+
+def test_a_new_start_that_was_killed_is_gone_on_with(tmp_path: Path) -> None:
+    (tmp_path / "archive.tar.gz.part").write_bytes(CONTENT[:1000])
+    (tmp_path / "archive.tar.gz.part.new").write_bytes(CONTENT[:2000])
+    server = Behaviour()
     with serving(server) as remote:
-        shorter = Remote(remote.url, 3000, hashlib.md5(CONTENT[:3000]).hexdigest())
-        refused(shorter, tmp_path, "stopped after 1000 of 3000")
-    assert server.asked == ["bytes=2000-", None]
-    assert (tmp_path / "archive.tar.gz.part").read_bytes() == CONTENT[:1000]
+        download(remote, tmp_path)
+    assert server.asked == ["bytes=2000-"]
+    assert names(tmp_path) == ["archive.tar.gz"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "full").symlink_to("/dev/full")
+    monkeypatch.setattr(module, "_new", lambda part: tmp_path / "full")
+    monkeypatch.setattr(module, "_keep_longer", lambda part, new: None)
+    with serving(Behaviour()) as remote:
+        refused(remote, tmp_path / "made", "No space left", "make room")
+        (tmp_path / "file").write_text("")
+        refused(remote, tmp_path / "file" / "in it", "cannot be written", "another folder")
 
 
 @pytest.mark.parametrize("part", [CONTENT, CONTENT + b"x", b""])
@@ -156,15 +214,11 @@ def test_a_part_that_is_whole_too_long_or_empty(tmp_path: Path, part: bytes) -> 
 
 
 def test_another_range_than_asked_for_does_not_pass(tmp_path: Path) -> None:
-    part = tmp_path / "archive.tar.gz.part"
-    part.write_bytes(CONTENT[:1000])
-    with serving(Behaviour(shift=7)) as remote:
-        refused(remote, tmp_path, "stopped after 298993 of 300000")
-    # What came was not glued to what was there; it is wrong from its first byte and found out.
-    assert part.read_bytes() == CONTENT[1007:]
-    with serving(Behaviour()) as remote:
-        refused(remote, tmp_path, "MD5", "deleted")
+    (tmp_path / "archive.tar.gz.part").write_bytes(CONTENT[:1000])
+    server = Behaviour(shift=7)
+    with serving(server) as remote:
         assert download(remote, tmp_path).read_bytes() == CONTENT
+    assert server.asked == ["bytes=1000-", None]
 
 
 @pytest.mark.parametrize("start", [0, 1000])
@@ -279,7 +333,7 @@ def test_an_interrupted_download_is_kept(
     (tmp_path / "archive.tar.gz.part").write_bytes(CONTENT[:1000])
     with serving(Behaviour()) as remote:
         monkeypatch.setattr(module, "CIFAR10", remote)
-        assert main(["data", "cifar10", "--output", str(tmp_path)]) == 2
+        assert main(["data", "cifar10", "--output", str(tmp_path)]) == 130
     assert capsys.readouterr().err == "wildmiddle: interrupted; what has arrived is kept\n"
     assert (tmp_path / "archive.tar.gz.part").read_bytes() == CONTENT[:1000]
 

@@ -147,7 +147,7 @@ def test_changes_are_seen(faces: Path, tmp_path: Path, monkeypatch: pytest.Monke
     changed()
     last = last.with_suffix(".bmp")
     Image.fromarray(pixels(9, 9, seed=2)).save(last)
-    os.utime(last, ns=(time + 1, time + 1))  # as many bytes at another time
+    os.utime(last, ns=(time + 1, time + 1))  # as many bytes
     changed()
     last.unlink()
     changed()
@@ -162,6 +162,49 @@ def test_changes_are_seen(faces: Path, tmp_path: Path, monkeypatch: pytest.Monke
     count = len(opened)
     load(faces, cache=cache, **SMALL)
     assert len(opened) == count + 99
+
+
+def test_content_alone_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(5):
+        Image.fromarray(pixels(4, 4, seed=i)).save(tmp_path / f"{i}.bmp")
+    cache, first = tmp_path.with_name("cache of contents"), tmp_path / "0.bmp"
+    before = load(tmp_path, cache=cache).sha256
+    entry = first.stat()
+    with first.open("r+b") as file:  # the same inode, name, size and time
+        file.seek(-16, os.SEEK_END)
+        file.write(bytes(16))
+    os.utime(first, ns=(entry.st_atime_ns, entry.st_mtime_ns))
+    now = first.stat()
+    assert (now.st_size, now.st_mtime_ns, now.st_ino) == (
+        entry.st_size,
+        entry.st_mtime_ns,
+        entry.st_ino,
+    )
+    changed = load(tmp_path, cache=cache).sha256
+    assert changed == load(tmp_path).sha256 != before
+    os.utime(first, ns=(0, 0))  # another time, the same images: nothing to read again
+    opened = counted(monkeypatch)
+    assert load(tmp_path, cache=cache).sha256 == changed
+    assert opened == []
+
+
+def test_a_change_while_images_are_read_is_not_cached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(5):
+        Image.fromarray(pixels(4, 4, seed=i)).save(tmp_path / f"{i}.bmp")
+    cache, read = tmp_path.with_name("cache of a change"), folders._read_images
+
+    def change_and_read(paths: list[Path], options: folders.FolderOptions) -> np.ndarray:
+        Image.fromarray(pixels(4, 4, seed=9)).save(paths[0])
+        return read(paths, options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folders, "_read_images", change_and_read)
+        load(tmp_path, cache=cache)
+    assert not cache.exists()
+    Image.fromarray(pixels(4, 4, seed=0)).save(tmp_path / "0.bmp")
+    assert load(tmp_path, cache=cache).sha256 == load(tmp_path).sha256
 
 
 def test_a_new_order_of_names_is_seen(tmp_path: Path) -> None:

@@ -1,0 +1,330 @@
+"""Where output goes: what is refused before the work, and that nothing is lost on the way.
+
+Broken on purpose: each step that a write takes is once its last (:data:`KILLED`).
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wildmiddle.checks import output
+from wildmiddle.checks.cli import main
+from wildmiddle.checks.experiments import scale  # noqa: F401, it reads the annotations of load
+from wildmiddle.checks.options import parser
+from wildmiddle.checks.output import (
+    REPORT_FILES,
+    replace_files,
+    replace_folder,
+    require_experiments_folder,
+    require_outside,
+    require_report_folder,
+)
+
+REPORT = '{\n "schema": "wildmiddle-report/1"'
+
+# Each step of a write may be the last: a process forked for it ends there, without any clean-up.
+# The steps are what Python's audit hook tells: every open, mkdir, rename, unlink, lock and call.
+KILLED = r"""
+import json, os, sys
+from pathlib import Path
+from wildmiddle.checks import output
+
+root, kind = Path(sys.argv[1]), sys.argv[2]
+folder = root / "out"
+if kind == "renames":
+    output._exchange = lambda *_: False
+names = ("a.csv", "index.html", "report.json") if kind == "files" else output.REPORT_FILES
+start = {"report.json": '{\n "schema": "wildmiddle-report/2", '}
+
+def write(text):
+    change = output.replace_files if kind == "files" else output.replace_folder
+    with change(folder) as new:
+        for name in names:
+            (new / name).write_text(start.get(name, "") + text)
+
+def seen():
+    if not folder.exists():
+        return "missing"
+    texts = {(folder / n).read_text().removeprefix(start.get(n, "")) for n in names}
+    return "".join(sorted(texts))
+
+def hook(event, arguments):
+    global left
+    if event.partition(".")[0] in ("open", "os", "shutil", "fcntl", "ctypes"):
+        left -= 1
+        if left == 0:
+            os._exit(9)
+
+counts, after, steps = {}, {}, 0
+write("old")
+if kind == "files":
+    (folder / "models").mkdir()
+    (folder / "models" / "weights").write_text("kept")
+while True:
+    steps += 1
+    child = os.fork()
+    if child == 0:
+        left = steps
+        sys.addaudithook(hook)
+        write("new")
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    counts[seen()] = counts.get(seen(), 0) + 1
+    if kind == "files":  # as the next run begins
+        with output._alone(folder):
+            output._put_in_place(folder)
+    after[seen()] = after.get(seen(), 0) + 1
+    write("old")
+    assert seen() == "old"
+    assert sorted(os.listdir(root)) == ["out"], os.listdir(root)
+    assert sorted(os.listdir(folder)) == sorted((*names, *["models"] * (kind == "files")))
+    if kind == "files":
+        assert (folder / "models" / "weights").read_text() == "kept"
+    if code == 0:
+        break
+print(json.dumps([steps, counts, after]))
+"""
+
+
+def killed(tmp_path: Path, kind: str) -> tuple[int, set[str], set[str]]:
+    """Kill at each step: their number, what a reader finds, and what one finds after the next."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path), kind],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    steps, counts, after = json.loads(done.stdout)
+    return steps, set(counts), set(after)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="folders are exchanged in one step on Linux")
+def test_a_report_killed_at_any_step_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
+    steps, found, _ = killed(tmp_path, "folder")
+    assert steps > 20
+    assert found == {"old", "new"}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_without_an_exchange_the_old_report_is_put_back(tmp_path: Path) -> None:
+    steps, found, _ = killed(tmp_path, "renames")
+    assert steps > 20
+    assert found == {"old", "missing", "new"}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_files_of_an_experiment_killed_at_any_step_are_whole_at_the_next_start(
+    tmp_path: Path,
+) -> None:
+    steps, _, after = killed(tmp_path, "files")
+    assert steps > 10
+    assert after == {"old", "new"}
+
+
+def write_report(folder: Path, text: str = "") -> None:
+    with replace_folder(folder) as new:
+        for name in REPORT_FILES:
+            (new / name).write_text(REPORT + text)
+
+
+def listing(folder: Path) -> dict[str, bytes]:
+    paths = folder.rglob("*")
+    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else b"" for p in paths}
+
+
+@pytest.mark.parametrize("replace", [replace_folder, replace_files])
+def test_an_error_while_writing_changes_nothing(tmp_path: Path, replace) -> None:
+    write_report(tmp_path / "out")
+    before = listing(tmp_path)
+
+    def fill_the_disk() -> None:
+        with replace(tmp_path / "out") as new:
+            (new / "report.json").write_text("half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fill_the_disk()
+    assert listing(tmp_path) == before
+
+
+def test_a_report_takes_the_place_of_an_older_one_and_of_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "made" / "for it"
+    write_report(folder, "1")
+    (folder / ".DS_Store").touch()
+    folder.chmod(0o750)
+    write_report(folder, "2")
+    assert listing(folder) == dict.fromkeys(REPORT_FILES, (REPORT + "2").encode())
+    assert folder.stat().st_mode & 0o777 == 0o750
+    (folder / "notes.txt").write_text("mine")
+    before = listing(tmp_path)
+    with pytest.raises(ValueError, match=r"holds notes\.txt, which is no part of a report"):
+        write_report(folder, "3")
+    assert listing(tmp_path) == before
+
+
+def test_a_file_that_appears_meanwhile_is_not_deleted(tmp_path: Path) -> None:
+    write_report(tmp_path / "out")
+
+    def write_meanwhile() -> None:
+        with replace_folder(tmp_path / "out") as new:
+            (new / "report.json").write_text(REPORT)
+            (tmp_path / "out" / "notes.txt").write_text("mine")
+
+    with pytest.raises(ValueError, match=r"notes\.txt"):
+        write_meanwhile()
+    assert listing(tmp_path / "out")["notes.txt"] == b"mine"
+
+
+def test_a_link_to_a_folder_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real", target_is_directory=True)
+    write_report(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert set(listing(tmp_path / "real")) == set(REPORT_FILES)
+
+
+def own_index(folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / "index.html").write_text("my home page")
+
+
+def own_figure(folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / "figure3.svg").write_text("my figure")
+
+
+def file_in_the_way(folder: Path) -> None:
+    (folder / "out").write_text("a file")
+
+
+def file_above(folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / "sub").write_text("a file")
+
+
+def loop(folder: Path) -> None:
+    (folder / "out").symlink_to("out")
+
+
+def report(folder: Path) -> None:
+    write_report(folder / "out")
+
+
+CASES = [
+    ("verify", own_index, "out", "holds index.html"),
+    ("verify", own_figure, "out", "holds figure3.svg"),
+    ("verify", file_in_the_way, "out", "is a file"),
+    ("verify", file_above, "out/sub/deeper", "cannot be written"),
+    ("verify", loop, "out", "cannot be written"),
+    ("verify", None, "x" * 255, "cannot be written"),
+    ("verify", None, "/proc/nothing/here", "cannot be written"),
+    ("verify", None, "/proc", "holds"),
+    ("reproduce", own_index, "out", "index.html was not written by wildmiddle reproduce"),
+    ("reproduce", own_figure, "out", "figure3.svg was not written by wildmiddle reproduce"),
+    ("reproduce", report, "out", "index.html was not written by wildmiddle reproduce"),
+    ("reproduce", file_in_the_way, "out", "cannot be written"),
+    ("reproduce", file_above, "out/sub/deeper", "cannot be written"),
+    ("data", file_in_the_way, "out", "cannot be written"),
+]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the paths are those of Linux")
+@pytest.mark.parametrize(("command", "prepare", "name", "fragment"), CASES)
+def test_output_that_cannot_be_written_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch, capsys, command, prepare, name, fragment
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("wildmiddle.empirical.data.load", lambda *_, **__: pytest.fail("worked"))
+    if prepare is not None:
+        prepare(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    argument = {"verify": [], "reproduce": ["figure3"], "data": ["cifar10"]}[command]
+    assert main([command, *argument, "--output", name]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert len(printed.err.splitlines()) == 1
+    assert fragment in printed.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_the_right_to_write_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    with pytest.raises(ValueError, match="Permission denied"):
+        require_report_folder(tmp_path / "locked" / "report")
+
+
+def test_a_mount_point_is_refused_with_the_folder_to_name(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(os.path, "ismount", lambda path: True)
+    with pytest.raises(ValueError, match="mount point and cannot be replaced"):
+        require_report_folder(tmp_path)
+    require_report_folder(tmp_path / "report")
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--output", "faces/report"], "--output faces/report"),
+        (["--output", "faces"], "--output faces"),
+        (["--output", "link/report"], "--output link/report"),
+        (["--cache", "faces/cache"], "--cache faces/cache"),
+    ],
+)
+def test_nothing_is_written_among_the_images(
+    tmp_path: Path, monkeypatch, capsys, options, named
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "link").symlink_to("faces", target_is_directory=True)
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["verify", "--data", "faces", *options]) == 2
+    said = capsys.readouterr().err
+    assert f"{named} lies in the folder of the images, faces" in said or "holds" in said
+    assert len(said.splitlines()) == 1
+    assert sorted(tmp_path.rglob("*")) == before
+    require_outside("--output", tmp_path / "report", tmp_path / "faces")
+
+
+def test_files_of_an_earlier_run_are_ours_even_damaged(tmp_path: Path) -> None:
+    for name in ("figure3.csv", "figure3.svg", "notes.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "figure3.json").write_text('{\n "name": "figure3",\n "pap')
+    page = '<html>\n<p class="eyebrow">wildmiddle reproduce</p>'
+    (tmp_path / "index.html").write_text(page)
+    require_experiments_folder(tmp_path, ["figure3"])
+    (tmp_path / "figure3.json").write_text('{\n "name": "figure7"}')
+    with pytest.raises(ValueError, match=r"figure3\.csv was not written"):
+        require_experiments_folder(tmp_path, ["figure3"])
+    require_experiments_folder(tmp_path, ["figure8"])
+
+
+def test_home_stands_for_itself_in_every_path(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    at = Path("/home/me/x")
+    given = ["--output=~/x", "--cache=~/x", "--data=~/x"]
+    options = parser().parse_args(["verify", *given])
+    assert (options.output, options.cache, options.data) == (at, at, str(at))
+    options = parser().parse_args(
+        ["reproduce", "all", "--output=~/x", "--inception=~/x", "--data=~/x", "--scale=~/x"]
+    )
+    assert (options.output, options.inception) == (at, at)
+    assert (options.data, options.scale) == (str(at), str(at))
+    assert parser().parse_args(["data", "cifar10", "--output=~/x"]).output == at
+    assert parser().parse_args(["verify", "--output", "./~/x"]).output == Path("~/x")
+    for name in ("", "~nobody-of-that-name/x"):
+        with pytest.raises(SystemExit) as caught:
+            parser().parse_args(["verify", f"--output={name}"])
+        assert caught.value.code == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_the_lock_is_given_back(tmp_path: Path) -> None:
+    for _ in range(2):
+        with output._alone(tmp_path):
+            pass
