@@ -457,10 +457,9 @@ def import_libraries(names: Iterable[str]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in names:
-            try:
+            # What cannot be imported by its name is left to the tests.
+            with contextlib.suppress(Exception):
                 importlib.import_module(name)
-            except Exception:  # what cannot be imported by its name is left to the tests
-                continue
 
 
 # Tests, and which lines they run.
