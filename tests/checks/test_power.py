@@ -2,12 +2,17 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, kstwo, uniform
 
 from wildmiddle.checks.coverage import EQUALITY, MARGIN
+from wildmiddle.checks.records import Comparison
 from wildmiddle.checks.settings import Settings
-from wildmiddle.checks.statistics import detectable_proportion, required_samples
-from wildmiddle.empirical.intervals import anytime_proportion
+from wildmiddle.checks.statistics import (
+    detectable_proportion,
+    from_distribution,
+    required_samples,
+)
+from wildmiddle.empirical.intervals import anytime_proportion, proportion
 
 ALPHA = 1e-6 / 11 / 18
 """Of one equality of Theorem 4.8 in a whole run: 11 claims, a third of it, 6 comparisons."""
@@ -68,3 +73,27 @@ def test_an_equality_is_refuted_on_the_side_that_has_room(bound) -> None:
 def test_more_than_a_milliard_samples_are_not_looked_for() -> None:
     with pytest.raises(ValueError, match="more than 1000000000 trials"):
         required_samples(1e-6, 1e-6, 0.5)
+
+
+def test_samples_that_are_a_power_of_two_are_found() -> None:
+    # The last number of its bracket, and none before it in the bracket is enough.
+    for n in (16, 64, 256):
+        effect = detectable_proportion(0.2, n, 1e-6)
+        assert all(detectable_proportion(0.2, m, 1e-6) > effect for m in range(n // 2 + 1, n))
+        assert required_samples(effect, 1e-6, 0.2) == n
+
+
+def test_what_is_called_detectable_is_seen_99_times_in_100() -> None:
+    n, bound, alpha = 1000, 0.3, 1e-6
+    effect = detectable_proportion(bound, n, alpha, "<=")
+    counts = np.arange(n + 1)
+    refuted = counts[proportion(counts, n, alpha).low > bound]
+    assert binom.sf(refuted[0] - 1, n, bound + effect) == pytest.approx(0.99, abs=1e-9)
+
+
+def test_the_detectable_gap_of_two_distributions_is_kolmogorovs() -> None:
+    comparison = Comparison(claim="4.5", instance="i", quantity="q", relation="==", bound=0.0)
+    draws = (np.arange(50) + 0.5) / 50
+    record = from_distribution(comparison, draws, uniform.cdf, alpha=1e-6, seed=1)
+    assert record.detectable == pytest.approx(kstwo.isf(1e-6, 50) + kstwo.isf(0.01, 50))
+    assert record.seconds == 0

@@ -72,7 +72,3 @@ def test_no_gradient_flows_to_the_points() -> None:
 def test_what_is_no_set_of_points_is_refused(points, message) -> None:
     with pytest.raises(ValueError, match=message):
         as_rows(points, CPU)
-
-
-def test_finite_points_whose_sum_overflows_are_points() -> None:
-    assert as_rows(np.full((3, 4), 1e308), CPU).sum() == math.inf
