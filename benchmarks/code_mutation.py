@@ -525,6 +525,8 @@ class Recorder(Session):
 
     coverage: Any = None
     seconds: dict[str, float] = field(default_factory=dict)
+    setups: dict[str, float] = field(default_factory=dict)
+    """Seconds that the fixtures take, which the first test that asks for one pays."""
     fixtures: dict[str, list[str]] = field(default_factory=dict)
 
     @pytest.hookimpl(wrapper=True)
@@ -549,10 +551,13 @@ class Recorder(Session):
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Any:
         """Name the fixture as the context: all tests that ask for it depend on its lines."""
-        self.coverage.switch_context(f"{fixturedef.baseid}::{fixturedef.argname}")
+        name = f"{fixturedef.baseid}::{fixturedef.argname}"
+        self.coverage.switch_context(name)
+        started = time.perf_counter()
         try:
             return (yield)
         finally:
+            self.setups[name] = time.perf_counter() - started
             self.coverage.switch_context(request._pyfuncitem.nodeid)
 
 
@@ -587,7 +592,7 @@ def record_tests(overlay: Overlay, file: str) -> dict[str, Any]:
             print(f"{recorder.failed} fails without a change and is left out", file=sys.stderr)
         seconds = {name: recorder.seconds[name] for name in recorder.passed}
         fixtures = {name: recorder.fixtures[name] for name in recorder.passed}
-        return {"seconds": seconds, "fixtures": fixtures}
+        return {"seconds": seconds, "fixtures": fixtures, "setups": recorder.setups}
 
     return record(overlay, work)
 
@@ -611,7 +616,11 @@ def record_verify(overlay: Overlay) -> dict[str, Any]:
         coverage.switch_context("verify")
         if verify() != 0:
             raise RuntimeError("wildmiddle verify fails without a change")
-        return {"seconds": {"verify": time.perf_counter() - started}, "fixtures": {"verify": []}}
+        return {
+            "seconds": {"verify": time.perf_counter() - started},
+            "fixtures": {"verify": []},
+            "setups": {},
+        }
 
     return record(overlay, work)
 
@@ -621,10 +630,14 @@ class Map:
 
     def __init__(self, records: dict[str, dict[str, Any]]) -> None:
         self.seconds: dict[str, float] = {}
+        self.setups: dict[str, float] = {}
+        self.fixtures: dict[str, list[str]] = {}
         self.modules: list[str] = []
         self.lines: dict[str, dict[int, set[str]]] = {}
         for part in records.values():
             self.seconds |= part["seconds"]
+            self.setups |= part["setups"]
+            self.fixtures |= part["fixtures"]
             self.modules += part["modules"]
             tests_of: dict[str, set[str]] = {}
             for test, fixtures in part["fixtures"].items():
@@ -659,6 +672,12 @@ class Map:
     def _in(lines: dict[int, set[str]], first: int, last: int) -> set[str]:
         found = (tests for line, tests in lines.items() if first <= line <= last)
         return set().union(*found)
+
+    def limit(self, tests: list[str]) -> float:
+        """Seconds after which these tests are taken to hang: two minutes and ten times as long."""
+        fixtures = {name for test in tests for name in self.fixtures[test]}
+        whole = sum(self.seconds[test] for test in tests)
+        return 120 + 10 * (whole + sum(self.setups.get(name, 0) for name in fixtures))
 
     def order(self, tests: set[str], path: str, budget: float) -> list[str]:
         """Quick tests first, then by file, those of the same subject first, up to the budget."""
@@ -748,7 +767,7 @@ def judge(
     tests = known.tests(mutant, bodies_of(original))
     ordered = known.order(tests - {"verify"}, mutant.path, budget)
     for batch in batches(ordered):
-        limit = 60 + 5 * sum(known.seconds[test] for test in batch)
+        limit = known.limit(batch)
         paths = list(dict.fromkeys(test.partition("::")[0] for test in batch))
         process = start(
             overlay, limit, lambda batch=batch, paths=paths: Session(batch).run(paths, "-x").failed
@@ -762,7 +781,7 @@ def judge(
 
         yield process, killed_by
     if "verify" in tests:
-        process = start(overlay, 60 + 5 * known.seconds["verify"], verify)
+        process = start(overlay, known.limit(["verify"]), verify)
 
         def refused(process: Process = process) -> tuple[str, str] | None:
             if not process.answer.exists():
