@@ -97,3 +97,9 @@ def test_the_detectable_gap_of_two_distributions_is_kolmogorovs() -> None:
     record = from_distribution(comparison, draws, uniform.cdf, alpha=1e-6, seed=1)
     assert record.detectable == pytest.approx(kstwo.isf(1e-6, 50) + kstwo.isf(0.01, 50))
     assert record.seconds == 0
+
+
+@pytest.mark.parametrize("effect", [0.0, -0.1])
+def test_no_effect_takes_no_number_of_samples(effect) -> None:
+    with pytest.raises(ValueError, match=r"leaves \[0, 1\]"):
+        required_samples(effect, 1e-6, 0.5)
