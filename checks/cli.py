@@ -7,11 +7,12 @@ interrupted; ``wildmiddle.__main__`` adds 3, an error that nobody expected.
 
 import argparse
 import json
+import os
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from wildmiddle.checks.options import EXPERIMENTS, JUDGED, parser, settings_of
@@ -25,6 +26,8 @@ from wildmiddle.checks.settings import Settings
 from wildmiddle.checks.streams import can_show, complain, show
 
 if TYPE_CHECKING:
+    from wildmiddle.checks.experiments.scale import Scale
+    from wildmiddle.checks.experiments.trained import TrainedStudy
     from wildmiddle.empirical.data import DataSet
 
 OK, VIOLATED, BAD_USE, INTERRUPTED = 0, 1, 2, 130
@@ -159,8 +162,6 @@ def _mutants(options: argparse.Namespace) -> int:
 
 
 def _reproduce(options: argparse.Namespace) -> int:
-    from importlib import import_module
-
     from wildmiddle.checks.experiments.scale import read_scale
 
     names = list(EXPERIMENTS) if options.experiment == "all" else [options.experiment]
@@ -173,10 +174,9 @@ def _reproduce(options: argparse.Namespace) -> int:
             f"--inception {options.inception}: no such file; give weights of Inception"
         )
     settings = settings_of(options)
-    from wildmiddle.checks.experiments.page import write_with_page
-    from wildmiddle.checks.experiments.results import summary
     from wildmiddle.checks.experiments.trained import trained_study
     from wildmiddle.empirical.kernels import processes
+    from wildmiddle.empirical.locks import hold_folder
 
     processes.require_launcher()
     progress = not options.quiet and sys.stderr.isatty()
@@ -198,6 +198,23 @@ def _reproduce(options: argparse.Namespace) -> int:
             _say_doubts(data, settings)
     for name in set(JUDGED).intersection(names):
         _ = studies[scales[name].group].extractor  # refused before any training, not after it
+    # Of several processes the first holds the folder for all.
+    first = os.environ.get("RANK", "0") == "0"
+    with hold_folder(options.output) if first else nullcontext():
+        return _run_experiments(options, scales, studies, settings)
+
+
+def _run_experiments(
+    options: argparse.Namespace,
+    scales: "Mapping[str, Scale]",
+    studies: "Mapping[str, TrainedStudy]",
+    settings: Settings,
+) -> int:
+    from importlib import import_module
+
+    from wildmiddle.checks.experiments.page import write_with_page
+    from wildmiddle.checks.experiments.results import summary
+
     verdicts = []
     for name, scale in scales.items():
         module = import_module(f"wildmiddle.checks.experiments.{name.replace('-', '_')}")

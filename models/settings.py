@@ -1,9 +1,10 @@
 """The settings of a training run, in one value that a checkpoint can hold."""
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import Field, dataclass, fields
 from functools import partial
+from operator import index
 from typing import Any, Literal, get_args
 
 from wildmiddle.models.networks import LAPTOP, Network
@@ -56,6 +57,8 @@ class Training:
     beta_end: float = 0.02
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            object.__setattr__(self, field.name, _as_type_of(field, getattr(self, field.name)))
         for name, kind in _CHOICES.items():
             if getattr(self, name) not in get_args(kind):
                 raise ValueError(
@@ -91,9 +94,47 @@ _LEVELS = {"edm": "sigma", "ddpm": "the timestep", "flow": "sigma"}
 
 
 def training_from(values: Mapping[str, Any]) -> Training:
-    """The settings that ``dataclasses.asdict`` and JSON made ``values`` of."""
-    network: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in values["network"].items()
-    }
+    """The settings that ``dataclasses.asdict`` and JSON made ``values`` of.
+
+    Raises ValueError for names that are missing or unknown, and values that cannot be used.
+    """
+    require_names(values, [field.name for field in fields(Training)])
+    require_names(values["network"], [field.name for field in fields(Network)])
+    network: dict[str, Any] = {}
+    for field in fields(Network):
+        value, default = values["network"][field.name], field.default
+        if isinstance(default, tuple):
+            if not isinstance(value, list) or any(type(v) is not type(default[0]) for v in value):
+                raise ValueError(f"{field.name} = {value!r} must be like {list(default)}")
+            value = tuple(value)
+        network[field.name] = _as_type_of(field, value)
     return Training(**{**values, "network": Network(**network)})
+
+
+def require_names(values: Any, names: Iterable[str]) -> None:
+    """Raise ValueError unless ``values`` is a mapping of just these names."""
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{str(values)[:60]} stands where named values are wanted")
+    for what, which in (
+        ("unknown", set(values) - set(names)),
+        ("missing", set(names) - set(values)),
+    ):
+        if which:
+            raise ValueError(f"{', '.join(sorted(map(repr, which)))[:60]} {what}")
+
+
+def _as_type_of(field: Field[Any], value: Any) -> Any:
+    # The type of the default, so that what JSON gives back is what was written.
+    if type(field.default) is int:
+        try:
+            return index(value)
+        except TypeError:
+            raise ValueError(f"{field.name} = {value!r} must be an integer") from None
+    if type(field.default) is float:
+        try:
+            return float(value)
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(f"{field.name} = {value!r} must be a number") from None
+    if not isinstance(value, type(field.default)) and field.name != "gap":
+        raise ValueError(f"{field.name} = {value!r} must be a {type(field.default).__name__}")
+    return value

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -21,7 +22,8 @@ from tqdm import tqdm
 
 from wildmiddle.empirical.data import DataSet
 from wildmiddle.empirical.kernels.device import resolve_device
-from wildmiddle.empirical.kernels.processes import require_launcher
+from wildmiddle.empirical.kernels.processes import require_launcher, watch_ranks
+from wildmiddle.empirical.locks import hold_folder
 from wildmiddle.empirical.noise import generator
 from wildmiddle.models import checkpoints
 from wildmiddle.models.checkpoints import Checkpoint
@@ -45,6 +47,9 @@ FLUSH = 10
 
 LOG = "log.csv"
 LOG_COLUMNS = ("step", "loss", "learning_rate")
+
+_TURN = threading.Lock()
+"""Trainings in threads of one process take turns: torch has one random state for all of them."""
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what Adam keeps of each weight
 
@@ -72,7 +77,8 @@ def train(
     many threads and processes, a resumed run equals an uninterrupted one bit for bit.
 
     Raises ValueError for images that cannot be used, a batch size that the processes do not divide,
-    and a folder that holds another run.
+    and a folder that holds another run or that another run is training into; OSError where a
+    checkpoint or the log cannot be written, the checkpoints before it as they were.
     """
     folder = Path(folder)
     accelerator = _accelerator(training, device)
@@ -84,17 +90,57 @@ def train(
     training_set = prepare_training_set(images, labels, training)
     run = checkpoints.describe(training_set, training, data)
     target = training.steps if stop_after is None else min(training.steps, stop_after)
-    accelerator.wait_for_everyone()  # all see the same checkpoints
-    start = max(checkpoints.steps(folder), default=0)
-    if start:
-        checkpoints.require_same_run(folder, checkpoints.read(folder, start), run)
-    if start < target:
-        # First weights and dropout draw from torch's generators: the caller's stay as they are.
-        on_gpu = [accelerator.device] if accelerator.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=on_gpu):
-            _train(accelerator, training_set, run, folder, start, target, progress)
-        accelerator.wait_for_everyone()
+
+    def last_step() -> int:
+        accelerator.wait_for_everyone()  # all see the same checkpoints
+        step = checkpoints.newest_whole(folder)
+        if step:
+            checkpoints.require_same_run(folder, checkpoints.read(folder, step), run)
+        return step
+
+    with watch_ranks():
+        if last_step() < target:
+            with _hold(accelerator, folder), _TURN:
+                start = last_step()  # another run may just have gone on and ended
+                # First weights and dropout draw from torch's generators: the caller's stay.
+                on_gpu = [accelerator.device] if accelerator.device.type == "cuda" else []
+                if start < target:
+                    with _writing(folder), torch.random.fork_rng(devices=on_gpu):
+                        _train(accelerator, training_set, run, folder, start, target, progress)
+            accelerator.wait_for_everyone()
     return checkpoints.load(folder, target, device=accelerator.device)
+
+
+@contextmanager
+def _hold(accelerator: Accelerator, folder: Path) -> Iterator[None]:
+    """Hold the folder for all processes; all raise where another run has it."""
+    refusal: list[Exception | None] = [None]
+    with ExitStack() as stack:
+        if accelerator.is_main_process:
+            try:
+                stack.enter_context(hold_folder(folder))
+                checkpoints.drop_temporaries(folder)
+                drop_log_temporaries(folder)
+            except (ValueError, OSError) as error:
+                refusal = [error]
+        broadcast_object_list(refusal)
+        if refusal[0] is not None:
+            raise refusal[0]
+        yield
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Say in one line what is left where something cannot be written, as on a full disk."""
+    try:
+        yield
+    except OSError as error:
+        whole = checkpoints.newest_whole(folder)
+        kept = f"the checkpoint of step {whole} is whole" if whole else "no checkpoint was lost"
+        raise OSError(
+            f"{folder} cannot be written ({error.strerror or error}); {kept}: make room, and the "
+            "same call goes on from there"
+        ) from error
 
 
 def _train(
@@ -225,7 +271,19 @@ def state_tensors(state: State) -> dict[str, dict[str, Tensor]]:
 
 def restore_state(state: State, folder: Path, step: int) -> None:
     """Put the state of a checkpoint into ``state``."""
-    parts = {part: checkpoints.read_tensors(folder, step, part) for part in checkpoints.PARTS}
+    wanted = {
+        "weights": state.weights,
+        "ema": state.weights,
+        "optimizer": {
+            f"{name}.{key}": torch.zeros(()) if key == "step" else weight
+            for name, weight in state.weights.items()
+            for key in _MOMENTS
+        },
+    }
+    parts = {}
+    for part in checkpoints.PARTS:
+        parts[part] = checkpoints.read_tensors(folder, step, part)
+        checkpoints.require_fit(folder, step, part, parts[part], wanted[part])
     for own, saved in ((state.weights, parts["weights"]), (state.averages, parts["ema"])):
         for name, tensor in own.items():
             tensor.copy_(saved[name])
@@ -362,12 +420,14 @@ def open_log(
 
     Lines of later steps, from a run that was stopped before it saved, are dropped.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path, temporary = folder / LOG, folder / f".{LOG}.{os.getpid()}"
     kept = [line for line in _read_log(path) if int(line[0]) <= start]
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([LOG_COLUMNS, *kept])
-    temporary.replace(path)
+    try:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([LOG_COLUMNS, *kept])
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
 
@@ -382,6 +442,16 @@ def open_log(
 def _read_log(path: Path) -> list[list[str]]:
     if not path.exists():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        lines = list(csv.reader(file))[1:]
-    return [line for line in lines if len(line) == len(LOG_COLUMNS)]  # the last may be cut short
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        try:
+            lines = list(csv.reader(file))
+        except csv.Error as error:
+            raise ValueError(f"{path}: not a log of losses ({error}); move it away") from error
+    # The last line may be cut short.
+    return [line for line in lines if len(line) == len(LOG_COLUMNS) and line[0].isdecimal()]
+
+
+def drop_log_temporaries(folder: Path) -> None:
+    """Remove what killed runs have left half written; for the one who holds the folder."""
+    for path in folder.glob(f".{LOG}.*"):
+        path.unlink(missing_ok=True)

@@ -37,17 +37,24 @@ def write_samples(
 ) -> None:
     """Write a CSV with a line for each sample: number, nearest image, distances, ratio, verdict.
 
-    ``found`` holds the samples of each condition, numbered from 0. ``train_indices`` (N,) give the
-    nearest image's place in the source instead of in train. Numbers are written so that reading
-    them gives the same bits.
+    The file appears whole or not at all. ``found`` holds the samples of each condition, numbered
+    from 0. ``train_indices`` (N,) give the nearest image's place in the source instead of in train.
+    Numbers are written so that reading them gives the same bits.
     """
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(COLUMNS)
-        for condition, each in found.items():
-            nearest = each.nearest
-            if train_indices is not None:
-                nearest = np.asarray(train_indices)[nearest]
-            columns = (nearest, *each.distances.T, each.ratio, (each.ratio < threshold).astype(int))
-            rows = zip(*(column.tolist() for column in columns), strict=True)
-            lines.writerows((condition, number, *row) for number, row in enumerate(rows))
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            lines = csv.writer(file, lineterminator="\n")
+            lines.writerow(COLUMNS)
+            for condition, each in found.items():
+                nearest = each.nearest
+                if train_indices is not None:
+                    nearest = np.asarray(train_indices)[nearest]
+                copied = (each.ratio < threshold).astype(int)
+                columns = (nearest, *each.distances.T, each.ratio, copied)
+                rows = zip(*(column.tolist() for column in columns), strict=True)
+                lines.writerows((condition, number, *row) for number, row in enumerate(rows))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -35,6 +35,7 @@ from wildmiddle.empirical.data.source import (
     open_regular,
     require_memory,
 )
+from wildmiddle.empirical.locks import FolderInUse, hold_folder
 from wildmiddle.theory.constants import DEFAULT_MEMORY
 
 # No gif: a palette of 256 colours, often animated, is rarely what a study means by an image.
@@ -265,13 +266,17 @@ def _read_cached(path: Path, count: int) -> Pixels | None:
 
 
 def _write_cached(path: Path, images: Pixels) -> None:
-    # A name of its own: two runs may fill one cache at the same time.
-    partial = path.with_suffix(f".{os.getpid()}.partial")
     with data_errors(path.parent, "name a folder for --cache that can be written"):
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with partial.open("wb") as file:
-                np.savez(file, images=images)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+            with hold_folder(path.parent):
+                for left in path.parent.glob("images-*.partial"):  # by a run that was killed
+                    left.unlink()
+                partial = path.with_suffix(".partial")
+                try:
+                    with partial.open("wb") as file:
+                        np.savez(file, images=images)
+                    os.replace(partial, path)
+                finally:
+                    partial.unlink(missing_ok=True)
+        except FolderInUse:
+            return  # another run fills the cache: this one does without

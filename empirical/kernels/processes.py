@@ -1,18 +1,31 @@
 """Several processes on one estimate: each takes a share of the queries; then all get all results.
 
 They communicate by torch.distributed; one process alone does not need it. Noise is drawn block by
-block, so that the shares together are the queries that one process would draw.
+block, so that the shares together are the queries that one process would draw. A process that was
+killed ends the others by itself; of one that was stopped they would hear nothing and wait, so each
+shows every few seconds that it is alive.
 """
 
 import os
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import torch
 from torch import distributed
 
 T = TypeVar("T")
+
+BEAT = 5.0
+"""Seconds between two signs of life of a process."""
+MISSED = 12
+"""Signs of life in a row that another process may miss before it ends the run."""
+LOST = 3
+"""Exit code of a process that ends because another one is lost."""
+
+_AWAY = "away"
 
 
 def rank() -> int:
@@ -51,9 +64,88 @@ def join(device: str = "auto") -> Iterator[None]:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     distributed.init_process_group("nccl" if on_gpus else "gloo")
     try:
-        yield
+        with watch_ranks():
+            yield
     finally:
         distributed.destroy_process_group()
+
+
+@contextmanager
+def watch_ranks() -> Iterator[None]:
+    """Show the other processes that this one is alive, and end it with exit code 3 if one is lost.
+
+    For the time of the context; a process that is outside of it is not missed. With one process,
+    nothing.
+    """
+    if not _several() or "MASTER_ADDR" not in os.environ:
+        yield
+        return
+    # A connection of its own: that of the process group may be busy waiting for the lost one.
+    store = distributed.TCPStore(  # type: ignore[attr-defined]
+        os.environ["MASTER_ADDR"],
+        int(os.environ["MASTER_PORT"]),
+        is_master=False,
+        wait_for_workers=False,
+    )
+    signs = dict.fromkeys(range(distributed.get_world_size()), _AWAY)
+    for rank in signs:  # so that each has a value: `get` would wait for one
+        store.compare_set(_name(rank), "", _AWAY)
+    store.set(_name(distributed.get_rank()), "0")  # from here on this one would be missed
+    left = threading.Event()
+    exchange = threading.Thread(target=_exchange_signs, args=(store, signs, left), daemon=True)
+    watch = threading.Thread(target=_watch, args=(signs, left), daemon=True)
+    exchange.start()
+    watch.start()
+    try:
+        yield
+    finally:
+        left.set()
+        watch.join()
+        exchange.join(BEAT)  # not for ever: it may wait for a store that does not answer
+
+
+def _exchange_signs(store: Any, signs: dict[int, str], left: threading.Event) -> None:
+    """Show a sign of life that changes, and note those of the others; the own one last of all."""
+    own = distributed.get_rank()
+    beat = 0
+    try:
+        while not left.is_set():
+            beat += 1
+            store.set(_name(own), str(beat))
+            signs.update({rank: store.get(_name(rank)).decode() for rank in signs if rank != own})
+            signs[own] = str(beat)
+            left.wait(BEAT)
+        store.set(_name(own), _AWAY)
+    except distributed.DistError:  # the store has ended with its process, which the others notice
+        signs.update(dict.fromkeys(signs, _AWAY))
+
+
+def _watch(signs: dict[int, str], left: threading.Event) -> None:
+    own = distributed.get_rank()
+    last, missed = dict(signs), dict.fromkeys(signs, 0)
+    # Looks are counted, not seconds: where all processes were stopped and go on, none is lost.
+    while not left.wait(BEAT):
+        for rank, sign in signs.copy().items():
+            silent = sign == last[rank] != _AWAY
+            last[rank], missed[rank] = sign, missed[rank] + 1 if silent else 0
+        if missed[own] >= MISSED:  # then nothing is heard of the others either
+            _end("the process that keeps the store of all, 0 or torchrun,")
+        if missed[own] == 0 and max(missed.values()) >= MISSED:
+            _end(f"process {max(missed, key=missed.__getitem__)} of {len(signs)}")
+
+
+def _name(rank: int) -> str:
+    return f"wildmiddle/alive/{rank}"
+
+
+def _end(who: str) -> NoReturn:
+    print(
+        f"wildmiddle: {who} has not been heard of for {BEAT * MISSED:g} s: it was stopped, or its "
+        "machine is lost; this run ends, give the command again",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(LOST)  # the main thread may wait for the lost process for ever
 
 
 def share(items: Sequence[T]) -> Sequence[T]:

@@ -173,7 +173,7 @@ def test_a_folder_is_cached_where_asked_and_only_there(tmp_path: Path, capsys) -
     for _ in range(2):
         assert main([*arguments, "--cache", str(tmp_path / "cache")]) == 0
         assert capsys.readouterr() == first
-    assert len(listing(tmp_path)) == len(before) + 2
+    assert len(listing(tmp_path)) == len(before) + 3  # and the lock
 
 
 def test_a_violated_claim_is_exit_code_1_and_quiet_prints_nothing(

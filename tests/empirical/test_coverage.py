@@ -52,7 +52,8 @@ def hit(monkeypatch, train, noise, c: float, sigma: float = 1.0) -> list[bool]:
     """Whether each given noise, added to the origin, is covered."""
     found = []
     for z in np.asarray(noise, np.float64):
-        block = Block(0, np.zeros(BLOCK, np.int64), partial(np.resize, z, (BLOCK, len(z))))
+        draw = partial(np.resize, z, (BLOCK, len(z)))
+        block = Block(0, np.zeros(BLOCK, np.int64), draw, pytest.fail)
         monkeypatch.setattr(coverage, "blocks", lambda *_, block=block, **__: iter([block]))
         origin = np.zeros((1, len(z)))
         found.append(bool(coverage.coverage_draws(train, origin, sigma, c=c, queries=1)[0, 0]))

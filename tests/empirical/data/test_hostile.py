@@ -34,14 +34,15 @@ SECONDS = 20.0  # of processor time; all take less than 3, but the machine may b
 MEGABYTE = bytes(1 << 20)
 
 READ = """
-import json, os, resource, signal, sys
+import json, os, resource, signal, sys, warnings
 import numpy, PIL.Image, scipy.sparse, tqdm
-from wildmiddle.empirical.data import DataError, load
+from wildmiddle.empirical.data import DataError, DataWarning, load
 
 def memory(name):
     lines = open("/proc/self/status").read().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
 
+warnings.simplefilter("ignore", DataWarning)  # small files look otherwise than bytes 0..255
 limit, seconds = int(sys.argv[1]), int(sys.argv[2])
 for line in sys.stdin:
     case = json.loads(line)

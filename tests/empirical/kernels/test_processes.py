@@ -1,8 +1,68 @@
-"""How work is divided among processes; with real processes in tests/checks/test_ranks.py."""
+"""How processes share the work; and of two of which one is stopped, the other ends and says so."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
 
 import pytest
 
 from wildmiddle.empirical.kernels import processes
+
+SHARED = """
+import time
+import torch
+from wildmiddle.empirical.kernels import processes
+
+processes.BEAT = 0.2
+with processes.join("cpu"):
+    for count in range(10_000):
+        processes.combine_rows(torch.ones(2), slice(0, 1))
+        if count == 100:
+            print("at work", flush=True)
+        time.sleep(0.005)
+"""
+
+
+def start() -> list[subprocess.Popen]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return [
+        subprocess.Popen(
+            [sys.executable, "-c", SHARED],
+            env=os.environ | shared | {"RANK": rank, "LOCAL_RANK": rank, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in "01"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stopped", "who"),
+    [(1, "process 1 of 2 has not"), (0, "the process that keeps the store of all")],
+)
+def test_a_stopped_process_ends_the_other_in_one_line(stopped, who) -> None:
+    both = start()
+    try:
+        for each in both:
+            assert each.stdout is not None
+            assert each.stdout.readline() == "at work\n"
+        both[stopped].send_signal(signal.SIGSTOP)
+        _, said = both[1 - stopped].communicate(timeout=60)
+    finally:
+        for each in both:
+            each.kill()
+            each.communicate()
+    assert both[1 - stopped].returncode == 3
+    line = [line for line in said.splitlines() if line.startswith("wildmiddle: ")]
+    assert len(line) == 1
+    assert who in line[0]
+    assert "heard of for 2.4 s" in line[0]
 
 
 @pytest.mark.parametrize(("items", "world"), [(7, 3), (2, 3), (12, 4), (5, 1)])
