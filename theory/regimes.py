@@ -94,8 +94,8 @@ def copying_lower(distances: ArrayLike, sigma: ArrayLike) -> Array:
     d_max`` of x_i, so at ``w_i > w = 1 - d_min / (4 d_max)`` it is nearer than ``d_min / 4`` to x_i
     and farther than ``3 d_min / 4`` from all others: a copy by ``d_(1) < d_(2) / 3``. Hence it is
     at least ``mean_i (1 - P(w_i < w))``, by :func:`wildmiddle.theory.posterior.below_probability`;
-    a duplicate adds 0. Falls with sigma. Source: ours, for Section 3's per-noise-level
-    memorization.
+    a duplicate adds 0, and so does a copy so near that w rounds to 1. Falls with sigma. Source:
+    ours, for Section 3's per-noise-level memorization.
     """
     distances = np.asarray(distances, np.float64)
     require_distance("distances", distances)
@@ -103,6 +103,7 @@ def copying_lower(distances: ArrayLike, sigma: ArrayLike) -> Array:
     require_positive("sigma", levels)
     single = distances[distances.min(1) > 0]
     w = 1 - single.min(1) / (4 * single.max(1))
+    single, w = single[w < 1], w[w < 1]
     copies = [(1 - below_probability(single, level, w)).sum() for level in levels.tolist()]
     return np.array(copies) / len(distances)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wildmiddle.empirical.noise import BLOCK, blocks, generator
+from wildmiddle.empirical.noise import BLOCK, batches, blocks, generator
 
 SEED = 20260304
 
@@ -56,3 +56,10 @@ def test_noise_is_standard_normal_and_indices_are_uniform(expect_law, expect_rat
     expect_law(across, "norm", seed=SEED, what="sum across blocks")
     for index, count in enumerate(np.bincount(indices, minlength=7)):
         expect_rate(count, n, "==", 1 / 7, seed=SEED, what=f"index {index}")
+
+
+def test_batches_hold_all_blocks_in_their_order() -> None:
+    for size, lengths in ((3, [3, 3, 1]), (1, [1] * 7), (0, [1] * 7), (9, [7])):
+        found = list(batches(blocks(SEED, "test", 7 * BLOCK, 3), size))
+        assert [len(batch) for batch in found] == lengths
+        assert [part.start for batch in found for part in batch] == [k * BLOCK for k in range(7)]

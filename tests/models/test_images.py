@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from wildmiddle.models.images import as_tensor, to_channels_first
+from wildmiddle.models.images import as_tensor, prepare_training_set, to_channels_first
+from wildmiddle.models.settings import Training
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (5, 3, 4, 6))
 
@@ -41,3 +42,11 @@ def test_no_gradient_and_no_warning_of_arrays_that_are_read_only() -> None:
     found = as_tensor(kept)
     found += 1
     assert (kept == IMAGES).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_one_value_that_is_not_finite_is_refused(value) -> None:
+    images = np.zeros((3, 4, 4))
+    images[1, 2, 3] = value
+    with pytest.raises(ValueError, match="finite"):
+        prepare_training_set(images, None, Training())

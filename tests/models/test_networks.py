@@ -85,3 +85,11 @@ def test_images_that_cannot_be_halved_are_refused() -> None:
     pytest.importorskip("diffusers")
     with pytest.raises(ValueError, match="multiples of 2"):
         build(LAPTOP, (9, 9))
+
+
+def test_the_paper_network_is_the_published_one() -> None:
+    # Karras et al. 2022, Table 7: DDPM++ for CIFAR-10, 4 blocks of 256 channels in each resolution.
+    assert (
+        Network((256, 256, 256), 4, (False, True, False), head_dim=256, dropout=0.13, groups=32)
+        == PAPER
+    )

@@ -185,3 +185,11 @@ def test_student_interval_of_four_draws() -> None:
     assert found.mean.tolist() == [3.0]
     assert found.high[0] == pytest.approx(3 + 3.182446305284263 * (7 / 6) ** 0.5, rel=1e-12)
     assert found.low.tolist() == [0.0]  # no square is below 0
+
+
+def test_a_range_of_width_one_bounds_the_error_by_one_a_pixel() -> None:
+    found = denoising_error(
+        lambda x, _: torch.ones_like(x), np.zeros((3, 6)), 1.0, 50, value_range=(0, 1)
+    )
+    assert found.mean == pytest.approx(6)
+    assert found.high == pytest.approx(6)

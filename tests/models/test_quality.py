@@ -8,7 +8,7 @@ import torch
 from scipy.linalg import sqrtm
 from sklearn.datasets import load_digits
 
-from wildmiddle.models.extractors import Extractor, inception, train_classifier
+from wildmiddle.models.extractors import Extractor, _Bytes, inception, train_classifier
 from wildmiddle.models.quality import distance_of_normals, frechet_distance
 
 SEED = 20260404
@@ -123,7 +123,7 @@ class TestClassifier:
         assert "classifier of 10 classes trained here on 480 images of digits" in first.name
         accuracy = float(first.name.split("accuracy ")[1].rstrip("%)"))
         # 600 digits in a second or so; by chance it would be 10%.
-        assert accuracy > 80
+        assert 80 < accuracy <= 100
         features = first.network(torch.as_tensor(digits[0][:7]).float())
         assert features.shape == (7, 64)
         again = train_classifier(*digits, data_name="digits", steps=50, seed=SEED)
@@ -221,3 +221,31 @@ class TestInception:
         torch.save({"a": torch.ones(1)}, path)
         with pytest.raises(ValueError, match="pip install"):
             inception(path, value_range=(0, 1))
+
+
+@pytest.mark.parametrize("value_range", [(-1.0, 1.0), (0.0, 1.0), (0.0, 255.0)])
+def test_inception_gets_the_bytes_that_the_images_were(value_range) -> None:
+    low, high = value_range
+    levels = torch.arange(256).reshape(1, 1, 16, 16)
+    mean = np.linspace(low, high, 256).reshape(1, 16, 16) / 3
+    scaled = low + levels.double() * (high - low) / 255
+    for taken_off, given in ((None, scaled), (mean, scaled - torch.as_tensor(mean).float())):
+        found = _Bytes(torch.nn.Identity(), value_range, taken_off)(given)
+        assert found.dtype == torch.uint8
+        assert torch.equal(found, levels.byte().expand(1, 3, 16, 16))
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_rounding_of_a_covariance_is_told_from_faults_at_every_scale(scale) -> None:
+    mean, whole = torch.zeros(2), torch.eye(2).double() * scale
+
+    def distance(skew, least):
+        matrix = torch.tensor([[1.0, skew], [0.0, least]], dtype=torch.float64)
+        return distance_of_normals(mean, matrix * scale, mean, whole)
+
+    for skew, least in ((9e-11, 1.0), (0.0, -9e-9)):
+        assert distance(skew, least) >= 0
+    with pytest.raises(ValueError, match="must be symmetric"):
+        distance(1.1e-10, 1.0)
+    with pytest.raises(ValueError, match="none is below 0"):
+        distance(0.0, -1.1e-8)

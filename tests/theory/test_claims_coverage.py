@@ -294,3 +294,15 @@ A, B = sp.symbols("A B")
 )
 def test_a_wrong_constant_fails(core, wrong):
     assert not core(*wrong)
+
+
+def test_mean_overlap_is_the_weighted_mean_over_pairs():
+    pairs, sigma = np.array([[30.0, 45.0], [32.0, 90.0], [3.0, 200.0]]), np.array([0.4, 1.5])
+    overlaps = coverage.overlap_probability(pairs[..., None], sigma, 3072, 5.0)
+    mean = coverage.mean_overlap(pairs, sigma, 3072)
+    np.testing.assert_allclose(mean, overlaps.mean((0, 1)), rtol=1e-8)
+    assert 0.1 < mean[1] < 0.9
+    weights = np.array([[1.0, 4.0], [2.0, 1.0], [0.5, 3.0]])
+    expected = (weights[..., None] * overlaps).sum((0, 1)) / weights.sum()
+    mean = coverage.mean_overlap(pairs, sigma, 3072, weights=weights)
+    np.testing.assert_allclose(mean, expected, rtol=1e-8)

@@ -249,3 +249,12 @@ def test_the_claims_evaluate():
 def test_values_outside_the_domain_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_variation_of_a_stack_is_that_of_each_spectrum():
+    spectra, sigma = np.array([[4.0, 2.0, 1.0, 2.0], [9.0, 0.5, 0.0, 0.5]]), np.array([0.5, 2.0])
+    each = [locality.total_variation(row, s) for row, s in zip(spectra, sigma, strict=True)]
+    np.testing.assert_allclose(locality.total_variation(spectra, sigma), each, rtol=1e-15)
+    mu = spectra / (spectra + sigma[:, None] ** 2)
+    expected = np.abs(np.roll(mu, -1, axis=1) - mu).sum(1)
+    np.testing.assert_allclose(each, expected, rtol=1e-13)

@@ -278,3 +278,9 @@ def test_sharper_forms_refuse_what_the_theorem_refuses():
     for function in (posterior.above_probability, posterior.split_probability):
         with pytest.raises(ValueError, match=r"sigma = -1\.0 "):
             function([1.0, 2.0], -1.0, 0.5)
+
+
+def test_one_near_point_bounds_the_weight_where_its_share_is_exactly_one():
+    # At w = 1/2 the sum of the others' terms is below 1, so the nearest one's is: m = k = 1.
+    found = posterior.above_probability([1.0, 50.0], 1.0, 0.5)
+    assert found == pytest.approx(ndtr(0.5), rel=1e-14)

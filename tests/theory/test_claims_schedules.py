@@ -91,3 +91,10 @@ def test_the_claims_evaluate():
         assert results[name] == 1.0
     assert results["flow_time"] == 0.5
     assert results["sigmas_of_timesteps"][results["timestep"]] == pytest.approx(1, rel=5e-3)
+
+
+def test_steps_between_take_the_start_and_leave_the_end():
+    edm, ddpm = schedules.edm_sigmas(18), schedules.ddpm_sigmas()
+    assert schedules.steps_between(edm[9], edm[4])[0] == (5, 6, 7, 8, 9)
+    assert schedules.steps_between(ddpm[200], ddpm[203])[1] == (200, 201, 202)
+    assert schedules.steps_between(1e3, 2e3) == ((), ())

@@ -1,4 +1,4 @@
-"""Two processes of which one is stopped: the other ends, and says which one is lost."""
+"""How processes share the work; and of two of which one is stopped, the other ends and says so."""
 
 import os
 import signal
@@ -7,6 +7,8 @@ import subprocess
 import sys
 
 import pytest
+
+from wildmiddle.empirical.kernels import processes
 
 SHARED = """
 import time
@@ -61,3 +63,15 @@ def test_a_stopped_process_ends_the_other_in_one_line(stopped, who) -> None:
     assert len(line) == 1
     assert who in line[0]
     assert "heard of for 2.4 s" in line[0]
+
+
+@pytest.mark.parametrize(("items", "world"), [(7, 3), (2, 3), (12, 4), (5, 1)])
+def test_shares_are_consecutive_and_hold_every_item_once(monkeypatch, items, world) -> None:
+    shares = []
+    monkeypatch.setattr(processes, "_several", lambda: True)
+    monkeypatch.setattr(processes.distributed, "get_world_size", lambda: world)
+    for rank in range(world):
+        monkeypatch.setattr(processes.distributed, "get_rank", lambda rank=rank: rank)
+        shares.append(list(processes.share(range(items))))
+    assert [item for share in shares for item in share] == list(range(items))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
