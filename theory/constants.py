@@ -10,6 +10,9 @@ from typing import Any
 SHELL_WIDTH = 5.0
 """Width c of the Gaussian shells (Lemma 4.5)."""
 
+ZONE_ALPHA = 0.05
+"""Probability that a predicted zone of the population is wrong, over the held-out images."""
+
 DEFAULT_MEMORY = 2**30
 """Bytes that the buffers of one estimate may take."""
 
