@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from wildmiddle.checks.settings import Settings
 from wildmiddle.empirical import Curves, curves
 from wildmiddle.empirical.danger_zone import zone_of
+from wildmiddle.empirical.intervals import proportion
 from wildmiddle.empirical.kernels.device import resolve_device
 from wildmiddle.empirical.neighbours import distances_to_others, extreme_distances
-from wildmiddle.empirical.regimes import Regime, read_regimes
+from wildmiddle.empirical.regimes import Crossing, Regime, crossing, read_regimes
+from wildmiddle.models import EmpiricalDenoiser
+from wildmiddle.models.one_step import memorization_by_level
 from wildmiddle.theory.regimes import PredictedZone
 from wildmiddle.theory.schedules import edm_sigmas
 from wildmiddle.theory.shells import radii
@@ -22,8 +25,12 @@ Array = NDArray[np.float64]
 COVERAGE_STEPS = 40
 """Steps of the EDM schedule for the two curves, as in the paper's coverage study (E.2)."""
 
+COPYING_QUERIES = 1024
+"""Outputs of the empirical optimum that are searched for copies at each noise level."""
+
 CURVE_ALPHA = 0.05
-"""Error rate of each curve as drawn and of the regimes read off it; no verdict rests on it."""
+"""Error rate of each curve as drawn, of the regimes read off it and of the population's zones; no
+verdict rests on it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +108,41 @@ class Study:
             c=at.c,
             weight_high=at.weight_high,
             coverage_high=at.coverage_high,
+            alpha=CURVE_ALPHA,
             device=at.device,
             memory=at.memory,
         )
+
+    @cached_property
+    def half_copied(self) -> Crossing:
+        """Where half of the empirical optimum's one-step outputs on held-out images are copies.
+
+        Counted at the levels of the curves from where distances force half of them, or from
+        half of the zone's possible start, to the zone's possible end.
+        """
+        at, zone, levels = self.settings, self.zone, self.curves.sigmas
+        low = zone.half_copied or zone.possible.start / 2
+        within = np.flatnonzero((levels >= low) & (levels <= zone.possible.end))
+        sigmas = np.sort(levels[within])
+        if not len(sigmas):
+            return Crossing(np.inf, np.nan, np.nan)
+        counts = memorization_by_level(
+            EmpiricalDenoiser(self.train, at.device),
+            self.held_out,
+            self.train,
+            sigmas,
+            COPYING_QUERIES,
+            at.seed,
+            stream="study/half copied",
+            device=at.device,
+        )
+        shares = proportion(counts, COPYING_QUERIES, CURVE_ALPHA / len(sigmas))
+        return crossing(sigmas, shares, 0.5, rising=False)
+
+    @property
+    def eigenvalues(self) -> Array:
+        """Eigenvalues of the covariance of the training images, the largest first."""
+        return self.zone.eigenvalues
 
     def mean_over_images(self, bound: Callable[[Array], Array]) -> Array:
         """``bound`` of all training images, for a mean over the images, some of them at a time.

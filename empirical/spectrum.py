@@ -29,10 +29,11 @@ def eigenvalues(
 ) -> Array:
     """Eigenvalues of the covariance S of the images, the largest first, (min(N, d),).
 
-    ``train`` (N, ...), N >= 2, S divided by N; on the ``device`` of a tensor unless told. ``memory``
-    bounds the buffers in bytes: where it holds no matrix of that size, they are the eigenvalues of
-    blocks of pixels, (d,), and the largest may be too small. The error is about 1e-15 of the largest
-    (1e-7 on MPS). Raises ValueError for fewer than 2 images or values that are not finite.
+    ``train`` (N, ...), N >= 2, S divided by N; on the ``device`` of a tensor unless told.
+    ``memory`` bounds the buffers in bytes: where it holds no matrix of that size, they are the
+    eigenvalues of blocks of pixels, (d,), and the largest may be too small. The error is about
+    1e-15 of the largest (1e-7 on MPS). Raises ValueError for fewer than 2 images or values that are
+    not finite.
     """
     own = train.device if isinstance(train, torch.Tensor) else "auto"
     points = training_rows(train, own if device is None else device)

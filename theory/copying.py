@@ -1,7 +1,7 @@
 """Copying: up to which noise level the empirical optimum's outputs on held-out images are copies.
 
-The output on ``y = x + sigma Z`` is ``m = sum_j w_j x_j``. With ``x_a`` the training image nearest to
-the held-out x, ``t_j = w_j / w_a`` obeys
+The output on ``y = x + sigma Z`` is ``m = sum_j w_j x_j``. With ``x_a`` the training image nearest
+to the held-out x, ``t_j = w_j / w_a`` obeys
 
     log t_j = -(r_j^2 - r_a^2) / (2 sigma^2) + d_j xi_j / sigma,   xi_j ~ N(0, 1),
 
@@ -36,7 +36,9 @@ def threshold_terms(to_points: ArrayLike, from_nearest: ArrayLike) -> tuple[Arra
     r, d = to_points[others].reshape(shape), from_nearest[others].reshape(shape)
     r_a = to_points.min(1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
-        log_b = np.log(np.where(d.min(1, keepdims=True) > 0, 4 * d / d.min(1, keepdims=True), np.inf) - 1)
+        log_b = np.log(
+            np.where(d.min(1, keepdims=True) > 0, 4 * d / d.min(1, keepdims=True), np.inf) - 1
+        )
     return (r - r_a) * (r + r_a) / 2, d, log_b
 
 
@@ -60,9 +62,7 @@ def union_term(gap: ArrayLike, d: ArrayLike, log_b: ArrayLike, sigma: ArrayLike)
     return np.asarray(ndtr(mean / u))
 
 
-def _mean(
-    gap: ArrayLike, d: ArrayLike, log_b: ArrayLike, sigma: ArrayLike
-) -> tuple[Array, Array]:
+def _mean(gap: ArrayLike, d: ArrayLike, log_b: ArrayLike, sigma: ArrayLike) -> tuple[Array, Array]:
     # u and the mean of log(b t).
     sigma = np.asarray(sigma, np.float64)
     require_positive("sigma", sigma)
@@ -90,7 +90,7 @@ def copying_lower(to_points: ArrayLike, from_nearest: ArrayLike, sigma: ArrayLik
     """
     gap, d, log_b = threshold_terms(to_points, from_nearest)
     levels = np.atleast_1d(np.asarray(sigma, np.float64))
-    single = np.isfinite(log_b).all(1)
+    single: NDArray[np.bool_] = np.isfinite(log_b).all(axis=1)
     gap, d, log_b = gap[single], d[single], log_b[single]
     shares = np.log(d.shape[1])
     missed = [

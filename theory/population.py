@@ -1,9 +1,9 @@
 """Population: what the held-out images say of the coverage of all that their source could give.
 
 Definition 4.6 averages over the population p of the data; the held-out images are M independent
-draws of it. Of each the chance to lie in a shell is known to within bounds in [0, 1], so a limit of
-the mean that holds for every distribution in [0, 1] turns what is certain of the given images into
-what is certain of the population, with a stated error rate. The training set is as it is given.
+draws of it. For each, bounds in [0, 1] enclose the chance to lie in a shell, and a limit of the mean that
+holds for every law in [0, 1] turns what is certain of the given images into what is certain of the
+population, with a stated error rate. The training set is as it is given.
 """
 
 import numpy as np
@@ -22,9 +22,9 @@ def least_mean(mean: ArrayLike, m: ArrayLike, alpha: float) -> Array:
 
     The smallest q below the ``mean`` with ``m KL(mean | q) <= log(1 / alpha)``, KL that of two
     coins: by Chernoff's bound for any law in [0, 1] the expectation lies below it with probability
-    at most ``alpha``. Rises with the mean. At mean 1 it is ``alpha^(1/m)``, as Clopper and Pearson's,
-    where the rate is exactly alpha. Broadcasts. Raises ValueError unless 0 <= mean <= 1, m >= 1 and
-    0 < alpha < 1. Source: Hoeffding 1963, Theorem 1.
+    at most ``alpha``. Rises with the mean. At mean 1 it is ``alpha^(1/m)``, as Clopper and
+    Pearson's, where the rate is exactly alpha. Broadcasts. Raises ValueError unless 0 <= mean <= 1,
+    m >= 1 and 0 < alpha < 1. Source: Hoeffding 1963, Theorem 1.
     """
     mean, m = np.broadcast_arrays(np.asarray(mean, np.float64), np.asarray(m, np.float64))
     require((mean >= 0) & (mean <= 1), "mean", mean, "must lie in [0, 1]")
@@ -44,16 +44,17 @@ def coverage_lower(
 ) -> Array:
     """Lower confidence limit of the population's coverage C_sigma(p, D) of one training set D.
 
-    ``nearest`` (M,) from each held-out image to its nearest training image, ``sigma`` (K,); returns
-    (K,). ``p_sigma(r_nn)`` is at most the chance that an image is covered (Theorem 4.8), and its mean
-    over independent held-out images is within :func:`least_mean` of its expectation. Each limit is
-    above the coverage with probability at most ``alpha``. It rises with sigma, and so does its
-    expectation: the noise level where the limit passes a level lies below the one where the
-    expectation does with no larger probability. Source: ours, for Definition 4.6.
+    ``nearest`` (..., M) from each held-out image to its nearest training image, ``sigma``
+    broadcasts against (...,), which is returned. ``p_sigma(r_nn)`` is at most the chance that an
+    image is covered (Theorem 4.8), and its mean over independent held-out images is within
+    :func:`least_mean` of its expectation. Each limit is above the coverage with probability at most
+    ``alpha``. Both rise with sigma, so the sigma at which the limit passes a level is too small
+    with probability at most ``alpha`` as well: no union over sigma is needed. Source: ours, for
+    Definition 4.6.
     """
-    nearest, levels = np.atleast_1d(nearest), np.atleast_1d(sigma)
-    overlaps = overlap_probability(nearest, levels[:, None], d, c)
-    return least_mean(np.minimum(overlaps.mean(1), 1), len(nearest), alpha)
+    nearest = np.asarray(nearest, np.float64)
+    overlaps = overlap_probability(nearest, np.asarray(sigma)[..., None], d, c)
+    return least_mean(np.minimum(overlaps.mean(-1), 1), nearest.shape[-1], alpha)
 
 
 def coverage_upper(
@@ -61,11 +62,12 @@ def coverage_upper(
 ) -> Array:
     """Upper confidence limit of the population's coverage of one training set of N images.
 
-    As :func:`coverage_lower`, with ``min(1, N p_sigma(r_nn))``, which is at least the chance that an
-    image is covered: no shell is nearer than the nearest. Each limit is below the coverage with
+    As :func:`coverage_lower`, with ``min(1, N p_sigma(r_nn))``, which is at least the chance that
+    an image is covered: no shell is nearer than the nearest. Each limit is below the coverage with
     probability at most ``alpha``. Source: ours, for Definition 4.6.
     """
-    nearest, levels = np.atleast_1d(nearest), np.atleast_1d(sigma)
+    nearest = np.asarray(nearest, np.float64)
     require(n >= 1, "n", n, "must be at least 1 training point")
-    hits = np.minimum(1, n * overlap_probability(nearest, levels[:, None], d, c)).mean(1)
-    return 1 - least_mean(1 - np.minimum(hits, 1), len(nearest), alpha)
+    overlaps = overlap_probability(nearest, np.asarray(sigma)[..., None], d, c)
+    hits = np.minimum(1, n * overlaps).mean(-1)
+    return 1 - least_mean(1 - np.minimum(hits, 1), nearest.shape[-1], alpha)

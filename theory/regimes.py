@@ -7,7 +7,7 @@ eigenvalues of the covariance follow from the distances too.)
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -201,6 +201,8 @@ class PredictedZone:
     """:func:`wildmiddle.theory.spectrum.speciation_scale`: an estimate."""
     by_size: tuple[SpectralEnd, ...] = ()
     """The end for ``SIZES`` times as many images of the same covariance."""
+    eigenvalues: Array = field(default_factory=lambda: np.zeros(1), compare=False, repr=False)
+    """Of the covariance of the training images, the largest first."""
 
     @property
     def certain_to_copy(self) -> Zone:
@@ -318,6 +320,7 @@ def assemble(
         half_copied=half_copied if half_copied > scale * np.exp(-REACH) * (1 + 1e-6) else 0.0,
         speciation=spectrum.speciation_scale(eigenvalues),
         by_size=ends,
+        eigenvalues=eigenvalues,
     )
 
 

@@ -17,12 +17,12 @@ Array = NDArray[np.float64]
 def information_upper(eigenvalues: ArrayLike, sigma: ArrayLike) -> Array:
     """Upper bound ``1/2 sum_k log(1 + lambda_k / sigma^2)`` on I(I; Y), in nats.
 
-    ``eigenvalues`` (K,) of S, those that are 0 may be left out; ``sigma`` (L,); returns (L,). Proof:
-    ``I(I; Y) = h(Y) - h(sigma Z)``, and the cross entropy of Y to the Gaussian of its moments, which
-    is never below h(Y), knows nothing else of Y. Falls with sigma. Equality for Gaussian data in the
-    place of the N images; at large sigma both sides are ``tr S / (2 sigma^2)`` but for the next
-    order. Raises ValueError unless lambda >= 0 and sigma > 0. Source: ours, for Section 4.2; Shannon
-    1948.
+    ``eigenvalues`` (K,) of S, those that are 0 may be left out; ``sigma`` (L,); returns (L,).
+    Proof: ``I(I; Y) = h(Y) - h(sigma Z)``, and the cross entropy of Y to the Gaussian of its
+    moments, which is never below h(Y), knows nothing else of Y. Falls with sigma. Equality for
+    Gaussian data in the place of the N images; at large sigma both sides are ``tr S / (2 sigma^2)``
+    but for the next order. Raises ValueError unless lambda >= 0 and sigma > 0. Source: ours, for
+    Section 4.2; Shannon 1948.
     """
     values, levels = _spectrum(eigenvalues), np.atleast_1d(np.asarray(sigma, np.float64))
     require_positive("sigma", levels)
