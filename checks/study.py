@@ -13,7 +13,7 @@ from wildmiddle.empirical.danger_zone import zone_of
 from wildmiddle.empirical.intervals import proportion
 from wildmiddle.empirical.kernels.device import resolve_device
 from wildmiddle.empirical.neighbours import distances_to_others, extreme_distances
-from wildmiddle.empirical.regimes import Crossing, Regime, crossing, read_regimes
+from wildmiddle.empirical.regimes import Crossing, Regime, crossing, read_regimes, regime_between
 from wildmiddle.models import EmpiricalDenoiser
 from wildmiddle.models.one_step import memorization_by_level
 from wildmiddle.theory.regimes import PredictedZone
@@ -138,6 +138,12 @@ class Study:
         )
         shares = proportion(counts, COPYING_QUERIES, CURVE_ALPHA / len(sigmas))
         return crossing(sigmas, shares, 0.5, rising=False)
+
+    @property
+    def danger_by_copying(self) -> Regime:
+        """The danger zone where copies of half of the outputs, not the weight, decide its end."""
+        (danger,) = (regime for regime in self.regimes if regime.name == "danger")
+        return regime_between("danger, by copying", danger.start, self.half_copied)
 
     @property
     def eigenvalues(self) -> Array:

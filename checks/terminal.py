@@ -95,18 +95,36 @@ def zone_page(data: "DataSet", zone: "PredictedZone") -> str:
         f"d = {data.dimension}",
         f"sigma for pixels in [{low:g}, {high:g}]" + (", centred" if data.centred else ""),
         "",
-        f"{'danger zone':<12}{'sigma':<22}{'EDM steps of 18':<18}DDPM timesteps",
+        f"{'danger zone':<22}{'sigma':<20}{'EDM steps of 18':<18}DDPM timesteps",
     ]
-    for name, part in (("certain", zone.certain), ("possible", zone.possible)):
+    for name, part in zone.parts.items():
         if part.empty:
-            lines.append(f"{name:<12}none")
+            lines.append(f"{name:<22}none")
             continue
         steps, timesteps = map(_span, steps_between(*part))
         span = f"{part.start:.4g} to {part.end:.4g}"
-        lines.append(f"{name:<12}{span:<22}{steps:<18}{timesteps}")
+        lines.append(f"{name:<22}{span:<20}{steps:<18}{timesteps}")
     lines += [
         "",
-        "certain: weight and coverage are both high there; outside of possible one is not.",
+        "certain: weight and coverage are both high there; outside of possible one is not. This",
+        f"holds for the {len(data.test)} held-out images that are given. Population: for all images "
+        "that these are",
+        f"independent draws of, but for a chance of {zone.alpha:.0%} that such a draw misleads.",
+        "to copy: at least half of the empirical optimum's outputs on the held-out images are",
+        "copies. High weight is 3/4 since two images give a copy there; more images take more.",
+        "",
+        f"{'images':<22}{'collapse scale':<20}zone ends at the latest",
+    ]
+    for each in zone.by_size:
+        number = f"{each.n}" + (", these" if each.n == len(data.train) else "")
+        lines.append(f"{number:<22}{each.collapse:<20.4g}{each.latest:.4g}")
+    lines += [
+        "",
+        "By the eigenvalues of the covariance of these images, whatever their number: the first",
+        "estimates the zone's end, the second is a bound. Classes part below about sigma = "
+        f"{zone.speciation:.4g},",
+        "the speciation scale.",
+        "",
         "By the distances between the images alone: nothing was sampled, no model was trained.",
     ]
     return "\n".join(lines)

@@ -95,13 +95,14 @@ def read_regimes(curves: Curves, thresholds: Thresholds | None = None) -> tuple[
     undecided = crossing(s, curves.max_weight, at.weight_high, rising=False)
     spread = crossing(s, curves.max_weight, at.weight_low, rising=False)
     return (
-        _regime("small", bottom, covered),
-        _regime("medium", covered, spread),
-        _regime("danger", mostly_covered, undecided),
-        _regime("large", spread, top),
+        regime_between("small", bottom, covered),
+        regime_between("medium", covered, spread),
+        regime_between("danger", mostly_covered, undecided),
+        regime_between("large", spread, top),
     )
 
 
-def _regime(name: str, start: Crossing, end: Crossing) -> Regime:
+def regime_between(name: str, start: Crossing, end: Crossing) -> Regime:
+    """The noise levels between two crossings, with the steps of both schedules."""
     steps, timesteps = steps_between(start.sigma, end.sigma)
     return Regime(name, start, end, steps, timesteps[:1] + timesteps[-1:])

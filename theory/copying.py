@@ -90,7 +90,7 @@ def copying_lower(to_points: ArrayLike, from_nearest: ArrayLike, sigma: ArrayLik
     """
     gap, d, log_b = threshold_terms(to_points, from_nearest)
     levels = np.atleast_1d(np.asarray(sigma, np.float64))
-    single: NDArray[np.bool_] = np.isfinite(log_b).all(axis=1)
+    single = np.asarray(np.isfinite(log_b).all(1))
     gap, d, log_b = gap[single], d[single], log_b[single]
     shares = np.log(d.shape[1])
     missed = [

@@ -1,9 +1,9 @@
 """Population: what the held-out images say of the coverage of all that their source could give.
 
 Definition 4.6 averages over the population p of the data; the held-out images are M independent
-draws of it. For each, bounds in [0, 1] enclose the chance to lie in a shell, and a limit of the mean that
-holds for every law in [0, 1] turns what is certain of the given images into what is certain of the
-population, with a stated error rate. The training set is as it is given.
+draws of it. For each, bounds in [0, 1] enclose the chance to lie in a shell, and a limit of the
+mean that holds for every law in [0, 1] turns what is certain of the given images into what is
+certain of the population, with a stated error rate. The training set is as it is given.
 """
 
 import numpy as np

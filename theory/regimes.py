@@ -209,6 +209,17 @@ class PredictedZone:
         """Coverage is high here, and half of the empirical optimum's outputs are copies."""
         return Zone(self.certain.start, self.half_copied)
 
+    @property
+    def parts(self) -> dict[str, Zone]:
+        """All zones by the names that they are shown under."""
+        return {
+            "certain": self.certain,
+            "possible": self.possible,
+            "certain, population": self.certain_of_population,
+            "possible, population": self.possible_of_population,
+            "certain to copy": self.certain_to_copy,
+        }
+
 
 SIZES = (0.25, 1, 4, 16)
 """Numbers of images, in those that are given, for which the zone's end is told."""

@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 from wildmiddle.checks.records import Record
 from wildmiddle.checks.report.formatting import (
+    copying_sentence,
     format_number,
     format_slack,
     markdown_table,
     regime_cells,
     repeat_command,
+    size_cells,
     tightest_record,
     verdict_sentence,
     zone_sentence,
@@ -124,9 +126,16 @@ def to_json(result: Result) -> dict[str, Any]:
                 "centred": data.centred,
                 "intervals": [_regime(regime) for regime in result.study.regimes],
                 "predicted": {
-                    "certain": _zone(result.study.zone.certain),
-                    "possible": _zone(result.study.zone.possible),
+                    name.replace(",", "").replace(" ", "_"): _zone(part)
+                    for name, part in study.zone.parts.items()
+                }
+                | {
+                    "alpha": study.zone.alpha,
+                    "half_copied": study.zone.half_copied,
+                    "speciation": study.zone.speciation,
+                    "by_size": [each._asdict() for each in study.zone.by_size],
                 },
+                "half_copied": vars(study.half_copied),
             },
             "sharper": [
                 {**vars(row), "truth": row.truth and row.truth._asdict()} for row in result.sharper
@@ -157,9 +166,14 @@ def to_markdown(result: Result) -> str:
         f"Regimes, sigma for pixels in [{low:g}, {high:g}]{centred}:",
         markdown_table(
             ("regime", "from sigma", "to sigma", "EDM steps of 18", "DDPM timesteps"),
-            [(regime.name, *regime_cells(regime)) for regime in study.regimes],
+            [
+                (regime.name, *regime_cells(regime))
+                for regime in (*study.regimes, study.danger_by_copying)
+            ],
         ),
         zone_sentence(result),
+        copying_sentence(result),
+        markdown_table(("images", "collapse scale", "zone ends at the latest"), size_cells(result)),
         f"Data: {result.data.title}, N = {study.n}, M = {len(study.test)}, d = {study.d}, "
         f"{result.data.sha256}. Settings: {settings}.",
         f"Command: `{' '.join(repeat_command(result))}`",
