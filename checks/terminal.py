@@ -104,26 +104,26 @@ def zone_page(data: "DataSet", zone: "PredictedZone") -> str:
         steps, timesteps = map(_span, steps_between(*part))
         span = f"{part.start:.4g} to {part.end:.4g}"
         lines.append(f"{name:<22}{span:<20}{steps:<18}{timesteps}")
-    lines += [
-        "",
-        "certain: weight and coverage are both high there; outside of possible one is not. This",
-        f"holds for the {len(data.test)} held-out images that are given. Population: for all images "
-        "that these are",
-        f"independent draws of, but for a chance of {zone.alpha:.0%} that such a draw misleads.",
-        "to copy: at least half of the empirical optimum's outputs on the held-out images are",
-        "copies. High weight is 3/4 since two images give a copy there; more images take more.",
-        "",
-        f"{'images':<22}{'collapse scale':<20}zone ends at the latest",
-    ]
+    notes = (
+        "certain: weight and coverage are both high there; outside of possible one is not. This "
+        f"holds for the {len(data.test)} held-out images that are given. population: for all "
+        f"images that these are independent draws of, but for a chance of {zone.alpha:.0%} that "
+        "such a draw misleads. to copy: coverage is high, and at least half of the empirical "
+        "optimum's outputs on the held-out images are copies. A weight of 3/4 makes a copy where "
+        "there are two training images; more of them take more weight."
+    )
+    lines += ["", fill(notes, 98), ""]
+    lines.append(f"{'images':<22}{'collapse scale':<20}zone ends at the latest")
     for each in zone.by_size:
         number = f"{each.n}" + (", these" if each.n == len(data.train) else "")
         lines.append(f"{number:<22}{each.collapse:<20.4g}{each.latest:.4g}")
+    scales = (
+        "By the covariance of these images, whatever their number: the first estimates the zone's "
+        "end, the second bounds it. The speciation scale, below which classes part, is about "
+        f"{zone.speciation:.4g}."
+    )
     lines += [
-        "",
-        "By the eigenvalues of the covariance of these images, whatever their number: the first",
-        "estimates the zone's end, the second is a bound. Classes part below about sigma = "
-        f"{zone.speciation:.4g},",
-        "the speciation scale.",
+        fill(scales, 98),
         "",
         "By the distances between the images alone: nothing was sampled, no model was trained.",
     ]

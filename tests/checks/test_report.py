@@ -16,10 +16,12 @@ from wildmiddle.checks import report
 from wildmiddle.checks.options import parser
 from wildmiddle.checks.records import Record
 from wildmiddle.checks.report.formatting import (
+    copying_sentence,
     format_number,
     format_slack,
     regime_cells,
     repeat_command,
+    size_cells,
     tightest_record,
     verdict_sentence,
     zone_cells,
@@ -300,10 +302,13 @@ def test_markdown_states_verdict_claims_regimes_seed_and_versions(
         assert all(cell in rows[f"| {regime.name}"] for cell in regime_cells(regime))
     assert any("seed 7" in line for line in lines)
     assert zone_sentence(result) in lines
-    for zone in result.study.zone:
+    for name, zone in result.study.zone.parts.items():
         assert (
             zone.empty
+            or name == "certain to copy"
             or f"{format_number(zone.start)} to {format_number(zone.end)}" in zone_sentence(result)
         )
+    assert copying_sentence(result) in lines
+    assert all(f"| {' | '.join(cells)} |" in lines for cells in size_cells(result))
     assert lines[-1] == "Versions: python 3.11.7, wildmiddle 0.2.0."
     assert len(lines) < 60
