@@ -207,7 +207,7 @@ def _crossings(
     scale, guides = math.log(spread), _guides(rows)
     span = np.array([[scale - REACH, scale + REACH]] * count)
     curves = np.arange(count)
-    for _ in range(2):
+    for _ in range(3):
         levels = np.linspace(span[:, 0], span[:, 1], _COARSE, axis=1)
         low = falling(guides, np.exp(levels)) < 0
         first = np.where(low.any(1), low.argmax(1), _COARSE - 1)

@@ -320,19 +320,23 @@ def assemble(
     open_from = crossing_of(
         lambda s: population.coverage_upper(nearest, s, n, d, alpha / 2, c) - coverage_high, scale
     )
-    unseen = 1 - population.least_mean(1.0, len(nearest), alpha / 2)  # no image covered
     return PredictedZone(
         certain=Zone(start[0], end[0]),
         possible=possible,
-        certain_of_population=Zone(sure, end[0]),
-        possible_of_population=Zone(0.0 if unseen >= coverage_high else open_from, possible.end),
+        certain_of_population=Zone(_beyond(sure, scale), end[0]),
+        possible_of_population=Zone(_beyond(open_from, scale), possible.end),
         alpha=alpha,
-        # At the bottom of what is looked at, the bound is below a half on all of it.
-        half_copied=half_copied if half_copied > scale * np.exp(-REACH) * (1 + 1e-6) else 0.0,
+        half_copied=_beyond(half_copied, scale),
         speciation=spectrum.speciation_scale(eigenvalues),
         by_size=ends,
         eigenvalues=eigenvalues,
     )
+
+
+def _beyond(sigma: float, scale: float) -> float:
+    # 0 or infinity for a crossing that is not on the decades that crossing_of looks at.
+    place = np.log(sigma / scale) / REACH
+    return sigma if abs(place) < 1 - 1e-6 else (np.inf if place > 0 else 0.0)
 
 
 def latest_end(eigenvalues: ArrayLike, n: int, level: float, scale: float = 1.0) -> float:

@@ -151,12 +151,18 @@ def test_json_tells_another_split_apart(result: Result) -> None:
 
 def test_json_holds_the_predicted_zone_and_the_sharper_forms(result: Result, folder: Path) -> None:
     written = strict_json((folder / "report.json").read_text(encoding="utf-8"))
-    for name, zone in result.study.zone._asdict().items():
-        found = written["regimes"]["predicted"][name]
+    predicted = written["regimes"]["predicted"]
+    for name, zone in result.study.zone.parts.items():
+        found = predicted[name.replace(",", "").replace(" ", "_")]
         assert (found["start"], found["end"], found["empty"]) == (*zone, zone.empty)
         edm, ddpm = steps_between(*zone)
         assert found["edm_steps"] == list(edm)
         assert found["ddpm_timesteps"] == [*ddpm[:1], *ddpm[-1:]]
+    zone, counted = result.study.zone, result.study.half_copied
+    assert predicted["half_copied"] == zone.half_copied > 0
+    assert [tuple(each.values()) for each in predicted["by_size"]] == list(zone.by_size)
+    assert written["regimes"]["half_copied"]["sigma"] == counted.sigma
+    assert zone.half_copied < counted.high
     assert len(written["sharper"]) == len(result.sharper) > 10
     for found, row in zip(written["sharper"], result.sharper, strict=True):
         assert (found["claim"], found["paper"], found["ours"]) == (row.claim, row.paper, row.ours)

@@ -11,7 +11,7 @@ CLAIMS = (
         title="Up to some noise level the optimum's outputs on held-out images must be copies",
         statement=r"P(d_{(1)} < d_{(2)}/3) \ge 1 - \sum_j \mathbb{E}\min(1, b_j t_j),"
         r" \quad b_j = \frac{4 d_j}{d_{\min}} - 1,"
-        r" \quad \log t_j \sim \mathcal{N}\Big(-\frac{r_j^2 - r_a^2}{2\sigma^2},"
+        r" \quad \log t_j \sim \mathrm{N}\Big(-\frac{r_j^2 - r_a^2}{2\sigma^2},"
         r" \frac{d_j^2}{\sigma^2}\Big)",
         assumptions=(
             NOISE,

@@ -9,9 +9,10 @@ CLAIMS = (
         id="population",
         number="Definition 4.6, from a sample (ours)",
         title="Held-out images enclose the population's coverage, with a stated error rate",
-        statement=r"P\Big(M\, \mathrm{KL}\Big(\frac1M \sum_m p_\sigma(r_m) \Big\| C_\sigma(p, D)"
-        r"\Big) > \log\frac1\alpha, \; C_\sigma(p, D) < \frac1M \sum_m p_\sigma(r_m)\Big)"
-        r" \le \alpha, \quad X_m \sim p \text{ i.i.d.}, \; r_m = |X_m - X_{NN}|",
+        statement=r"P\Big(C_\sigma(p, D) < \bar p_\sigma, \; M\, \mathrm{KL}(\bar p_\sigma,"
+        r" C_\sigma(p, D)) > \log\frac{1}{\alpha}\Big) \le \alpha, \quad"
+        r" \bar p_\sigma = \frac1M \sum_m p_\sigma(|X_m - X_{NN}|), \quad"
+        r" X_m \sim p \text{ i.i.d.}",
         assumptions=(
             Assumption("M >= 1 independent held-out images", lambda m: m >= 1),
             Assumption("0 < alpha < 1", lambda alpha: (alpha > 0) & (alpha < 1)),
