@@ -123,6 +123,7 @@ def zone_page(data: "DataSet", zone: "PredictedZone") -> str:
         f"{zone.speciation:.4g}."
     )
     lines += [
+        "",
         fill(scales, 98),
         "",
         "By the distances between the images alone: nothing was sampled, no model was trained.",
