@@ -7,7 +7,12 @@ from latex2mathml.converter import convert
 from markupsafe import Markup
 
 from wildmiddle.checks.records import Record, Verdict
-from wildmiddle.checks.report.figures import figures, regime_chart, weight_between_bounds
+from wildmiddle.checks.report.figures import (
+    figures,
+    regime_chart,
+    weight_between_bounds,
+    zone_by_size,
+)
 from wildmiddle.checks.report.formatting import (
     copying_sentence,
     format_slack,
@@ -78,6 +83,7 @@ def to_html(result: Result) -> str:
         zone_sentence=zone_sentence(result),
         copying_sentence=copying_sentence(result),
         sizes=size_cells(result),
+        by_size=zone_by_size(result),
         command=repeat_command(result),
         settings=texts(result.study.settings),
         spent=math.fsum(row.alpha for row in rows),
