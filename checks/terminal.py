@@ -118,9 +118,9 @@ def zone_page(data: "DataSet", zone: "PredictedZone") -> str:
         number = f"{each.n}" + (", these" if each.n == len(data.train) else "")
         lines.append(f"{number:<22}{each.collapse:<20.4g}{each.latest:.4g}")
     scales = (
-        "By the covariance of these images, whatever their number: the first estimates the zone's "
-        "end, the second bounds it. The speciation scale, below which classes part, is about "
-        f"{zone.speciation:.4g}."
+        "By the covariance of these images, whatever their number: the first estimates where the "
+        "weight on the noised image passes 1/2, the second bounds the zone's end. The speciation "
+        f"scale, below which classes part, is about {zone.speciation:.4g}."
     )
     lines += [
         "",

@@ -154,11 +154,11 @@ def zone_by_size(result: Result) -> Drawing | None:
     return Drawing(
         name="zone-by-size",
         title="The danger zone’s end against the number of images",
-        caption="The covariance of these images, and N images that have it: the full line is a "
-        "bound, the dashed one an estimate (where the information that a noised image can carry "
-        "equals log N). The diamond is where the measured weight falls under "
-        f"{at.weight_high:g}, with its interval. More images end the zone earlier, and slowly. "
-        "Nothing but the diamond is drawn at random.",
+        caption="The covariance of these images, and N images that have it: the full line bounds "
+        "the end, the dashed one estimates where the weight on the noised image passes 1/2: there "
+        "the information that a noised image can carry is log N. The diamond is where the measured "
+        f"weight falls under {at.weight_high:g}, with its interval. More images end the zone "
+        "earlier, and slowly. Nothing but the diamond is drawn at random.",
         svg=draw_svg(draw, 3.0),
     )
 
