@@ -46,3 +46,8 @@ def test_little_memory_gives_blocks_whose_bound_is_weaker_and_true(shape) -> Non
 def test_one_image_is_refused() -> None:
     with pytest.raises(ValueError, match="N = 1 image"):
         eigenvalues(images(1, 5))
+
+
+def test_images_far_from_the_origin_keep_their_spectrum() -> None:
+    points = images(300, 20)  # the mean of the tiles is rounded to float32: 0.06 at a million
+    np.testing.assert_allclose(eigenvalues(points + 1e6), known(points), rtol=1e-6)
