@@ -18,7 +18,7 @@ from wildmiddle.checks.statistics import settle
 from wildmiddle.checks.study import Study
 from wildmiddle.empirical.neighbours import extreme_distances
 from wildmiddle.empirical.posterior import weights
-from wildmiddle.theory import posterior, regimes
+from wildmiddle.theory import posterior, regimes, spectrum
 
 Array = NDArray[np.float64]
 
@@ -180,11 +180,13 @@ def weight_bounds(
 ) -> tuple[Array, Array, Array]:
     """What all distances say: lower and upper bound on W and the least entropy in nats, (K,) each.
 
-    ``sigmas`` (K,). One pass over the pairs of training images.
+    ``sigmas`` (K,). One pass over the pairs of training images; of the entropy's two bounds, by all
+    distances and by the spectrum, the better one counts.
     """
     low, entropy = study.mean_over_images(
         lambda apart: np.stack([weight_lower(apart, sigmas), posterior_entropy(apart, sigmas)])
     )
+    entropy = np.maximum(entropy, spectrum.entropy_lower(study.eigenvalues, study.n, sigmas))
     return low, weight_of_entropy(entropy, study.n), entropy
 
 

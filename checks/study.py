@@ -12,9 +12,12 @@ from wildmiddle.empirical import Curves, curves
 from wildmiddle.empirical.copies import NearCopies, near_copies
 from wildmiddle.empirical.danger_zone import zone_of
 from wildmiddle.empirical.data.conventions import require_resolution, require_same_shape
+from wildmiddle.empirical.intervals import proportion
 from wildmiddle.empirical.kernels.device import resolve_device
 from wildmiddle.empirical.neighbours import distances_to_others, extreme_distances
-from wildmiddle.empirical.regimes import Regime, read_regimes
+from wildmiddle.empirical.regimes import Crossing, Regime, crossing, read_regimes, regime_between
+from wildmiddle.models import EmpiricalDenoiser
+from wildmiddle.models.one_step import memorization_by_level
 from wildmiddle.theory.regimes import PredictedZone
 from wildmiddle.theory.schedules import SCHEDULE_RANGE, edm_sigmas
 from wildmiddle.theory.shells import radii
@@ -27,9 +30,12 @@ COVERAGE_STEPS = 40
 SPANS = (1e-6, 1e6)
 """Largest less smallest pixel, at least and at most: the noise levels of the schedule say nothing
 of other images, and distances on so many scales leave float64 too few digits."""
+COPYING_QUERIES = 1024
+"""Outputs of the empirical optimum that are searched for copies at each noise level."""
 
 CURVE_ALPHA = 0.05
-"""Error rate of each curve as drawn and of the regimes read off it; no verdict rests on it."""
+"""Error rate of each curve as drawn, of the regimes read off it and of the population's zones; no
+verdict rests on it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +127,7 @@ class Study:
             c=at.c,
             weight_high=at.weight_high,
             coverage_high=at.coverage_high,
+            alpha=CURVE_ALPHA,
             device=at.device,
             memory=at.memory,
         )
@@ -131,6 +138,45 @@ class Study:
         return near_copies(
             self.train, self.test, device=self.settings.device, memory=self.settings.memory
         )
+
+    @cached_property
+    def half_copied(self) -> Crossing:
+        """Where half of the empirical optimum's one-step outputs on held-out images are copies.
+
+        Counted at the levels of the curves from where distances force half of them, or from
+        half of the zone's possible start, to the zone's possible end.
+        """
+        at, zone, levels = self.settings, self.zone, self.curves.sigmas
+        low = zone.half_copied or zone.possible.start / 2
+        within = np.flatnonzero((levels >= low) & (levels <= zone.possible.end))
+        sigmas = np.sort(levels[within])
+        if not len(sigmas):
+            return Crossing(np.inf, np.nan, np.nan)
+        counts = memorization_by_level(
+            EmpiricalDenoiser(self.train, at.device),
+            self.held_out,
+            self.train,
+            sigmas,
+            COPYING_QUERIES,
+            at.seed,
+            stream="study/half copied",
+            device=at.device,
+        )
+        shares = proportion(counts, COPYING_QUERIES, CURVE_ALPHA / len(sigmas))
+        return crossing(sigmas, shares, 0.5, rising=False)
+
+    @property
+    def danger_by_copying(self) -> Regime:
+        """The danger zone where copies of half of the outputs, not the weight, decide its end."""
+        (danger,) = (regime for regime in self.regimes if regime.name == "danger")
+        return regime_between(
+            "danger, by copying", danger.start, self.half_copied, self.value_range
+        )
+
+    @property
+    def eigenvalues(self) -> Array:
+        """Eigenvalues of the covariance of the training images, the largest first."""
+        return self.zone.eigenvalues
 
     def mean_over_images(self, bound: Callable[[Array], Array]) -> Array:
         """``bound`` of all training images, for a mean over the images, some of them at a time.

@@ -127,18 +127,37 @@ def zone_page(data: "DataSet", zone: "PredictedZone") -> str:
         + (", centred" if data.centred else "")
         + ("" if data.value_range == SCHEDULE_RANGE else "; " + _SCHEDULES),
         "",
-        f"{'danger zone':<12}{'sigma':<22}{'EDM steps of 18':<18}DDPM timesteps",
+        f"{'danger zone':<22}{'sigma':<20}{'EDM steps of 18':<18}DDPM timesteps",
     ]
-    for name, part in (("certain", zone.certain), ("possible", zone.possible)):
+    for name, part in zone.parts.items():
         if part.empty:
-            lines.append(f"{name:<12}none")
+            lines.append(f"{name:<22}none")
             continue
         steps, timesteps = map(_span, steps_between(*part, data.value_range))
         span = f"{part.start:.4g} to {part.end:.4g}"
-        lines.append(f"{name:<12}{span:<22}{steps:<18}{timesteps}")
+        lines.append(f"{name:<22}{span:<20}{steps:<18}{timesteps}")
+    notes = (
+        "certain: weight and coverage are both high there; outside of possible one is not. This "
+        f"holds for the {len(data.test)} held-out images that are given. population: for all "
+        f"images that these are independent draws of, but for a chance of {zone.alpha:.0%} that "
+        "such a draw misleads. to copy: coverage is high, and at least half of the empirical "
+        "optimum's outputs on the held-out images are copies. A weight of 3/4 makes a copy where "
+        "there are two training images; more of them take more weight."
+    )
+    lines += ["", fill(notes, 98), ""]
+    lines.append(f"{'images':<22}{'collapse scale':<20}zone ends at the latest")
+    for each in zone.by_size:
+        number = f"{each.n}" + (", these" if each.n == len(data.train) else "")
+        lines.append(f"{number:<22}{each.collapse:<20.4g}{each.latest:.4g}")
+    scales = (
+        "By the covariance of these images, whatever their number: the first estimates where the "
+        "weight on the noised image passes 1/2, the second bounds the zone's end. The speciation "
+        f"scale, below which classes part, is about {zone.speciation:.4g}."
+    )
     lines += [
         "",
-        "certain: weight and coverage are both high there; outside of possible one is not.",
+        fill(scales, 98),
+        "",
         "By the distances between the images alone: nothing was sampled, no model was trained.",
     ]
     return "\n".join(lines)

@@ -6,6 +6,7 @@ pass over all pairs at a few noise levels about the guess then gives the crossin
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
 from tqdm import tqdm
 
+from wildmiddle.empirical.copying import CopyingBound
 from wildmiddle.empirical.kernels.device import rows_of_both, working_dtype
 from wildmiddle.empirical.kernels.distances import distances_to
 from wildmiddle.empirical.kernels.overlap_sums import PairSums
@@ -28,15 +30,16 @@ from wildmiddle.empirical.kernels.products import (
 from wildmiddle.empirical.kernels.threads import for_each
 from wildmiddle.empirical.neighbours import nearest_two
 from wildmiddle.empirical.noise import BLOCK
-from wildmiddle.theory.constants import DEFAULT_MEMORY, SHELL_WIDTH, Thresholds
+from wildmiddle.empirical.spectrum import eigenvalues
+from wildmiddle.theory.constants import DEFAULT_MEMORY, SHELL_WIDTH, ZONE_ALPHA, Thresholds
 from wildmiddle.theory.coverage import lower_bound, upper_bound
-from wildmiddle.theory.domain import require
 from wildmiddle.theory.regimes import (
     MEAN_LOG_TERM,
     REACH,
     PredictedZone,
-    Zone,
+    assemble,
     crossing_of,
+    require_levels,
     weight_of_entropy,
 )
 
@@ -44,7 +47,7 @@ Array = NDArray[np.float64]
 
 _GUIDES = 256
 """Training points that give the first guess of where the bounds cross."""
-_COARSE = 65
+_COARSE = 17
 _LEVELS = 9
 _AROUND = 0.12
 """Noise levels of a pass over all pairs, and how far in log sigma they reach to either side: about
@@ -58,6 +61,7 @@ def zone_of(
     c: float = SHELL_WIDTH,
     weight_high: float = Thresholds.weight_high,
     coverage_high: float = Thresholds.coverage_high,
+    alpha: float = ZONE_ALPHA,
     device: str | torch.device = "auto",
     memory: int = DEFAULT_MEMORY,
     progress: bool = False,
@@ -65,31 +69,52 @@ def zone_of(
     """The danger zone of two sets of images from their distances alone, without any sampling.
 
     ``train`` (N, ...), ``test`` (M, ...) in the units of sigma; the levels are those of
-    :class:`~wildmiddle.theory.constants.Thresholds`. As
-    :func:`wildmiddle.theory.regimes.danger_zone`, right to 1e-4, but ``memory`` bounds the buffers
-    in bytes whatever N and M: one pass over all pairs of training images as a rule, another where
-    the first guess misses an end. Raises ValueError for N < 2, shapes that differ, levels outside
+    :class:`~wildmiddle.theory.constants.Thresholds`, ``alpha`` the error rate of the population's
+    zones over the held-out images. As :func:`wildmiddle.theory.regimes.danger_zone`, right to 1e-4,
+    but ``memory`` bounds the buffers in bytes whatever N and M: one pass over all pairs of training
+    images as a rule, another where the first guess misses an end, and as many from the held-out
+    images and their nearest to all. Raises ValueError for N < 2, shapes that differ, levels outside
     (0, 1), or where the memory is too small.
     """
-    for name, level in (("weight_high", weight_high), ("coverage_high", coverage_high)):
-        require(0 < level < 1, name, level, "must lie strictly between 0 and 1")
+    require_levels(weight_high, coverage_high)
     points, held_out = rows_of_both(train, test, "test", device)
     n, d = points.shape
     origin = mean_of(points)
     reach = float(norms_about(points, origin).max() + norms_about(held_out, origin).max())
     spread = _typical_distance(points, held_out)
     pairs = PairSums(spread * math.exp(-REACH), reach)
-    nearest = nearest_two(
+    distances, index = nearest_two(
         held_out, points, memory=memory, visit=lambda rows, columns, squared: pairs.add(squared)
-    )[0][:, 0]
-    close = nearest.double().cpu().numpy()
-    starts = [
-        crossing_of(lambda s: lower_bound(close, s, d, c) - coverage_high, spread),
-        crossing_of(lambda s: upper_bound(pairs.mean_overlap(s, d, c), n) - coverage_high, spread),
-    ]
-    ends = _weight_ends(points, origin, weight_high, spread, memory, progress)
-    certain, possible = zip(starts, ends.tolist(), strict=True)
-    return PredictedZone(Zone(*certain), Zone(*possible))
+    )
+    close = distances[:, 0].double().cpu().numpy()
+    copying = CopyingBound(points, held_out, index[:, 0], memory)
+
+    def weight_above(rows: torch.Tensor, sigmas: Array) -> Array:
+        told = progress and len(rows) == n
+        bounds = union_and_fano_bounds(points, rows, origin, sigmas, memory, progress=told)
+        return bounds - weight_high
+
+    return assemble(
+        start=(
+            crossing_of(lambda s: lower_bound(close, s, d, c) - coverage_high, spread),
+            crossing_of(
+                lambda s: upper_bound(pairs.mean_overlap(s, d, c), n) - coverage_high, spread
+            ),
+        ),
+        end=_crossings(weight_above, points, 2, spread).tolist(),
+        half_copied=float(
+            _crossings(lambda rows, s: copying.at(rows, s[0])[None] - 0.5, held_out, 1, spread)[0]
+        ),
+        nearest=close,
+        eigenvalues=eigenvalues(points, memory=memory),
+        n=n,
+        d=d,
+        scale=spread,
+        c=c,
+        weight_high=weight_high,
+        coverage_high=coverage_high,
+        alpha=alpha,
+    )
 
 
 def union_and_fano_bounds(
@@ -174,31 +199,25 @@ def _typical_distance(points: torch.Tensor, held_out: torch.Tensor) -> float:
     return float(apart.median() + torch.cdist(b, a).amin(1).median()) or 1.0  # all points equal
 
 
-def _weight_ends(
-    points: torch.Tensor,
-    origin: torch.Tensor,
-    high: float,
-    spread: float,
-    memory: int,
-    progress: bool,
+def _crossings(
+    falling: Callable[[torch.Tensor, Array], Array], rows: torch.Tensor, count: int, spread: float
 ) -> Array:
-    # The sigmas at which the union bound and Fano's fall under the level that is high, (2,).
-    n, device, scale = len(points), points.device, math.log(spread)
-    guides = _guides(points)
-    span = np.array([[scale - REACH, scale + REACH]] * 2)
-    for _ in range(2):
+    # The sigmas at which functions that fall with sigma, means over the rows, pass zero, (count,):
+    # of numbers of rows and sigmas (count, K) they give (count, K).
+    scale, guides = math.log(spread), _guides(rows)
+    span = np.array([[scale - REACH, scale + REACH]] * count)
+    curves = np.arange(count)
+    for _ in range(3):
         levels = np.linspace(span[:, 0], span[:, 1], _COARSE, axis=1)
-        low = union_and_fano_bounds(points, guides, origin, np.exp(levels), memory) < high
+        low = falling(guides, np.exp(levels)) < 0
         first = np.where(low.any(1), low.argmax(1), _COARSE - 1)
-        span = np.stack([levels[[0, 1], np.maximum(first - 1, 0)], levels[[0, 1], first]], axis=1)
+        span = np.stack([levels[curves, np.maximum(first - 1, 0)], levels[curves, first]], axis=1)
     levels = span.mean(1, keepdims=True) + np.linspace(-_AROUND, _AROUND, _LEVELS)
-    everyone, found = torch.arange(n, device=device), np.full(2, np.nan)
+    everyone, found = torch.arange(len(rows), device=rows.device), np.full(count, np.nan)
     while np.isnan(found).any():
-        weight = union_and_fano_bounds(
-            points, everyone, origin, np.exp(levels), memory, progress=progress
-        )
-        for k in range(2):
-            found[k], levels[k] = _root(levels[k], high - weight[k], scale)
+        rising = -falling(everyone, np.exp(levels))
+        for k in range(count):
+            found[k], levels[k] = _root(levels[k], rising[k], scale)
     return np.exp(found)
 
 

@@ -92,11 +92,6 @@ def read_regimes(
     weight falls first. Source: Section 4.2, whose table gives no thresholds; these are ours.
     """
     at, s = thresholds or Thresholds(), curves.sigmas
-
-    def regime(name: str, start: Crossing, end: Crossing) -> Regime:
-        steps, timesteps = steps_between(start.sigma, end.sigma, value_range)
-        return Regime(name, start, end, steps, timesteps[:1] + timesteps[-1:])
-
     bottom = Crossing(0.0, 0.0, 0.0)
     top = Crossing(np.inf, np.inf, np.inf)
     covered = crossing(s, curves.coverage, at.coverage_low, rising=True)
@@ -104,8 +99,19 @@ def read_regimes(
     undecided = crossing(s, curves.max_weight, at.weight_high, rising=False)
     spread = crossing(s, curves.max_weight, at.weight_low, rising=False)
     return (
-        regime("small", bottom, covered),
-        regime("medium", covered, spread),
-        regime("danger", mostly_covered, undecided),
-        regime("large", spread, top),
+        regime_between("small", bottom, covered, value_range),
+        regime_between("medium", covered, spread, value_range),
+        regime_between("danger", mostly_covered, undecided, value_range),
+        regime_between("large", spread, top, value_range),
     )
+
+
+def regime_between(
+    name: str,
+    start: Crossing,
+    end: Crossing,
+    value_range: tuple[float, float] = SCHEDULE_RANGE,
+) -> Regime:
+    """The noise levels between two crossings, with the steps of both schedules."""
+    steps, timesteps = steps_between(start.sigma, end.sigma, value_range)
+    return Regime(name, start, end, steps, timesteps[:1] + timesteps[-1:])

@@ -16,6 +16,9 @@ SUBJECTS = (
     "large_noise",
     "flow_matching",
     "schedules",
+    "spectrum",
+    "population",
+    "copying",
     "regimes",
 )
 """The subjects' modules, here and in ``claims`` and ``proofs``, in the paper's order."""

@@ -2,10 +2,12 @@
 
 The posterior weight W is the probability that a noised training point is decoded right, so bounds
 of coding theory enclose it; the coverage is enclosed by Theorem 4.8. All of them are multiples of
-distances by factors that know only N, d, c and the levels, so the zone scales with the data.
+distances by factors that know only N, d, c and the levels, so the zone scales with the data. (The
+eigenvalues of the covariance follow from the distances too.)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import entr, logsumexp, ndtri
 
-from wildmiddle.theory.constants import SHELL_WIDTH, Thresholds
+from wildmiddle.theory import copying, population, spectrum
+from wildmiddle.theory.constants import SHELL_WIDTH, ZONE_ALPHA, Thresholds
 from wildmiddle.theory.coverage import lower_bound, mean_overlap, overlap_probability, upper_bound
 from wildmiddle.theory.domain import require, require_distance, require_positive
 from wildmiddle.theory.posterior import below_probability, decoding_error
@@ -74,6 +77,15 @@ def weight_of_entropy(entropy: ArrayLike, n: int) -> Array:
     Fano's inequality, solved for W; ``entropy`` in nats.
     """
     return np.array([1 - _least_error(h, n) for h in np.asarray(entropy, np.float64).tolist()])
+
+
+def weight_of_spectrum(eigenvalues: ArrayLike, n: int, sigma: ArrayLike) -> Array:
+    """Upper bound on the posterior weight W from the covariance of the N images alone.
+
+    ``eigenvalues`` (L,) of S, ``sigma`` (K,); returns (K,). Fano's inequality with
+    :func:`wildmiddle.theory.spectrum.entropy_lower`. Falls with sigma. Source: ours.
+    """
+    return weight_of_entropy(spectrum.entropy_lower(eigenvalues, n, sigma), n)
 
 
 def _least_error(entropy: float, n: int) -> float:
@@ -161,13 +173,61 @@ class Zone(NamedTuple):
         return not self.start < self.end
 
 
-class PredictedZone(NamedTuple):
+class SpectralEnd(NamedTuple):
+    """Where the zone of N images with one covariance ends, by their spectrum."""
+
+    n: int
+    collapse: float
+    """:func:`wildmiddle.theory.spectrum.collapse_scale`: an estimate."""
+    latest: float
+    """From here on the weight is below its level, by :func:`weight_of_spectrum`: a bound."""
+
+
+NOWHERE, ANYWHERE = Zone(np.inf, 0.0), Zone(0.0, np.inf)
+
+
+@dataclass(frozen=True)
+class PredictedZone:
     """What distances alone say of the danger zone: part of it for certain, nothing outside of."""
 
     certain: Zone
     """Both lower bounds are above their levels here: all of it is danger zone."""
     possible: Zone
     """Outside of this an upper bound is below its level: none of that is danger zone."""
+    certain_of_population: Zone = NOWHERE
+    """The same of all images that the held-out ones are drawn from, as Definition 4.6 has it."""
+    possible_of_population: Zone = ANYWHERE
+    alpha: float = ZONE_ALPHA
+    """Probability, over the held-out images, that one of the population's two zones is wrong."""
+    half_copied: float = 0.0
+    """At every noise level up to here at least half of the empirical optimum's outputs on the
+    held-out images are copies; the zone by copying is certain from its start to here."""
+    speciation: float = 0.0
+    """:func:`wildmiddle.theory.spectrum.speciation_scale`: an estimate."""
+    by_size: tuple[SpectralEnd, ...] = ()
+    """The end for ``SIZES`` times as many images of the same covariance."""
+    eigenvalues: Array = field(default_factory=lambda: np.zeros(1), compare=False, repr=False)
+    """Of the covariance of the training images, the largest first."""
+
+    @property
+    def certain_to_copy(self) -> Zone:
+        """Coverage is high here, and half of the empirical optimum's outputs are copies."""
+        return Zone(self.certain.start, self.half_copied)
+
+    @property
+    def parts(self) -> dict[str, Zone]:
+        """All zones by the names that they are shown under."""
+        return {
+            "certain": self.certain,
+            "possible": self.possible,
+            "certain, population": self.certain_of_population,
+            "possible, population": self.possible_of_population,
+            "certain to copy": self.certain_to_copy,
+        }
+
+
+SIZES = (0.25, 1, 4, 16)
+"""Numbers of images, in those that are given, for which the zone's end is told."""
 
 
 def danger_zone(
@@ -178,26 +238,118 @@ def danger_zone(
     c: float = SHELL_WIDTH,
     weight_high: float = Thresholds.weight_high,
     coverage_high: float = Thresholds.coverage_high,
+    alpha: float = ZONE_ALPHA,
 ) -> PredictedZone:
     """Enclose the noise levels at which weight and coverage are both above their levels.
 
     ``train_distances`` (N, N - 1) from every training point to all others, ``test_distances``
     (M, N) from every held-out point to the training points; both in the units of sigma. The bounds
-    are those of this module and of Theorem 4.8, each crossed once. Raises ValueError for levels
-    outside (0, 1). Source: ours.
+    are those of this module and of Theorem 4.8, each crossed once; of two bounds on one end the
+    better one counts. ``alpha`` is the error rate of the population's zones. Raises ValueError for
+    levels outside (0, 1). Source: ours.
     """
-    for name, level in (("weight_high", weight_high), ("coverage_high", coverage_high)):
-        require(0 < level < 1, name, level, "must lie strictly between 0 and 1")
     train, test = np.asarray(train_distances, np.float64), np.asarray(test_distances, np.float64)
+    require_levels(weight_high, coverage_high)
     nearest, n = test.min(1), test.shape[1]
     typical = float(np.median(train)) + float(np.median(nearest)) or 1.0  # all points equal
-    edges = [
-        crossing_of(lambda s: lower_bound(nearest, s, d, c) - coverage_high, typical),
-        crossing_of(lambda s: weight_high - weight_lower(train, s), typical),
-        crossing_of(lambda s: upper_bound(mean_overlap(test, s, d, c), n) - coverage_high, typical),
-        crossing_of(lambda s: weight_high - weight_upper(train, s), typical),
-    ]
-    return PredictedZone(Zone(edges[0], edges[1]), Zone(edges[2], edges[3]))
+    from_nearest = np.zeros_like(test)
+    for row, a in zip(from_nearest, test.argmin(1).tolist(), strict=True):
+        row[np.arange(n) != a] = train[a]
+    return assemble(
+        start=(
+            crossing_of(lambda s: lower_bound(nearest, s, d, c) - coverage_high, typical),
+            crossing_of(
+                lambda s: upper_bound(mean_overlap(test, s, d, c), n) - coverage_high, typical
+            ),
+        ),
+        end=(
+            crossing_of(lambda s: weight_high - weight_lower(train, s), typical),
+            crossing_of(lambda s: weight_high - weight_upper(train, s), typical),
+        ),
+        half_copied=crossing_of(
+            lambda s: 0.5 - copying.copying_lower(test, from_nearest, s), typical
+        ),
+        nearest=nearest,
+        eigenvalues=spectrum.eigenvalues_of(train),
+        n=n,
+        d=d,
+        scale=typical,
+        c=c,
+        weight_high=weight_high,
+        coverage_high=coverage_high,
+        alpha=alpha,
+    )
+
+
+def require_levels(weight_high: float, coverage_high: float) -> None:
+    """Raise ValueError unless both levels lie strictly between 0 and 1."""
+    for name, level in (("weight_high", weight_high), ("coverage_high", coverage_high)):
+        require(0 < level < 1, name, level, "must lie strictly between 0 and 1")
+
+
+def assemble(
+    *,
+    start: Sequence[float],
+    end: Sequence[float],
+    half_copied: float,
+    nearest: Array,
+    eigenvalues: Array,
+    n: int,
+    d: int,
+    scale: float,
+    c: float,
+    weight_high: float,
+    coverage_high: float,
+    alpha: float,
+) -> PredictedZone:
+    """The zone from the crossings of the bounds that need all pairs, and what needs none.
+
+    ``start`` and ``end``: where the bounds cross, that of the certain zone first; ``nearest`` (M,)
+    distances from held-out to training images, ``eigenvalues`` of the covariance; ``scale`` as for
+    :func:`crossing_of`, all in the units of sigma.
+    """
+    ends = tuple(
+        SpectralEnd(
+            size,
+            spectrum.collapse_scale(eigenvalues, size),
+            latest_end(eigenvalues, size, weight_high, scale),
+        )
+        for size in sorted({max(2, round(factor * n)) for factor in SIZES})
+    )
+    (latest,) = [each.latest for each in ends if each.n == n]
+    possible = Zone(start[1], min(end[1], latest))
+    # Each of the population's two limits has half of the error rate.
+    sure = crossing_of(
+        lambda s: population.coverage_lower(nearest, s, d, alpha / 2, c) - coverage_high, scale
+    )
+    open_from = crossing_of(
+        lambda s: population.coverage_upper(nearest, s, n, d, alpha / 2, c) - coverage_high, scale
+    )
+    return PredictedZone(
+        certain=Zone(start[0], end[0]),
+        possible=possible,
+        certain_of_population=Zone(_beyond(sure, scale), end[0]),
+        possible_of_population=Zone(_beyond(open_from, scale), possible.end),
+        alpha=alpha,
+        half_copied=_beyond(half_copied, scale),
+        speciation=spectrum.speciation_scale(eigenvalues),
+        by_size=ends,
+        eigenvalues=eigenvalues,
+    )
+
+
+def _beyond(sigma: float, scale: float) -> float:
+    # 0 or infinity for a crossing that is not on the decades that crossing_of looks at.
+    place = np.log(sigma / scale) / REACH
+    return sigma if abs(place) < 1 - 1e-6 else (np.inf if place > 0 else 0.0)
+
+
+def latest_end(eigenvalues: ArrayLike, n: int, level: float, scale: float = 1.0) -> float:
+    """The sigma from which on :func:`weight_of_spectrum` of N images is below the ``level``.
+
+    ``scale`` as for :func:`crossing_of`. Source: ours.
+    """
+    return crossing_of(lambda s: level - weight_of_spectrum(eigenvalues, n, s), scale)
 
 
 def crossing_of(rising: Callable[[Array], Array], scale: float) -> float:

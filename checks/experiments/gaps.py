@@ -15,7 +15,7 @@ def zone_gaps(study: TrainedStudy) -> dict[str, Gap]:
     lower noise than held-out images are. Three digits: the last bits of the distances may differ
     between machines, and a training only goes on with the very same gap.
     """
-    certain, possible = study.zone
+    certain, possible = study.zone.certain, study.zone.possible
     ends = {
         "certain zone": certain,
         "possible zone": possible,

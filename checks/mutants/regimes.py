@@ -1,6 +1,7 @@
 """Slips in Section 4.2: the order of the curves, the bounds on the weight, the danger zone."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,20 @@ from wildmiddle.theory.regimes import PredictedZone, Zone
 
 
 def _scaled(factor: float) -> Callable[[Any], Any]:
-    def wrong(f: Any) -> Any:
-        return lambda study: PredictedZone(
-            *(Zone(factor * part.start, factor * part.end) for part in f(study))
+    def scaled(zone: PredictedZone) -> PredictedZone:
+        certain, possible = (
+            Zone(factor * part.start, factor * part.end) for part in (zone.certain, zone.possible)
         )
+        return replace(zone, certain=certain, possible=possible)
 
-    return wrong
+    return lambda f: lambda study: scaled(f(study))
+
+
+def _exchanged(f: Any) -> Any:
+    def exchanged(zone: PredictedZone) -> PredictedZone:
+        return replace(zone, certain=zone.possible, possible=zone.certain)
+
+    return lambda study: exchanged(f(study))
 
 
 def _nearest_alone(_: Any) -> Any:
@@ -79,9 +88,7 @@ MUTANTS = (
         {
             "zone an octave too high": _scaled(2.0),
             "zone an octave too low": _scaled(0.5),
-            "certain and possible zone exchanged": lambda f: (
-                lambda study: PredictedZone(*reversed(f(study)))
-            ),
+            "certain and possible zone exchanged": _exchanged,
         },
     ),
 )

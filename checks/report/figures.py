@@ -36,6 +36,8 @@ from wildmiddle.empirical.noise import generator
 from wildmiddle.empirical.regimes import Crossing
 from wildmiddle.theory import large_noise, locality
 from wildmiddle.theory.posterior import sigma_minus, sigma_plus
+from wildmiddle.theory.regimes import latest_end
+from wildmiddle.theory.spectrum import collapse_scale
 
 Array = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -111,6 +113,53 @@ def regime_chart(result: Result) -> Drawing:
         "sampling and no training. All of its certain part is danger zone, and nothing outside of "
         "its possible part is.",
         svg=draw_svg(draw, 3.4),
+    )
+
+
+def zone_by_size(result: Result) -> Drawing | None:
+    """Where the zone ends for other numbers of images of one covariance, by its eigenvalues.
+
+    None where all images are equal.
+    """
+    study, at = result.study, result.study.settings
+    values = study.eigenvalues
+    if not values.any():
+        return None
+    (danger,) = (regime for regime in study.regimes if regime.name == "danger")
+    sizes = np.unique(np.geomspace(max(2, study.n / 16), 64 * study.n, 40).round().astype(int))
+    collapse = np.array([collapse_scale(values, n) for n in sizes.tolist()])
+    size = float(np.sqrt(values.sum()))
+    latest = np.array([latest_end(values, n, at.weight_high, size) for n in sizes.tolist()])
+    end = danger.end
+    seen = [v for v in (end.sigma, end.low, end.high) if np.isfinite(v) and v > 0]
+    spread = np.concatenate([collapse, latest, seen])
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlim(float(sizes[0]), float(sizes[-1]))
+        axes.set_ylim(0.8 * float(spread.min()), 1.25 * float(spread.max()))
+        label_log_axis(axes, "x")
+        label_log_axis(axes, "y")
+        axes.set_xlabel("number N of training images")
+        axes.set_ylabel("noise level σ")
+        axes.plot(sizes, latest, color=MUTED, label="zone ends at the latest")
+        axes.plot(sizes, collapse, color=MUTED, ls=DASHED, label="collapse scale")
+        if seen:
+            axes.plot([study.n] * len(seen), seen, "_-", color=INK, linewidth=1, markersize=8)
+            axes.plot(study.n, end.sigma, "D", color=INK, markersize=5, label="end, measured here")
+        add_legend(figure)
+
+    return Drawing(
+        name="zone-by-size",
+        title="The danger zone’s end against the number of images",
+        caption="The covariance of these images, and N images that have it: the full line bounds "
+        "the end, the dashed one estimates where the weight on the noised image passes 1/2: there "
+        "the information that a noised image can carry is log N. The diamond is where the measured "
+        f"weight falls under {at.weight_high:g}, with its interval. More images end the zone "
+        "earlier, and slowly. Nothing but the diamond is drawn at random.",
+        svg=draw_svg(draw, 3.0),
     )
 
 

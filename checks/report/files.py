@@ -18,12 +18,14 @@ from wildmiddle.checks.output import replace_folder
 from wildmiddle.checks.records import Record
 from wildmiddle.checks.report.formatting import (
     code_span,
+    copying_sentence,
     escape_markdown,
     format_number,
     format_slack,
     markdown_table,
     regime_cells,
     repeat_command,
+    size_cells,
     tightest_record,
     verdict_sentence,
     zone_sentence,
@@ -127,9 +129,16 @@ def to_json(result: Result) -> dict[str, Any]:
                 "centred": data.centred,
                 "intervals": [_regime(regime) for regime in result.study.regimes],
                 "predicted": {
-                    "certain": _zone(result.study.zone.certain, data.value_range),
-                    "possible": _zone(result.study.zone.possible, data.value_range),
+                    name.replace(",", "").replace(" ", "_"): _zone(part, data.value_range)
+                    for name, part in study.zone.parts.items()
+                }
+                | {
+                    "alpha": study.zone.alpha,
+                    "half_copied": study.zone.half_copied,
+                    "speciation": study.zone.speciation,
+                    "by_size": [each._asdict() for each in study.zone.by_size],
                 },
+                "half_copied": vars(study.half_copied),
             },
             "sharper": [
                 {**vars(row), "truth": row.truth and row.truth._asdict()} for row in result.sharper
@@ -162,9 +171,14 @@ def to_markdown(result: Result) -> str:
         f"Regimes, sigma for pixels in [{low:g}, {high:g}]{centred}:",
         markdown_table(
             ("regime", "from sigma", "to sigma", "EDM steps of 18", "DDPM timesteps"),
-            [(regime.name, *regime_cells(regime)) for regime in study.regimes],
+            [
+                (regime.name, *regime_cells(regime))
+                for regime in (*study.regimes, study.danger_by_copying)
+            ],
         ),
         zone_sentence(result),
+        copying_sentence(result),
+        markdown_table(("images", "collapse scale", "zone ends at the latest"), size_cells(result)),
         escape_markdown(
             f"Data: {result.data.title}, N = {study.n}, M = {len(study.test)}, d = {study.d}, "
             f"{result.data.sha256}. Settings: {settings}."

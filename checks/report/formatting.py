@@ -129,9 +129,32 @@ def zone_sentence(result: Result) -> str:
 
     zone = result.study.zone
     return (
-        "Danger zone predicted by the distances alone, without sampling or training: certain "
-        f"{span(zone.certain)}, possible {span(zone.possible)}."
+        "Danger zone predicted by the distances alone, without sampling or training, of the "
+        f"{len(result.study.test)} held-out images that are given: certain {span(zone.certain)}, "
+        f"possible {span(zone.possible)}; of the population that they are drawn from, but for a "
+        f"chance of {zone.alpha:.0%}: certain {span(zone.certain_of_population)}, possible "
+        f"{span(zone.possible_of_population)}."
     )
+
+
+def copying_sentence(result: Result) -> str:
+    """Up to which noise level half of the outputs are copies, in one sentence."""
+    zone, seen = result.study.zone, result.study.half_copied
+    bound = format_number(zone.half_copied) if zone.half_copied else "no noise level"
+    measured = "no noise level that was tried" if math.isinf(seen.sigma) else _end(seen)
+    return (
+        "Half of the empirical optimum’s one-step outputs on held-out images are copies up to "
+        f"{measured}, by the distances up to at least {bound}: a posterior weight of 3/4 makes a "
+        "copy where there are two training images, and more of them take more weight."
+    )
+
+
+def size_cells(result: Result) -> list[tuple[str, str, str]]:
+    """Numbers of images, the collapse scale, and the zone's latest end, by the spectrum."""
+    return [
+        (str(each.n), format_number(each.collapse), format_number(each.latest))
+        for each in result.study.zone.by_size
+    ]
 
 
 def format_truth(row: Sharper) -> str:

@@ -7,15 +7,23 @@ from latex2mathml.converter import convert
 from markupsafe import Markup
 
 from wildmiddle.checks.records import Record, Verdict
-from wildmiddle.checks.report.figures import figures, regime_chart, weight_between_bounds
+from wildmiddle.checks.report.figures import (
+    figures,
+    regime_chart,
+    weight_between_bounds,
+    zone_by_size,
+)
 from wildmiddle.checks.report.formatting import (
+    copying_sentence,
     format_slack,
     format_truth,
     regime_cells,
     repeat_command,
+    size_cells,
     tightest_record,
     verdict_sentence,
     zone_cells,
+    zone_sentence,
 )
 from wildmiddle.checks.report.template import load_template
 from wildmiddle.checks.settings import texts
@@ -72,6 +80,10 @@ def to_html(result: Result) -> str:
         weight_bounds=weight_between_bounds(result),
         regime_cells=regime_cells,
         zone_cells=zone_cells,
+        zone_sentence=zone_sentence(result),
+        copying_sentence=copying_sentence(result),
+        sizes=size_cells(result),
+        by_size=zone_by_size(result),
         command=repeat_command(result),
         settings=texts(result.study.settings),
         spent=math.fsum(row.alpha for row in rows),

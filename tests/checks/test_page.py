@@ -24,6 +24,8 @@ from wildmiddle.checks.report.formatting import (
     format_number,
     format_slack,
     format_truth,
+    regime_cells,
+    size_cells,
     verdict_sentence,
     zone_cells,
 )
@@ -58,7 +60,7 @@ def test_page_needs_no_network_and_no_script(page: str) -> None:
         assert not [name for name in attributes if name.startswith("on")], tag
         assert (attributes.get("href") or "#").startswith("#"), (tag, attributes)
     sources = [attributes["src"] or "" for _, attributes in elements if "src" in attributes]
-    assert len(sources) == 8
+    assert len(sources) == 9
     assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
     assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:\"" in page
     assert "@import" not in page
@@ -127,9 +129,16 @@ def test_page_shows_the_sharper_forms_after_the_regimes(result: Result, page: st
 
 def test_page_shows_the_predicted_zone_in_chart_and_table(result: Result, page: str) -> None:
     section = page.split('<section id="regimes">')[1].split("</section>")[0]
-    for zone in result.study.zone:
+    for zone in result.study.zone.parts.values():
         assert all(f"<td>{cell}</td>" in section for cell in zone_cells(zone))
     assert "predicted" in words_in(picture(page, "regimes"))
+    shown = words_in(picture(page, "zone-by-size"))
+    assert "zone ends at the latest" in shown
+    assert "collapse scale" in shown
+    by_copying = result.study.danger_by_copying
+    assert all(f"<td>{cell}</td>" in section for cell in regime_cells(by_copying))
+    for cells in size_cells(result):
+        assert "".join(f"<td>{cell}</td>" for cell in cells) in section
 
 
 @pytest.fixture

@@ -16,10 +16,12 @@ from wildmiddle.checks import report
 from wildmiddle.checks.options import parser
 from wildmiddle.checks.records import Record
 from wildmiddle.checks.report.formatting import (
+    copying_sentence,
     format_number,
     format_slack,
     regime_cells,
     repeat_command,
+    size_cells,
     tightest_record,
     verdict_sentence,
     zone_cells,
@@ -151,12 +153,18 @@ def test_json_tells_another_split_apart(result: Result) -> None:
 
 def test_json_holds_the_predicted_zone_and_the_sharper_forms(result: Result, folder: Path) -> None:
     written = strict_json((folder / "report.json").read_text(encoding="utf-8"))
-    for name, zone in result.study.zone._asdict().items():
-        found = written["regimes"]["predicted"][name]
+    predicted = written["regimes"]["predicted"]
+    for name, zone in result.study.zone.parts.items():
+        found = predicted[name.replace(",", "").replace(" ", "_")]
         assert (found["start"], found["end"], found["empty"]) == (*zone, zone.empty)
         edm, ddpm = steps_between(*zone)
         assert found["edm_steps"] == list(edm)
         assert found["ddpm_timesteps"] == [*ddpm[:1], *ddpm[-1:]]
+    zone, counted = result.study.zone, result.study.half_copied
+    assert predicted["half_copied"] == zone.half_copied > 0
+    assert [tuple(each.values()) for each in predicted["by_size"]] == list(zone.by_size)
+    assert written["regimes"]["half_copied"]["sigma"] == counted.sigma
+    assert zone.half_copied < counted.high
     assert len(written["sharper"]) == len(result.sharper) > 10
     for found, row in zip(written["sharper"], result.sharper, strict=True):
         assert (found["claim"], found["paper"], found["ours"]) == (row.claim, row.paper, row.ours)
@@ -302,10 +310,13 @@ def test_markdown_states_verdict_claims_regimes_seed_and_versions(
         assert all(cell in rows[f"| {regime.name}"] for cell in regime_cells(regime))
     assert any("seed 7" in line for line in lines)
     assert zone_sentence(result) in lines
-    for zone in result.study.zone:
+    for name, zone in result.study.zone.parts.items():
         assert (
             zone.empty
+            or name == "certain to copy"
             or f"{format_number(zone.start)} to {format_number(zone.end)}" in zone_sentence(result)
         )
+    assert copying_sentence(result) in lines
+    assert all(f"| {' | '.join(cells)} |" in lines for cells in size_cells(result))
     assert lines[-1] == "Versions: python 3.11.7, wildmiddle 0.2.0."
     assert len(lines) < 60

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from wildmiddle.checks.posterior import weight_bounds
 from wildmiddle.checks.regimes import section_4_2
 from wildmiddle.checks.registry import sharper_forms
 from wildmiddle.checks.settings import Settings
@@ -14,6 +15,8 @@ from wildmiddle.checks.study import Study
 from wildmiddle.empirical.danger_zone import zone_of
 from wildmiddle.empirical.data import load
 from wildmiddle.theory.claims import CLAIMS
+from wildmiddle.theory.regimes import posterior_entropy, weight_of_spectrum
+from wildmiddle.theory.spectrum import entropy_lower
 
 SEED = 20260411
 SETS = {
@@ -133,3 +136,13 @@ def test_thresholds_move_the_zone_that_is_checked() -> None:
     assert records["log2 of the zone's start"].bound == pytest.approx(np.log2(zone.possible.start))
     assert records["-log2 of the zone's end"].bound == pytest.approx(-np.log2(zone.possible.end))
     assert {record.verdict for record in records.values()} <= {"holds", "inconclusive"}
+
+
+def test_the_better_of_two_entropies_bounds_the_weight(study: Study) -> None:
+    sigmas = np.geomspace(0.1, 100, 13)
+    _, high, entropy = weight_bounds(study, sigmas)
+    by_distances = study.mean_over_images(lambda apart: posterior_entropy(apart, sigmas))
+    by_spectrum = entropy_lower(study.eigenvalues, study.n, sigmas)
+    np.testing.assert_array_equal(entropy, np.maximum(by_distances, by_spectrum))
+    assert (high <= weight_of_spectrum(study.eigenvalues, study.n, sigmas)).all()
+    assert (by_spectrum > by_distances).any()

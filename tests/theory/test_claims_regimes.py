@@ -185,7 +185,12 @@ def test_zone_scales_and_nests():
     zone = regimes.danger_zone(distances(train), cross, 64)
     assert zone.possible.start <= zone.certain.start < zone.certain.end <= zone.possible.end
     larger = regimes.danger_zone(10 * distances(train), 10 * cross, 64)
-    np.testing.assert_allclose(np.ravel(larger), 10 * np.ravel(zone), rtol=1e-5)
+    for name, part in zone.parts.items():
+        np.testing.assert_allclose(larger.parts[name], np.multiply(part, 10), rtol=1e-5)
+    assert larger.half_copied == pytest.approx(10 * zone.half_copied, rel=1e-5)
+    assert larger.speciation == pytest.approx(10 * zone.speciation, rel=1e-5)
+    ends = [np.multiply(each, (1, 10, 10)) for each in zone.by_size]
+    np.testing.assert_allclose(larger.by_size, ends, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

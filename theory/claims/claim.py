@@ -11,12 +11,15 @@ import numpy as np
 
 SYMBOLS = {
     "n": "N",
+    "m": "M",
     "steps": "n",
     "timesteps": "T",
     "distance": "r",
     "nearest": "r_nn",
     "min_distance": "d_min",
     "diameter": "diam",
+    "to_points": "r_j",
+    "from_nearest": "d_j",
     "covariance": "S",
     "hit_probability": "q",
     "s1": "S1",

@@ -1,0 +1,76 @@
+"""Eigenvalues of the covariance of a set of images, tile by tile.
+
+They come from the smaller of the d x d covariance and the N x N matrix of inner products. Where the
+memory holds neither, from the covariances of blocks of pixels: by Fischer's inequality, ``det(1 +
+S / sigma^2)`` is at most the product of the blocks' own determinants, so what
+:mod:`wildmiddle.theory.spectrum` bounds with them stays true and only gets weaker.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from wildmiddle.empirical.kernels.device import training_rows, working_dtype
+from wildmiddle.empirical.kernels.products import mean_of, tiles
+from wildmiddle.empirical.noise import BLOCK
+from wildmiddle.theory.constants import DEFAULT_MEMORY
+
+Array = NDArray[np.float64]
+
+_COPIES = 4
+"""Matrices of the size of the one whose eigenvalues are taken that are held at once."""
+
+
+def eigenvalues(
+    train: ArrayLike | torch.Tensor,
+    *,
+    device: str | torch.device | None = None,
+    memory: int = DEFAULT_MEMORY,
+) -> Array:
+    """Eigenvalues of the covariance S of the images, the largest first, (min(N, d),).
+
+    ``train`` (N, ...), N >= 2, S divided by N; on the ``device`` of a tensor unless told.
+    ``memory`` bounds the buffers in bytes: where it holds no matrix of that size, they are the
+    eigenvalues of blocks of pixels, (d,), and the largest may be too small. The error is about
+    1e-15 of the largest (1e-7 on MPS). Raises ValueError for fewer than 2 images or values that are
+    not finite.
+    """
+    own = train.device if isinstance(train, torch.Tensor) else "auto"
+    points = training_rows(train, own if device is None else device)
+    n, d = points.shape
+    most = max(1, int((memory / (8 * _COPIES)) ** 0.5))
+    if n < d and n <= most:
+        found = torch.linalg.eigvalsh(_inner_products(points) / n)
+    else:
+        found = torch.cat(
+            [
+                torch.linalg.eigvalsh(_covariance(points, slice(*ends)))
+                for ends in tiles(d, min(d, most))
+            ]
+        )
+    return np.sort(np.maximum(found.double().cpu().numpy(), 0))[::-1]
+
+
+def _inner_products(points: torch.Tensor) -> torch.Tensor:
+    # <x_i - mu, x_j - mu> of all pairs, (N, N), over a few pixels at a time.
+    n, work = len(points), working_dtype(points.device)
+    total = torch.zeros(n, n, dtype=work, device=points.device)
+    for start, end in tiles(points.shape[1], BLOCK):
+        part = points[:, start:end].to(work)
+        part = part - part.mean(0)
+        total.addmm_(part, part.T)
+    return total
+
+
+def _covariance(points: torch.Tensor, pixels: slice) -> torch.Tensor:
+    # Of some pixels, over a few images at a time; about a point near the mean, then about the mean.
+    n, work = len(points), working_dtype(points.device)
+    origin = mean_of(points)[pixels].to(work)
+    total = torch.zeros(len(origin), len(origin), dtype=work, device=points.device)
+    shift = torch.zeros_like(origin)
+    for start, end in tiles(n, BLOCK):
+        part = points[start:end, pixels].to(work) - origin
+        total.addmm_(part.T, part)
+        shift += part.sum(0)
+    shift /= n
+    return total.div_(n).sub_(torch.outer(shift, shift))

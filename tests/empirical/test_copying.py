@@ -1,0 +1,37 @@
+"""The bound on copying by tiles against that of theory, which holds all distances."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.distance import cdist
+
+from wildmiddle.empirical.copying import CopyingBound
+from wildmiddle.theory.copying import copying_lower
+
+SMALL = 2**23
+
+
+def sets(name: str) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(5)
+    n, d = (400, 300) if name == "float32 products" else (60, 20)
+    train = rng.standard_normal((n, d))
+    if name == "duplicates":
+        train[1::3] = train[::3]
+    return train, train[::4] + 0.5 * rng.standard_normal((len(train[::4]), d))
+
+
+@pytest.mark.parametrize("name", ["plain", "duplicates", "float32 products"])
+def test_as_theory(name) -> None:
+    train, test = sets(name)
+    to_points = cdist(test, train)
+    nearest = torch.as_tensor(to_points.argmin(1))
+    points, held_out = torch.as_tensor(train), torch.as_tensor(test)
+    before = points.clone(), held_out.clone()
+    sigmas = np.geomspace(0.05, 10, 12)
+    for rows in (torch.arange(len(test)), torch.arange(3, len(test), 4)):
+        found = CopyingBound(points, held_out, nearest, SMALL).at(rows, sigmas)
+        known = copying_lower(to_points[rows], cdist(train[nearest[rows]], train), sigmas)
+        np.testing.assert_allclose(found, known, atol=1e-7)
+    assert 0 < found[0] <= 1
+    assert torch.equal(points, before[0])
+    assert torch.equal(held_out, before[1])

@@ -1,0 +1,53 @@
+"""Eigenvalues of the covariance, whatever the shape, the precision and the memory."""
+
+import numpy as np
+import pytest
+import torch
+
+from wildmiddle.empirical.spectrum import eigenvalues
+from wildmiddle.theory.spectrum import information_upper
+
+
+def images(n: int, d: int) -> np.ndarray:
+    rng = np.random.default_rng(n)
+    return rng.standard_normal((n, d)) @ rng.standard_normal((d, d)) / np.sqrt(d) + 5
+
+
+def known(points: np.ndarray) -> np.ndarray:
+    values = np.linalg.eigvalsh(np.cov(points.T, bias=True))[::-1][: min(points.shape)]
+    return np.maximum(values, 0)
+
+
+@pytest.mark.parametrize("shape", [(600, 40), (40, 600), (50, 50), (2, 7)])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_as_by_the_covariance(shape, dtype) -> None:
+    points = torch.as_tensor(images(*shape)).to(dtype)
+    before = points.clone()
+    found = eigenvalues(points)
+    np.testing.assert_allclose(found, known(points.double().numpy()), atol=1e-12 * found[0])
+    assert (np.diff(found) <= 0).all()
+    assert torch.equal(points, before)
+    spread = eigenvalues(points.reshape(shape[0], shape[1], 1) + 0)
+    np.testing.assert_array_equal(spread, found)
+
+
+@pytest.mark.parametrize("shape", [(300, 64), (64, 300)])
+def test_little_memory_gives_blocks_whose_bound_is_weaker_and_true(shape) -> None:
+    points, sigmas = images(*shape), np.geomspace(0.1, 100, 9)
+    tight = information_upper(eigenvalues(points), sigmas)
+    blocks = eigenvalues(points, memory=4 * 8 * 20**2)
+    assert len(blocks) == shape[1]
+    assert blocks.sum() == pytest.approx(known(points).sum(), rel=1e-12)  # the trace stays
+    loose = information_upper(blocks, sigmas)
+    assert (loose > tight).all()
+    assert loose[-1] == pytest.approx(tight[-1], rel=0.01)
+
+
+def test_one_image_is_refused() -> None:
+    with pytest.raises(ValueError, match="N = 1 image"):
+        eigenvalues(images(1, 5))
+
+
+def test_images_far_from_the_origin_keep_their_spectrum() -> None:
+    points = images(300, 20)  # the mean of the tiles is rounded to float32: 0.06 at a million
+    np.testing.assert_allclose(eigenvalues(points + 1e6), known(points), rtol=1e-6)
