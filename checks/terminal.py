@@ -31,6 +31,7 @@ def claim_page(claim: Claim, values: dict[str, Any]) -> str:
 
     from wildmiddle.checks.plain_text import plain_text
     from wildmiddle.checks.registry import files, names_of_wrong_theorems, reasons_for_no_check
+    from wildmiddle.theory.proofs import STEPS, counts
 
     lines = [f"{claim.number}: {claim.title}", ""]
     lines += ["Statement", _indent(plain_text(claim.statement)), ""]
@@ -42,6 +43,9 @@ def claim_page(claim: Claim, values: dict[str, Any]) -> str:
         lines.append(f"  {assumption.text.translate(parentheses)}{mark}")
     lines += ["", "Formula", _indent(pretty(claim.formula(), use_unicode=True)), ""]
     lines += ["Tight instance", f"  {claim.tight}", "", "Sharper form", f"  {claim.sharper}", ""]
+    lines.append(f"Proof steps, each checked by a machine: {counts(claim.id)}")
+    lines += [f"  {each.kind:<9} {each.name}" for each in STEPS if each.claim == claim.id]
+    lines.append("")
     wrong = "; ".join(names_of_wrong_theorems(claim))
     if wrong:
         command = f"wildmiddle verify --claims {claim.id}"
