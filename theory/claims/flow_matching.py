@@ -148,7 +148,7 @@ CLAIMS = (
         " equality where the fields' difference is at right angles to u*, and the exact chance that"
         " |x_i - Z| < B always is",
         sharper="sqrt(1 - (e/B)^2) on the same event, wildmiddle.theory.flow_matching.cosine_bound;"
-        " Phi(-a) + e^-b is 200 to 2,000 times the exact F(B^2; d, |x_i|^2), a noncentral"
+        " Phi(-a) + e^-b is hundreds of times the exact F(B^2; d, |x_i|^2) and more, a noncentral"
         " chi-square CDF, wildmiddle.theory.flow_matching.exact_shortfall, or by"
         " wildmiddle.theory.flow_matching.exact_target a longer B at the same failure;"
         " and d_max(i) may stand for diam in e",
