@@ -55,7 +55,13 @@ second_order_upper = sp.Min(1, S1 - 2 * S2 / N)
 @step("4.6", "the union's indicator is 1 - prod(1 - I_i): one more event, N to N + 1", sign=-1)
 def union_as_product(sign: int = 1) -> bool:
     """Def 4.6, by induction: ``U or I`` is ``1 - (1 - U)(1 - I)`` for indicators; N = 0 is 0."""
-    return all(max(u, i) == 1 - (1 - u) * (1 - sign * i) for u, i in product((0, 1), repeat=2))
+    first, second = hit[1], hit[2]
+    starts = union_indicator.subs(N, 1).doit() == first
+    grown = 1 - (1 - first) * (1 - sign * second)
+    same = sp.expand(union_indicator.subs(N, 2).doit() - grown) == 0
+    return bool(starts and same) and all(
+        grown.subs({first: u, second: one}) == max(u, one) for u, one in product((0, 1), repeat=2)
+    )
 
 
 # Theorem 4.8
@@ -142,15 +148,18 @@ def encloses(level: str, points: tuple[str, ...], scale: Any) -> bool:
 
 @step("B.2", "E[phi(X, Y) | X] = g(X) for independent X, Y", tilt=1)
 def conditional_expectation(tilt: int = 0) -> bool:
-    """Lemma B.2: ``E[phi 1_A(X)] = E[g 1_A(X)]`` for every event A, X on N values and Y on M.
+    """Lemma B.2: ``E[phi 1_A(X)] = E[g 1_A(X)]`` for every event A, X on M values and Y on N.
 
     With a ``tilt`` the joint law is no longer the product of its margins.
     """
-    phi, p_x, p_y, event, off = map(sp.IndexedBase, ("phi", "a", "b", "A", "tilt"))
-    joint = p_x[point] * p_y[j] + tilt * off[point, j]
-    g = over(phi[point, j] * p_y[j], j, M)
-    left = over(over(phi[point, j] * event[point] * joint, j, M))
-    return is_identity(left - over(g * event[point] * p_x[point]))
+    phi, p_y, p_x, event, off = map(sp.IndexedBase, ("phi", "probability", "a", "A", "tilt"))
+    joint = p_x[point] * p_y[index] + tilt * off[point, index]
+    g = weighted_mean.replace(
+        lambda part: isinstance(part, sp.Indexed) and part.base == phi,
+        lambda part: phi[point, part.indices[0]],
+    )
+    left = sp.Sum(phi[point, index] * event[point] * joint, (index, 1, N))
+    return is_identity(over(left, point, M) - over(g * event[point] * p_x[point], point, M))
 
 
 @step("B.3", "given Y the indicators are independent Bernoulli(q(Y))", repeat=True)
@@ -208,6 +217,27 @@ def rotation_invariance(weight: int = 2) -> bool:
     kept = inner(reflect(a), reflect(b)) - inner(a, b)
     moved = norm2(reflect(v) - length * unit)
     return is_zero(kept.subs(known)) and is_zero(moved.subs(known))
+
+
+@step(
+    "B.4",
+    "whatever its direction in the plane, the offset counts by its length",
+    "instance",
+    turn=2,
+)
+def in_the_plane(turn: int = 1) -> bool:
+    """Lemma B.4, d = 2: at ``r (cos, sin)`` the formula is that of Definition 4.7 at r."""
+    angle = sp.Symbol("angle", real=True)
+    offset = sp.symbols("v_1:3", real=True)
+    polar = dict(zip(offset, (r * sp.cos(angle), r * sp.sin(turn * angle)), strict=True))
+    return bool(sp.simplify(overlap_of_offset.subs(polar)) == p_sigma)
+
+
+@step("B.5", "on the line X and X' count by their distance", "instance", factor=2)
+def on_the_line(factor: int = 1) -> bool:
+    """Lemma B.5, d = 1: at ``X' = X + r`` the formula is that of Definition 4.7 at r."""
+    here, there = sp.Symbol("X", real=True), sp.Symbol("X'", real=True)
+    return bool(overlap_of_pair.subs(there, here + factor * r) == p_sigma)
 
 
 @step("B.4", "d = 1: p_sigma is the same for an offset and its opposite", "instance", factor=-2)

@@ -92,6 +92,16 @@ def stationary(prior: int = 1) -> bool:
     return is_identity(gradient.subs(value, prior * mean)) and is_identity(curvature)
 
 
+@step("eq.1", "the loss is the mean over noise levels of lambda times the error of Eq. 5", share=2)
+def loss_of_levels(share: int = 1) -> bool:
+    """Eq. 1 at every N, M, K and d: minimised where the error is, at each level by itself."""
+    error = fixed_noise_error.replace(
+        lambda part: isinstance(part, sp.Indexed) and part.base == out,
+        lambda part: out[k, *part.indices],
+    )
+    return is_identity(training_loss - share * over(weighting[k] * error, k, K) / K)
+
+
 @step("eq.1", "any other value costs its squared distance to the posterior mean more", factor=2)
 def excess(factor: int = 1) -> bool:
     """Eq. 1: ``E|f - x|^2 = E|m - x|^2 + |f - m|^2`` under any weights: one minimum only."""
@@ -119,6 +129,12 @@ def two_points(factor: int = 2) -> bool:
     return moved == 0 and sp.expand(exponent + 2 * argument) == 0
 
 
+@step("eq.2", "it is the mean of the points under the weights of Equation 3", share=2)
+def weighted_mean(share: int = 1) -> bool:
+    """Eq. 2 with Eq. 3, in every coordinate, at every N and d."""
+    return is_identity(share * over(posterior_weight * x[i, k]) - optimal_denoiser)
+
+
 @step(
     "eq.2", "the weighted mean is equivariant under shifts and scalings of data and noise", power=1
 )
@@ -144,6 +160,12 @@ def bayes(factor: int = 2) -> bool:
     log_density = sp.expand_log(sp.log(normal_density(position, centre, sigma)), force=True)
     gap = log_density + (position - centre) ** 2 / (factor * sigma**2)
     return bool(sp.simplify(sp.diff(gap, centre)) == 0)
+
+
+@step("eq.3", "the weights sum to 1", total=2)
+def sums_to_one(total: int = 1) -> bool:
+    """Eq. 3 at every N and d."""
+    return is_identity(over(posterior_weight) - total)
 
 
 @step("eq.3", "only inner products with y matter", share=sp.Integer(1))
@@ -177,7 +199,8 @@ def score(power: int = 2) -> bool:
     centre = sp.Symbol("x", real=True)
     slope = sp.simplify(sp.diff(sp.log(normal_density(at, centre, sigma)), at))
     gradient = over(p[i] * slope.subs(centre, points[i])) / over(p[i])
-    return is_identity((at - mean) / sigma + sigma ** (power - 1) * gradient)
+    velocity = ode_velocity.subs({position: at, denoised: mean})
+    return is_identity(velocity + sigma ** (power - 1) * gradient)
 
 
 @step("eq.4", "the flow carries the noised densities into each other", factor=2)
@@ -214,8 +237,11 @@ def linear_error(noise: int = 2) -> bool:
     a, b, z = sp.symbols("a b z", real=True)
     normal = density(Normal("Z", 0, 1))(z)
     powers = [sp.integrate(z**order * normal, (z, -sp.oo, sp.oo)) for order in range(3)]
-    total = sp.Poly((a * (points[i] + sigma * z) + b - points[i]) ** 2, z)
-    integral = over(sum(c * powers[order] for (order,), c in total.terms())) / N
+    one = fixed_noise_error.subs({M: 1, d: 1}).doit()  # one noise for each point
+    (square,) = one.atoms(sp.Sum)
+    known = {out[0, i, 0]: a * (points[i] + sigma * z) + b, x[i, 0]: points[i]}
+    total = sp.Poly(sp.expand(square.function.subs(known)), z)
+    integral = over(sum(c * powers[order] for (order,), c in total.terms())) * (one / square)
     closed = over(((a - 1) * points[i] + b) ** 2) / N + a**2 * sigma**noise
     return is_identity(integral - closed)
 

@@ -6,6 +6,7 @@ import sympy as sp
 
 from wildmiddle.theory.proofs.any_size import N, i, is_identity, norm2, over, vectors
 from wildmiddle.theory.proofs.denoising import mean, normal_density, p, points
+from wildmiddle.theory.proofs.schedules import sigma_of_flow_time
 from wildmiddle.theory.proofs.step import step
 
 d_min, diam, sigma, L = sp.symbols("d_min diam sigma L", positive=True)
@@ -74,17 +75,19 @@ def denoiser_from_field(power: int = 1) -> bool:
     return is_identity(denoiser_of_field.subs(sp.Symbol("u", real=True), field) - mean)
 
 
-@step("eq.23", "m_sigma(y) = m_t(t y) at t = 1/(1 + sigma)", time=1 / (2 + sigma))
-def sigma_from_flow(time: Any = flow_time) -> bool:
+@step("eq.23", "m_sigma(y) = m_t(t y) at t = 1/(1 + sigma)", factor=2)
+def sigma_from_flow(factor: int = 1) -> bool:
     """(23): the exponents of both softmaxes agree, whatever the point and the dimension."""
+    time = factor * flow_time
     at, point = vectors("y x_i")
     flow = norm2(time * at - time * point) / (2 * (1 - time) ** 2)
     return bool(sp.simplify(flow - norm2(at - point) / (2 * sigma**2)) == 0)
 
 
-@step("eq.24", "m_t(y) = m_sigma(y/t) at sigma = (1 - t)/t", level=1 - t)
-def flow_from_sigma(level: Any = (1 - t) / t) -> bool:
+@step("eq.24", "m_t(y) = m_sigma(y/t) at sigma = (1 - t)/t", factor=2)
+def flow_from_sigma(factor: int = 1) -> bool:
     """(24), as (23); ``(1 - t)/t`` inverts the time of (23)."""
+    level = factor * sigma_of_flow_time
     at, point = vectors("y x_i")
     inverse = sp.solve(sp.Eq(flow_time, t), sigma)[0]
     flow = norm2(at - t * point) / (2 * (1 - t) ** 2)
@@ -111,6 +114,14 @@ def term_below(share: int = 2) -> bool:
 def weight_from_terms(others: Any = N - 1) -> bool:
     """A.1: ``1 / (1 + (N-1) e^-L) = w`` with ``L = log(w (N-1)/(1-w))``."""
     return bool(sp.simplify(1 / (1 + others * sp.exp(-log_odds)) - w) == 0)
+
+
+@step("A.1", "N - 1 normal variables may exceed tau: the union bound on their tails", others=N)
+def union_of_tails(others: Any = N - 1) -> bool:
+    """A.1: ``(N - 1)(1 - Phi(tau))``, the tail of the normal density integrated from tau."""
+    least = sp.Symbol("least", real=True)
+    tail = sp.integrate(normal_density(z, 0, 1), (z, least, sp.oo)).subs(least, tau)
+    return bool(sp.simplify((concentration_failure - others * tail).rewrite(sp.erf)) == 0)
 
 
 @step("A.1", "tau grows with the distance, so the nearest point decides", sign=-3)

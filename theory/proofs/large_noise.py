@@ -23,9 +23,8 @@ def flow_exponent(along: Any, square: Any) -> Any:
     return t * along / (1 - t) ** 2 - t**2 * square / (2 * (1 - t) ** 2)
 
 
-flow_exponent_on_a_line = flow_exponent(
-    y * sp.Symbol("x", real=True), sp.Symbol("x", real=True) ** 2
-)
+x = sp.Symbol("x", real=True)
+flow_exponent_on_a_line = flow_exponent(y * x, x**2)
 """(31) in one dimension."""
 initial_gaussian_slope = gaussian_flow_denoiser.diff(t).subs(t, 0)
 """The slope of the Gaussian denoiser at flow time 0, in one dimension."""
@@ -81,7 +80,9 @@ def same_posterior(factor: int = 2) -> bool:
     at, point = vectors("y x")
     exponent = flow_exponent(inner(at, point), norm2(point))
     gap = exponent + norm2(at - t * point) / (factor * (1 - t) ** 2)
-    return vanishes(gap - norm2(at) / (2 * (1 - t) ** 2))
+    on_a_line = exponent.subs({inner(at, point): y * x, norm2(point): x**2})
+    same = vanishes(on_a_line - flow_exponent_on_a_line)
+    return same and vanishes(gap - norm2(at) / (2 * (1 - t) ** 2))
 
 
 @step("C.1", "up to two derivatives the exponent has no pole but t = 1", extra=1)

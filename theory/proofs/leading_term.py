@@ -88,7 +88,9 @@ def leading_at_scaled_input(factor: Any = sp.Rational(1, 2)) -> bool:
     scaled = gaussian_denoiser.subs({y: mu + z / e, sigma: 1 / e}, simultaneous=True)
     none = second_coefficient(scaled, e) == 0
     claimed = factor * mean(X[j] * a[j] ** 2) - mean(X[j] * b[j]) / 2
-    return bool(none) and is_identity(bend - claimed, CENTRED)
+    on_a_line = (mean(X[j] * (X[j] * z) ** 2) - mean(X[j] * X[j] ** 2)) / 2
+    same = is_identity(on_a_line - leading_term)  # a = X z, b = X^2 in one dimension
+    return bool(none) and same and is_identity(bend - claimed, CENTRED)
 
 
 @step(

@@ -176,6 +176,20 @@ def is_diagonal_in_fourier(n: int, direction: int) -> bool:
     return True
 
 
+@step("D.3", "a symmetric row's eigenvalues are its cosine sums, n = 4", "instance", at=3)
+def cosine_sums(at: int = 4) -> bool:
+    """D.3: at every frequency the formula is an eigenvalue, on the wave of cosines."""
+    entries = sp.symbols("c_0 c_1 c_2", real=True)
+    matrix = circulant([*entries, entries[1]])
+    known = {row[place]: entries[min(place, 4 - place)] for place in range(4)}
+    for mode in range(3):
+        wave = sp.Matrix([sp.cos(sp.pi * mode * place / 2) for place in range(4)])
+        value = eigenvalue.subs({size: at, k: mode}).doit().subs(known)
+        if sp.simplify(matrix * wave - value * wave) != sp.zeros(4, 1):
+            return False
+    return True
+
+
 @step(
     "D.3",
     "the Fourier vectors are orthogonal, so a function of S has that function of lambda_k",

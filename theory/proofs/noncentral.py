@@ -14,7 +14,16 @@ from sympy.utilities.lambdify import implemented_function
 from wildmiddle.theory.proofs.any_size import i as index
 from wildmiddle.theory.proofs.any_size import norm2, over, split, vectors
 from wildmiddle.theory.proofs.posterior import is_zero, normal_density
-from wildmiddle.theory.proofs.shells import c, d, inner_radius, r, r_out, sigma, x
+from wildmiddle.theory.proofs.shells import (
+    c,
+    d,
+    inner_radius,
+    r,
+    r_out,
+    shell_probability,
+    sigma,
+    x,
+)
 from wildmiddle.theory.proofs.step import step
 
 k = sp.Symbol("k", integer=True, nonnegative=True)
@@ -144,6 +153,20 @@ def quadrature_agrees(degrees: int, value: str, offset: str, tilt: int) -> bool:
         direct = mp.quad(slice_probability, [-root - shift, -shift, root - shift])
         mixed = noncentral_chi2_cdf(at, degrees, tilt * shift**2)
         return bool(abs(direct - mixed) < mp.mpf(10) ** -45)
+
+
+@step("4.7", "at r = 0 p_sigma is the shell's own probability, at 50 digits", "numeric", at=1)
+def starts_at_shell_probability(at: int = 0) -> bool:
+    """Def 4.7: the noncentral chi-square is the central one there; d = 3 and 64, two widths."""
+    overlap = sp.lambdify((r, sigma, d, c), p_sigma, "mpmath")
+    exact = sp.lambdify((d, c), shell_probability, "mpmath")
+    with mp.workdps(50):
+        gaps = [
+            abs(overlap(mp.mpf(at), mp.mpf(1), mp.mpf(dimension), width) - exact(dimension, width))
+            for dimension in (3, 64)
+            for width in (mp.mpf("0.5"), mp.mpf(5))
+        ]
+        return bool(max(gaps) < mp.mpf(10) ** -45)
 
 
 @step("4.7", "the mean of the noncentral chi-square is d + lambda", claimed=d + 2 * lam)

@@ -149,6 +149,13 @@ def error_of_one_pair(share: int = 2) -> bool:
     return is_zero(log_term_above().subs(level, 0) - normal_cdf(-u / share))
 
 
+@step("4.1", "it is 1/N where all distances are equal, and never less: N = 3", "instance", least=1)
+def least_weight(least: Any = sp.Rational(1, 3)) -> bool:
+    """Def 4.1: the largest of N weights that sum to 1 is at least their mean."""
+    r = sp.Symbol("r", positive=True)
+    return is_zero(max_weight.subs(dict.fromkeys(distance_to, r)) - least)
+
+
 # Identity (9) and the distribution of its terms
 
 
@@ -276,13 +283,15 @@ def minus_margin(root: Any = minus_root) -> bool:
 @step("4.2.1", "the two written forms of sigma_plus are equal", sign=1)
 def plus_forms(sign: int = -1) -> bool:
     """Theorem 4.2, part 1."""
-    return is_zero(plus_root - 1 / (sp.sqrt(z**2 + 2 * L) + sign * z))
+    other = d_max / (sp.sqrt(z**2 + 2 * L) + sign * z)
+    return is_zero(sigma_plus - other.subs({z: union_quantile, L: log_odds}))
 
 
 @step("4.2.2", "the two written forms of sigma_minus are equal", sign=1)
 def minus_forms(sign: int = -1) -> bool:
     """Theorem 4.2, part 2."""
-    return is_zero(minus_root - (sp.sqrt(z**2 + 2 * L) + sign * z) / (2 * L))
+    other = d_min * (sp.sqrt(z**2 + 2 * L) + sign * z) / (2 * L)
+    return is_zero(sigma_minus - other.subs({z: union_quantile, L: log_odds}))
 
 
 @step("4.2.1", "N - 1 failures of Phi(-z) each make delta", others=N)
@@ -313,11 +322,7 @@ def fails_with(threshold: Any, probability: Any, *, below: bool) -> bool:
 @step("4.3", "both thresholds are proportional to the distance, so averages may be taken", power=2)
 def averages(power: int = 1) -> bool:
     """Remark 4.3: over M points the average threshold is that at the average distance."""
-    distance = sp.IndexedBase("d")
-    mean = over(distance[index], count=_points) / _points
-    return all(
-        is_identity(
-            over(distance[index] ** power * root, count=_points) / _points - mean**power * root
-        )
-        for root in (plus_root, minus_root)
-    )
+    distance = sp.IndexedBase("d_min")
+    average = sp.Sum((sigma_minus / d_min) * distance[_i] ** power, (_i, 1, _points)) / _points
+    proportional = not (sigma_plus / d_max).has(d_max) and not (sigma_minus / d_min).has(d_min)
+    return proportional and is_identity(average - mean_sigma_minus)

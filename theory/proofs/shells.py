@@ -149,17 +149,17 @@ def optimum_is(exponent: Any, best: Any, value: Any) -> bool:
 @step(
     "B.1",
     "inversion: the best exponents, as functions of a, reach t at both thresholds",
-    upper=excess_lower,
+    factor=2,
 )
-def inversion(upper: Any = excess_upper, lower: Any = excess_lower) -> bool:
+def inversion(factor: int = 1) -> bool:
     """Lemma B.1: ``(sqrt(d + 2a) - sqrt(d))^2 / 4`` above and ``a^2 / (4d)`` below.
 
-    The Legendre transforms of the two majorants, t at ``upper`` and at ``lower``.
+    The Legendre transforms of the two majorants; ``factor`` times the thresholds by a slip.
     """
     a, q = sp.symbols("a q", positive=True)  # q = sqrt(t/d), so that roots come out
     pairs = (
-        (majorant_upper, (1 - sp.sqrt(d / (d + 2 * a))) / 2, upper),
-        (majorant_lower, a / (2 * d), lower),
+        (majorant_upper, (1 - sp.sqrt(d / (d + 2 * a))) / 2, factor * excess_upper),
+        (majorant_lower, a / (2 * d), factor * excess_lower),
     )
     for majorant, best, threshold in pairs:
         exponent = s * a - d * majorant
@@ -213,16 +213,13 @@ def inner_radius_form(factor: int = 2) -> bool:
     return is_zero((d - 4 * c) / (1 + factor * sp.sqrt(c / d)) - r_in**2)
 
 
-@step(
-    "4.5", "union bound over the two tails of Lemma B.1 at t = c: 1 - 2 e^-c", bound=1 - tail_bound
-)
-def two_tails(bound: Any = shell_bound) -> bool:
+@step("4.5", "union bound over the two tails of Lemma B.1 at t = c: 1 - 2 e^-c", count=1)
+def two_tails(count: int = 2) -> bool:
     """Lemma 4.5: two tails of at most ``e^-c`` each leave at least the bound, and may leave it."""
-    slack = sp.symbols("slack_below slack_above", nonnegative=True)
+    slack = sp.symbols(f"slack_:{count}", nonnegative=True)
     inside = 1 - sum(tail_bound.subs(t, c) - part for part in slack)
-    claimed = bound.subs(t, c)
-    attained = is_zero((inside - claimed).subs(dict.fromkeys(slack, 0)))
-    return attained and bool(sp.simplify(inside - claimed).is_nonnegative)
+    attained = is_zero((inside - shell_bound).subs(dict.fromkeys(slack, 0)))
+    return attained and bool(sp.simplify(inside - shell_bound).is_nonnegative)
 
 
 @step(
