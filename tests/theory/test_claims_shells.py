@@ -117,8 +117,8 @@ def test_assumptions():
         (proofs.upper_majorant, {"majorant": proofs.s**2}),
         (proofs.optimum_is, {"exponent": proofs.d * proofs.s**2 - proofs.s * proofs.excess_lower,
                              "best": sp.sqrt(proofs.t / proofs.d), "value": -2 * proofs.t}),
-        (proofs.inversion, {"lower": proofs.excess_upper}),
-        (proofs.two_tails, {"bound": 1 - 3 * sp.exp(-proofs.c)}),
+        (proofs.inversion, {"factor": sp.Rational(1, 2)}),
+        (proofs.two_tails, {"count": 3}),
         # c below d/4: the tail is not empty
         (proofs.lower_tail_is, {"probability": 0, "more": -sp.Rational(1, 2)}),
         (proofs.holds_the_sphere, {"square": proofs.d - 4 * sp.sqrt(proofs.c * proofs.d)}),
