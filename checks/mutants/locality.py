@@ -107,7 +107,7 @@ MUTANTS += (
         "4.10b",
         "single_frequency",
         {
-            "no d": lambda f: lambda eigenvalue, sigma, d: d * f(eigenvalue, sigma, d),
+            "mu_0 for mu_0/d": lambda f: lambda eigenvalue, sigma, d: d * f(eigenvalue, sigma, d),
             "1/sigma^2 for mu": lambda f: lambda eigenvalue, sigma, d: 1 / (sigma**2 * d),
             "a decay": lambda f: lambda eigenvalue, sigma, d: f(eigenvalue, sigma, d) / 2,
         },
@@ -117,7 +117,7 @@ MUTANTS += (
         "autoregressive_decay",
         {
             "a for q": lambda f: lambda a, sigma: a,
-            "sigma for sigma^2": lambda f: lambda a, sigma: f(a, np.sqrt(sigma)),
+            "sigma for sigma^2 in q": lambda f: lambda a, sigma: f(a, np.sqrt(sigma)),
             "faster for more concentrated": lambda f: lambda a, sigma: f(1 - a, sigma),
         },
     ),
