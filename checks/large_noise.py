@@ -97,8 +97,8 @@ def theorem_4_11(
         y = centre + radius * along
         yield _gaussian(name, points, y, radius, gaussian_denoiser(y, points, radius))
     for ball in (0.0, 3.0):
-        yield _on_ball(claimed, "49 points in one place, 1 elsewhere", LOPSIDED, np.ones(1), ball,
-                       SIGMAS[1])  # fmt: skip
+        name = "49 points in one place, 1 elsewhere"
+        yield _on_ball(claimed, name, LOPSIDED, np.ones(1), ball, SIGMAS[1])
 
 
 CHECKS: dict[str, Check] = {"4.11": theorem_4_11}
