@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from wildmiddle.checks.registry import files, names_of_wrong_theorems, reasons_for_no_check
 from wildmiddle.theory.claims import CLAIMS, Claim
-from wildmiddle.theory.proofs import STEPS
+from wildmiddle.theory.proofs import STEPS, counts
 
 HEADER = """# Claims
 
@@ -12,9 +12,12 @@ Every numbered statement of *Two Calm Ends and the Wild Middle* (arXiv 2602.1784
 encodes it. `wildmiddle theory ID` prints one, `wildmiddle theory ID --at N=1000 ...` evaluates it.
 This page is generated: `python -m wildmiddle.checks.claims_page > docs/claims.md`.
 
-Each step of a proof is checked by a machine when the tests run: *symbolic* steps by sympy, by
-reducing two independent forms to one or deciding an inequality; *numeric* ones, where sympy cannot,
-at 50 digits or by exhaustive enumeration.
+Each step of a proof is checked by a machine when the tests run. A step is a *proof* if sympy shows
+it for every N, d and value that its name speaks of (by symbolic sums, by an induction step, or by
+algebra with vectors of no particular dimension), an *instance* if it shows it at a few fixed sizes,
+and *numeric* if both sides are compared at 50 digits or over a list of cases. Each step has a wrong
+variant, which the tests see fail. What a step rests on is named in it: Jensen's, Markov's and
+Taylor's theorems, the spectral theorem and the like are taken as known.
 
 `wildmiddle verify --claims ID` compares a claim with measurements, where it has a check. That check
 must refute each of the claim's wrong theorems: `wildmiddle mutants --claims ID` shows it.
@@ -43,10 +46,6 @@ def markdown() -> str:
 
 
 def _row(claim: Claim) -> str:
-    steps = [step.kind for step in STEPS if step.claim == claim.id]
-    counts = f"{steps.count('symbolic')} symbolic"
-    if "numeric" in steps:
-        counts += f", {steps.count('numeric')} numeric"
     wrong = names_of_wrong_theorems(claim)
     cells = (
         f"[{claim.id}](#{_anchor(claim)}) {claim.number}",
@@ -55,7 +54,7 @@ def _row(claim: Claim) -> str:
         ", ".join(claim.evaluate),
         claim.tight,
         claim.sharper,
-        counts,
+        counts(claim.id),
         f"{len(wrong)} wrong theorems" if wrong else f"none: {reasons_for_no_check()[claim.id]}",
         ", ".join(f"[{path}](../{path})" for path in files(claim)),
     )
@@ -69,11 +68,7 @@ def _line(cells: Sequence[str]) -> str:
 def _section(claim: Claim) -> str:
     lines = [f'<a id="{_anchor(claim)}"></a>', "", f"## {claim.number}: {claim.title}", ""]
     lines += [f"$${claim.statement}$$", ""]
-    lines += [
-        f"- {step.name}" + (" (numeric)" if step.kind == "numeric" else "")
-        for step in STEPS
-        if step.claim == claim.id
-    ]
+    lines += [f"- {step.name} ({step.kind})" for step in STEPS if step.claim == claim.id]
     if wrong := names_of_wrong_theorems(claim):
         lines += ["", "Wrong theorems: " + ", ".join(f"`{name}`" for name in wrong)]
     return "\n".join(lines) + "\n"

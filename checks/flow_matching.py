@@ -12,7 +12,7 @@ import numpy as np
 from wildmiddle.checks.posterior import INSTANCES, POINTS, Instance, isolated_images
 from wildmiddle.checks.records import Comparison, Parameters, Record, Relation
 from wildmiddle.checks.registry import Check, Formula
-from wildmiddle.checks.sharper import AVERAGED, Sharper, ratio, sharper_form
+from wildmiddle.checks.sharper import AVERAGED, Sharper, Truth, ratio, sharper_form
 from wildmiddle.checks.statistics import from_exact, settle
 from wildmiddle.checks.study import Study
 from wildmiddle.empirical.flow_matching import fields
@@ -26,6 +26,12 @@ ROUNDING = 1e-9
 
 COSINE_W, COSINE_A, COSINE_B = 0.99, 3.0, 5.0
 COSINE_DELTA = 0.01
+
+LENGTHS = ((1000.0, 3, 1.0, 12.0), (0.0, 3, 5.0, 0.2))
+"""|x_i|, d, a and b at which the law of |x_i - Z| is tried.
+
+A long x_i leaves the part along it alone, a short one the length of Z: each term by itself.
+"""
 
 
 def lemma_a_1(
@@ -117,14 +123,18 @@ def corollary_a_2(
     cosine_bound: Formula = flow_matching.cosine_bound,
     shortest_target: Formula = flow_matching.shortest_target,
     shortfall: Formula = flow_matching.shortfall,
+    exact_shortfall: Formula = flow_matching.exact_shortfall,
     flow_time: Formula = sigma_to_flow_time,
 ) -> Iterator[Record]:
-    """``cos(u*, u)`` reaches the paper's bound, and ours, with at least the stated probability."""
-    claimed = _Alignment(cosine_bound, shortest_target, shortfall, flow_time)
+    """``cos(u*, u)`` reaches the paper's bound, and ours, with at least the stated probability.
+
+    The length of u has exactly the law that is claimed.
+    """
+    claimed = _Alignment(cosine_bound, shortest_target, shortfall, exact_shortfall, flow_time)
     yield from _worst_angle(cosine_bound)
-    each = alpha / (3 * POINTS + 2)
-    yield _length(claimed, study, 1000.0, 3, 1.0, 12.0, each)
-    yield _length(claimed, study, 0.0, 3, 5.0, 0.2, each)
+    each = alpha / (3 * POINTS + 2 * len(LENGTHS))
+    for norm, d, a, b in LENGTHS:
+        yield from _length(claimed, study, norm, d, a, b, each)
     for index in isolated_images(study):
         yield from _alignment(claimed, study, index, each)
 
@@ -136,6 +146,7 @@ class _Alignment(NamedTuple):
     cosine_bound: Formula
     shortest_target: Formula
     shortfall: Formula
+    exact_shortfall: Formula
     flow_time: Formula
 
 
@@ -169,29 +180,35 @@ def _worst_angle(cosine_bound: Formula) -> Iterator[Record]:
 
 def _length(
     claimed: _Alignment, study: Study, norm: float, d: int, a: float, b: float, alpha: float
-) -> Record:
-    # A long x_i leaves the part along it alone, a short one the length of Z: each term by itself.
+) -> list[Record]:
     shortest = float(claimed.shortest_target(norm, d, a, b))
     points = np.zeros((2, d))
     points[0, 0], points[1, 0] = norm, norm + 1
-    comparison = Comparison(
-        claim="A.2",
-        instance=f"|x_i| = {norm:g}, d = {d}, a = {a:g}, b = {b:g}",
-        quantity=f"P(|x_i - Z| >= B = {shortest:.6g})",
-        relation=">=",
-        bound=1 - float(claimed.shortfall(a, b)),
-        margin=MARGIN,
-        parameters={"norm": norm, "d": d, "a": a, "b": b},
+    rows: tuple[tuple[str, Relation, float], ...] = (
+        ("", ">=", float(claimed.shortfall(a, b))),
+        (", exactly", "==", float(claimed.exact_shortfall(shortest, norm, d))),
     )
+    comparisons = [
+        Comparison(
+            claim="A.2",
+            instance=f"|x_i| = {norm:g}, d = {d}, a = {a:g}, b = {b:g}",
+            quantity=f"P(|x_i - Z| >= B = {shortest:.6g}){name}",
+            relation=relation,
+            bound=1 - failure,
+            margin=MARGIN,
+            parameters={"norm": norm, "d": d, "a": a, "b": b},
+        )
+        for name, relation, failure in rows
+    ]
 
     seed = study.settings.seed
 
-    def draw(count: int, stream: str, pending: object) -> int:
+    def draw(count: int, stream: str, pending: Sequence[int]) -> list[int]:
         seen = fields(points, 0, 0.5, queries=count, seed=seed, stream=stream)
-        return int((seen.target_norm >= shortest).sum())
+        return [int((seen.target_norm >= shortest).sum())] * len(pending)
 
     stream, most = f"A.2/length/{norm}", 10 * study.settings.samples
-    return settle(draw, [comparison], stream=stream, most=most, alpha=alpha, seed=seed)[0]
+    return settle(draw, comparisons, stream=stream, most=most, alpha=alpha, seed=seed)
 
 
 def _constants(study: Study) -> dict[str, Any]:
@@ -219,6 +236,11 @@ def _alignment(claimed: _Alignment, study: Study, index: int, alpha: float) -> l
         "d_min": d_min,
         "diameter": study.diameter,
     }
+    rows = (
+        (f"P(cos(u*, u) >= {cosine:.4f} = (B-e)/(B+e))", float(bound.probability)),
+        (f"P(cos(u*, u) >= {sharp:.4f} = sqrt(1-(e/B)^2))", float(bound.exact_probability)),
+        (f"P(|x_i - Z| >= B = {shortest:.4g})", long_enough),
+    )
     comparisons = [
         Comparison(
             claim="A.2",
@@ -229,11 +251,7 @@ def _alignment(claimed: _Alignment, study: Study, index: int, alpha: float) -> l
             margin=MARGIN,
             parameters=parameters,
         )
-        for quantity, probability in (
-            (f"P(cos(u*, u) >= {cosine:.4f} = (B-e)/(B+e))", float(bound.probability)),
-            (f"P(cos(u*, u) >= {sharp:.4f} = sqrt(1-(e/B)^2))", float(bound.probability)),
-            (f"P(|x_i - Z| >= B = {shortest:.4g})", long_enough),
-        )
+        for quantity, probability in rows
     ]
 
     def draw(count: int, stream: str, pending: Sequence[int]) -> list[int]:
@@ -254,7 +272,10 @@ def _alignment(claimed: _Alignment, study: Study, index: int, alpha: float) -> l
 
 
 def sharper(study: Study) -> Iterator[Sharper]:
-    """The sine's cosine beside Corollary A.2's, mean of the images where it claims something."""
+    """The sine's cosine and the exact failure beside Corollary A.2's, means over images.
+
+    Over those where the corollary claims something.
+    """
     chosen = isolated_images(study, AVERAGED)
     nearest, norms = study.nearest[chosen], np.linalg.norm(study.train[chosen], axis=1)
     t = sigma_to_flow_time(posterior.sigma_minus(nearest, study.n, COSINE_W, COSINE_DELTA))
@@ -265,3 +286,8 @@ def sharper(study: Study) -> Iterator[Sharper]:
         name = f"cos(u*, u) at σ₋ of w = {COSINE_W:g}, mean of {int(stated.sum())} images"
         gain = f"its distance from 1 is {ratio(1 - paper, 1 - ours)}"
         yield sharper_form("A.2", name, "larger", paper, ours, None, gain)
+        short = flow_matching.shortest_target(norms[stated], study.d, COSINE_A, COSINE_B)
+        exact = float(flow_matching.exact_shortfall(short, norms[stated], study.d).mean())
+        failure = float(flow_matching.shortfall(COSINE_A, COSINE_B))
+        name = f"P(|x − Z| < B) at a = {COSINE_A:g}, b = {COSINE_B:g}, mean of the same images"
+        yield sharper_form("A.2", name, "smaller", failure, exact, Truth.exact(exact))

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import entr
+from scipy.special import entr, ndtr
 
 from wildmiddle.checks.posterior import TWO_POINTS, levels_of_high_weight, weight_bounds
 from wildmiddle.checks.records import Comparison, Parameters, Record, Relation
@@ -24,7 +24,8 @@ from wildmiddle.empirical.posterior import weights
 from wildmiddle.empirical.regimes import Crossing, crossing
 from wildmiddle.models import EmpiricalDenoiser
 from wildmiddle.models.one_step import count_copies
-from wildmiddle.theory import regimes, shells
+from wildmiddle.theory import coverage, regimes
+from wildmiddle.theory.shells import radii
 
 Array = NDArray[np.float64]
 
@@ -45,7 +46,7 @@ def section_4_2(
     posterior_entropy: Formula = regimes.posterior_entropy,
     weight_of_entropy: Formula = regimes.weight_of_entropy,
     copying_lower: Formula = regimes.copying_lower,
-    outside_probability: Formula = shells.outside_probability,
+    fall_bound: Formula = coverage.fall_bound,
     danger_zone: Formula = lambda study: study.zone,
     order: Formula = np.argsort,
 ) -> Iterator[Record]:
@@ -67,27 +68,47 @@ def section_4_2(
         weight_of_entropy=weight_of_entropy,
     )
     yield from _within_bounds(study, alpha / 5, bounds)
-    # Once every shell holds nearly all, merging them can lose what lies outside of one.
-    loss = float(outside_probability(study.d, study.settings.c))
-    yield from _order(study, alpha / 5, order(study.curves.sigmas), loss)
+    yield from _order(study, alpha / 5, order(study.curves.sigmas), fall_bound)
+    yield _merging_balls(fall_bound)
     yield from _copies_below(study, zone, alpha / 5, copying_lower)
 
 
 CHECKS: dict[str, Check] = {"regimes": section_4_2}
 
 
-def _order(study: Study, alpha: float, order: NDArray[np.int64], loss: float) -> Iterator[Record]:
+def _order(
+    study: Study, alpha: float, order: NDArray[np.int64], fall_bound: Formula
+) -> Iterator[Record]:
     curves = study.curves
     sigmas = curves.sigmas[order]
+    losses = fall_bound(curves.nearest, sigmas, study.n, study.d, study.settings.c)
     for quantity, draws, sign, room in (
-        ("fall of the weight", curves.max_weight_draws, -1.0, 0.0),
-        ("rise of the coverage", curves.covered_draws.astype(np.float64), 1.0, loss),
+        ("fall of the weight", curves.max_weight_draws, -1.0, np.zeros(len(sigmas))),
+        ("rise of the coverage", curves.covered_draws.astype(np.float64), 1.0, losses),
     ):
         found = mean_changes(sign * draws[:, order], alpha / 2)
         for k, (start, end) in enumerate(pairwise(sigmas)):
             where = f"from sigma = {start:.3g} to {end:.3g}"
-            comparison = _comparison(study, where, quantity, -room)
+            comparison = _comparison(study, where, quantity, -float(room[k + 1]))
             yield from_estimate(comparison, _with_sign(found, k, 1.0), study.settings.seed)
+
+
+def _merging_balls(fall_bound: Formula) -> Record:
+    # Once every shell holds nearly all, merging them loses what lies outside of one. On a line with
+    # c > 1/4 they are intervals; side by side at sigma = 1 they hold everything, far up one's part.
+    c, pairs = 1.0, 10
+    reach = float(radii(1, c)[1])
+    comparison = Comparison(
+        claim="regimes",
+        instance=f"{2 * pairs} intervals side by side at sigma = 1, all of them one at 1e9",
+        quantity="fall of the coverage",
+        relation="==",
+        bound=float(fall_bound([reach], 1e9, 2 * pairs, 1, c)[0]),
+        rounding=1e-9,
+        parameters={"N": 2 * pairs, "d": 1, "c": c, "sigma": 1e9},
+    )
+    side_by_side, merged = (2 * ndtr(far) - 1 for far in (2 * pairs * reach, reach))
+    return from_exact(comparison, float(side_by_side - merged))
 
 
 def mean_changes(draws: Array, alpha: float) -> Estimate:
@@ -213,11 +234,11 @@ def _zone(study: Study, zone: regimes.PredictedZone, alpha: float) -> Iterator[R
     curves, at = study.curves, study.settings
     each = alpha / (2 * len(curves.sigmas))
     weight = bounded_mean(curves.max_weight_draws, each)
-    coverage = proportion(curves.covered_draws.sum(0), len(curves.covered_draws), each)
-    start = crossing(curves.sigmas, coverage, at.coverage_high, rising=True)
+    covered = proportion(curves.covered_draws.sum(0), len(curves.covered_draws), each)
+    start = crossing(curves.sigmas, covered, at.coverage_high, rising=True)
     end = crossing(curves.sigmas, weight, at.weight_high, rising=False)
     parameters: Parameters = {"N": study.n, "d": study.d, "c": study.settings.c}
-    for record in zone_records(start, end, zone, coverage.n, alpha=alpha, seed=study.settings.seed):
+    for record in zone_records(start, end, zone, covered.n, alpha=alpha, seed=study.settings.seed):
         yield replace(record, parameters=parameters)
 
 

@@ -37,6 +37,7 @@ def claim_page(claim: Claim, values: dict[str, Any], *, unicode: bool = True) ->
 
     from wildmiddle.checks.plain_text import plain_text
     from wildmiddle.checks.registry import files, names_of_wrong_theorems, reasons_for_no_check
+    from wildmiddle.theory.proofs import STEPS, counts
 
     assumptions, results = evaluate(claim, values)
     lines = [f"{claim.number}: {claim.title}", ""]
@@ -48,6 +49,9 @@ def claim_page(claim: Claim, values: dict[str, Any], *, unicode: bool = True) ->
         lines.append(f"  {assumption.text.translate(parentheses)}{mark}")
     lines += ["", "Formula", _indent(pretty(claim.formula(), use_unicode=unicode)), ""]
     lines += ["Tight instance", f"  {claim.tight}", "", "Sharper form", f"  {claim.sharper}", ""]
+    lines.append(f"Proof steps, each checked by a machine: {counts(claim.id)}")
+    lines += [f"  {each.kind:<9} {each.name}" for each in STEPS if each.claim == claim.id]
+    lines.append("")
     wrong = "; ".join(names_of_wrong_theorems(claim))
     if wrong:
         command = f"wildmiddle verify --claims {claim.id}"

@@ -13,6 +13,7 @@ only in the limit of many queries, and its ``method`` says so.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -22,11 +23,16 @@ from scipy.stats import t as student
 from wildmiddle.empirical.intervals import Estimate, bounded_mean
 from wildmiddle.empirical.neighbours import memorization
 from wildmiddle.empirical.noise import blocks
+from wildmiddle.empirical.small_noise import shell_noise
 from wildmiddle.models.denoisers import Denoiser
 from wildmiddle.models.images import Images, as_tensor
+from wildmiddle.theory.constants import SHELL_WIDTH
 from wildmiddle.theory.domain import require, require_positive
 
 Array = NDArray[np.float64]
+
+Law = Literal["normal", "shell", "sphere"]
+"""Laws of the noise that a denoiser's input may have."""
 
 STREAM = "one step"
 """Name of the queries' noise stream."""
@@ -129,31 +135,53 @@ def gap_between(
     count: int,
     seed: int = 0,
     *,
-    on_shell: bool = False,
+    law: Law = "normal",
+    c: float = SHELL_WIDTH,
     value_range: tuple[float, float] | None = None,
     alpha: float = 0.05,
     stream: str = STREAM,
 ) -> Estimate:
     """Mean squared distance ``E |D(y) - R(y)|^2`` between two denoisers at each sigma, (K,).
 
-    ``y = x + sigma z`` around the train or the test ``images`` (M, ...). With ``on_shell`` z is
-    uniform on the sphere of radius sqrt(d) instead: y lies on the Gaussian shell of x, as in
-    Theorem 4.9. R is the empirical optimal denoiser (Eq. 2), the Gaussian one (Eq. 7) or another
-    network; with ``value_range`` both are clamped. All else as in :func:`denoising_error`.
+    ``y = x + sigma z`` around the train or the test ``images`` (M, ...), z of the ``law``:
+
+    - ``normal``: standard normal;
+    - ``shell``: uniform on the shell of width ``c``, its radius of a density in r^(d-1), as
+      Theorem B.6 has it. In many dimensions nearly all of it is at the outer radius;
+    - ``sphere``: uniform on the sphere of radius sqrt(d), which lies in the shell, where the normal
+      law has most of its mass.
+
+    All three have the normal noise's directions. R is the empirical optimal denoiser (Eq. 2), the
+    Gaussian one (Eq. 7) or another network; with ``value_range`` both are clamped. All else as in
+    :func:`denoising_error`; raises ValueError for another law.
     """
+    if law not in get_args(Law):
+        raise ValueError(f"law = {law!r} must be one of {', '.join(get_args(Law))}")
 
     def outputs(
         clean: torch.Tensor, noise: torch.Tensor, sigma: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        if on_shell:
-            length = torch.linalg.vector_norm(noise.flatten(1), dim=1)
-            scale = noise[0].numel() ** 0.5 / length
-            noise = noise * scale.reshape(-1, *[1] * (noise.ndim - 1))
-        noisy = clean + sigma * noise
+        noisy = clean + sigma * _of_law(noise, law, c)
         return denoiser(noisy, sigma), reference(noisy, sigma)
 
     drawn = queries(images, count, seed, stream)
     return _mean_square(outputs, drawn, noise_levels(sigmas), count, value_range, alpha)
+
+
+def _of_law(noise: torch.Tensor, law: Law, c: float) -> torch.Tensor:
+    # Normal noise moved along its directions to another law of its length.
+    if law == "normal":
+        return noise
+    rows = noise.flatten(1)
+    d = rows.shape[1]
+    if law == "sphere":
+        moved = rows * (d**0.5 / torch.linalg.vector_norm(rows, dim=1, keepdim=True))
+    else:
+        # |z|^2 is chi-square whatever the direction: its distribution function is uniform.
+        half = rows.double().square().sum(1) / 2
+        share = torch.special.gammainc(torch.full_like(half, d / 2), half).to(rows)
+        moved = shell_noise(rows, share, c)
+    return moved.reshape(noise.shape)
 
 
 def queries(

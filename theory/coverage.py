@@ -12,7 +12,7 @@ from scipy.interpolate import CubicSpline
 
 from wildmiddle.theory.constants import SHELL_WIDTH
 from wildmiddle.theory.domain import require, require_distance, require_positive
-from wildmiddle.theory.shells import inside, radii, shifted_probability
+from wildmiddle.theory.shells import inside, radii, shifted_probability, tails
 
 Array = NDArray[np.float64]
 
@@ -110,7 +110,8 @@ def bonferroni_lower(s1: ArrayLike, s2: ArrayLike) -> Array:
     ``S1 = sum_i P(A_i)`` is the mean number V of shells that hold the noisy point and ``S2 =
     sum_{i<j} P(A_i A_j) = E V(V - 1)/2``; for N i.i.d. training points ``S1 = N E q(Y)`` and
     ``S2 = N(N - 1)/2 E q(Y)^2``. Proof: ``1[V >= 1] >= V - V(V - 1)/2`` for whole V >= 0.
-    Broadcasts. Raises ValueError unless s1 >= 0 and s2 >= 0. Source: ours, for Theorem 4.8.
+    Broadcasts. Raises ValueError unless s1 >= 0 and s2 >= 0. Source: Bonferroni 1936; for
+    Theorem 4.8 ours.
     """
     s1, s2 = _moments(s1, s2)
     return np.maximum(0, s1 - s2)
@@ -138,7 +139,8 @@ def second_order_upper(s1: ArrayLike, s2: ArrayLike, n: ArrayLike) -> Array:
     Proof: ``f(V) = V - V(V - 1)/N`` is 0 at V = 0 and ``f(V) - 1 = (V - 1)(N - V)/N >= 0`` for V =
     1..N; its mean is the bound. Never weaker than Theorem 4.8's ``min(1, S1)``. Equality where V
     is 0, 1 or N. Arguments as :func:`bonferroni_lower`; broadcasts. Raises ValueError unless
-    n >= 1, 0 <= s1 <= n and 0 <= s2 <= s1 (n - 1)/2. Source: ours, for Theorem 4.8.
+    n >= 1, 0 <= s1 <= n and 0 <= s2 <= s1 (n - 1)/2. Source: Sobel and Uppuluri 1972, Kwerel 1975;
+    for Theorem 4.8 ours.
     """
     s1, s2 = _moments(s1, s2)
     n = np.asarray(n, np.float64)
@@ -154,6 +156,33 @@ def _moments(s1: ArrayLike, s2: ArrayLike) -> tuple[Array, Array]:
     require(s1 >= 0, "s1", s1, "must not be below 0")
     require(s2 >= 0, "s2", s2, "must not be below 0")
     return s1, s2
+
+
+def fall_bound(
+    nearest: ArrayLike, sigma: ArrayLike, n: int, d: int, c: float = SHELL_WIDTH
+) -> Array:
+    """How much the coverage at ``sigma`` may lie below that at any smaller noise level.
+
+    ``nearest`` (M,) distances of the held-out points to their nearest of N training points,
+    ``sigma`` (K,); returns (K,). For one point, with shells around ``w_i = (x_i - x)/sigma``: where
+    the noise Z is in the ball of radius r_out and in a shell at a smaller sigma, it is at distance
+    r_out or less from 0 and from a multiple of w_i beyond it, so from w_i itself: in its shell, or
+    in its hole. So the fall is at most ``P(|Z| > r_out) + N F(r_in^2; d, |w_nn|^2)``, each hole
+    being no likelier than the nearest one's; and it is at most ``1 - p_sigma(r_nn)``. The mean over
+    points of the lesser. At N = 1 the coverage only rises; whether it ever falls by more than
+    P(Z outside of the shell) is open, but for balls (c >= d/4), where this says that it does not.
+    Raises as :func:`lower_bound`. Source: ours, for Section 4.2.
+    """
+    from scipy.stats import ncx2
+
+    nearest, levels = np.atleast_1d(nearest), np.atleast_1d(np.asarray(sigma, np.float64))[:, None]
+    uncovered = 1 - overlap_probability(nearest, levels, d, c)
+    r_in, _ = radii(d, c)
+    with np.errstate(over="ignore"):
+        away = np.minimum(nearest / levels, 1e100) ** 2
+    holes = n * ncx2.cdf(r_in**2, d, away)
+    beyond = tails(d, c)[1]
+    return np.minimum(uncovered, beyond + holes).mean(axis=1)
 
 
 def half_coverage_sigma(nearest: ArrayLike, d: ArrayLike, c: ArrayLike = SHELL_WIDTH) -> Array:

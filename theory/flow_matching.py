@@ -81,6 +81,8 @@ class CosineBound(NamedTuple):
     """``sqrt(1 - (e/B)^2)``, on the same event and never below the paper's."""
     probability: Array
     """At least ``1 - Phi(-a) - e^-b - (N - 1)(1 - Phi(tau))``, floored at 0."""
+    exact_probability: Array
+    """The same with the exact chance that ``|x_i - Z| >= B``: :func:`exact_shortfall`."""
 
 
 def cosine_bound(
@@ -101,8 +103,9 @@ def cosine_bound(
     largest distance in the set, d the dimension. With ``B^2 = |x_i|^2 - 2a|x_i| + d - 2 sqrt(db)``
     and ``e = (1 - w) diam / (1 - t)``: ``|x_i - Z| >= B`` but for ``Phi(-a) + e^-b``, the fields
     differ by at most e, and two vectors within e of each other, one of norm >= B, enclose at most
-    the angle ``arcsin(e/B)``. Broadcasts. Raises ValueError unless 0 < t < 1, a, b > 0 and as
-    :func:`concentration_failure`. Source: Corollary A.2; the arcsine is ours.
+    the angle ``arcsin(e/B)``. The last term of the probability is Lemma A.1's. Broadcasts. Raises
+    ValueError unless 0 < t < 1, a, b > 0 and as :func:`concentration_failure`.
+    Source: Corollary A.2; the arcsine and the exact probability are ours.
     """
     diameter = np.asarray(diameter, np.float64)
     t, w = np.asarray(t, np.float64), np.asarray(w, np.float64)
@@ -114,8 +117,12 @@ def cosine_bound(
     with np.errstate(divide="ignore", invalid="ignore"):
         cosine = np.where(stated, (big - small) / (big + small), -1.0)
         sharp = np.where(stated, np.sqrt(np.maximum(1 - (small / big) ** 2, 0)), -1.0)
-    failure = shortfall(a, b) + concentration_failure(d_min, flow_time_to_sigma(t), n, w)
-    return CosineBound(cosine, sharp, np.maximum(0, 1 - failure))
+    unclear = concentration_failure(d_min, flow_time_to_sigma(t), n, w)
+    paper, exact = (
+        np.maximum(0, 1 - short - unclear)
+        for short in (shortfall(a, b), exact_shortfall(big, norm, d))
+    )
+    return CosineBound(cosine, sharp, paper, exact)
 
 
 def shortest_target(norm: ArrayLike, d: ArrayLike, a: ArrayLike = 3.0, b: ArrayLike = 5.0) -> Array:
@@ -143,3 +150,38 @@ def shortfall(a: ArrayLike, b: ArrayLike) -> Array:
     require_positive("a", a)
     require_positive("b", b)
     return ndtr(-a) + np.exp(-b)
+
+
+def exact_shortfall(length: ArrayLike, norm: ArrayLike, d: ArrayLike) -> Array:
+    """Probability ``F(B^2; d, |x_i|^2)`` that the conditional field is shorter than B, exactly.
+
+    ``length`` is B, ``norm`` |x_i|; F is the noncentral chi-square CDF, the law of ``|x_i - Z|^2``.
+    :func:`shortfall` bounds it by two events: at d = 3072, |x_i| = 30, a = 3 and b = 5 it is 4e-6
+    where that is 8e-3. Broadcasts. Raises ValueError unless length, norm >= 0 and d >= 1.
+    Source: ours, for Corollary A.2.
+    """
+    from scipy.stats import ncx2  # here, as it doubles the time to import the theory
+
+    length, norm = np.asarray(length, np.float64), np.asarray(norm, np.float64)
+    d = np.asarray(d, np.float64)
+    require_distance("length", length)
+    require_distance("norm", norm)
+    require((d >= 1) & np.isfinite(d), "d", d, "must be at least 1 dimension")
+    return np.asarray(ncx2.cdf(length**2, d, norm**2))
+
+
+def exact_target(failure: ArrayLike, norm: ArrayLike, d: ArrayLike) -> Array:
+    """The length B that the conditional field keeps but for exactly the probability ``failure``.
+
+    The inverse of :func:`exact_shortfall`: at the paper's own ``Phi(-a) + e^-b`` never below
+    :func:`shortest_target`. Broadcasts. Raises ValueError unless 0 < failure < 1 and as there.
+    Source: ours, for Corollary A.2.
+    """
+    from scipy.stats import ncx2
+
+    failure, norm = np.asarray(failure, np.float64), np.asarray(norm, np.float64)
+    d = np.asarray(d, np.float64)
+    require((failure > 0) & (failure < 1), "failure", failure, "must lie strictly between 0 and 1")
+    require_distance("norm", norm)
+    require((d >= 1) & np.isfinite(d), "d", d, "must be at least 1 dimension")
+    return np.sqrt(ncx2.ppf(failure, d, norm**2))

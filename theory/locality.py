@@ -100,6 +100,82 @@ def harmonic_bound(eigenvalues: ArrayLike, sigma: ArrayLike, rho: ArrayLike) -> 
     return total_variation(eigenvalues, sigma) / (4 * rho)
 
 
+def count_peaks(values: ArrayLike) -> NDArray[np.int64]:
+    """How often the values rise and fall again around their cycle, at least 1.
+
+    ``values`` (..., d), such as eigenvalues in the order of their frequencies; returns (...,).
+    """
+    values = np.asarray(values, np.float64)
+    steps = np.roll(values, -1, axis=-1) - values
+
+    def turns(row: Array) -> int:
+        signs = np.sign(row[row != 0])  # a plateau is part of the slope before it
+        return int(((signs > 0) & (np.roll(signs, -1) < 0)).sum())
+
+    return np.maximum(np.apply_along_axis(turns, -1, steps), 1)
+
+
+def range_bound(
+    lowest: ArrayLike,
+    highest: ArrayLike,
+    sigma: ArrayLike,
+    rho: ArrayLike,
+    d: ArrayLike,
+    peaks: ArrayLike = 1,
+) -> Array:
+    """Bound ``p (mu_max - mu_min) / (d sin(pi rho/d))`` on ``|J_ij|`` from the eigenvalues' range.
+
+    Eigenvalues from ``lowest`` to ``highest`` that rise and fall ``peaks`` times around the cycle
+    of d frequencies have ``TV_sigma <= 2 p (mu_max - mu_min)``. It rises with the highest and falls
+    with the lowest, so a spectrum concentrated in a narrower range of values lowers the bound at
+    every distance and noise level: Theorem 4.10's second sentence, where it is true. It is not for
+    one concentrated on fewer frequencies. With one alone ``|J_ij| = mu/d`` at every distance, and
+    with all equal J_ij = 0; and for the rows of an autoregressive process, as its spectrum gathers
+    at frequency 0, ``|J_ij|`` falls more slowly with distance. Equality for even d, two alternating
+    values, p = d/2 and rho = d/2. Broadcasts. Raises ValueError unless 0 <= lowest <= highest,
+    1 <= peaks <= d/2, 1 <= rho <= d/2 and sigma > 0. Source: ours, for Theorem 4.10.
+    """
+    lowest, highest = np.asarray(lowest, np.float64), np.asarray(highest, np.float64)
+    rho, d, peaks = (np.asarray(each, np.float64) for each in (rho, d, peaks))
+    sigma = np.asarray(sigma, np.float64)
+    require_positive("sigma", sigma)
+    require((lowest >= 0) & np.isfinite(lowest), "lowest", lowest, "must be finite, not below 0")
+    require((highest >= lowest) & np.isfinite(highest), "highest", highest, "must not be below it")
+    require((rho >= 1) & (rho <= d / 2), "rho", rho, "must lie in [1, d/2]")
+    require((peaks >= 1) & (peaks <= d / 2), "peaks", peaks, "must lie in [1, d/2]")
+    noise = sigma**2
+    # mu_max - mu_min, not by subtraction: at small noise both are nearly 1.
+    span = noise / (highest + noise) * ((highest - lowest) / (lowest + noise))
+    return peaks * span / (d * np.sin(np.pi * rho / d))
+
+
+def single_frequency(eigenvalue: ArrayLike, sigma: ArrayLike, d: ArrayLike) -> Array:
+    """Sensitivity ``|J_ij| = mu_0 / d`` at every distance where only ``lambda_0`` is not 0.
+
+    No decay at all, from the spectrum that is most concentrated by frequency. Broadcasts. Raises
+    ValueError unless eigenvalue >= 0, sigma > 0 and d >= 1. Source: ours, for Theorem 4.10.
+    """
+    d = np.asarray(d, np.float64)
+    require((d >= 1) & np.isfinite(d), "d", d, "must be at least 1 pixel")
+    return shrinkage(np.asarray(eigenvalue)[..., None], sigma)[..., 0] / d
+
+
+def autoregressive_decay(correlation: ArrayLike, sigma: ArrayLike) -> Array:
+    """Factor q by which ``|J_ij|`` falls with every pixel, for rows of an autoregressive process.
+
+    Pixels r apart are correlated by ``a^r``, ``correlation`` is a; on the infinite line ``|J_ij|``
+    is ``q^rho`` times a constant, q below a the root of ``q + 1/q = b``, ``b = (1 - a^2 + sigma^2
+    (1 + a^2)) / (sigma^2 a)``, for unit variance. It rises with a: the more the spectrum gathers at
+    frequency 0, the more slowly the sensitivity decays. Broadcasts. Raises ValueError unless
+    0 < a < 1 and sigma > 0. Source: ours, for Theorem 4.10.
+    """
+    a, sigma = np.asarray(correlation, np.float64), np.asarray(sigma, np.float64)
+    require((a > 0) & (a < 1), "correlation", a, "must lie strictly between 0 and 1")
+    require_positive("sigma", sigma)
+    b = ((1 - a) * (1 + a) / sigma**2 + 1 + a**2) / a
+    return 2 / (b + np.sqrt((b - 2) * (b + 2)))
+
+
 def gaussian_jacobian(covariance: ArrayLike, sigma: float) -> Array:
     """Jacobian ``J = S (S + sigma^2 I)^-1`` of the Gaussian denoiser, dense.
 

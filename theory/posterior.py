@@ -140,7 +140,8 @@ def below_probability(distances: ArrayLike, sigma: ArrayLike, w: ArrayLike) -> A
       = sum_j Phi(-(u_j/2 - l/u_j)) + e^l Phi(-(u_j/2 + l/u_j))`` with ``l = logit w``. It spares
       the price ``log(N - 1)`` that the union bound pays for splitting S evenly.
 
-    Source: ours; the first is the step before Eq. 16.
+    Source: the first is the step before Eq. 16; the second is the random-coding union bound, in
+    its dependence-testing form, of Polyanskiy, Poor and Verdu 2010, for these weights ours.
     """
     distances = np.asarray(distances, np.float64)
     sigma, w = np.asarray(sigma, np.float64)[..., None], np.asarray(w, np.float64)[..., None]

@@ -49,7 +49,8 @@ def posterior_entropy(distances: ArrayLike, sigma: ArrayLike) -> Array:
     ``distances`` (N, N - 1) or any rows of it, ``sigma`` (K,); returns (K,). The entropy given the
     noised point is ``H = E log(1 + sum_j t_j)``, and log-sum-exp is convex, so by Jensen ``H >=
     mean_i log(1 + sum_j exp(E log t_j)) = mean_i log(1 + sum_j exp(-d_ij^2 / (2 sigma^2)))``.
-    Rises with sigma, to log N. Source: ours; Kolchinsky and Tracey 2017 bound mixtures alike.
+    Rises with sigma, to log N. Source: Kolchinsky and Tracey 2017, whose bound on the entropy of a
+    mixture it is, in terms of the weights; for the danger zone ours.
     """
     distances = np.asarray(distances, np.float64)
     require_distance("distances", distances)
@@ -65,7 +66,8 @@ def weight_upper(distances: ArrayLike, sigma: ArrayLike) -> Array:
     """Upper bound on the posterior weight W from all pairwise distances.
 
     ``distances`` (N, N - 1), ``sigma`` (K,); returns (K,). Fano's inequality, ``H <= h(1 - W) +
-    (1 - W) log(N - 1)``, with H from :func:`posterior_entropy`. Falls with sigma. Source: ours.
+    (1 - W) log(N - 1)``, with H from :func:`posterior_entropy`. Falls with sigma. Source: Fano 1961
+    with Kolchinsky and Tracey 2017; for the danger zone ours.
     """
     n = np.asarray(distances).shape[1] + 1
     return weight_of_entropy(posterior_entropy(distances, sigma), n)

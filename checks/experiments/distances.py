@@ -19,7 +19,7 @@ from wildmiddle.checks.report.drawing import (
     sigma_limits,
 )
 from wildmiddle.empirical.intervals import Estimate
-from wildmiddle.models.one_step import gap_between
+from wildmiddle.models.one_step import Law, gap_between
 
 REFERENCES = ("empirical optimum", "Gaussian")
 
@@ -28,16 +28,16 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Measure the mean squared distances over the schedule; no verdict."""
     count, data, sigmas = study.scale.memorizing, study.data, study.sigmas
     wanted = conditions(study)
-    places = {
-        "training images, noised": (study.few, False),
-        "shells of training images": (study.few, True),
-        "held-out images, noised": (study.fresh, False),
+    places: dict[str, tuple[Any, Law]] = {
+        "training images, noised": (study.few, "normal"),
+        "shells of training images": (study.few, "shell"),
+        "held-out images, noised": (study.fresh, "normal"),
     }
     found: dict[tuple[str, str, str], Estimate] = {}
     for name, (folder, changes) in wanted.items():
         denoiser = study.train_denoiser(count, folder, **changes)
         for reference, known in zip(REFERENCES, (study.optimum, study.gaussian), strict=True):
-            for place, (images, on_shell) in places.items():
+            for place, (images, law) in places.items():
                 found[name, reference, place] = gap_between(
                     denoiser,
                     known,
@@ -45,7 +45,8 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
                     sigmas,
                     study.scale.samples,
                     study.settings.seed,
-                    on_shell=on_shell,
+                    law=law,
+                    c=study.settings.c,
                     value_range=None if data.centred else data.value_range,
                     alpha=alpha / (len(wanted) * len(REFERENCES) * len(places) * len(sigmas)),
                 )

@@ -27,7 +27,8 @@ def _cosine(change: Callable[[Any, Any], tuple[Any, Any]]) -> Callable[[Any], An
     def wrong(f: Any) -> Any:
         def bound(*given: Any, **named: Any) -> CosineBound:
             right = f(*given, **named)
-            return CosineBound(*change(right.cosine, right.sharp_cosine), right.probability)
+            cosine, sharp = change(right.cosine, right.sharp_cosine)
+            return right._replace(cosine=cosine, sharp_cosine=sharp)
 
         return bound
 
@@ -120,6 +121,17 @@ MUTANTS = (
             "no e^-b": lambda f: lambda a, b: ndtr(-a),
             "no Phi(-a)": lambda f: lambda a, b: np.exp(-b),
             "Phi(-2a) for Phi(-a)": lambda f: lambda a, b: ndtr(-2 * a) + np.exp(-b),
+        },
+    ),
+    *slips(
+        "A.2",
+        "exact_shortfall",
+        {
+            "|x| for |x|^2": lambda f: lambda length, norm, d: f(length, np.sqrt(norm), d),
+            "|x|^2/2 for |x|^2": lambda f: lambda length, norm, d: f(length, norm / 2**0.5, d),
+            "central for noncentral": lambda f: lambda length, norm, d: f(length, 0 * norm, d),
+            "d - 1 for d": lambda f: lambda length, norm, d: f(length, norm, d - 1),
+            "B for B^2": lambda f: lambda length, norm, d: f(np.sqrt(length), norm, d),
         },
     ),
 )

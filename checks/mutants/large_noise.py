@@ -24,6 +24,21 @@ def _term(along: float, cubic: float, power: int = 2, centred: bool = True) -> C
     return wrong
 
 
+def _ball(half: float, power: int, less: float = 1.0, moment: int = 3) -> Callable[[Any], Any]:
+    # half max(1, k^power - less) E|X|^moment, the rest of the bound as it is
+    def wrong(f: Any) -> Any:
+        def bound(points: Any, ball: Any, sigma: Any) -> Any:
+            lengths = np.linalg.norm(points - points.mean(0), axis=1)
+            reach = ball + np.linalg.norm(points.mean(0)) / sigma
+            right = np.maximum(1, reach**2 - 1) * (lengths**3).mean() / 2
+            slip = half * np.maximum(1, reach**power - less) * (lengths**moment).mean()
+            return f(points, ball, sigma) - right + slip
+
+        return bound
+
+    return wrong
+
+
 def _gaussian(gain: Callable[[Any, float], Any], mean: float = 1.0) -> Callable[[Any], Any]:
     # mean * mu + gain(S, sigma) (y - mu)
     def wrong(_: Any) -> Any:
@@ -69,6 +84,20 @@ MUTANTS = (
         {
             "remainder of order 4": lambda f: lambda points, y, sigma: f(points, y, sigma) / sigma,
             "remainder without constants": lambda f: lambda p, y, s: 1e-4 * f(p, y, s),
+        },
+    ),
+    *slips(
+        "4.11",
+        "ball_bound",
+        {
+            "1/4 for 1/2": _ball(0.25, 2),
+            "K for K^2": _ball(0.5, 1),
+            "no 1/2": _ball(1.0, 2),
+            "K^2 for K^2 - 1": _ball(0.5, 2, 0.0),
+            "second for third moment": _ball(0.5, 2, moment=2),
+            "1/sigma too many": lambda f: (
+                lambda points, ball, sigma: f(points, ball, sigma) / sigma
+            ),
         },
     ),
     *slips(

@@ -73,6 +73,56 @@ MUTANTS = (
     ),
 )
 
+
+def _range(formula: Callable[..., Any]) -> Callable[[Any], Any]:
+    # formula(mu_min, mu_max, sine, d, p) in place of the bound from the range
+    def wrong(_: Any) -> Any:
+        def bound(low: Any, high: Any, sigma: Any, rho: Any, d: Any, peaks: Any) -> Any:
+            ends = (value / (value + sigma**2) for value in (low, high))
+            return formula(*ends, np.sin(np.pi * rho / d), d, peaks)
+
+        return bound
+
+    return wrong
+
+
+MUTANTS += (
+    *slips(
+        "4.10b",
+        "range_bound",
+        {
+            "one peak for p": _range(lambda low, high, sine, d, p: (high - low) / (d * sine)),
+            "2d for d": _range(lambda low, high, sine, d, p: p * (high - low) / (2 * d * sine)),
+            "mu_max alone": _range(lambda low, high, sine, d, p: p * high / (d * sine)),
+            "no d": _range(lambda low, high, sine, d, p: p * (high - low) / sine),
+            "sigma for sigma^2": lambda f: (
+                lambda low, high, sigma, *rest: f(low, high, np.sqrt(sigma), *rest)
+            ),
+            "eigenvalues for mu": lambda f: (
+                lambda low, high, sigma, rho, d, p: p * (high - low) / (d * np.sin(np.pi * rho / d))
+            ),
+        },
+    ),
+    *slips(
+        "4.10b",
+        "single_frequency",
+        {
+            "mu_0 for mu_0/d": lambda f: lambda eigenvalue, sigma, d: d * f(eigenvalue, sigma, d),
+            "1/sigma^2 for mu": lambda f: lambda eigenvalue, sigma, d: 1 / (sigma**2 * d),
+            "a decay": lambda f: lambda eigenvalue, sigma, d: f(eigenvalue, sigma, d) / 2,
+        },
+    ),
+    *slips(
+        "4.10b",
+        "autoregressive_decay",
+        {
+            "a for q": lambda f: lambda a, sigma: a,
+            "sigma for sigma^2 in q": lambda f: lambda a, sigma: f(a, np.sqrt(sigma)),
+            "faster for more concentrated": lambda f: lambda a, sigma: f(1 - a, sigma),
+        },
+    ),
+)
+
 NO_CHECK = {
     "D.1": "an identity; Theorem 4.10 is checked against automatic derivatives",
     "D.3": "an identity, proved step by step; Theorem 4.10 is checked on dense covariances",

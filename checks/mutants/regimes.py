@@ -5,10 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import chdtrc, ndtr
 
 from wildmiddle.checks.mutants.mutant import Mutant, slips
 from wildmiddle.theory.regimes import PredictedZone, Zone
+from wildmiddle.theory.shells import radii
 
 
 def _scaled(factor: float) -> Callable[[Any], Any]:
@@ -73,6 +74,20 @@ MUTANTS = (
         "posterior_entropy",
         lambda f: lambda d, s: f(np.sqrt(2) * d, s),
         true_because="the entropy is bounded lower still: true, and no more than weaker",
+    ),
+    *slips(
+        "regimes",
+        "fall_bound",
+        {
+            "no fall at all": lambda f: lambda *given: 0 * f(*given),
+            "half of what is outside": lambda f: lambda *given: f(*given) / 2,
+            "inside for outside": lambda f: lambda *given: 1 - f(*given),
+            "r_in for r_out": lambda _: (
+                lambda nearest, sigma, n, d, c: np.full(
+                    np.shape(np.atleast_1d(sigma)), chdtrc(d, radii(d, c)[0] ** 2)
+                )
+            ),
+        },
     ),
     *slips(
         "regimes",

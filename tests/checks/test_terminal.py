@@ -69,7 +69,8 @@ def test_a_page_names_check_wrong_theorems_and_files(claim) -> None:
             "regimes",
             "1 - 1/N ∑_(i ≠ j) Φ(-d_ij/(2σ)) ≤ W_σ,\n"
             "H_σ ≤ h(1 - W_σ) + (1 - W_σ) log(N-1),\n"
-            "H_σ ≥ 1/N ∑_i log ∑_j e^(-d_ij^2/(2σ^2))",
+            "H_σ ≥ 1/N ∑_i log ∑_j e^(-d_ij^2/(2σ^2)),\n"
+            "C_(σ') - C_σ ≤ P(|Z| > r_out) + N E F_(d,λ)(r_in^2), λ = (r_nn/σ)^2, σ' < σ",
         ),
     ],
 )

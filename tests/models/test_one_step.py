@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import chi2, kstest
 
 from wildmiddle.models import EmpiricalDenoiser, GaussianDenoiser
 from wildmiddle.models.one_step import (
@@ -12,6 +13,7 @@ from wildmiddle.models.one_step import (
     gap_between,
     memorization_by_level,
 )
+from wildmiddle.theory.shells import radii
 
 SEED = 20260402
 SIGMAS = [0.05, 0.7, 5.0]
@@ -141,13 +143,49 @@ class TestGap:
         expected = (np.square(images).sum((1, 2, 3)).mean() + 6 * np.square(SIGMAS)) / 16
         assert ((found.low <= expected) & (expected <= found.high)).all(), (found, expected)
 
-    def test_shell_points_are_at_one_distance(self) -> None:
+    def test_points_of_the_sphere_are_at_one_distance(self) -> None:
         found = gap_between(
-            lambda y, _: y, lambda y, _: 0 * y, np.zeros((2, 5)), SIGMAS, 300, on_shell=True
+            lambda y, _: y, lambda y, _: 0 * y, np.zeros((2, 5)), SIGMAS, 300, law="sphere"
         )
         expected = 5 * np.square(SIGMAS)  # |sigma u|^2, u on the sphere of radius sqrt(5)
         for end in (found.mean, found.low, found.high):
             np.testing.assert_allclose(end, expected, rtol=1e-12)
+
+    @pytest.mark.parametrize(("d", "c"), [(2, 0.3), (5, 0.5), (64, 5.0), (3072, 5.0), (4, 3.0)])
+    def test_points_of_the_shell_are_uniform_on_it(self, d, c) -> None:
+        # The share of the shell's volume within the radius is uniform, and lies in [0, 1].
+        radii_seen = []
+
+        def see(y, sigma):
+            radii_seen.append(torch.linalg.vector_norm(y, dim=1) / sigma)
+            return y
+
+        gap_between(see, lambda y, _: y, np.zeros((2, d)), 3.0, 4000, SEED, law="shell", c=c)
+        radius = torch.cat(radii_seen).numpy()
+        r_in, r_out = (float(r) for r in radii(d, c))
+        hole = (r_in / r_out) ** d
+        share = ((radius / r_out) ** d - hole) / (1 - hole)
+        assert share.min() > -1e-9
+        assert share.max() < 1 + 1e-9
+        assert kstest(share, "uniform").pvalue > ALPHA
+        # Neither the sphere's law nor the normal one's.
+        assert kstest(radius**2, chi2(d).cdf).pvalue < ALPHA
+
+    def test_the_laws_share_their_directions(self) -> None:
+        seen = []
+
+        def see(y, sigma):
+            seen.append(y / torch.linalg.vector_norm(y, dim=1, keepdim=True))
+            return y
+
+        for law in ("normal", "sphere", "shell"):
+            gap_between(see, lambda y, _: y, np.zeros((2, 5)), 1.0, 20, SEED, law=law, c=0.5)
+        for other in seen[1:]:
+            torch.testing.assert_close(other, seen[0])
+
+    def test_another_law_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="law = 'ball' must be one of normal, shell, sphere"):
+            gap_between(shrinking, shrinking, np.zeros((2, 5)), 1.0, 20, law="ball")
 
     def test_large_noise_brings_the_optimum_to_the_gaussian_one(self, images) -> None:
         # Theorem 4.11: their distance falls as sigma^-2, its square as sigma^-4; faster here would

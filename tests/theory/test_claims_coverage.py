@@ -9,6 +9,7 @@ import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from mpmath import mp
+from scipy.special import ndtr
 
 from wildmiddle.theory import coverage, shells
 from wildmiddle.theory.claims import coverage as claims
@@ -262,38 +263,71 @@ def test_outside_the_domain(function, arguments, message):
 
 # A step must be able to fail
 
-A, B = sp.symbols("A B")
-
 
 @pytest.mark.parametrize(
-    ("core", "wrong"),
+    ("step", "wrong"),
     [
-        (proofs.are_equivalent, (A | B, sp.Xor(A, B))),
-        (proofs.implies, (A | B, A)),
-        (proofs.gap_grows, (sp.Rational(1, 2),)),
-        (proofs.collapses_at, (2,)),
-        (proofs.encloses, ("0.2", ("0.5",), 2)),
-        (proofs.encloses, ("1", ("0.3", "-1.1", "0.35"), sp.Rational(1, 4))),
-        (second_order.covers_counts, (3,)),
-        (second_order.covers_counts, (1,)),
-        (second_order.bounds_enclose, ((0, 1, 1, 0, 1, 0, 0, 1), 1)),
-        (proofs.averages_over_y, (sp.Rational(1, 10),)),
-        (proofs.factorises, ((1, 0, 0), 1)),
-        (proofs.covers_with, (3 * proofs.q, 3)),
-        (proofs.convex_from_zero, (proofs.exact_coverage - proofs.N * proofs.q,)),
-        (proofs.convex_from_zero, (2 * proofs.N * proofs.q - proofs.exact_coverage,)),
-        (proofs.reflects, (2, 1)),
-        (noncentral.is_total_derivative, (d - 2,)),
-        (noncentral.obeys_recursion, (3,)),
-        (noncentral.quadrature_agrees, (3, "9", "2", 2)),
-        (noncentral.mean_is, (d + 2 * noncentral.lam,)),
-        (noncentral.derivative_is, (1,)),
-        (noncentral.ratio_falls, (1,)),
-        (noncentral.mean_passes_at, (2 * noncentral.half_coverage_sigma,)),
+        (proofs.encloses, {"level": "0.2", "points": ("0.5",), "scale": 2}),
+        (
+            proofs.encloses,
+            {"level": "1", "points": ("0.3", "-1.1", "0.35"), "scale": sp.Rational(1, 4)},
+        ),
+        (second_order.second_order_gap, {"factor": 1}),
+        (second_order.bounds_enclose, {"counts": (0, 1, 1, 0, 1, 0, 0, 1), "off": 1}),
+        (proofs.coverage_identity, {"claimed": 1 - (1 - proofs.q) ** (2 * proofs.N)}),
+        (proofs.convex_from_zero, {"gap": proofs.exact_coverage - proofs.N * proofs.q}),
+        (proofs.conditional_overlap, {"offset": -2 * sp.sqrt(noncentral.lam)}),
+        (noncentral.noncentral_mean, {"claimed": d - noncentral.lam}),
+        (noncentral.overlap_falls, {"quadratic": 3}),
     ],
 )
-def test_a_wrong_constant_fails(core, wrong):
-    assert not core(*wrong)
+def test_more_slips_fail(step, wrong):
+    assert step(**wrong) is False
+
+
+# How far the coverage may fall
+
+
+def test_coverage_of_balls_falls_by_what_is_outside_of_one_at_most():
+    # c >= d/4: no holes. At small sigma nothing else is left, at large sigma neither.
+    sigma = [1e-3, 1.0, 1e9]
+    found = coverage.fall_bound([1.0, 4.0], sigma, 50, 3, 2.0)
+    np.testing.assert_allclose(found, shells.tails(3, 2.0)[1], rtol=1e-12)
+
+
+def test_the_fall_is_one_less_the_overlap_where_that_is_less():
+    # Thin shells with large holes, at a sigma at which all of them are nearly one.
+    found = coverage.fall_bound([1e-6], 1.0, 1000, 64, 5.0)
+    np.testing.assert_allclose(found, 1 - coverage.overlap_probability(1e-6, 1.0, 64, 5.0))
+    assert found < shells.tails(64, 5.0)[1] + 1000 * shells.tails(64, 5.0)[0]
+
+
+@pytest.mark.parametrize(("c", "width"), [(0.02, 3.0), (0.1, 3.0), (0.2, 2.0), (0.3, 4.0)])
+def test_coverage_on_a_line_falls_by_no_more(c, width):
+    # Unions of intervals, exactly: 60 sets of one to twelve points, every pair of noise levels.
+    rng = np.random.default_rng(20261126)
+    sigmas = np.geomspace(0.2, 20, 25)
+    inner, outer = (float(r) for r in shells.radii(1, c))
+    for _ in range(60):
+        points = rng.normal(0, width, rng.integers(1, 13))
+        covered = np.array([_line_coverage(points / s, inner, outer) for s in sigmas])
+        nearest = np.abs(points).min()
+        bound = coverage.fall_bound([nearest], sigmas, len(points), 1, c)
+        fall = np.maximum.accumulate(covered) - covered
+        assert (fall <= bound + 1e-12).all()
+
+
+def _line_coverage(centres, inner, outer):
+    # P(Z in the union of [w + inner, w + outer] and [w - outer, w - inner]).
+    starts = np.concatenate([centres + inner, centres - outer])
+    ends = np.concatenate([centres + outer, centres - inner])
+    order = np.argsort(starts)
+    total, reach = 0.0, -np.inf
+    for start, end in zip(starts[order], ends[order], strict=True):
+        if end > reach:
+            total += ndtr(end) - ndtr(max(start, reach))
+            reach = end
+    return total
 
 
 def test_mean_overlap_is_the_weighted_mean_over_pairs():

@@ -52,15 +52,6 @@ def test_loss_and_error_are_their_sums():
     assert numeric == pytest.approx(expected, rel=1e-13)
 
 
-def test_steps_fail_on_a_wrong_constant():
-    assert not proofs.excess_loss(2)
-    assert not proofs.hyperbolic(1)
-    assert not proofs.bayes_softmax(1)
-    assert not proofs.transform_is_uniform(2)
-    assert not proofs.continuity_equation(2)
-    assert not proofs.gaussian_path(1)
-
-
 def test_the_claims_evaluate():
     values = {
         "points": POINTS, "noise": NOISE, "sigma": 1.5, "weighting": 1.0, "y": QUERY,

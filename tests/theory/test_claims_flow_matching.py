@@ -129,22 +129,81 @@ def test_the_sharper_cosine_is_attained():
     assert cosine == pytest.approx(float(bound), rel=1e-14)
 
 
-def test_steps_fail_on_a_wrong_constant():
-    assert not proofs.mean_of_fields(2)
-    assert not proofs.sigma_matches(1 / (2 + proofs.noise_level))
-    assert not proofs.threshold(1)
-    assert not proofs.pair_distance(2)
-    assert not alignment.sine_bound(2)
-    assert not alignment.sine_bound(sp.Rational(1, 2))
-    assert not alignment.shortest_length(1)
-    assert not alignment.grows_like(1)
+def test_more_slips_fail():
+    assert alignment.sharp_bound(sp.Rational(1, 2)) is False
+    assert alignment.target_length(3) is False
+
+
+# The exact law of |x - Z|^2
+
+
+@pytest.mark.parametrize(
+    ("length", "norm", "d"), [(1.2, 0.0, 3), (5.9, 7.5, 64), (59.5, 30.0, 3072), (1.0, 3.0, 1)]
+)
+def test_exact_shortfall_is_its_expression(length, norm, d):
+    p = alignment
+    expression = sp.lambdify((p.B, p.d, p.norm), p.exact_shortfall, "mpmath")
+    with mp.workdps(30):
+        exact = float(expression(mp.mpf(length), mp.mpf(d), mp.mpf(norm)))
+    assert flow_matching.exact_shortfall(length, norm, d) == pytest.approx(exact, rel=1e-9)
+
+
+@given(
+    st.floats(0, 60),
+    st.integers(1, 4000),
+    st.floats(0.2, 4),
+    st.floats(0.2, 8),
+)
+def test_exact_shortfall_is_never_above_the_papers(norm, d, a, b):
+    length = flow_matching.shortest_target(norm, d, a, b)
+    paper = flow_matching.shortfall(a, b)
+    assert flow_matching.exact_shortfall(length, norm, d) <= paper
+    if paper < 1:
+        assert flow_matching.exact_target(paper, norm, d) >= length * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("failure", [1e-6, 0.01, 0.5, 0.99])
+@pytest.mark.parametrize(("norm", "d"), [(0.0, 1), (3.0, 5), (7.5, 64), (30.0, 3072)])
+def test_exact_target_inverts_the_exact_shortfall(failure, norm, d):
+    length = flow_matching.exact_target(failure, norm, d)
+    assert flow_matching.exact_shortfall(length, norm, d) == pytest.approx(failure, rel=1e-7)
+
+
+def test_the_papers_failure_is_hundreds_of_times_the_exact_one():
+    # Norms of images in [-1, 1]: the digits (d = 64) and CIFAR-10 (d = 3072).
+    for norm, d in ((7.5, 64), (30.0, 3072), (35.0, 3072)):
+        length = flow_matching.shortest_target(norm, d)
+        ratio = flow_matching.shortfall(3.0, 5.0) / flow_matching.exact_shortfall(length, norm, d)
+        assert ratio > 200, (norm, d, ratio)
+
+
+def test_the_exact_probability_adds_lemma_a1():
+    bound = flow_matching.cosine_bound(7.5, 3.0, 9.0, n=50, d=64, t=0.8, w=0.95)
+    failure = flow_matching.concentration_failure(3.0, 0.25, 50, 0.95)
+    short = flow_matching.exact_shortfall(flow_matching.shortest_target(7.5, 64), 7.5, 64)
+    assert bound.exact_probability == pytest.approx(1 - short - failure, rel=1e-12)
+    assert bound.exact_probability > bound.probability
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: flow_matching.exact_shortfall(-1.0, 1.0, 3), r"length = -1\.0 "),
+        (lambda: flow_matching.exact_shortfall(1.0, 1.0, 0), r"d = 0\.0 "),
+        (lambda: flow_matching.exact_target(1.0, 1.0, 3), r"failure = 1\.0 "),
+        (lambda: flow_matching.exact_target(0.5, -1.0, 3), r"norm = -1\.0 "),
+    ],
+)
+def test_exact_forms_refuse_what_is_no_length(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
 
 
 def test_the_claims_evaluate():
     values = {
         "y": [0.3, -0.2, 0.5], "x": POINTS[0], "points": POINTS, "t": 0.7, "sigma": 3 / 7,
         "norm": np.array([30.0, 28.0]), "d_min": np.array([9.0, 11.0]), "diam": 60.0, "N": 1000,
-        "d": 3072, "w": 0.99, "a": 3.0, "b": 5.0,
+        "d": 3072, "w": 0.99, "a": 3.0, "b": 5.0, "B": 55.0, "failure": 0.01,
     }  # fmt: skip
     for claim in CLAIMS:
         assert all(assumption.check(values) for assumption in claim.assumptions)

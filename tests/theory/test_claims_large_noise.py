@@ -49,10 +49,10 @@ def test_the_expressions_are_the_numeric_functions():
 
 def test_flow_exponent_gives_the_empirical_denoiser():
     p = proofs
-    at, point = sp.Matrix([sp.Symbol("y")]), sp.Matrix([sp.Symbol("x")])
-    exponent = sp.lambdify((at[0], point[0], p.t), p.flow_exponent(at, point))
+    y_x, x_x = sp.symbols("y_x x_x")
+    exponent = sp.lambdify((y_x, x_x, p.t), p.flow_exponent(y_x, x_x))
     for y, t in ((0.4, 0.0), (-1.2, 0.3), (1.1, 0.8)):
-        weights = np.exp([exponent(y, x, t) for x in LINE[:, 0]])
+        weights = np.exp([exponent(y * x, x * x, t) for x in LINE[:, 0]])
         expected = weights @ LINE / weights.sum()
         assert flow_matching.flow_denoiser([y], LINE, t) == pytest.approx(expected, rel=1e-12)
 
@@ -122,20 +122,67 @@ def test_gaussian_denoiser_is_the_same_in_sigma_and_flow_time(sigma):
     )
 
 
-def test_steps_fail_on_a_wrong_constant():
-    half = sp.Rational(1, 2)
-    assert not proofs.posterior_centre(1, 1)
-    assert not proofs.gaussian_matches(1, 1)
-    assert not proofs.empirical_start(2)
-    assert not leading_term.fixed_limit(half)
-    assert not leading_term.scaled_limit(1)
-    assert not remainder.derivative_form(3, 2)
-    assert not remainder.cumulant_pairs(2)
+def test_more_slips_fail():
+    assert remainder.ball_bound.has(remainder.K)
     assert remainder.largest_ratio(sp.Rational(19, 10), 3) > 1
+    assert remainder.reach_of_ball(remainder.K + 2 * remainder.length / proofs.sigma) is False
+
+
+# Theorem 4.11 on a ball
+
+
+def test_ball_bound_is_its_expression():
+    p, points, ball, sigma = remainder, np.array([[0.5], [0.6], [2.0]]), 1.7, 0.8
+    centred = points - points.mean(0)
+    known = {
+        p.K: ball,
+        p.length: abs(points.mean()),
+        p.third: (np.abs(centred) ** 3).mean(),
+        p.top: centred.var(),
+        p.R: np.abs(centred).max(),
+        proofs.sigma: sigma,
+    }
+    expected = float(p.ball_bound.subs(known))
+    assert large_noise.ball_bound(points, ball, sigma) == pytest.approx(expected, rel=1e-12)
+
+
+@given(
+    st.integers(1, 6), st.integers(1, 4), st.floats(0, 5), st.floats(0.05, 1e3), st.integers(0, 999)
+)
+def test_ball_bound_holds_and_falls(n, d, ball, sigma, seed):
+    rng = np.random.default_rng(seed)
+    points = rng.standard_normal((n, d)) * rng.lognormal(0, 1) + rng.standard_normal(d)
+    y = rng.standard_normal((20, d))
+    y *= ball * sigma * rng.uniform(0, 1, (20, 1)) / np.linalg.norm(y, axis=1, keepdims=True)
+    gap = denoising.optimal_denoiser(y, points, sigma)
+    gap = gap - large_noise.gaussian_denoiser(y, points, sigma)
+    bound = large_noise.ball_bound(points, ball, [sigma, 1.5 * sigma])
+    scale = np.abs(points).max() + ball
+    rounding = 1e-14 * (1 + ball**2) * (scale + scale**2) * sigma**2
+    assert (sigma**2 * np.linalg.norm(gap, axis=1) <= bound[0] + rounding).all()
+    assert bound[1] <= bound[0]
+
+
+@pytest.mark.parametrize("ball", [0.0, 1.0, 4.0])
+@pytest.mark.parametrize("n", [3, 30, 300])
+def test_ball_bound_is_nearly_attained(ball, n):
+    # N - 1 points in one place and one elsewhere, on a line: all but 2/((N - 1)^2 + 1) of it.
+    points = np.full((n, 1), -1 / n)
+    points[0] += 1
+    leading = abs(float(large_noise.leading_term(points, [ball])[0]))
+    bound = float(large_noise.ball_bound(points, ball, 1e12))
+    if ball in (0.0, 4.0):  # at K = 1 the bracket vanishes along the line, not on the sphere
+        assert leading / bound == pytest.approx(1 - 2 / ((n - 1) ** 2 + 1), rel=1e-6)
+    assert leading <= bound
+
+
+def test_a_ball_has_no_negative_radius():
+    with pytest.raises(ValueError, match=r"ball = -1\.0 "):
+        large_noise.ball_bound(LINE, -1.0, 1.0)
 
 
 def test_the_claims_evaluate():
-    values = {"y": [0.5], "points": LINE, "sigma": 3.0, "t": 0.25, "z": [0.2]}
+    values = {"y": [0.5], "points": LINE, "sigma": 3.0, "t": 0.25, "z": [0.2], "K": 0.5}
     for claim in CLAIMS:
         assert all(assumption.check(values) for assumption in claim.assumptions)
         assert claim.at(values).keys() == claim.evaluate.keys()

@@ -197,19 +197,106 @@ def test_torus_covariance_is_the_mean_over_positions():
     )
 
 
-def test_steps_fail_on_a_wrong_constant():
-    assert not proofs.resolvent_identity(1)
-    assert not proofs.tweedie(1)
-    assert not proofs.spectra_multiply(4, 5)
-    assert not proofs.depends_on_distance(5, mirrored=False)
-    assert not proofs.kernel_scale(3)
-    assert not proofs.by_parts(5, 0)
-    assert not proofs.chord_is(1)
-    assert not proofs.sine_above(sp.Rational(21, 10))
-    assert not proofs.tight(8, 2)
-    assert not torus.both_axes(2, 3, (0, 1))
-    assert not torus.checkerboard(4, 4, 2)
-    assert not torus.stripes(4, 4, sp.Rational(1, 2))
+def test_more_slips_fail():
+    assert proofs.alternating(sp.Rational(1, 2)) is False
+    assert torus.stripes(4, 4, sp.Rational(1, 2)) is False
+    assert proofs.variation_by_range(sp.Rational(3, 4)) is False
+
+
+# Theorem 4.10's second sentence
+
+
+def test_range_bound_is_its_expression():
+    p = proofs
+    symbols = (p.lowest, p.highest, p.sigma, p.rho, p.d, p.count)
+    exact = sp.lambdify(symbols, p.range_bound, "mpmath")
+    for values in (
+        (0.5, 3.0, 1.3, 2, 10, 1),
+        (1e-3, 1e6, 1e-4, 5, 10, 3),
+        (2.0, 2.0, 1.0, 1, 4, 2),
+    ):
+        expected = float(exact(*map(sp.Float, values)))
+        assert locality.range_bound(*values) == pytest.approx(expected, rel=1e-9, abs=1e-30)
+
+
+@given(st.integers(2, 24), SIGMAS, st.integers(0, 2**31))
+def test_range_bound_encloses_the_total_variation(d, sigma, seed):
+    eigenvalues = spectrum((d,), seed)
+    rho = np.arange(1, d // 2 + 1)
+    low, high = eigenvalues.min(), eigenvalues.max()
+    peaks = int(locality.count_peaks(eigenvalues))
+    assert 1 <= peaks <= max(1, d // 2)
+    wide = locality.range_bound(low, high, sigma, rho, d, peaks)
+    assert (locality.sensitivity_bound(eigenvalues, sigma, rho) <= wide * (1 + 1e-9) + 1e-15).all()
+    # A narrower range, a lower bound; at every distance.
+    narrow = locality.range_bound(low + (high - low) / 4, high, sigma, rho, d, peaks)
+    assert (narrow <= wide).all()
+    narrow = locality.range_bound(low, high - (high - low) / 4, sigma, rho, d, peaks)
+    assert (narrow <= wide).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "peaks"),
+    [([1, 1, 1], 1), ([0, 12] * 4, 4), ([3, 2, 1, 2], 1), ([1, 3, 3, 1, 2, 2, 0], 2), ([5], 1)],
+)
+def test_peaks_are_counted_around_the_cycle(values, peaks):
+    for turn in range(len(values)):
+        assert locality.count_peaks(np.roll(values, turn)) == peaks
+    assert locality.count_peaks(np.stack([values, values])).tolist() == [peaks, peaks]
+
+
+@pytest.mark.parametrize("d", [3, 8, 33])
+def test_fewer_frequencies_make_no_faster_decay(d):
+    # The spectrum that is most concentrated by frequency has no decay, the least an immediate one.
+    one = np.zeros(d)
+    one[0] = float(d)
+    rho = np.arange(1, d // 2 + 1)
+    flat = locality.sensitivity(np.ones(d), 0.7, rho)  # of the same sum
+    found = locality.sensitivity(one, 0.7, rho)
+    np.testing.assert_allclose(found, locality.single_frequency(d, 0.7, d), rtol=1e-12)
+    assert (flat < 1e-15).all()
+
+
+@pytest.mark.parametrize("sigma", [0.1, 1.0, 10.0])
+def test_autoregressive_rows_decay_more_slowly_the_more_they_are_concentrated(sigma):
+    d, distances = 512, np.minimum(np.arange(512), 512 - np.arange(512))
+    rates = []
+    for a in (0.2, 0.5, 0.8, 0.95):
+        eigenvalues = np.maximum(locality.circulant_eigenvalues(a**distances), 0)
+        kernel = locality.sensitivity(eigenvalues, sigma, np.array([1, 2]))
+        rates.append(kernel[1] / kernel[0])
+        assert rates[-1] == pytest.approx(float(locality.autoregressive_decay(a, sigma)), rel=1e-6)
+        assert rates[-1] < a
+    assert (np.diff(rates) > 0).all()
+    assert d == len(distances)
+
+
+def test_the_range_orders_the_bound_but_not_every_sensitivity():
+    # One smooth peak of a wide range, and a step of a narrow one: at some distance it has more.
+    k = np.minimum(np.arange(16), 16 - np.arange(16))
+    mu = 0.5 + 0.45 * np.cos(2 * np.pi * k / 16)  # J is 0 beyond distance 1
+    step = np.where(k <= 2, 0.7, 0.3)
+    wide, narrow = (
+        locality.sensitivity(values / (1 - values), 1.0, np.arange(2, 9)) for values in (mu, step)
+    )
+    assert (wide < 1e-15).all()
+    assert narrow.max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: locality.range_bound(-1.0, 1.0, 1.0, 1, 4), r"lowest = -1\.0 "),
+        (lambda: locality.range_bound(2.0, 1.0, 1.0, 1, 4), r"highest = 1\.0 "),
+        (lambda: locality.range_bound(0.0, 1.0, 1.0, 3, 4), r"rho = 3\.0 "),
+        (lambda: locality.range_bound(0.0, 1.0, 1.0, 1, 4, 3), r"peaks = 3\.0 "),
+        (lambda: locality.single_frequency(1.0, 1.0, 0), r"d = 0\.0 "),
+        (lambda: locality.autoregressive_decay(1.0, 1.0), r"correlation = 1\.0 "),
+    ],
+)
+def test_the_second_sentence_has_a_domain(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
 
 
 def test_the_claims_evaluate():
@@ -224,13 +311,20 @@ def test_the_claims_evaluate():
         "rho": 2,
         "rho1": 1,
         "rho2": 2,
+        "lambda_0": 3.0,
+        "lambda_min": 0.2,
+        "lambda_max": 3.0,
+        "peaks": 1,
+        "d": 4,
+        "a": 0.5,
     }
     for claim in CLAIMS:
         assert all(assumption.check(values) for assumption in claim.assumptions)
         assert claim.at(values).keys() == claim.evaluate.keys()
-    jacobian, _, bounds = (claim.at(values) for claim in CLAIMS)
+    jacobian, _, bounds, ranged = (claim.at(values) for claim in CLAIMS)
     assert abs(jacobian["J"][0, 2]) == pytest.approx(bounds["sensitivity"])
     assert bounds["sensitivity"] <= bounds["bound"] <= bounds["harmonic_bound"]
+    assert bounds["bound"] <= ranged["range_bound"] * (1 + 1e-12)
     assert not CLAIMS[1].assumptions[0].check({"first_row": [1.0, 0.5, 0.0, 0.0]})
 
 

@@ -16,7 +16,6 @@ from wildmiddle.theory import posterior
 from wildmiddle.theory.claims import assumptions
 from wildmiddle.theory.claims import posterior as claims
 from wildmiddle.theory.proofs import posterior as proofs
-from wildmiddle.theory.proofs import sharper_posterior
 
 CASES = [
     (n, w, delta)
@@ -120,33 +119,19 @@ def test_claims_do_not_import_sympy():
 
 
 @pytest.mark.parametrize(
-    ("core", "wrong"),
+    ("step", "wrong"),
     [
-        (proofs.decodes, {"channel": ((4, 1, 1), (1, 4, 1), (1, 1, 4)), "inputs": 4}),
-        (proofs.integrates_to_weight, {"crossing": proofs.u / 3}),
-        (proofs.identity_holds, {"n": 3, "dimension": 2, "share": 3}),
-        (proofs.has_normal_mgf, {"length": 2}),
-        (proofs.rises_through_zero, {"expression": proofs.log_odds, "at": 2 / proofs.N}),
+        (proofs.log_odds_sign, {"at": 1 / (2 * proofs.N)}),
         (proofs.rises_through_zero, {"expression": -proofs.log_odds, "at": 1 / proofs.N}),
-        (proofs.is_only_root, {"value": proofs.plus_root, "side": 1}),
-        (proofs.is_only_root, {"value": proofs.minus_root, "side": -1}),
         (proofs.is_only_root, {"value": 2 * proofs.plus_root, "side": -1}),
-        (proofs.fails_with, {"threshold": proofs.plus_root, "probability": 2 * proofs.delta}),
-        (proofs.fails_with, {"threshold": proofs.minus_root, "probability": proofs.delta}),
-        (sharper_posterior.truncated_is, {"closed_form": proofs.truncated_mean + 1}),
-        (
-            proofs.commutes,
-            {"form": proofs.d**2, "mean": proofs.d_min / 2, "distances": (proofs.d_min, 0)},
-        ),
-        (sharper_posterior.is_stationary, {"share": sharper_posterior.log_share / 2}),
-        (sharper_posterior.keeps_the_event, {"cap": 3}),
-        (sharper_posterior.leaves_below, {"surplus": 1}),
+        (proofs.fails_with, {"threshold": proofs.minus_root, "probability": proofs.delta,
+                             "below": True}),
+        (proofs.lower_probability, {"tau": proofs.d / proofs.sigma}),
+        (proofs.even_share, {"others": proofs.N + 1}),
     ],
-)
-def test_a_wrong_constant_fails(core, wrong):
-    if core is proofs.fails_with:
-        wrong = {**wrong, "below": True}
-    assert not core(**wrong)
+)  # fmt: skip
+def test_more_slips_fail(step, wrong):
+    assert step(**wrong) is False
 
 
 def test_the_other_root_is_not_taken():

@@ -110,38 +110,19 @@ def test_assumptions():
 
 
 @pytest.mark.parametrize(
-    ("core", "wrong"),
+    ("step", "wrong"),
     [
-        (proofs.ball_probability_is, (proofs.chi2_cdf(proofs.x, sp.Integer(3)), 2)),
-        (proofs.mgf_is, (proofs.b ** (-proofs.d),)),
-        (proofs.is_majorant, (proofs.s**2 / 2, proofs.psi_lower, sp.oo)),
-        (proofs.is_majorant, (proofs.majorant_lower, proofs.psi_upper, sp.Rational(1, 2))),
-        (
-            proofs.optimum_is,
-            (
-                proofs.d * proofs.majorant_lower - proofs.s * proofs.excess_lower,
-                sp.sqrt(proofs.t / proofs.d) / 2,
-                -proofs.t,
-            ),
-        ),
-        (
-            proofs.optimum_is,
-            (
-                proofs.d * proofs.majorant_lower - proofs.s * proofs.excess_lower,
-                sp.sqrt(proofs.t / proofs.d),
-                -2 * proofs.t,
-            ),
-        ),
-        (proofs.inverts, (proofs.excess_lower, proofs.excess_lower)),
-        (proofs.inverts, (proofs.excess_upper, proofs.excess_upper)),
-        (proofs.tails_below, (3072, "5", 1)),
-        (proofs.union_of_tails_is, (1 - sp.exp(-proofs.c),)),
-        (proofs.union_of_tails_is, (1 - 3 * sp.exp(-proofs.c),)),
-        (proofs.lower_tail_is, (sp.exp(-proofs.c), sp.Symbol("more", positive=True))),
-        (proofs.lower_tail_is, (0, -sp.Rational(1, 2))),  # c below d/4: the tail is not empty
-        (proofs.scales, (proofs.sigma**2, 2)),
-        (proofs.thickness_tends_to, (sp.sqrt(proofs.c),)),
+        (proofs.ball_probability_is, {"cdf": proofs.chi2_cdf(proofs.x, sp.Integer(3)),
+                                      "dimension": 2}),
+        (proofs.upper_majorant, {"majorant": proofs.s**2}),
+        (proofs.optimum_is, {"exponent": proofs.d * proofs.s**2 - proofs.s * proofs.excess_lower,
+                             "best": sp.sqrt(proofs.t / proofs.d), "value": -2 * proofs.t}),
+        (proofs.inversion, {"factor": sp.Rational(1, 2)}),
+        (proofs.two_tails, {"count": 3}),
+        # c below d/4: the tail is not empty
+        (proofs.lower_tail_is, {"probability": 0, "more": -sp.Rational(1, 2)}),
+        (proofs.holds_the_sphere, {"square": proofs.d - 4 * sp.sqrt(proofs.c * proofs.d)}),
     ],
-)
-def test_a_wrong_constant_fails(core, wrong):
-    assert not core(*wrong)
+)  # fmt: skip
+def test_more_slips_fail(step, wrong):
+    assert step(**wrong) is False

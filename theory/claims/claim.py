@@ -22,6 +22,12 @@ SYMBOLS = {
     "from_nearest": "d_j",
     "covariance": "S",
     "hit_probability": "q",
+    "ball": "K",
+    "length": "B",
+    "correlation": "a",
+    "eigenvalue": "lambda_0",
+    "lowest": "lambda_min",
+    "highest": "lambda_max",
     "s1": "S1",
     "s2": "S2",
 }

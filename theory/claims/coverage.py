@@ -73,7 +73,8 @@ CLAIMS = (
             "exact, mean over q": then(coverage.expected_coverage, np.mean),
         },
         tight="N = 1: both bounds are the coverage",
-        sharper="from shells and pairs of shells: wildmiddle.theory.coverage.dawson_sankoff_lower"
+        sharper="from shells and pairs of shells (Dawson and Sankoff 1967; Sobel and Uppuluri 1972,"
+        " Kwerel 1975): wildmiddle.theory.coverage.dawson_sankoff_lower"
         " and wildmiddle.theory.coverage.second_order_upper, never above the paper's; exactly:"
         " wildmiddle.theory.coverage.expected_coverage",
         module="coverage",

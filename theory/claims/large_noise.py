@@ -71,7 +71,9 @@ CLAIMS = (
         title="At large noise the denoiser is a Gaussian's, up to order sigma^-2",
         statement=r"m_\sigma(y) = m^G_\sigma(y) + \frac{T(z)}{\sigma^2} + O(\sigma^{-3}),"
         r" \quad z = \frac{y - \mu}{\sigma}, \quad T(z) = \tfrac12 E[X \langle X, z \rangle^2]"
-        r" - \tfrac12 E[X |X|^2], \quad X = x - \mu",
+        r" - \tfrac12 E[X |X|^2], \quad X = x - \mu, \quad"
+        r" |m_\sigma(y) - m^G_\sigma(y)| \le \frac{C(K, \sigma_0)}{\sigma^2}"
+        r" \text{ for every K, all } |y| \le K \sigma \text{ and } \sigma \ge \sigma_0",
         assumptions=(NOISE, BOUNDED),
         expression="leading_term:leading_term",
         evaluate={
@@ -80,11 +82,15 @@ CLAIMS = (
             "T": lambda points, z: large_noise.leading_term(points, z),
             "T_at_fixed_y": lambda points: large_noise.leading_term(points),
             "remainder": large_noise.remainder_bound,
+            "C": large_noise.ball_bound,
         },
-        tight="the order is 2 wherever T does not vanish: along sigma z for almost all z if some"
-        " third central moment is not 0, at a fixed y if E[X |X|^2] is not",
-        sharper="wildmiddle.theory.large_noise.leading_term gives the constant and"
-        " wildmiddle.theory.large_noise.remainder_bound what is left, with explicit constants",
+        tight="C is reached but for 2/((N - 1)^2 + 1) of it, at K = 0 and large sigma, by N - 1"
+        " points in one place and one elsewhere; the order is 2 wherever T does not vanish:"
+        " along sigma z for almost all z if some third central moment is not 0, at a fixed y if"
+        " E[X |X|^2] is not",
+        sharper="wildmiddle.theory.large_noise.leading_term gives the limit of the paper's bounded"
+        " function, wildmiddle.theory.large_noise.remainder_bound what is left, and"
+        " wildmiddle.theory.large_noise.ball_bound a bound on every ball, for every sigma_0 > 0",
         module="large_noise",
     ),
 )

@@ -100,4 +100,37 @@ CLAIMS = (
         " wildmiddle.theory.locality.torus_sensitivity_bound is the form for images",
         module="locality",
     ),
+    Claim(
+        id="4.10b",
+        number="Theorem 4.10, second sentence",
+        title="Eigenvalues in a narrower range lower the bound; fewer frequencies do not",
+        statement=r"|J_{ij}| \le \frac{p\, (\mu_{\max} - \mu_{\min})}{d \sin(\pi \rho / d)},"
+        r" \quad \mu_k = \frac{\lambda_k}{\lambda_k + \sigma^2},"
+        r" \quad p \text{ the number of times that } \lambda_k \text{ rises and falls};"
+        r" \quad \lambda_k = 0 \; (k \ne 0) \implies |J_{ij}| = \frac{\mu_0}{d}",
+        assumptions=(
+            NOISE,
+            Assumption(
+                "0 <= lambda_min <= lambda_max",
+                lambda lowest, highest: (lowest >= 0) & (lowest <= highest),
+            ),
+            Assumption("1 <= rho <= d/2", lambda rho, d: (rho >= 1) & (2 * rho <= d)),
+            Assumption("1 <= p <= d/2", lambda peaks, d: (peaks >= 1) & (2 * peaks <= d)),
+        ),
+        expression="locality:range_bound",
+        evaluate={
+            "peaks": lambda eigenvalues: locality.count_peaks(eigenvalues),
+            "range_bound": locality.range_bound,
+            "one frequency": locality.single_frequency,
+            "decay of an autoregressive row": locality.autoregressive_decay,
+        },
+        tight="d even, two alternating eigenvalues, p = d/2, rho = d/2: an equality; and one"
+        " frequency alone, where |J_ij| is mu_0/d at every distance",
+        sharper="the total variation itself, wildmiddle.theory.locality.sensitivity_bound; the"
+        " paper's sentence states no order: it is true of the bound for a narrower range of"
+        " eigenvalues, and false for energy on fewer frequencies, where |J_ij| decays"
+        " more slowly: wildmiddle.theory.locality.single_frequency,"
+        " wildmiddle.theory.locality.autoregressive_decay",
+        module="locality",
+    ),
 )

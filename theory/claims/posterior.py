@@ -69,7 +69,8 @@ CLAIMS = (
             ),
         },
         tight="N = 2: at sigma_minus the weight falls short of w with probability exactly delta",
-        sharper="all distances, by Markov's inequality on truncated terms or the best split of S:"
+        sharper="all distances, by Markov's inequality on truncated terms (the random-coding union"
+        " bound of Polyanskiy, Poor and Verdu 2010) or the best split of S:"
         " wildmiddle.theory.posterior.sigma_minus_from_distances, never below sigma_minus",
         module="posterior",
     ),

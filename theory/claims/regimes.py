@@ -11,7 +11,9 @@ CLAIMS = (
         title="The weight falls, the coverage rises, and distances place the danger zone",
         statement=r"1 - \frac1N \sum_{i \ne j} \Phi\Big(-\frac{d_{ij}}{2\sigma}\Big) \le W_\sigma,"
         r"\quad H_\sigma \le h(1 - W_\sigma) + (1 - W_\sigma)\log(N-1),"
-        r"\quad H_\sigma \ge \frac1N \sum_i \log\sum_j e^{-d_{ij}^2/(2\sigma^2)}",
+        r"\quad H_\sigma \ge \frac1N \sum_i \log\sum_j e^{-d_{ij}^2/(2\sigma^2)},"
+        r"\quad C_{\sigma'} - C_\sigma \le P(|Z| > r_{\mathrm{out}}) + N \mathbb{E}"
+        r" F_{d,\lambda}(r_{\mathrm{in}}^2), \; \lambda = (r_{nn}/\sigma)^2, \; \sigma' < \sigma",
         assumptions=(
             ENOUGH,
             NOISE,
@@ -26,10 +28,12 @@ CLAIMS = (
             "weight at most": regimes.weight_upper,
             "weight >= level up to sigma": regimes.concentration_threshold,
             "coverage >= level from sigma": regimes.coverage_threshold,
+            "fall of the coverage at most": coverage.fall_bound,
             "half coverage near sigma": coverage.half_coverage_sigma,
         },
         tight="N = 2: the weight is 1 - Phi(-d/(2 sigma)) exactly",
-        sharper="the paper gives the regimes in words only; the bounds are ours, the zone that is "
+        sharper="the paper gives the regimes in words only; the entropy's bound is Kolchinsky and"
+        " Tracey's (2017), the others are ours, and so is the zone that is "
         "certain and the zone that is possible: wildmiddle.theory.regimes.danger_zone",
         module="regimes",
     ),

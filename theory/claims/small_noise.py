@@ -28,7 +28,9 @@ CLAIMS = (
         },
         tight="at sigma = min d_ij / (2 r_out) the two nearest shells touch in their midpoint;"
         " above it, for d >= 2, the minimum is positive",
-        sharper="wildmiddle.theory.small_noise.two_point_minimum: the minimum of two overlapping"
+        sharper="any law on the shells will do: uniform on them (the paper's U), on spheres of"
+        " radius sqrt(d), or normal within them;"
+        " wildmiddle.theory.small_noise.two_point_minimum: the minimum of two overlapping"
         " shells, r^2/2 times the share of a shell that they have in common",
         module="small_noise",
     ),

@@ -4,22 +4,11 @@ from typing import Any
 
 import sympy as sp
 
-from wildmiddle.theory.proofs.denoising import noised_densities
-from wildmiddle.theory.proofs.denoising import sigma as noise_level
-from wildmiddle.theory.proofs.small_sets import (
-    SIZES,
-    Matrix,
-    average,
-    denoiser,
-    points,
-    softmax,
-    squared,
-    vanishes,
-    vector,
-)
+from wildmiddle.theory.proofs.any_size import N, i, is_identity, norm2, over, vectors
+from wildmiddle.theory.proofs.denoising import mean, normal_density, p, points
+from wildmiddle.theory.proofs.schedules import sigma_of_flow_time
 from wildmiddle.theory.proofs.step import step
 
-N = sp.Symbol("N", integer=True, positive=True)
 d_min, diam, sigma, L = sp.symbols("d_min diam sigma L", positive=True)
 t, w = sp.symbols("t w", positive=True)
 x, y, z, m = sp.symbols("x y z m", real=True)
@@ -47,163 +36,116 @@ flow_time = 1 / (1 + sigma)
 """(23): the time of a noise level; its inverse is ``(1 - t)/t``."""
 
 
-def flow_denoiser(at: Matrix, xs: list[Matrix], time: Any) -> Matrix:
-    """Eq. 22 with the weights of Eq. 21."""
-    logits = [-squared(at - time * point) / (2 * (1 - time) ** 2) for point in xs]
-    return average(softmax(logits), xs)
-
-
 # Equations 20 to 24
 
 
-@step("eq.20", "at x_t the conditional field is x - Z, the velocity of the path")
-def straight_path() -> bool:
+@step("eq.20", "at x_t the conditional field is x - Z, the velocity of the path", power=2)
+def straight_path(power: int = 1) -> bool:
     """Eq. 20 with ``x_t = (1-t) Z + t x``: by substitution, and as dx_t/dt."""
-    path = (1 - t) * z + t * x
+    path = (1 - t) ** power * z + t * x
     field = sp.simplify(conditional_field.subs(y, path))
     return sp.expand(field - (x - z)) == 0 and sp.expand(path.diff(t) - (x - z)) == 0
 
 
-@step("eq.21", "the optimal field is the posterior mean of the conditional fields")
-def mean_field() -> bool:
-    """Eq. 21: weights by Bayes from ``x_t ~ N(t x_i, (1-t)^2 I)``, N = 2 and 3, d = 1 and 2."""
-    return mean_of_fields(1)
+@step("eq.21", "the optimal field is the posterior mean of the conditional fields", factor=2)
+def mean_field(factor: int = 1) -> bool:
+    """Eq. 21: the weights by Bayes from ``x_t ~ N(t x_i, (1-t)^2 I)``, and the mean of the fields.
+
+    Coordinate by coordinate the log density is the softmax's exponent, centres ``factor t x_i``.
+    """
+    log_density = sp.expand_log(sp.log(normal_density(y, t * x, 1 - t)), force=True)
+    same = sp.diff(log_density + (y - factor * t * x) ** 2 / (2 * (1 - t) ** 2), x)
+    fields = over(p[i] * (points[i] - y) / (1 - t)) / over(p[i])
+    return sp.simplify(same) == 0 and is_identity(fields - optimal_field.subs(m, mean))
 
 
-def mean_of_fields(factor: Any) -> bool:
-    """Whether ``(m - y)/(1 - t)``, centres at ``factor t x_i``, is that posterior mean."""
-    for n, dim in SIZES:
-        xs, at = points(n, dim), vector("y", dim)
-        densities = [
-            density.subs(noise_level, 1 - t)
-            for density in noised_densities(at, [t * point for point in xs])
-        ]
-        total = sp.Add(*densities)
-        fields = [(point - at) / (1 - t) for point in xs]
-        mean = average([density / total for density in densities], fields)
-        logits = [-squared(at - factor * t * point) / (2 * (1 - t) ** 2) for point in xs]
-        best = average(softmax(logits), xs)
-        if not vanishes(mean - (best - at) / (1 - t)):
-            return False
-    return True
-
-
-@step("eq.21", "it minimises the flow-matching loss at every y")
-def least_loss() -> bool:
+@step("eq.21", "it minimises the flow-matching loss at every y", share=2)
+def least_loss(share: int = 1) -> bool:
     """Eq. 21: ``sum_i w_i |f - u_i|^2`` has gradient 0 at the mean of the u_i and nowhere else."""
-    for n in (2, 3):
-        xs, at, f = points(n, 2), vector("y", 2), vector("f", 2)
-        free = sp.symbols(f"w_:{n - 1}", nonnegative=True)
-        weights = [*free, 1 - sum(free)]
-        loss = average(weights, [squared(f - (point - at) / (1 - t)) for point in xs])
-        root = sp.solve([sp.diff(loss, entry) for entry in f], list(f), dict=True)
-        expected = (average(weights, xs) - at) / (1 - t)
-        if len(root) != 1 or not vanishes(sp.Matrix([root[0][v] for v in f]) - expected):
-            return False
-    return True
+    f = sp.Symbol("f", real=True)
+    loss = over(p[i] * (f - (points[i] - y) / (1 - t)) ** 2)
+    gradient = sp.diff(loss, f).subs(f, share * (mean - y) / (1 - t))
+    return is_identity(gradient) and is_identity(sp.diff(loss, f, 2) - 2 * over(p[i]))
 
 
-@step("eq.22", "denoiser and optimal field give each other")
-def denoiser_from_field() -> bool:
+@step("eq.22", "denoiser and optimal field give each other", power=2)
+def denoiser_from_field(power: int = 1) -> bool:
     """Eq. 21 and 22: ``m_t(y) = y + (1 - t) u*_t(y)``, from the weighted sum of Eq. 21."""
-    for n, dim in SIZES:
-        xs, at = points(n, dim), vector("y", dim)
-        logits = [-squared(at - t * point) / (2 * (1 - t) ** 2) for point in xs]
-        field = average(softmax(logits), [(point - at) / (1 - t) for point in xs])
-        if not vanishes(at + (1 - t) * field - flow_denoiser(at, xs, t)):
-            return False
-    return True
+    field = over(p[i] * (points[i] - y) / (1 - t) ** power) / over(p[i])
+    return is_identity(denoiser_of_field.subs(sp.Symbol("u", real=True), field) - mean)
 
 
-@step("eq.23", "m_sigma(y) = m_t(t y) at t = 1/(1 + sigma)")
-def sigma_from_flow() -> bool:
-    """(23), N = 2 and 3, d = 1 and 2: the exponents agree as rational functions."""
-    return sigma_matches(flow_time.subs(sigma, noise_level))
+@step("eq.23", "m_sigma(y) = m_t(t y) at t = 1/(1 + sigma)", factor=2)
+def sigma_from_flow(factor: int = 1) -> bool:
+    """(23): the exponents of both softmaxes agree, whatever the point and the dimension."""
+    time = factor * flow_time
+    at, point = vectors("y x_i")
+    flow = norm2(time * at - time * point) / (2 * (1 - time) ** 2)
+    return bool(sp.simplify(flow - norm2(at - point) / (2 * sigma**2)) == 0)
 
 
-def sigma_matches(time: Any) -> bool:
-    """Whether (23) holds with this time as a function of sigma."""
-    return all(
-        vanishes(
-            denoiser(vector("y", dim), points(n, dim), noise_level)
-            - flow_denoiser(time * vector("y", dim), points(n, dim), time)
-        )
-        for n, dim in SIZES
-    )
-
-
-@step("eq.24", "m_t(y) = m_sigma(y/t) at sigma = (1 - t)/t")
-def flow_from_sigma() -> bool:
-    """(24), the same sizes; ``(1 - t)/t`` inverts the time of (23)."""
+@step("eq.24", "m_t(y) = m_sigma(y/t) at sigma = (1 - t)/t", factor=2)
+def flow_from_sigma(factor: int = 1) -> bool:
+    """(24), as (23); ``(1 - t)/t`` inverts the time of (23)."""
+    level = factor * sigma_of_flow_time
+    at, point = vectors("y x_i")
     inverse = sp.solve(sp.Eq(flow_time, t), sigma)[0]
-    level = (1 - t) / t
-    return vanishes(inverse - level) and all(
-        vanishes(
-            flow_denoiser(vector("y", dim), points(n, dim), t)
-            - denoiser(vector("y", dim) / t, points(n, dim), level)
-        )
-        for n, dim in SIZES
-    )
+    flow = norm2(at - t * point) / (2 * (1 - t) ** 2)
+    by_sigma = norm2(at / t - point) / (2 * level**2)
+    return sp.simplify(inverse - level) == 0 and bool(sp.simplify(flow - by_sigma) == 0)
 
 
 # Lemma A.1
 
 
-@step("A.1", "a term of (9) is at most e^-L exactly where its normal variable is at most tau")
-def term_below() -> bool:
+@step(
+    "A.1", "a term of (9) is at most e^-L exactly where its normal variable is at most tau", share=1
+)
+def term_below(share: int = 2) -> bool:
     """A.1: ``-u^2/2 + u xi <= -L`` with ``u = d_ij/sigma``, solved for xi."""
-    return threshold(sp.Rational(1, 2))
-
-
-def threshold(share: Any) -> bool:
-    """Whether tau is the threshold of ``-share u^2 + u xi <= -L``."""
     xi = sp.Symbol("xi", real=True)
     u = d_min / sigma
-    root = sp.solve(sp.Eq(-share * u**2 + u * xi, -L), xi)
-    rising = sp.diff(-share * u**2 + u * xi, xi).is_positive
+    root = sp.solve(sp.Eq(-(u**2) / share + u * xi, -L), xi)
+    rising = sp.diff(-(u**2) / share + u * xi, xi).is_positive
     return bool(len(root) == 1 and rising and sp.simplify(root[0] - tau.subs(log_odds, L)) == 0)
 
 
-@step("A.1", "N - 1 terms of e^-L leave the weight w")
-def weight_from_terms() -> bool:
+@step("A.1", "N - 1 terms of e^-L leave the weight w", others=N)
+def weight_from_terms(others: Any = N - 1) -> bool:
     """A.1: ``1 / (1 + (N-1) e^-L) = w`` with ``L = log(w (N-1)/(1-w))``."""
-    return bool(sp.simplify(1 / (1 + (N - 1) * sp.exp(-log_odds)) - w) == 0)
+    return bool(sp.simplify(1 / (1 + others * sp.exp(-log_odds)) - w) == 0)
 
 
-@step("A.1", "tau grows with the distance, so the nearest point decides")
-def nearest_decides() -> bool:
+@step("A.1", "N - 1 normal variables may exceed tau: the union bound on their tails", others=N)
+def union_of_tails(others: Any = N - 1) -> bool:
+    """A.1: ``(N - 1)(1 - Phi(tau))``, the tail of the normal density integrated from tau."""
+    least = sp.Symbol("least", real=True)
+    tail = sp.integrate(normal_density(z, 0, 1), (z, least, sp.oo)).subs(least, tau)
+    return bool(sp.simplify((concentration_failure - others * tail).rewrite(sp.erf)) == 0)
+
+
+@step("A.1", "tau grows with the distance, so the nearest point decides", sign=-3)
+def nearest_decides(sign: int = 1) -> bool:
     """A.1: ``dtau/dd = 1/(2 sigma) + L sigma/d^2 > 0``, L > 0."""
-    slope = sp.diff(tau.subs(log_odds, L), d_min)
+    slope = sp.diff(tau.subs(log_odds, sign * L), d_min)
     return bool(slope.is_positive)
 
 
-@step("A.1", "the denoiser's distance is a weighted sum of differences to the other points")
-def weighted_differences() -> bool:
-    """A.1: ``m - x_0 = sum_{j>0} w_j (x_j - x_0)``, so ``|m - x_0| <= (1 - w_0) max_j d_0j``."""
-    for n, dim in SIZES:
-        xs = points(n, dim)
-        others = list(sp.symbols(f"w_1:{n}", nonnegative=True))
-        weights = [1 - sp.Add(*others), *others]
-        rest = average(others, [point - xs[0] for point in xs[1:]])
-        if not vanishes(average(weights, xs) - xs[0] - rest):
-            return False
-        if not vanishes(sum(others) - (1 - weights[0])):
-            return False
-    return True
+@step("A.1", "the denoiser's distance is a weighted sum of differences to the other points", own=2)
+def weighted_differences(own: int = 1) -> bool:
+    """A.1, every N: ``m - x_0 = sum_j w_j (x_j - x_0)``, whose own term is 0.
+
+    The other weights sum to ``1 - w_0``, so ``|m - x_0| <= (1 - w_0) max_j d_0j``.
+    """
+    origin = sp.Symbol("x_0", real=True)
+    rest = over(p[i] * (points[i] - origin)) / over(p[i])
+    return is_identity(mean - own * origin - rest)
 
 
-@step("A.1", "on two points it is an equality: |m - x_0| = (1 - w_0) d_01")
-def two_points() -> bool:
-    """A.1, N = 2, d_01 the diameter: both events are ``w_0 >= w``, that is xi <= tau."""
-    return pair_distance(1)
-
-
-def pair_distance(power: int) -> bool:
-    """Whether ``|m - x_0|^2 = (1 - w_0)^(2 power) d_01^2``."""
+@step("A.1", "on two points it is an equality: |m - x_0| = (1 - w_0) d_01", power=2)
+def two_points(power: int = 1) -> bool:
+    """A.1, N = 2, every d, d_01 the diameter: both events are ``w_0 >= w``, that is xi <= tau."""
     own = sp.Symbol("w_0", positive=True)
-    for dim in (1, 2, 3):
-        first, second = points(2, dim)
-        gap = squared(own * first + (1 - own) * second - first)
-        if not vanishes(gap - (1 - own) ** (2 * power) * squared(first - second)):
-            return False
-    return True
+    first, second = vectors("x_0 x_1")
+    gap = norm2(own * first + (1 - own) * second - first)
+    return bool(sp.expand(gap - (1 - own) ** (2 * power) * norm2(first - second)) == 0)

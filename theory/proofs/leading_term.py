@@ -1,166 +1,108 @@
-"""Theorem 4.11 with C.4: the leading term of the empirical less the Gaussian denoiser (ours)."""
+"""Theorem 4.11 with C.4: the leading term of the empirical less the Gaussian denoiser (ours).
 
-from functools import cache
+``X`` is one coordinate of the centred points, ``a`` their inner product with z or with y, ``b``
+their squared length, ``c`` their inner product with mu: N points, any dimension.
+"""
+
 from typing import Any
 
 import sympy as sp
 
+from wildmiddle.theory.proofs.any_size import N, is_identity, j, over, split
 from wildmiddle.theory.proofs.large_noise import (
     flow_exponent,
-    gaussian,
-    gaussian_flow,
-    symbolic_moments,
+    gaussian_denoiser,
+    gaussian_flow_denoiser,
+    mu,
+    s,
+    sigma,
     t,
-)
-from wildmiddle.theory.proofs.small_sets import (
-    SIZES,
-    Matrix,
-    average,
-    moments,
-    points,
-    softmax,
-    squared,
-    uniform,
-    vanishes,
-    vector,
+    y,
 )
 from wildmiddle.theory.proofs.step import step
 
 e = sp.Symbol("e", positive=True)
 """1/sigma."""
 
-N = sp.Symbol("N", integer=True, positive=True)
-j = sp.Symbol("j", integer=True)
-X, z = sp.IndexedBase("X"), sp.Symbol("z", real=True)
+X, a, b, c = map(sp.IndexedBase, "Xabc")
+z = sp.Symbol("z", real=True)
 
 leading_term = (sp.Sum(X[j] ** 3 * z**2, (j, 0, N - 1)) - sp.Sum(X[j] ** 3, (j, 0, N - 1))) / (
     2 * N
 )
 """Theorem 4.11 in one dimension: ``(E[X <X,z>^2] - E[X |X|^2]) / 2`` of the centred points X."""
 
-
-def third_moments(xs: list[Matrix], at: Matrix) -> tuple[Matrix, Matrix]:
-    """``E[X <X, at>^2]`` and ``E[X |X|^2]`` of the centred points."""
-    mean, _ = moments(xs)
-    centred = [point - mean for point in xs]
-    weights = uniform(len(xs))
-    return (
-        average(weights, [point * point.dot(at) ** 2 for point in centred]),
-        average(weights, [point * squared(point) for point in centred]),
-    )
+CENTRED = {split(over(each[j], j)): 0 for each in (X, a, c)}
+"""The points are centred, and so is what is linear in them."""
 
 
-@cache
-def softmax_jet(n: int) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
-    """First and second derivatives of n heights, and those of their softmax, where all are equal.
-
-    Returns (g, k, w', w''): symbols g and k, and the derivatives at 0 of the weights with heights
-    ``g v + k v^2 / 2``. By the chain rule nothing else of the heights enters.
-    """
-    g, k = list(sp.symbols(f"g_:{n}")), list(sp.symbols(f"k_:{n}"))
-    variable = sp.Symbol("v")
-    weights = softmax([p * variable + q * variable**2 / 2 for p, q in zip(g, k, strict=True)])
-    first, second = (
-        [sp.expand(weight.diff(variable, order).subs(variable, 0)) for weight in weights]
-        for order in (1, 2)
-    )
-    return g, k, first, second
+def mean(term: Any) -> Any:
+    """Mean over the points."""
+    return over(term, j) / N
 
 
-def tilted_series(heights: list[Any], xs: list[Matrix], variable: Any) -> tuple[Matrix, Matrix]:
-    """Slope and half the second derivative at 0 of the mean of xs tilted by the heights."""
-    starts = [height.subs(variable, 0) for height in heights]
-    if not all(vanishes(start - starts[0]) for start in starts):
-        raise ValueError(f"the heights {starts} at {variable} = 0 must be equal")
-    g, k, first, second = softmax_jet(len(xs))
-    known = {
-        symbol: height.diff(variable, order).subs(variable, 0)
-        for order, symbols in ((1, g), (2, k))
-        for symbol, height in zip(symbols, heights, strict=True)
-    }
-    slope, bend = average(first, xs), average(second, xs) / 2
-    return slope.subs(known, simultaneous=True), bend.subs(known, simultaneous=True)
-
-
-def gaussian_curvature(output: Matrix, variable: Any, xs: list[Matrix]) -> Matrix:
-    """Half the second derivative at 0 of a formula in symbolic moments, at those of the points."""
-    mean, spread = moments(xs)
-    symbol_mean, symbol_spread = symbolic_moments(len(mean))
-    known = dict(zip([*symbol_mean, *symbol_spread], [*mean, *spread], strict=True))
-    curved = output.applyfunc(lambda entry: second_coefficient(entry, variable))
-    return curved.subs(known, simultaneous=True)
+def second_order(heights: Any, variable: Any) -> Any:
+    """Half the second derivative at 0 of the mean of X tilted by ``e^heights``."""
+    tilted = over(X[j] * sp.exp(heights), j) / over(sp.exp(heights), j)
+    return sp.diff(tilted, variable, 2).subs(variable, 0) / 2
 
 
 def second_coefficient(ratio: Any, variable: Any) -> Any:
     """Coefficient of the square in the Taylor series at 0 of a rational function."""
-    top, bottom = (
-        sp.Poly(part, variable).all_coeffs()[::-1] + [sp.Integer(0)] * 3
-        for part in sp.fraction(sp.cancel(ratio))
+    return sp.simplify(sp.diff(sp.cancel(ratio), variable, 2).subs(variable, 0) / 2)
+
+
+@step("4.11", "C.4: the difference is t^2 times the leading term, to that order", factor=1)
+def in_flow_time(factor: Any = sp.Rational(1, 2)) -> bool:
+    """C.4: half the second derivatives at t = 0 differ by ``(E[X <X,y>^2] - E[X |X|^2]) / 2``.
+
+    With x = mu + X the exponent's ``<y, x>`` is a and its ``|x|^2`` is ``2 c + b``, up to what no
+    point has alone. The Gaussian's is ``S (2y - mu)``, along each eigenvector of S.
+    """
+    bend = second_order(flow_exponent(a[j], 2 * c[j] + b[j]), t)
+    curved = second_coefficient(gaussian_flow_denoiser, t)
+    gaussian = 2 * mean(X[j] * a[j]) - mean(X[j] * c[j])
+    claimed = factor * (mean(X[j] * a[j] ** 2) - mean(X[j] * b[j]))
+    linear = sp.simplify(curved - s * (2 * y - mu)) == 0
+    return bool(linear) and is_identity(bend - gaussian - claimed, CENTRED)
+
+
+@step("4.11", "leading term at a fixed y, by series in 1/sigma", factor=sp.Rational(1, 2))
+def leading_at_fixed_input(factor: Any = sp.Rational(-1, 2)) -> bool:
+    """4.11: ``sigma^2 (m - m^G) -> -E[X |X|^2] / 2``; the exponents are ``e^2 (a - b/2)``."""
+    bend = second_order(e**2 * (a[j] - b[j] / 2), e)
+    linear = second_coefficient(gaussian_denoiser.subs(sigma, 1 / e), e)
+    same = sp.simplify(linear - s * (y - mu)) == 0  # which is E[X a]
+    return bool(same) and is_identity(
+        bend - mean(X[j] * a[j]) - factor * mean(X[j] * b[j]), CENTRED
     )
-    series: list[Any] = []
-    for order in range(3):  # long division, one coefficient at a time
-        taken = sum(series[a] * bottom[order - a] for a in range(order))
-        series.append((top[order] - taken) / bottom[0])
-    return series[2]
 
 
-@step("4.11", "C.4: the difference is t^2 times the leading term, to that order")
-def second_order() -> bool:
-    """C.4: half the second derivatives at t = 0 differ by ``(E[X <X,y>^2] - E[X |X|^2]) / 2``."""
-    for n, dim in SIZES[:3]:
-        xs, at = points(n, dim), vector("y", dim)
-        _, bend = tilted_series([flow_exponent(at, point) for point in xs], xs, t)
-        curved = gaussian_curvature(gaussian_flow(at, *symbolic_moments(dim)), t, xs)
-        along, alone = third_moments(xs, at)
-        if not vanishes(bend - curved - (along - alone) / 2):
-            return False
-    return True
+@step("4.11", "leading term along y = sigma z, by series in 1/sigma", factor=1)
+def leading_at_scaled_input(factor: Any = sp.Rational(1, 2)) -> bool:
+    """4.11: ``sigma^2 (m - m^G) -> (E[X <X,z>^2] - E[X |X|^2]) / 2``; exponents ``e a - e^2 b/2``.
+
+    The Gaussian denoiser has no term of second order there.
+    """
+    bend = second_order(e * a[j] - e**2 * b[j] / 2, e)
+    scaled = gaussian_denoiser.subs({y: mu + z / e, sigma: 1 / e}, simultaneous=True)
+    none = second_coefficient(scaled, e) == 0
+    claimed = factor * mean(X[j] * a[j] ** 2) - mean(X[j] * b[j]) / 2
+    on_a_line = (mean(X[j] * (X[j] * z) ** 2) - mean(X[j] * X[j] ** 2)) / 2
+    same = is_identity(on_a_line - leading_term)  # a = X z, b = X^2 in one dimension
+    return bool(none) and same and is_identity(bend - claimed, CENTRED)
 
 
-def curvature(at: Matrix, xs: list[Matrix]) -> Matrix:
-    """Half the second derivative of ``m - m^G`` in e = 1/sigma at 0; ``at`` may contain 1/e."""
-    heights = [sp.expand(-(e**2) * squared(at - point) / 2) for point in xs]
-    _, bend = tilted_series(heights, xs, e)
-    linear = gaussian(at, *symbolic_moments(len(at)), 1 / e**2)
-    return bend - gaussian_curvature(linear, e, xs)
-
-
-@step("4.11", "leading term at a fixed y, by series in 1/sigma")
-def leading_at_fixed_input() -> bool:
-    """4.11: ``sigma^2 (m - m^G) -> -E[X |X|^2] / 2``, N = 2 and 3, d = 1 and 2."""
-    return fixed_limit(sp.Rational(-1, 2))
-
-
-def fixed_limit(factor: Any) -> bool:
-    """Whether the limit is ``factor`` times ``E[X |X|^2]``."""
-    for n, dim in SIZES:
-        xs, at = points(n, dim), vector("y", dim)
-        _, alone = third_moments(xs, at)
-        if not vanishes(curvature(at, xs) - factor * alone):
-            return False
-    return True
-
-
-@step("4.11", "leading term along y = sigma z, by series in 1/sigma")
-def leading_at_scaled_input() -> bool:
-    """4.11: ``sigma^2 (m - m^G) -> (E[X <X,z>^2] - E[X |X|^2]) / 2``, the same sizes."""
-    return scaled_limit(sp.Rational(1, 2))
-
-
-def scaled_limit(factor: Any) -> bool:
-    """Whether the limit is ``factor E[X <X,z>^2] - E[X |X|^2] / 2``."""
-    for n, dim in SIZES:
-        xs, direction = points(n, dim), vector("z", dim)
-        along, alone = third_moments(xs, direction)
-        if not vanishes(curvature(direction / e, xs) - (factor * along - alone / 2)):
-            return False
-    return True
-
-
-@step("4.11", "an equilateral triangle has third moments, yet no leading term at a fixed y")
-def triangle() -> bool:
+@step(
+    "4.11",
+    "an equilateral triangle has third moments, yet no leading term at a fixed y",
+    "instance",
+    angle=sp.pi / 2,
+)
+def triangle(angle: Any = 2 * sp.pi / 3) -> bool:
     """4.11: the order is decided by ``E[X |X|^2]`` at a fixed y, by all of T(z) along sigma z."""
-    half, root = sp.Rational(1, 2), sp.sqrt(3) / 2
-    xs = [sp.Matrix([1, 0]), sp.Matrix([-half, root]), sp.Matrix([-half, -root])]
-    along, alone = third_moments(xs, vector("z", 2))
-    return alone == sp.zeros(2, 1) and sp.simplify(along) != sp.zeros(2, 1)
+    direction = sp.Matrix(sp.symbols("z_:2", real=True))
+    corners = [sp.Matrix([sp.cos(angle * k), sp.sin(angle * k)]) for k in range(3)]
+    alone = sum((x * x.dot(x) for x in corners), sp.zeros(2, 1))
+    along = sum((x * x.dot(direction) ** 2 for x in corners), sp.zeros(2, 1))
+    return sp.simplify(alone) == sp.zeros(2, 1) and sp.simplify(along) != sp.zeros(2, 1)

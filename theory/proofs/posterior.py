@@ -11,9 +11,18 @@ from typing import Any
 
 import sympy as sp
 
+from wildmiddle.theory.proofs.any_size import (
+    N,
+    inner,
+    is_identity,
+    norm2,
+    over,
+    split,
+    vectors,
+)
+from wildmiddle.theory.proofs.any_size import i as index
 from wildmiddle.theory.proofs.step import step
 
-N = sp.Symbol("N", integer=True, positive=True)
 w, delta = sp.symbols("w delta", positive=True)
 d, d_min, d_max, sigma, u = sp.symbols("d d_min d_max sigma u", positive=True)
 z, s, x, level = sp.symbols("z s x level", real=True)
@@ -86,14 +95,32 @@ def log_term_above() -> Any:
 # Definition 4.1
 
 
-@step("4.1", "E max_i w_i is the chance that the most likely point is the noised one", "numeric")
-def weight_is_decoding_probability() -> bool:
+@step("4.1", "W is the mean chance of the most likely training point: w_i p = p_i / N", prior=2)
+def weight_times_density(prior: int = 1) -> bool:
+    """Def 4.1: at every y, with ``p = sum_j p_j / N`` the density of the noised data.
+
+    So ``E max_i w_i = int max_i p_i / N``, the chance of decoding to the most likely point.
+    """
+    p, one = sp.IndexedBase("p"), sp.Symbol("p_k", positive=True)
+    mixture = over(p[index]) / N
+    weight = one / over(p[index])  # Eq. 3 with the densities p_j
+    return is_identity(weight * mixture - prior * one / N)
+
+
+@step(
+    "4.1",
+    "E max_i w_i is the chance that the most likely point is the noised one",
+    "numeric",
+    channels=[((4, 1, 1), (1, 4, 1), (1, 1, 4))],
+    inputs=4,
+)
+def weight_is_decoding_probability(channels: Any = None, inputs: int = 3) -> bool:
     """Def 4.1, exact: all channels of 3 inputs and 3 outputs whose entries are whole sixths."""
     rows = [row for row in product(range(1, 5), repeat=3) if sum(row) == 6]
-    return all(decodes(channel) for channel in product(rows, repeat=3))
+    return all(decodes(channel, inputs) for channel in channels or product(rows, repeat=3))
 
 
-def decodes(channel: tuple[tuple[int, ...], ...], inputs: int = 3) -> bool:
+def decodes(channel: tuple[tuple[int, ...], ...], inputs: int) -> bool:
     """Whether the mean of the largest posterior weight is the chance of decoding rightly."""
     mean_weight = correct = Fraction(0)
     for column in zip(*channel, strict=True):
@@ -104,14 +131,9 @@ def decodes(channel: tuple[tuple[int, ...], ...], inputs: int = 3) -> bool:
     return mean_weight == correct
 
 
-@step("4.1", "W of two points at distance d is Phi(d / (2 sigma)), by integration")
-def weight_of_two_points() -> bool:
+@step("4.1", "W of two points at distance d is Phi(d / (2 sigma)), by integration", crossing=u / 3)
+def weight_of_two_points(crossing: Any = u / 2) -> bool:
     """Def 4.1: ``W = 1/2 int max(phi(x), phi(x - u)) dx``, split where the densities cross."""
-    return integrates_to_weight(u / 2)
-
-
-def integrates_to_weight(crossing: Any) -> bool:
-    """Whether the densities cross at ``crossing``, alone, and integrate to W on either side."""
     difference = sp.expand(-(x**2) / 2 + (x - u) ** 2 / 2)  # falls with x
     if sp.solve(difference, x) != [crossing] or not sp.diff(difference, x).is_negative:
         return False
@@ -121,82 +143,74 @@ def integrates_to_weight(crossing: Any) -> bool:
     return is_zero(weight - weight_of_two.subs(d, u * sigma))
 
 
-@step("4.1", "P(t_j > 1) = Phi(-u/2), the term of the bound on 1 - W")
-def error_of_one_pair() -> bool:
+@step("4.1", "P(t_j > 1) = Phi(-u/2), the term of the bound on 1 - W", share=1)
+def error_of_one_pair(share: int = 2) -> bool:
     """Ours, for Def 4.1: the most likely point is not x_i only if some ``t_j > 1``."""
-    return is_zero(log_term_above().subs(level, 0) - normal_cdf(-u / 2))
+    return is_zero(log_term_above().subs(level, 0) - normal_cdf(-u / share))
+
+
+@step("4.1", "it is 1/N where all distances are equal, and never less: N = 3", "instance", least=1)
+def least_weight(least: Any = sp.Rational(1, 3)) -> bool:
+    """Def 4.1: the largest of N weights that sum to 1 is at least their mean."""
+    r = sp.Symbol("r", positive=True)
+    return is_zero(max_weight.subs(dict.fromkeys(distance_to, r)) - least)
 
 
 # Identity (9) and the distribution of its terms
 
 
-@step("4.2.1", "identity (9) from the softmax, N = 2, 3 and d = 1, 2, 3")
-def identity_9() -> bool:
-    """Theorem 4.2, Eq. 9: coordinates on one side, ``d_ij`` and ``xi_j`` on the other."""
-    return all(identity_holds(n, dimension) for n in (2, 3) for dimension in (1, 2, 3))
+@step("4.2.1", "identity (9) from the softmax: each term's exponent, in every dimension", share=3)
+def identity_9(share: int = 2) -> bool:
+    """Theorem 4.2, Eq. 9: ``1/w_i = sum_j exp(e_j - e_i)``, e the exponents of the softmax.
+
+    On one side the squared distances of the noised point, on the other ``d_ij`` and ``xi_j``.
+    """
+    own, other, noise = vectors("x_i x_j Z")
+    noisy, apart = own + sigma * noise, other - own
+    exponent = (norm2(noisy - own) - norm2(noisy - other)) / (2 * sigma**2)
+    along = inner(noise, apart)  # d_ij xi_j
+    return is_zero(exponent - (-norm2(apart) / (share * sigma**2) + along / sigma))
 
 
-def identity_holds(n: int, dimension: int, share: int = 2) -> bool:
-    """Whether ``1/w_1 = 1 + sum_j exp(-u_j^2 / share + u_j xi_j)`` for symbolic points."""
-    points = [sp.Matrix(sp.symbols(f"x{i}_1:{dimension + 1}", real=True)) for i in range(n)]
-    noise = sp.Matrix(sp.symbols(f"Z_1:{dimension + 1}", real=True))
-    noisy = points[0] + sigma * noise
-    weight = softmax([-(noisy - p).dot(noisy - p) / (2 * sigma**2) for p in points])[0]
-    terms = []
-    for other in points[1:]:
-        distance = sp.sqrt((other - points[0]).dot(other - points[0]))
-        xi = noise.dot(other - points[0]) / distance
-        terms.append(sp.exp(-(distance**2) / (share * sigma**2) + distance * xi / sigma))
-    gap = sp.powsimp(sp.expand_mul(1 / weight) - 1 - sum(terms))
-    # simplify would do, in seconds; expanding the exponents is enough
-    return bool(gap.replace(sp.exp, lambda exponent: sp.exp(sp.expand(exponent))) == 0)
-
-
-@step("4.2.1", "xi_j = <Z, e> is N(0, 1): its mgf, d = 3")
-def direction_is_normal() -> bool:
-    """Theorem 4.2: integrated coordinate by coordinate; ``e`` is the direction to x_j."""
-    return has_normal_mgf(1)
+@step("4.2.1", "xi_j = <Z, e> is N(0, 1) for every unit vector e: its mgf", length=2)
+def direction_is_normal(length: int = 1) -> bool:
+    """Theorem 4.2: the log of the mgf, added up over d coordinates; ``|e| = length``."""
+    e = sp.IndexedBase("e")
+    log_mgf = sp.expand_log(sp.log(normal_mgf()), force=True)
+    total = split(over(log_mgf.subs(s, s * e[index]), count=sp.Symbol("d", integer=True)))
+    squared = split(over(e[index] ** 2, count=sp.Symbol("d", integer=True)))
+    return is_zero(total.subs(squared, length**2) - s**2 / 2)
 
 
 @cache
 def normal_mgf() -> Any:
     """``E exp(s xi)`` for a standard normal xi, integrated."""
-    return sp.integrate(sp.exp(s * x) * normal_density(x), (x, -sp.oo, sp.oo))
+    return sp.simplify(sp.integrate(sp.exp(s * x) * normal_density(x), (x, -sp.oo, sp.oo)))
 
 
-def has_normal_mgf(length: int) -> bool:
-    """Whether ``<Z, e>`` with ``|e| = length`` has the standard normal's mgf."""
-    first, second = sp.symbols("e_1 e_2", real=True)
-    e = (first, second, sp.sqrt(length**2 - first**2 - second**2))
-    return is_zero(sp.Mul(*(normal_mgf().subs(s, s * part) for part in e)) - sp.exp(s**2 / 2))
-
-
-@step("4.2.1", "log t_j ~ N(-u^2/2, u^2): the mgf by two integrals")
-def distribution_of_log_term() -> bool:
+@step("4.2.1", "log t_j ~ N(-u^2/2, u^2): the mgf by two integrals", share=1)
+def distribution_of_log_term(share: int = 2) -> bool:
     """Theorem 4.2: over ``xi_j`` by (9), and over the claimed density; E t_j = 1 at s = 1."""
-    return distribution_holds(log_term_density())
-
-
-def distribution_holds(density: Any) -> bool:
-    """Whether ``density`` has the mgf of ``-u^2/2 + u xi``."""
-    by_noise = sp.exp(-s * u**2 / 2) * normal_mgf().subs(s, s * u)
-    by_density = sp.integrate(sp.exp(s * x) * density, (x, -sp.oo, sp.oo))
+    by_noise = sp.exp(-s * u**2 / share) * normal_mgf().subs(s, s * u)
+    by_density = sp.integrate(sp.exp(s * x) * log_term_density(), (x, -sp.oo, sp.oo))
     return is_zero(by_noise - by_density) and is_zero(by_noise.subs(s, 1) - 1)
 
 
 # From the terms to the thresholds
 
 
-@step("4.2.1", "N - 1 terms of e^-L each make the weight w")
-def even_share() -> bool:
-    """Theorem 4.2: so all terms above e^-L put w_i below w, all below it put w_i above."""
-    return is_zero(1 / (1 + (N - 1) * sp.exp(-L)).subs(L, log_odds) - w)
+@step("4.2.1", "N - 1 terms of e^-L make the weight w, and larger ones a smaller weight", others=N)
+def even_share(others: Any = N - 1) -> bool:
+    """Theorem 4.2: ``1/w_i - 1/w`` is what the terms exceed ``e^-L`` by, added up over them."""
+    excess = sp.IndexedBase("excess")
+    inverse = 1 + over(sp.exp(-log_odds) + excess[index], count=others)
+    return is_identity(sp.simplify(split(inverse - 1 / w - over(excess[index], count=others))))
 
 
-@step("4.2.1", "L > 0 iff w > 1/N")
-def log_odds_sign() -> bool:
+@step("4.2.1", "L > 0 iff w > 1/N", at=2 / N)
+def log_odds_sign(at: Any = 1 / N) -> bool:
     """Theorem 4.2: L has its one zero at w = 1/N and rises on (0, 1)."""
-    return rises_through_zero(log_odds, 1 / N)
+    return rises_through_zero(log_odds, at)
 
 
 def rises_through_zero(expression: Any, at: Any) -> bool:
@@ -207,28 +221,28 @@ def rises_through_zero(expression: Any, at: Any) -> bool:
     return len(zeros) == 1 and is_zero(zeros[0] - at) and bool(slope.is_positive)
 
 
-@step("4.2.1", "P(t_j < e^-L) = Phi(tau)")
-def lower_probability() -> bool:
+@step("4.2.1", "P(t_j < e^-L) = Phi(tau)", tau=-margin)
+def lower_probability(tau: Any = margin) -> bool:
     """Theorem 4.2, Eq. 11: the density of ``log t_j`` integrated up to -L."""
-    return is_zero(log_term_below().subs({level: -L, u: d / sigma}) - normal_cdf(margin))
+    return is_zero(log_term_below().subs({level: -L, u: d / sigma}) - normal_cdf(tau))
 
 
-@step("4.2.2", "P(t_j > e^-L) = Phi(-tau)")
-def upper_probability() -> bool:
+@step("4.2.2", "P(t_j > e^-L) = Phi(-tau)", tau=d / sigma - L * sigma / d)
+def upper_probability(tau: Any = margin) -> bool:
     """Theorem 4.2, Eq. 15: the density of ``log t_j`` integrated from -L."""
-    return is_zero(log_term_above().subs({level: -L, u: d / sigma}) - normal_cdf(-margin))
+    return is_zero(log_term_above().subs({level: -L, u: d / sigma}) - normal_cdf(-tau))
 
 
-@step("4.2.1", "tau falls with sigma")
-def margin_falls() -> bool:
+@step("4.2.1", "tau falls with sigma", tau=d / (2 * sigma) + L * sigma / d)
+def margin_falls(tau: Any = margin) -> bool:
     """Theorem 4.2, Eqs. 13 and 17: so a threshold in sigma settles the whole half-line."""
-    return bool(sp.diff(margin, sigma).is_negative)
+    return bool(sp.diff(tau, sigma).is_negative)
 
 
-@step("4.2.2", "tau rises with d")
-def margin_rises() -> bool:
+@step("4.2.2", "tau rises with d", tau=d / (2 * sigma) - L * d / sigma)
+def margin_rises(tau: Any = margin) -> bool:
     """Theorem 4.2, end of the proof: so the nearest point decides part 2, the farthest part 1."""
-    return bool(sp.diff(margin, d).is_positive)
+    return bool(sp.diff(tau, d).is_positive)
 
 
 def is_only_root(value: Any, side: int) -> bool:
@@ -240,60 +254,62 @@ def is_only_root(value: Any, side: int) -> bool:
     return is_zero(quadratic.as_expr().subs(u, value)) and bool(opposite_signs and larger)
 
 
-@step("4.2.1", "sigma_plus is the positive root of 2L u^2 - 2z u - 1 = 0")
-def plus_solves() -> bool:
+@step("4.2.1", "sigma_plus is the positive root of 2L u^2 - 2z u - 1 = 0", side=1)
+def plus_solves(side: int = -1) -> bool:
     """Theorem 4.2, part 1, with ``u = sigma / d_max``."""
-    return is_only_root(plus_root, -1)
+    return is_only_root(plus_root, side)
 
 
-@step("4.2.2", "sigma_minus is the positive root of 2L u^2 + 2z u - 1 = 0")
-def minus_solves() -> bool:
+@step("4.2.2", "sigma_minus is the positive root of 2L u^2 + 2z u - 1 = 0", side=-1)
+def minus_solves(side: int = 1) -> bool:
     """Theorem 4.2, part 2, with ``u = sigma / d_min``."""
-    return is_only_root(minus_root, 1)
+    return is_only_root(minus_root, side)
 
 
-@step("4.2.1", "the quadratic says tau = -z, and sigma_plus fulfils it")
-def plus_margin() -> bool:
+@step("4.2.1", "the quadratic says tau = -z, and sigma_plus fulfils it", root=minus_root)
+def plus_margin(root: Any = plus_root) -> bool:
     """Theorem 4.2, Eq. 12."""
     quadratic = (margin + z).subs(d, 1) * 2 * sigma + 2 * L * sigma**2 - 2 * z * sigma - 1
-    return is_zero(quadratic) and is_zero(margin.subs({d: 1, sigma: plus_root}) + z)
+    return is_zero(quadratic) and is_zero(margin.subs({d: 1, sigma: root}) + z)
 
 
-@step("4.2.2", "the quadratic says tau = z, and sigma_minus fulfils it")
-def minus_margin() -> bool:
+@step("4.2.2", "the quadratic says tau = z, and sigma_minus fulfils it", root=plus_root)
+def minus_margin(root: Any = minus_root) -> bool:
     """Theorem 4.2, Eq. 16."""
     quadratic = (margin - z).subs(d, 1) * 2 * sigma + 2 * L * sigma**2 + 2 * z * sigma - 1
-    return is_zero(quadratic) and is_zero(margin.subs({d: 1, sigma: minus_root}) - z)
+    return is_zero(quadratic) and is_zero(margin.subs({d: 1, sigma: root}) - z)
 
 
-@step("4.2.1", "the two written forms of sigma_plus are equal")
-def plus_forms() -> bool:
+@step("4.2.1", "the two written forms of sigma_plus are equal", sign=1)
+def plus_forms(sign: int = -1) -> bool:
     """Theorem 4.2, part 1."""
-    return is_zero(plus_root - 1 / (sp.sqrt(z**2 + 2 * L) - z))
+    other = d_max / (sp.sqrt(z**2 + 2 * L) + sign * z)
+    return is_zero(sigma_plus - other.subs({z: union_quantile, L: log_odds}))
 
 
-@step("4.2.2", "the two written forms of sigma_minus are equal")
-def minus_forms() -> bool:
+@step("4.2.2", "the two written forms of sigma_minus are equal", sign=1)
+def minus_forms(sign: int = -1) -> bool:
     """Theorem 4.2, part 2."""
-    return is_zero(minus_root - (sp.sqrt(z**2 + 2 * L) - z) / (2 * L))
+    other = d_min * (sp.sqrt(z**2 + 2 * L) + sign * z) / (2 * L)
+    return is_zero(sigma_minus - other.subs({z: union_quantile, L: log_odds}))
 
 
-@step("4.2.1", "N - 1 failures of Phi(-z) each make delta")
-def union_makes_delta() -> bool:
+@step("4.2.1", "N - 1 failures of Phi(-z) each make delta", others=N)
+def union_makes_delta(others: Any = N - 1) -> bool:
     """Theorem 4.2, Eqs. 10 and 14."""
-    return is_zero((N - 1) * normal_cdf(-union_quantile) - delta)
+    return is_zero(others * normal_cdf(-union_quantile) - delta)
 
 
-@step("4.2.1", "tight at N = 2: at sigma_plus the failure probability is delta")
-def plus_is_tight() -> bool:
+@step("4.2.1", "tight at N = 2: at sigma_plus the failure probability is delta", share=2)
+def plus_is_tight(share: int = 1) -> bool:
     """Theorem 4.2, part 1: ``P(w_1 > w) = P(t < e^-L)``, integrated at the threshold."""
-    return fails_with(plus_root, delta, below=True)
+    return fails_with(plus_root, share * delta, below=True)
 
 
-@step("4.2.2", "tight at N = 2: at sigma_minus the failure probability is delta")
-def minus_is_tight() -> bool:
+@step("4.2.2", "tight at N = 2: at sigma_minus the failure probability is delta", share=2)
+def minus_is_tight(share: int = 1) -> bool:
     """Theorem 4.2, part 2: ``P(w_1 < w) = P(t > e^-L)``, integrated at the threshold."""
-    return fails_with(minus_root, delta, below=False)
+    return fails_with(minus_root, share * delta, below=False)
 
 
 def fails_with(threshold: Any, probability: Any, *, below: bool) -> bool:
@@ -303,15 +319,10 @@ def fails_with(threshold: Any, probability: Any, *, below: bool) -> bool:
     return is_zero(at_threshold.subs(z, union_quantile.subs(N, 2)) - probability)
 
 
-@step("4.3", "both thresholds are proportional to the distance, so averages may be taken first")
-def averages() -> bool:
-    """Remark 4.3: the average threshold is the threshold at the average distance."""
-    distances = sp.symbols("d_1:6", positive=True)
-    mean = sum(distances) / 5
-    return all(commutes(form, mean, distances) for form in (d * plus_root, d * minus_root))
-
-
-def commutes(form: Any, mean: Any, distances: tuple[Any, ...]) -> bool:
-    """Whether the average of ``form`` over the distances d is its value at their mean."""
-    average = sum(form.subs(d, each) for each in distances) / len(distances)
-    return is_zero(average - form.subs(d, mean))
+@step("4.3", "both thresholds are proportional to the distance, so averages may be taken", power=2)
+def averages(power: int = 1) -> bool:
+    """Remark 4.3: over M points the average threshold is that at the average distance."""
+    distance = sp.IndexedBase("d_min")
+    average = sp.Sum((sigma_minus / d_min) * distance[_i] ** power, (_i, 1, _points)) / _points
+    proportional = not (sigma_plus / d_max).has(d_max) and not (sigma_minus / d_min).has(d_min)
+    return proportional and is_identity(average - mean_sigma_minus)

@@ -50,10 +50,24 @@ shell = sp.And(sp.Le(sigma * inner_radius, r), sp.Le(r, sigma * r_out))
 # Lemma B.1
 
 
-@step("B.1", "|Z|^2 has the chi-square CDF, d = 1, 2, 3 by direct integration")
-def squared_norm() -> bool:
+@step("B.1", "|Z|^2 has the chi-square density, from the normal density on spheres", off=1)
+def squared_norm(off: int = 0) -> bool:
+    """Lemma B.1: a sphere of radius sqrt(x) has the area ``2 pi^(d/2) x^((d-1)/2) / Gamma(d/2)``.
+
+    The normal density on it, times the area and ``dr/dx``, is the derivative of the CDF in x.
+    """
+    surface = 2 * sp.pi ** (d / 2) / sp.gamma(d / 2)
+    radial = surface * r ** (d - 1 + off) * sp.exp(-(r**2) / 2) / (2 * sp.pi) ** (d / 2)
+    sphere = radial.subs(r, sp.sqrt(x)) / (2 * sp.sqrt(x))
+    return is_zero(sp.powsimp(sphere / sp.diff(chi2_cdf(x, d), x)) - 1)
+
+
+@step("B.1", "the balls' probability is that CDF, d = 1, 2, 3", "instance", degrees=d + 1)
+def ball_probability(degrees: Any = d) -> bool:
     """Lemma B.1: the normal density over balls against the incomplete gamma function."""
-    return all(ball_probability_is(chi2_cdf(x, sp.Integer(k)), k) for k in (1, 2, 3))
+    return all(
+        ball_probability_is(chi2_cdf(x, sp.sympify(degrees).subs(d, k)), k) for k in (1, 2, 3)
+    )
 
 
 def ball_probability_is(cdf: Any, dimension: int) -> bool:
@@ -65,38 +79,37 @@ def ball_probability_is(cdf: Any, dimension: int) -> bool:
     return is_zero(ball - sp.expand_func(cdf).rewrite(sp.erf))
 
 
-@step("B.1", "the chi-square mgf is (1 - 2s)^(-d/2): from one normal and from the density")
-def chi_square_mgf() -> bool:
+@step(
+    "B.1",
+    "the chi-square mgf is (1 - 2s)^(-d/2): from one normal and from the density",
+    claimed=b ** (-d),
+)
+def chi_square_mgf(claimed: Any = b ** (-d / 2)) -> bool:
     """Lemma B.1, with ``b = 1 - 2s > 0``: d independent squares, and the gamma integral."""
-    return mgf_is(b ** (-d / 2))
-
-
-def mgf_is(claimed: Any) -> bool:
-    """Whether both integrals of ``exp(s U)``, with ``b = 1 - 2s``, give ``claimed``."""
     one = sp.integrate(sp.exp(-b * y**2 / 2) / sp.sqrt(2 * sp.pi), (y, -sp.oo, sp.oo))
     density = x ** (d / 2 - 1) / (2 ** (d / 2) * sp.gamma(d / 2))
     whole = sp.integrate(density * sp.exp(-b * x / 2), (x, 0, sp.oo))
     return is_zero(one**d - claimed) and is_zero(whole - claimed)
 
 
-@step("B.1", "psi is the log-mgf of one degree, less its mean, both tails")
-def log_mgf() -> bool:
+@step("B.1", "psi is the log-mgf of one degree, less its mean, both tails", mean=2 * d)
+def log_mgf(mean: Any = d) -> bool:
     """Lemma B.1: ``log E exp(+-s (U - d)) = d psi(s)``."""
-    upper = sp.expand_log(sp.log((1 - 2 * s) ** (-d / 2)), force=True) - s * d
-    lower = sp.expand_log(sp.log((1 + 2 * s) ** (-d / 2)), force=True) + s * d
+    upper = sp.expand_log(sp.log((1 - 2 * s) ** (-d / 2)), force=True) - s * mean
+    lower = sp.expand_log(sp.log((1 + 2 * s) ** (-d / 2)), force=True) + s * mean
     return is_zero(upper - d * psi_upper) and is_zero(lower - d * psi_lower)
 
 
-@step("B.1", "upper tail: psi(s) <= s^2 / (1 - 2s) on (0, 1/2)")
-def upper_majorant() -> bool:
+@step("B.1", "upper tail: psi(s) <= s^2 / (1 - 2s) on (0, 1/2)", majorant=majorant_lower)
+def upper_majorant(majorant: Any = majorant_upper) -> bool:
     """Lemma B.1: the gap is 0 at s = 0 and its derivative is a square, ``2 s^2/(1 - 2s)^2``."""
-    return is_majorant(majorant_upper, psi_upper, sp.Rational(1, 2))
+    return is_majorant(majorant, psi_upper, sp.Rational(1, 2))
 
 
-@step("B.1", "lower tail: psi(s) <= s^2 on (0, oo)")
-def lower_majorant() -> bool:
+@step("B.1", "lower tail: psi(s) <= s^2 on (0, oo)", majorant=s**2 / 2)
+def lower_majorant(majorant: Any = majorant_lower) -> bool:
     """Lemma B.1: the gap is 0 at s = 0 and its derivative is ``4 s^2 / (1 + 2s)``."""
-    return is_majorant(majorant_lower, psi_lower, sp.oo)
+    return is_majorant(majorant, psi_lower, sp.oo)
 
 
 def is_majorant(majorant: Any, psi: Any, end: Any) -> bool:
@@ -107,18 +120,22 @@ def is_majorant(majorant: Any, psi: Any, end: Any) -> bool:
     return is_zero((majorant - psi).subs(s, 0)) and bool(slope.is_positive)
 
 
-@step("B.1", "upper tail: the best s is sqrt(t) / (sqrt(d) + 2 sqrt(t)), the exponent -t")
-def upper_optimum() -> bool:
+@step(
+    "B.1",
+    "upper tail: the best s is sqrt(t) / (sqrt(d) + 2 sqrt(t)), the exponent -t",
+    excess=excess_lower,
+)
+def upper_optimum(excess: Any = excess_upper) -> bool:
     """Lemma B.1: inside of (0, 1/2), stationary, the exponent convex in s, its value -t."""
     best = sp.sqrt(t) / (sp.sqrt(d) + 2 * sp.sqrt(t))
     inside = sp.simplify(1 - 2 * best).is_positive
-    return bool(inside) and optimum_is(d * majorant_upper - s * excess_upper, best, -t)
+    return bool(inside) and optimum_is(d * majorant_upper - s * excess, best, -t)
 
 
-@step("B.1", "lower tail: the best s is sqrt(t/d), the exponent -t")
-def lower_optimum() -> bool:
+@step("B.1", "lower tail: the best s is sqrt(t/d), the exponent -t", excess=sp.sqrt(d * t))
+def lower_optimum(excess: Any = excess_lower) -> bool:
     """Lemma B.1: stationary, the exponent convex in s, its value -t."""
-    return optimum_is(d * majorant_lower - s * excess_lower, sp.sqrt(t / d), -t)
+    return optimum_is(d * majorant_lower - s * excess, sp.sqrt(t / d), -t)
 
 
 def optimum_is(exponent: Any, best: Any, value: Any) -> bool:
@@ -129,18 +146,20 @@ def optimum_is(exponent: Any, best: Any, value: Any) -> bool:
     return stationary and reached and bool(best.is_positive and curvature.is_positive)
 
 
-@step("B.1", "inversion: the best exponents, as functions of a, reach t at both thresholds")
-def inversion() -> bool:
-    """Lemma B.1: ``(sqrt(d + 2a) - sqrt(d))^2 / 4`` above and ``a^2 / (4d)`` below."""
-    return inverts(excess_upper, excess_lower)
+@step(
+    "B.1",
+    "inversion: the best exponents, as functions of a, reach t at both thresholds",
+    factor=2,
+)
+def inversion(factor: int = 1) -> bool:
+    """Lemma B.1: ``(sqrt(d + 2a) - sqrt(d))^2 / 4`` above and ``a^2 / (4d)`` below.
 
-
-def inverts(upper: Any, lower: Any) -> bool:
-    """Whether the Legendre transforms of the two majorants are t at ``upper`` and ``lower``."""
+    The Legendre transforms of the two majorants; ``factor`` times the thresholds by a slip.
+    """
     a, q = sp.symbols("a q", positive=True)  # q = sqrt(t/d), so that roots come out
     pairs = (
-        (majorant_upper, (1 - sp.sqrt(d / (d + 2 * a))) / 2, upper),
-        (majorant_lower, a / (2 * d), lower),
+        (majorant_upper, (1 - sp.sqrt(d / (d + 2 * a))) / 2, factor * excess_upper),
+        (majorant_lower, a / (2 * d), factor * excess_lower),
     )
     for majorant, best, threshold in pairs:
         exponent = s * a - d * majorant
@@ -151,17 +170,17 @@ def inverts(upper: Any, lower: Any) -> bool:
     return True
 
 
-@step("B.1", "both tails are below e^-t, at 50 digits", "numeric")
-def tails_numerically() -> bool:
+@step("B.1", "both tails are below e^-t, at 50 digits", "numeric", width=1)
+def tails_numerically(width: int = 2) -> bool:
     """Lemma B.1 end to end: incomplete gamma functions, d from 1 to 196,608, t from 1e-3 to 50."""
     return all(
-        tails_below(degrees, level)
+        tails_below(degrees, level, width)
         for degrees in (1, 2, 5, 64, 3072, 196_608)
         for level in ("0.001", "0.5", "2", "5", "50")
     )
 
 
-def tails_below(degrees: int, level: str, width: int = 2) -> bool:
+def tails_below(degrees: int, level: str, width: int) -> bool:
     """Whether both tails beyond the thresholds are below ``e^-t``."""
     with mp.workdps(50):
         n, at = mp.mpf(degrees), mp.mpf(level)
@@ -174,45 +193,41 @@ def tails_below(degrees: int, level: str, width: int = 2) -> bool:
 # Lemma 4.5
 
 
-@step("4.5", "the thresholds at t = c are r_in^2 and r_out^2")
-def shell_algebra() -> bool:
-    """Lemma 4.5: Lemma B.1 at t = c, square roots taken."""
-    return is_zero((d + excess_upper).subs(t, c) - r_out**2) and is_zero(
-        (d - excess_lower).subs(t, c) - r_in**2
+@step("4.5", "the thresholds of Lemma B.1 at t = c are r_in^2 and r_out^2", at=2 * c)
+def shell_algebra(at: Any = c) -> bool:
+    """Lemma 4.5: square roots taken."""
+    return is_zero((d + excess_upper).subs(t, at) - r_out**2) and is_zero(
+        (d - excess_lower).subs(t, at) - r_in**2
     )
 
 
-@step("4.5", "r_in^2 falls with c and is 0 at c = d/4 alone")
-def inner_radius_falls() -> bool:
+@step("4.5", "r_in^2 falls with c and is 0 at c = d/4 alone", share=sp.Rational(1, 2))
+def inner_radius_falls(share: Any = sp.Rational(1, 4)) -> bool:
     """Lemma 4.5: from c = d/4 on the shell is a ball."""
-    return sp.solve(r_in**2, c) == [d / 4] and bool(sp.diff(r_in**2, c).is_negative)
+    return sp.solve(r_in**2, c) == [share * d] and bool(sp.diff(r_in**2, c).is_negative)
 
 
-@step("4.5", "r_in^2 without cancellation is (d - 4c) / (1 + 2 sqrt(c/d))")
-def inner_radius_form() -> bool:
+@step("4.5", "r_in^2 without cancellation is (d - 4c) / (1 + 2 sqrt(c/d))", factor=1)
+def inner_radius_form(factor: int = 2) -> bool:
     """Lemma 4.5, as :func:`wildmiddle.theory.shells.radii` computes it."""
-    return is_zero((d - 4 * c) / (1 + 2 * sp.sqrt(c / d)) - r_in**2)
+    return is_zero((d - 4 * c) / (1 + factor * sp.sqrt(c / d)) - r_in**2)
 
 
-@step("4.5", "union bound over the two tails: 1 - 2 e^-c")
-def two_tails() -> bool:
-    """Lemma 4.5: the shell's complement is the two tails of Lemma B.1 at t = c."""
-    below, above = chi2_cdf(inner_radius**2, d), 1 - chi2_cdf(r_out**2, d)
-    return is_zero(shell_probability - (1 - below - above)) and union_of_tails_is(shell_bound)
-
-
-def union_of_tails_is(bound: Any) -> bool:
-    """Whether two tails of at most ``e^-c`` each leave at least ``bound``, and may leave it."""
-    slack = sp.symbols("slack_below slack_above", nonnegative=True)
+@step("4.5", "union bound over the two tails of Lemma B.1 at t = c: 1 - 2 e^-c", count=1)
+def two_tails(count: int = 2) -> bool:
+    """Lemma 4.5: two tails of at most ``e^-c`` each leave at least the bound, and may leave it."""
+    slack = sp.symbols(f"slack_:{count}", nonnegative=True)
     inside = 1 - sum(tail_bound.subs(t, c) - part for part in slack)
-    attained = is_zero((inside - bound).subs(dict.fromkeys(slack, 0)))
-    return attained and bool(sp.simplify(inside - bound).is_nonnegative)
+    attained = is_zero((inside - shell_bound).subs(dict.fromkeys(slack, 0)))
+    return attained and bool(sp.simplify(inside - shell_bound).is_nonnegative)
 
 
-@step("4.5", "for c > d/4 the lower tail is empty: P(|Z|^2 < 0) = 0 <= e^-c")
-def empty_lower_tail() -> bool:
+@step(
+    "4.5", "for c > d/4 the lower tail is empty: P(|Z|^2 < 0) = 0 <= e^-c", probability=tail_bound
+)
+def empty_lower_tail(probability: Any = 0) -> bool:
     """Ours: the lower threshold is negative there, so the inner radius is 0."""
-    return lower_tail_is(0, sp.Symbol("more", positive=True))
+    return lower_tail_is(probability, sp.Symbol("more", positive=True))
 
 
 def lower_tail_is(probability: Any, more: Any) -> bool:
@@ -225,38 +240,30 @@ def lower_tail_is(probability: Any, more: Any) -> bool:
     return is_zero(below - probability) and bool((tail_bound.subs(t, width) - below).is_positive)
 
 
-@step("4.5", "at c = 5 the bound is at least 0.9865")
-def default_width() -> bool:
+@step("4.5", "at c = 5 the bound is at least 0.9865", "instance", width=4)
+def default_width(width: int = 5) -> bool:
     """Lemma 4.5: the paper's default."""
-    return bool(shell_bound.subs(c, 5) >= sp.Rational(9865, 10_000))
+    return bool(shell_bound.subs(c, width) >= sp.Rational(9865, 10_000))
 
 
 # Eq. 6
 
 
-@step("eq.6", "x + sigma Z lies in the shell of x iff r_in <= |Z| <= r_out, d = 1, 2, 3")
-def shell_of_own_point() -> bool:
-    """Eq. 6 in coordinates: ``|x + sigma Z - x| = sigma |Z|``."""
-    return all(scales(sigma, dimension) for dimension in (1, 2, 3))
+@step("eq.6", "the sphere of radius sigma sqrt(d) lies in the shell, whatever c", square=d + 4 * c)
+def holds_the_sphere(square: Any = d) -> bool:
+    """Eq. 6: ``r_in^2 < d < r_out^2``, so no shell is empty; at sigma = 1."""
+    return bool(
+        sp.expand(square - r_in**2).is_positive and sp.expand(r_out**2 - square).is_positive
+    )
 
 
-def scales(factor: Any, dimension: int) -> bool:
-    """Whether a noisy point's distance from its origin is ``factor |Z|``, symbolically."""
-    origin = sp.Matrix(sp.symbols(f"x_1:{dimension + 1}", real=True))
-    noise = sp.Matrix(sp.symbols(f"Z_1:{dimension + 1}", real=True))
-    gap = origin + sigma * noise - origin
-    norm = sp.sqrt(sum(part**2 for part in noise))
-    return is_zero(sp.sqrt(gap.dot(gap)) - factor * norm)
-
-
-@step("eq.6", "the shell is thin: r_in / sqrt(d) -> 1 and r_out - r_in -> 2 sqrt(c) as d grows")
-def thin_shell() -> bool:
+@step(
+    "eq.6",
+    "the shell is thin: r_in / sqrt(d) -> 1 and r_out - r_in -> 2 sqrt(c) as d grows",
+    value=sp.sqrt(c),
+)
+def thin_shell(value: Any = 2 * sp.sqrt(c)) -> bool:
     """Eq. 6: radius about sqrt(d), thickness set by c."""
-    return thickness_tends_to(2 * sp.sqrt(c))
-
-
-def thickness_tends_to(value: Any) -> bool:
-    """Whether the shell's thickness has this limit, its radius that of sqrt(d)."""
     e = sp.Symbol("e", positive=True)  # 1/sqrt(d)
     inner, outer = (sp.simplify(radius.subs(d, 1 / e**2) * e) for radius in (r_in, r_out))
     thickness = sp.series(outer - inner, e, 0, 2).removeO().coeff(e, 1)

@@ -4,7 +4,7 @@ from typing import Any
 
 import sympy as sp
 
-from wildmiddle.theory.proofs.small_sets import points, squared, vanishes, vector
+from wildmiddle.theory.proofs.any_size import N, i, is_identity, j, norm2, over, vectors
 from wildmiddle.theory.proofs.step import step
 
 d, c, sigma, d_min, r = sp.symbols("d c sigma d_min r", positive=True)
@@ -24,35 +24,43 @@ lens_volume = (
 """Common volume of two balls in space, radii a and b, centres r apart, their spheres meeting."""
 
 
+def vanishes(expression: Any) -> bool:
+    """Whether sympy reduces ``expression`` to zero."""
+    return bool(sp.simplify(expression) == 0)
+
+
 def distances_squared(s: Any, h: Any) -> tuple[Any, Any]:
     """Squared distances from two centres r apart to the point s along their line and h off it."""
     return s**2 + h**2, (r - s) ** 2 + h**2
 
 
-@step("4.9", "no point is nearer than r/2 to both centres (triangle inequality)")
-def triangle_inequality() -> bool:
-    """B.6: the squared distances sum to r^2/2 and squares: in both shells, r <= 2 sigma r_out."""
-    return farther_half(sp.Rational(1, 2))
+@step(
+    "4.9",
+    "no point is nearer than r/2 to both centres (triangle inequality)",
+    share=sp.Rational(3, 5),
+)
+def triangle_inequality(share: Any = sp.Rational(1, 2)) -> bool:
+    """B.6, every d: the squared distances sum to r^2/2 and twice a square, that to the midpoint.
+
+    So of two shells that share a point ``r <= 2 sigma r_out``.
+    """
+    first, second, y = vectors("x_0 x_1 y")
+    middle = (first + second) / 2
+    both = norm2(y - first) + norm2(y - second)
+    return vanishes(both - share * norm2(first - second) - 2 * norm2(y - middle))
 
 
-def farther_half(share: Any) -> bool:
-    """Whether the squared distances sum to ``share r^2`` plus squares of real numbers."""
-    first, second = distances_squared(along, off)
-    squares = 2 * (along - r / 2) ** 2 + 2 * off**2
-    return vanishes(first + second - share * r**2 - squares) and bool(squares.is_nonnegative)
+@step(
+    "4.9",
+    "up to r = 2 sigma r_out some point is in both shells (the midpoint at the end)",
+    factor=sp.Rational(21, 10),
+)
+def common_point(factor: Any = 2) -> bool:
+    """B.6, converse in d >= 2: a point off the midpoint lies at sigma r_out from both centres.
 
-
-@step("4.9", "up to r = 2 sigma r_out some point is in both shells (the midpoint at the end)")
-def common_point() -> bool:
-    """B.6, converse in d >= 2: a point off the midpoint lies at sigma r_out from both centres."""
-    return spheres_meet(2)
-
-
-def spheres_meet(factor: Any) -> bool:
-    """Whether outer spheres meet in a real point for all r up to ``factor sigma r_out``, at most.
-
-    Their common points are at s = r/2 and ``h^2 = sigma^2 r_out^2 - r^2/4``, which must not be
-    negative before that r and must be 0 there.
+    Outer spheres meet in a real point for all r up to ``factor sigma r_out``, at most. Their common
+    points are at s = r/2 and ``h^2 = sigma^2 r_out^2 - r^2/4``, which must not be negative before
+    that r and must be 0 there.
     """
     share = sp.Symbol("q", positive=True)  # r as a share of its largest value
     first, second = distances_squared(along, off)
@@ -69,98 +77,94 @@ def spheres_meet(factor: Any) -> bool:
     )
 
 
-@step("4.9", "the threshold solves d_min = 2 sigma r_out")
-def threshold() -> bool:
+@step("4.9", "the threshold solves d_min = 2 sigma r_out", factor=1)
+def threshold(factor: int = 2) -> bool:
     """Section 4.2.1: with r_out of Lemma 4.5, ``sigma = d_min / (2 r_out)``."""
-    solution = sp.solve(sp.Eq(d_min, 2 * sigma * r_out), sigma)[0]
+    solution = sp.solve(sp.Eq(d_min, factor * sigma * r_out), sigma)[0]
     radius = sp.sqrt((sp.sqrt(d) + sp.sqrt(c)) ** 2 + c)  # r_out^2 with the square completed
-    return bool(sp.simplify(solution.subs(r_out, radius) - disjoint_sigma) == 0)
+    return vanishes(solution.subs(r_out, radius) - disjoint_sigma)
 
 
-@step("4.9", "on a line the condition is sufficient only")
-def line() -> bool:
+@step("4.9", "on a line the condition is sufficient only", "instance", distance=sp.Rational(1, 10))
+def line(distance: Any = sp.Rational(1, 2)) -> bool:
     """B.6, d = 1, c = 1/100, sigma = 1: the shells of 0 and 1/2 are disjoint, yet 1/2 < 2 r_out."""
-    return misses_on_a_line(sp.Rational(1, 2))
-
-
-def misses_on_a_line(distance: Any) -> bool:
-    """Whether two one-dimensional shells miss each other though less than 2 r_out apart."""
     share = sp.Rational(1, 100)
-    inner = sp.sqrt(1 - 2 * sp.sqrt(share))
-    outer = sp.sqrt(1 + 2 * sp.sqrt(share) + 2 * share)
+    inside = sp.sqrt(1 - 2 * sp.sqrt(share))
+    outside = sp.sqrt(1 + 2 * sp.sqrt(share) + 2 * share)
 
     def shell(x: Any) -> Any:
-        return sp.Union(sp.Interval(x - outer, x - inner), sp.Interval(x + inner, x + outer))
+        return sp.Union(sp.Interval(x - outside, x - inside), sp.Interval(x + inside, x + outside))
 
     missed = sp.Intersection(shell(sp.Integer(0)), shell(distance)) == sp.S.EmptySet
-    return bool(missed and distance < 2 * outer)
+    return bool(missed and distance < 2 * outside)
 
 
-def pointwise(f: Any, first: Any, second: Any, p: Any, q: Any) -> Any:
-    """The objective's integrand at one y, where the noised points have the densities p and q."""
-    return p * squared(f - first) + q * squared(f - second)
+p, x = sp.IndexedBase("p"), sp.IndexedBase("x")
+f = sp.Symbol("f", real=True)
+"""Densities at one y of the noised points, the points and the value of f there, a coordinate."""
 
 
-@step("4.9", "on one shell alone only x_i has no cost; off all shells nothing has any")
-def free_elsewhere() -> bool:
-    """B.6: with one density 0 the integrand is ``p |f - x_i|^2``; with both it is free of f."""
-    p = sp.Symbol("p", positive=True)
-    for dim in (1, 2, 3):
-        (first, second), f = points(2, dim), vector("f", dim)
-        alone = pointwise(f, first, second, p, 0)
-        root = sp.solve([sp.diff(alone, entry) for entry in f], list(f), dict=True)
-        at_root = alone.subs(root[0]) if len(root) == 1 else None
-        curved = sp.hessian(alone, list(f)) == 2 * p * sp.eye(dim)
-        if at_root != 0 or sp.Matrix([root[0][e] for e in f]) != first or not curved:
-            return False
-        if pointwise(f, first, second, 0, 0).has(*f):
-            return False
-    return True
+@step("4.9", "on one shell alone only x_i has no cost; off all shells nothing has any", others=1)
+def free_elsewhere(others: int = 0) -> bool:
+    """B.6, any N: the integrand ``sum_j p_j |f - x_j|^2`` with all p_j 0, but for one or for none.
+
+    It is a square times a positive number, 0 at ``f = x_i`` alone; or free of f.
+    """
+    here, rest, own = sp.Symbol("p_i", positive=True), others * over(p[j], j), sp.Symbol("x_i")
+    alone = here * (f - own) ** 2 + rest * f**2
+    nothing = (rest * f**2).subs(over(p[j], j), 0)
+    return (
+        vanishes(alone.subs(f, own))
+        and vanishes(sp.diff(alone, f, 2) - 2 * here)
+        and not sp.sympify(nothing).has(f)
+    )
 
 
-@step("4.9", "where two shells overlap each side pays r^2/4")
-def overlap_cost() -> bool:
-    """B.6, converse: at equal densities p the best value is the midpoint, at ``2 p r^2/4``."""
-    return pair_cost(sp.Rational(1, 4))
+@step("4.9", "where two shells overlap each side pays r^2/4", share=sp.Rational(1, 2))
+def overlap_cost(share: Any = sp.Rational(1, 4)) -> bool:
+    """B.6, converse, every d: at equal densities p the best is the midpoint, at ``2 p r^2/4``.
+
+    Any other value costs ``2 p`` times its squared distance from there more.
+    """
+    first, second, value = vectors("x_0 x_1 f")
+    cost = norm2(value - first) + norm2(value - second)
+    middle = (first + second) / 2
+    return vanishes(cost - 2 * share * norm2(first - second) - 2 * norm2(value - middle))
 
 
-def pair_cost(share: Any) -> bool:
-    """Whether the least integrand is ``2 p share r^2`` at equal densities, at the midpoint."""
-    p, q = sp.symbols("p q", positive=True)
-    for dim in (1, 2, 3):
-        (first, second), f = points(2, dim), vector("f", dim)
-        objective = pointwise(f, first, second, p, q)
-        root = sp.solve([sp.diff(objective, entry) for entry in f], list(f), dict=True)[0]
-        best = sp.Matrix([root[entry] for entry in f]).subs(q, p)
-        least = objective.subs(root).subs(q, p)
-        if not vanishes(best - (first + second) / 2):
-            return False
-        if not vanishes(least - 2 * p * share * squared(first - second)):
-            return False
-    return True
-
-
-@step("4.9", "where several shells overlap the best value is the mean of their centres")
-def several() -> bool:
+@step("4.9", "where several shells overlap the best value is the mean of their centres", pairs=1)
+def several(pairs: int = 2) -> bool:
     """B.6, converse: k equal densities cost at least p/k times the sum of squared distances."""
-    p = sp.Symbol("p", positive=True)
-    for k in (2, 3, 4):
-        xs, f = points(k, 2), vector("f", 2)
-        objective = p * sum(squared(f - x) for x in xs)
-        mean = sum(xs[1:], xs[0]) / k
-        pairs = sum(squared(xs[i] - xs[j]) for i in range(k) for j in range(i))
-        excess = p * k * squared(f - mean)
-        if not vanishes(objective - p * pairs / k - excess):
-            return False
-    return True
+    mean = over(x[i]) / N
+    objective = over((f - x[i]) ** 2)
+    apart = over(over((x[i] - x[j]) ** 2, j)) / pairs  # each pair is met twice
+    return is_identity(objective - apart / N - N * (f - mean) ** 2)
 
 
-@step("4.9", "in three dimensions two balls share a lens of known volume")
-def lens() -> bool:
+@step(
+    "4.9",
+    "uniform on the shell: the radius has a density in r^(d-1), drawn by its share of volume",
+    power=1,
+)
+def shell_radius(power: int = 0) -> bool:
+    """B.6's law: ``P(radius <= r) = (r^d - r_in^d) / (r_out^d - r_in^d)``, solved for r.
+
+    Not the sphere of radius sqrt(d), where the radius does not vary, nor the normal law.
+    """
+    share = 1 / (1 + sp.Symbol("a", positive=True))  # all of (0, 1)
+    radius = (share * r_out**d + (1 - share) * r_in**d) ** (1 / d)
+    volume = (r**d - r_in**d) / (r_out**d - r_in**d)
+    inverse = volume.subs(r, radius) - share
+    density = sp.diff(volume, r) / r ** (d - 1 + power)
+    return vanishes(inverse) and vanishes(sp.diff(sp.powsimp(sp.expand(density)), r))
+
+
+@step("4.9", "in three dimensions two balls share a lens of known volume", "instance", share=2)
+def lens(share: int = 1) -> bool:
     """B.6, for theory.small_noise.shell_overlap at d = 3: two caps, integrated slice by slice."""
-    x, plane = sp.symbols("x plane", real=True)
+    place, plane = sp.symbols("x plane", real=True)
     # The spheres meet in the plane where both slices have the same radius.
     meeting_plane = sp.solve(sp.Eq(big**2 - plane**2, small**2 - (r - plane) ** 2), plane)[0]
-    first = sp.integrate(sp.pi * (big**2 - x**2), (x, meeting_plane, big))
-    second = sp.integrate(sp.pi * (small**2 - (r - x) ** 2), (x, r - small, meeting_plane))
-    return vanishes(first + second - lens_volume)
+    first = sp.integrate(sp.pi * (big**2 - place**2), (place, meeting_plane, big))
+    second = sp.integrate(sp.pi * (small**2 - (r - place) ** 2), (place, r - small, meeting_plane))
+    return vanishes(first + second - share * lens_volume)
