@@ -23,6 +23,7 @@ EXPERIMENTS = {
     "figure10": "",
     "figures11-16": "",
     "figures17-19": "gaps",
+    "timestep-grids": "timestep_gaps",
     "trajectories": "",
     "distances": "gaps",
 }

@@ -34,7 +34,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         study.train_denoiser(study.scale.memorizing, folder, **changes)
     steps, last = study.checkpoint_steps, study.checkpoint_steps[-1]
     found: dict[str, dict[int, Evaluation]] = {
-        name: {step: evaluate(study, study.checkpoint(folder, step)) for step in steps}
+        name: {step: evaluate(study, study.checkpoint(folder, step), "training") for step in steps}
         for name, (folder, _) in wanted.items()
     }
     baseline, each = found["baseline"], alpha / (len(wanted) * len(steps))

@@ -5,6 +5,7 @@ compared with itself under another by McNemar's exact test.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from wildmiddle.checks.experiments.results import TableRow
+from wildmiddle.checks.experiments.scale import Method
 from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.records import Comparison, Record, Relation
 from wildmiddle.checks.statistics import from_proportion
@@ -31,35 +33,51 @@ HALF = 0.5
 """Rate of copies above which a training counts as one that memorizes."""
 
 
-def draw_samples(study: TrainedStudy, denoiser: Denoiser, count: int | None = None) -> torch.Tensor:
-    """The first samples of a denoiser, (count, C, H, W); all that the scale has by default.
+def draw_samples(
+    study: TrainedStudy,
+    denoiser: Denoiser,
+    count: int | None = None,
+    method: Method | None = None,
+) -> torch.Tensor:
+    """The first samples of a denoiser, (count, C, H, W); number and method are the scale's.
 
-    Sample k starts from the same noise whatever the denoiser.
+    Sample k starts from the same noise whatever the denoiser and the method.
     """
     return sample(
         denoiser,
         tuple(study.few.shape[1:]),
         range(study.scale.samples if count is None else count),
         sigmas=study.sigmas,
-        method=study.scale.method,
+        method=method or study.scale.method,
         seed=study.settings.seed,
         device=study.settings.device,
         progress=study.progress,
     )
 
 
-def find_copies(study: TrainedStudy, denoiser: Denoiser) -> Memorization:
+def find_copies(
+    study: TrainedStudy, denoiser: Denoiser, method: Method | None = None
+) -> Memorization:
     """Compare the samples of a denoiser with the memorizing model's images."""
-    return memorization(draw_samples(study, denoiser), study.few, device=study.settings.device)
+    samples = draw_samples(study, denoiser, method=method)
+    return memorization(samples, study.few, device=study.settings.device)
 
 
-def quality(study: TrainedStudy, samples: Images) -> FrechetDistance:
-    """The Fréchet distance of samples (n, C, H, W) from all training images of the data."""
+Reference = Literal["training", "held-out"]
+"""The images that samples are judged against."""
+
+
+def quality(study: TrainedStudy, samples: Images, reference: Reference) -> FrechetDistance:
+    """The Fréchet distance of samples (n, C, H, W) from all training or all held-out images.
+
+    The training images include those that the model may copy, so that copying improves the
+    distance; the paper takes them in Figure 4, and held-out ones in Figure 9 (E.5).
+    """
     return frechet_distance(
         samples,
-        study.pool,
+        study.pool if reference == "training" else study.fresh,
         study.extractor,
-        reference_name=f"{study.data.title}, all training images",
+        reference_name=f"{study.data.title}, all {reference} images",
         device=study.settings.device,
     )
 
@@ -101,11 +119,11 @@ class Evaluation:
         return (self.count, n, float(rate.low), float(rate.high), *changed, self.distance.value)
 
 
-def evaluate(study: TrainedStudy, denoiser: Denoiser) -> Evaluation:
+def evaluate(study: TrainedStudy, denoiser: Denoiser, reference: Reference) -> Evaluation:
     """Draw the scale's samples of a denoiser, look for copies and take their distance."""
     samples = draw_samples(study, denoiser)
     found = memorization(samples, study.few, device=study.settings.device)
-    return Evaluation(found, quality(study, samples))
+    return Evaluation(found, quality(study, samples, reference))
 
 
 def rate_record(
