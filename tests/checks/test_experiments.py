@@ -97,6 +97,8 @@ def test_states_along_a_trajectory_are_those_of_the_sampler(known) -> None:
 
 
 def test_trajectories_count_shells_copies_and_choices(known) -> None:
+    # By Heun's method, which follows the ODE closely enough for every sample to stay in its shell.
+    vars(known)["scale"] = replace(known.scale, method="heun")
     outcome = trajectories.run(known, 1e-3)
     counts = {row[:3]: row[3] for row in outcome.rows}
     steps = known.sigmas.tolist()
@@ -202,7 +204,7 @@ def test_a_bad_scale_is_one_line_and_exit_code_2(
 
 def test_a_group_of_experiments_may_have_its_own_values() -> None:
     scale = read_scale("laptop")
-    assert (scale.memorizing, scale.generalizing, scale.method) == (100, 1400, "heun")
+    assert (scale.memorizing, scale.generalizing, scale.method) == (100, 1400, "euler")
     assert (scale.group, read_scale("laptop", "gaps")) == ("", scale)
     steps = read_scale("laptop", "timestep_gaps")
     assert (steps.group, steps.method, steps.memorizing) == ("timestep_gaps", "ddpm", 100)
