@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from wildmiddle.checks.options import EXPERIMENTS, JUDGED, parser, settings_of
+from wildmiddle.checks.options import EXPERIMENTS, JUDGED, module_name, parser, settings_of
 
 if TYPE_CHECKING:
     from wildmiddle.empirical.data import DataSet
@@ -179,7 +179,7 @@ def _reproduce(options: argparse.Namespace) -> int:
         _ = studies[scales[name].group].extractor  # refused before any training, not after it
     verdicts = []
     for name, scale in scales.items():
-        module = import_module(f"wildmiddle.checks.experiments.{name.replace('-', '_')}")
+        module = import_module(f"wildmiddle.checks.experiments.{module_name(name)}")
         study = studies[scale.group]
         outcome = module.run(study, settings.alpha)
         page = write(outcome, options.output, study.run())

@@ -36,7 +36,7 @@ from wildmiddle.checks.experiments.results import ExperimentResult, write
 from wildmiddle.checks.experiments.samples import draw_samples
 from wildmiddle.checks.experiments.scale import Scale
 from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
-from wildmiddle.checks.options import EXPERIMENTS
+from wildmiddle.checks.options import EXPERIMENTS, module_name
 from wildmiddle.checks.settings import Settings
 from wildmiddle.models.denoisers import EmpiricalDenoiser, GaussianDenoiser
 from wildmiddle.models.images import prepare_training_set
@@ -350,7 +350,7 @@ def test_pictures_have_files_and_no_verdict(known, tmp_path, monkeypatch, name) 
     monkeypatch.setattr(
         TrainedStudy, "train_denoiser", lambda self, count, name, **_: self.generalizing
     )
-    module = import_module(f"wildmiddle.checks.experiments.{name.replace('-', '_')}")
+    module = import_module(f"wildmiddle.checks.experiments.{module_name(name)}")
     panels = 1 + len(timestep_gaps(known))
     outcome = module.run(known, 1e-3)
     page = write(outcome, tmp_path / "new")
