@@ -27,6 +27,7 @@ EXPERIMENTS = {
     "figures11-16": "",
     "figures17-19": "gaps",
     "timestep-grids": "timestep_gaps",
+    "locality": "",
     "trajectories": "",
     "distances": "gaps",
 }

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 pytest.importorskip("diffusers", reason="needs the extra train")
 
-from wildmiddle.checks.experiments import figure2, figure6, remark4_3, remarkA_3
+from wildmiddle.checks.experiments import figure2, figure6, locality, remark4_3, remarkA_3
 from wildmiddle.checks.experiments.results import ExperimentResult
 from wildmiddle.checks.experiments.scale import read_scale
 from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
@@ -137,3 +137,30 @@ def test_the_network_of_the_timestep_gaps_attends_in_its_two_lower_levels() -> N
     assert len(scale.timestep_gaps) == 9
     assert scale.timestep_gaps[:5] == ((100, 350), (100, 275), (100, 200), (150, 250), (167, 275))
     assert all(100 <= first < end <= 350 for first, end in scale.timestep_gaps)
+
+
+def test_receptive_fields_stand_beside_the_gaussians_and_the_bound(study) -> None:
+    rows = torch.as_tensor(study.data.train).flatten(1)
+    vars(study)["memorizing"] = GaussianDenoiser(rows.mean(0), rows.T.cov())
+    vars(study)["generalizing"] = lambda x, sigma: x / (1 + sigma**2)
+    outcome = locality.run(study, 1e-3)
+    assert len(outcome.records) == 2
+    assert sum(record.alpha for record in outcome.records) <= 1e-3 * (1 + 1e-9)
+    assert "violated" not in {record.verdict for record in outcome.records}
+    outcome.draw(Figure(figsize=(7, outcome.height), layout="constrained"))
+    shares = {row[:3]: row[3] for row in outcome.rows}
+    assert {shares["generalizing", float(sigma), 0] for sigma in study.sigmas} == {1.0}
+    # The bound is above the sensitivities of the stationary denoiser, ring by ring.
+    decay = {row[:3]: row[3] for row in outcome.tables["decay"][1]}
+    for sigma in study.sigmas.tolist():
+        for r in range(1, 8):
+            bound = decay["Theorem 4.10's bound, stationary", sigma, r]
+            assert decay[locality.STATIONARY, sigma, r] <= bound * (1 + 1e-6)
+
+
+def test_a_denoiser_that_spreads_at_small_noise_is_seen(study) -> None:
+    vars(study)["memorizing"] = vars(study)["generalizing"] = lambda x, sigma: (
+        x if sigma > 0.5 else x.mean((1, 2, 3), keepdim=True).expand_as(x)
+    )
+    records = locality.run(study, 1e-3).records
+    assert {record.verdict for record in records} == {"violated"}

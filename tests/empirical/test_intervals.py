@@ -316,5 +316,5 @@ def test_a_share_of_units_with_too_few_trials_has_no_lower_end() -> None:
 
 def test_share_above_refuses_levels_and_counts_out_of_range() -> None:
     for counts, level in ([3], 1.0), ([3], 0.0), ([6], 0.5):
-        with pytest.raises(ValueError, match="level|successes"):
+        with pytest.raises(ValueError, match=r"level|successes"):
             share_above(np.array(counts), 5, level, 0.05)
