@@ -17,6 +17,7 @@ from wildmiddle.checks.experiments.samples import (
     HEADER,
     Evaluation,
     evaluate,
+    null_row,
     rate_record,
     reduction_record,
 )
@@ -43,6 +44,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         for name, along in found.items()
         for step, one in along.items()
     ]
+    rows.append(("held-out images", "", *null_row(study, each)))
     share = alpha / (2 * len(wanted) - 1)
     ends = {name: along[last] for name, along in found.items()}
     records = [

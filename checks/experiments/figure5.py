@@ -10,6 +10,7 @@ from wildmiddle.checks.experiments.samples import (
     HEADER,
     Evaluation,
     evaluate,
+    null_row,
     rate_record,
     reduction_record,
 )
@@ -67,7 +68,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         "9%, 100 to 275 13%, 100 to 200 43%.",
         tuple(records),
         ("first timestep", "end", "sigma from", "sigma to", *HEADER),
-        tuple(table_rows(found, alpha)),
+        (*table_rows(found, alpha), ("held-out images", *[""] * 3, *null_row(study, alpha))),
         draw,
         height=5.6,
         samples={gap_label(gap): one.memorization for gap, one in found.items()},

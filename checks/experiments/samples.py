@@ -19,6 +19,7 @@ from wildmiddle.checks.records import Comparison, Record, Relation
 from wildmiddle.checks.statistics import from_proportion
 from wildmiddle.empirical.intervals import proportion
 from wildmiddle.empirical.neighbours import Memorization, memorization
+from wildmiddle.empirical.three_samples import ThreeSamples, three_sample_test
 from wildmiddle.models.denoisers import Denoiser
 from wildmiddle.models.images import Images
 from wildmiddle.models.quality import FrechetDistance, frechet_distance
@@ -26,7 +27,20 @@ from wildmiddle.models.sampling import sample
 
 Copies = NDArray[np.bool_]
 
-HEADER = ("memorized", "samples", "low", "high", "lost", "gained", "McNemar p", "Fréchet distance")
+HEADER = (
+    "memorized",
+    "samples",
+    "low",
+    "high",
+    "lost",
+    "gained",
+    "McNemar p",
+    "Fréchet distance",
+    "C_T",
+    "nearer than held-out",
+    "nearer, low",
+    "nearer, high",
+)
 """Columns of :meth:`Evaluation.row`."""
 
 HALF = 0.5
@@ -67,6 +81,19 @@ Reference = Literal["training", "held-out"]
 """The images that samples are judged against."""
 
 
+def null(study: TrainedStudy) -> Memorization:
+    """The copying test on the held-out images: the rate that no copying at all explains."""
+    return memorization(study.fresh, study.few, device=study.settings.device)
+
+
+def null_row(study: TrainedStudy, alpha: float) -> TableRow:
+    """The row of the held-out images under :data:`HEADER`; empty where it takes samples."""
+    found = null(study)
+    count, n = int(is_copy(found).sum()), len(found.ratio)
+    rate = proportion(count, n, alpha)
+    return (count, n, float(rate.low), float(rate.high), *[""] * (len(HEADER) - 4))
+
+
 def quality(study: TrainedStudy, samples: Images, reference: Reference) -> FrechetDistance:
     """The Fréchet distance of samples (n, C, H, W) from all training or all held-out images.
 
@@ -100,6 +127,8 @@ class Evaluation:
 
     memorization: Memorization
     distance: FrechetDistance
+    against_held_out: ThreeSamples
+    """The test of Meehan, Chaudhuri and Dasgupta, in pixels."""
 
     @property
     def copies(self) -> Copies:
@@ -112,18 +141,31 @@ class Evaluation:
         return int(self.copies.sum())
 
     def row(self, baseline: "Evaluation", alpha: float) -> TableRow:
-        """Copies with their interval, beside the baseline's, and the distance."""
+        """Copies with their interval, beside the baseline's; the distance; the test's outcome."""
         n = len(self.memorization.ratio)
         rate = proportion(self.count, n, alpha)
         changed = mcnemar(baseline.copies, self.copies)
-        return (self.count, n, float(rate.low), float(rate.high), *changed, self.distance.value)
+        closer = self.against_held_out.closer
+        return (
+            *(self.count, n, float(rate.low), float(rate.high), *changed, self.distance.value),
+            self.against_held_out.statistic,
+            *(float(end) for end in (closer.mean, closer.low, closer.high)),
+        )
 
 
 def evaluate(study: TrainedStudy, denoiser: Denoiser, reference: Reference) -> Evaluation:
     """Draw the scale's samples of a denoiser, look for copies and take their distance."""
     samples = draw_samples(study, denoiser)
     found = memorization(samples, study.few, device=study.settings.device)
-    return Evaluation(found, quality(study, samples, reference))
+    nearer = three_sample_test(
+        samples,
+        study.few,
+        study.fresh,
+        alpha=study.settings.alpha,
+        seed=study.settings.seed,
+        device=study.settings.device,
+    )
+    return Evaluation(found, quality(study, samples, reference), nearer)
 
 
 def rate_record(

@@ -24,6 +24,7 @@ from wildmiddle.checks.experiments.samples import (
     find_copies,
     is_copy,
     mcnemar,
+    null,
     rate_record,
 )
 from wildmiddle.checks.experiments.trained import TrainedStudy
@@ -74,6 +75,9 @@ COMPARED: dict[str, Any] = {"none": "-", "small": DASHED, "middle": DOTTED}
 
 COLOURS = {"memorizing": WEIGHT, "generalizing": COVERAGE}
 
+HELD_OUT = "held-out images"
+"""In the place of samples: the rate of the copying test where nothing was copied."""
+
 
 def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Draw samples under every swap; a verdict on the paper's rates, and on middle against ends."""
@@ -90,7 +94,16 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
             found[name, f"{part}{HEUN}"] = find_copies(study, mixed, "heun")
     copies = {condition: is_copy(each) for condition, each in found.items()}
     rows = [_row(study, copies, name, part, alpha) for name, part in copies]
-    bands = _bands(found, alpha)
+    bands = _bands(found, null(study), alpha)
+    at_paper = bands[HELD_OUT, "none"]
+    held_out = int(np.searchsorted(THRESHOLDS, PAPER))
+    rows.append(
+        (
+            *(HELD_OUT, "none", "", round(float(at_paper.mean[held_out]) * at_paper.n), at_paper.n),
+            *(float(end[held_out]) for end in (at_paper.low, at_paper.high)),
+            *(0, 0, 1.0),
+        )
+    )
     paired = [
         (name, *pair, *mcnemar(*(_changed(copies, name, part) for part in pair)))
         for name in COLOURS
@@ -219,11 +232,14 @@ Bands = dict[tuple[str, str], Estimate]
 _ESTIMATE = ("rate", "low", "high", "samples")
 
 
-def _bands(found: dict[tuple[str, str], Memorization], alpha: float) -> Bands:
+def _bands(
+    found: dict[tuple[str, str], Memorization], held_out: Memorization, alpha: float
+) -> Bands:
     # All intervals of all conditions at once miss with probability alpha; no verdict rests on them.
-    conditions = [(n, part) for n in ("memorizing", "generalizing") for part in COMPARED]
-    share = alpha / (len(conditions) * len(THRESHOLDS))
-    return {c: rate_by_threshold(found[c].ratio, THRESHOLDS, share) for c in conditions}
+    shown = {(name, part): found[name, part] for name in COLOURS for part in COMPARED}
+    shown[HELD_OUT, "none"] = held_out
+    share = alpha / (len(shown) * len(THRESHOLDS))
+    return {c: rate_by_threshold(one.ratio, THRESHOLDS, share) for c, one in shown.items()}
 
 
 def _lines(bands: Bands) -> tuple[TableRow, ...]:
@@ -237,9 +253,10 @@ def _lines(bands: Bands) -> tuple[TableRow, ...]:
 
 def _draw_thresholds(axes: Any, bands: Bands) -> None:
     for (name, part), band in bands.items():
-        colour = COLOURS[name]
+        colour = COLOURS.get(name, MUTED)
         axes.fill_between(THRESHOLDS, band.low, band.high, color=colour, alpha=0.12, linewidth=0)
-        label = f"{name}, " + ("no swap" if part == "none" else f"swapped at {part} noise")
+        what = "no swap" if part == "none" else f"swapped at {part} noise"
+        label = name if name == HELD_OUT else f"{name}, {what}"
         axes.plot(THRESHOLDS, band.mean, linestyle=COMPARED[part], color=colour, label=label)
     axes.axvline(PAPER, color=MUTED, linewidth=0.8)
     axes.text(PAPER, 1.04, "the paper's 1/3", ha="center", va="bottom", color=MUTED)

@@ -58,6 +58,12 @@ def test_the_swap_of_known_denoisers_flips_where_the_optimum_decides(known) -> N
     verdicts = {record.instance: record.verdict for record in outcome.records}
     assert sum(record.alpha for record in outcome.records) == pytest.approx(1e-3)
     assert verdicts["memorizing denoiser, swapped: none"] == "holds"
+    # The null of the copying test: held-out images stand beside the rates, at every threshold.
+    assert outcome.rows[-1][:2] == (table1.HELD_OUT, "none")
+    assert outcome.rows[-1][3:5] == (rows[table1.HELD_OUT, "none"][3], 40)
+    swept = [row for row in outcome.tables["thresholds"][1] if row[0] == table1.HELD_OUT]
+    assert [row[2] for row in swept] == table1.THRESHOLDS.tolist()
+    assert (swept[0][3], swept[-1][3]) == (0, 1)
     # Swaps against one another: those that only one of the two changes.
     paired = {row[:3]: row[3:] for row in outcome.tables["paired"][1]}
     assert paired["generalizing", "middle", "large"] == (24, 0, pytest.approx(2 * 0.5**24))
