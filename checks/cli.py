@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from wildmiddle.checks.options import EXPERIMENTS, JUDGED, parser, settings_of
+from wildmiddle.checks.options import EXPERIMENTS, JUDGED, module_name, parser, settings_of
 from wildmiddle.checks.output import (
     require_experiments_folder,
     require_folder,
@@ -217,7 +217,7 @@ def _run_experiments(
 
     verdicts = []
     for name, scale in scales.items():
-        module = import_module(f"wildmiddle.checks.experiments.{name.replace('-', '_')}")
+        module = import_module(f"wildmiddle.checks.experiments.{module_name(name)}")
         study = studies[scale.group]
         outcome = module.run(study, settings.alpha)
         page = write_with_page(outcome, options.output, study.run())

@@ -14,8 +14,11 @@ from wildmiddle.checks.streams import complain, show
 
 EXPERIMENTS = {
     "figure3": "",
+    "figure6": "",
     "figure7": "",
     "figure8": "gaps",
+    "remark4.3": "",
+    "remarkA.3": "",
     "figure1": "",
     "figure2": "",
     "table1": "",
@@ -25,12 +28,20 @@ EXPERIMENTS = {
     "figure10": "",
     "figures11-16": "",
     "figures17-19": "gaps",
+    "timestep-grids": "timestep_gaps",
+    "locality": "",
     "trajectories": "",
     "distances": "gaps",
 }
 """Modules of ``wildmiddle.checks.experiments`` by their place in the paper, in the order of a whole
 run, those without training first; and the group of experiments whose values they take from the
 scale."""
+
+
+def module_name(experiment: str) -> str:
+    """The module of an experiment: ``figures11_16`` of ``figures11-16``."""
+    return experiment.replace("-", "_").replace(".", "_")
+
 
 JUDGED = ("figure4", "figure5", "figure9")
 """Those that take samples' quality: without features to take it in they are refused at once."""

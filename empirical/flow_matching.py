@@ -28,7 +28,7 @@ class Fields(NamedTuple):
 
 def fields(
     train: ArrayLike | torch.Tensor,
-    index: int,
+    index: int | NDArray[np.int64],
     t: float,
     *,
     queries: int,
@@ -36,32 +36,42 @@ def fields(
     device: str | torch.device = "auto",
     stream: str = "flow",
 ) -> Fields:
-    """Noise the training point at ``index`` to time t, again and again, and compare the two fields.
+    """Noise training points to time t and compare the two fields.
 
-    ``train`` (N, d) or (N, ...). Everything is computed in the time parameterization of flow
+    ``train`` (N, d) or (N, ...). All ``queries`` noise the point at ``index``, or each its own of
+    ``index`` (queries,). Everything is computed in the time parameterization of flow
     matching, from ``y = (1 - t) Z + t x_i``, so the conversion to sigma is not used.
     Raises ValueError unless 0 < t < 1. Source: Eq. 20, 21, 22.
     """
     require(0 < t < 1, "t", t, "must lie strictly between 0 and 1")
     points = as_rows(train, device)
-    x = points[index]
-    apart = points - x
     parts = []
     for block in blocks(seed, stream, queries, points.shape[1]):
         z = torch.as_tensor(block.noise).to(points)
-        y = (1 - t) * z + t * x
-        # -|y - t x_j|^2 / (2 (1-t)^2), less what is common to all j. With y - t x_j written as
-        # (1-t) z - t (x_j - x) no digits cancel, however close the nearest neighbour.
-        logits = (t * (1 - t) * z @ apart.T - t**2 * apart.square().sum(1) / 2) / (1 - t) ** 2
-        weight = torch.softmax(logits, dim=1)
-        error = weight @ apart  # m_t(y) - x, Eq. 22
-        optimal = (x + error - y) / (1 - t)  # Eq. 21
-        conditional = x - z  # Eq. 20
-        row = (
-            weight[:, index],
-            torch.linalg.vector_norm(error, dim=1),
-            torch.linalg.vector_norm(conditional, dim=1),
-            torch.cosine_similarity(optimal, conditional, dim=1),
-        )
-        parts.append([column.double().cpu().numpy() for column in row])
+        if isinstance(index, int):
+            parts.append(_compare(points, index, z, t))
+        else:
+            own = index[block.start : block.start + len(z)].tolist()
+            parts += [_compare(points, i, z[k, None], t) for k, i in enumerate(own)]
     return Fields(*(np.concatenate(columns)[:queries] for columns in zip(*parts, strict=True)))
+
+
+def _compare(points: torch.Tensor, i: int, z: torch.Tensor, t: float) -> list[Array]:
+    # The fields at (1-t) z + t x_i, a row of z (Q, d) a query.
+    x = points[i]
+    apart = points - x
+    y = (1 - t) * z + t * x
+    # -|y - t x_j|^2 / (2 (1-t)^2), less what is common to all j. With y - t x_j written as
+    # (1-t) z - t (x_j - x) no digits cancel, however close the nearest neighbour.
+    logits = (t * (1 - t) * z @ apart.T - t**2 * apart.square().sum(1) / 2) / (1 - t) ** 2
+    weight = torch.softmax(logits, dim=1)
+    error = weight @ apart  # m_t(y) - x, Eq. 22
+    optimal = (x + error - y) / (1 - t)  # Eq. 21
+    conditional = x - z  # Eq. 20
+    row = (
+        weight[:, i],
+        torch.linalg.vector_norm(error, dim=1),
+        torch.linalg.vector_norm(conditional, dim=1),
+        torch.cosine_similarity(optimal, conditional, dim=1),
+    )
+    return [column.double().cpu().numpy() for column in row]

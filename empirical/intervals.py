@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize.elementwise import find_root
 from scipy.special import betaln, rel_entr, xlog1py, xlogy
-from scipy.stats import beta
+from scipy.stats import beta, binom
 
 Array = NDArray[np.float64]
 
@@ -50,6 +50,36 @@ def proportion(successes: ArrayLike, n: int, alpha: float) -> Estimate:
     low = np.where(k > 0, beta.ppf(alpha / 2, np.maximum(k, 1), n - k + 1), 0.0)
     high = np.where(k < n, beta.isf(alpha / 2, k + 1, np.maximum(n - k, 1)), 1.0)
     return Estimate(k / n, low, high, n, alpha, "Clopper-Pearson")
+
+
+def share_above(
+    counts: ArrayLike, trials: int, level: float, alpha: float, error: float = 0.01
+) -> Estimate:
+    """Interval of the share of units whose own probability is at least ``level``.
+
+    ``counts`` (n, ...) are the successes in ``trials`` independent trials of each of n units drawn
+    independently; each column's interval misses with probability at most ``alpha``. Two levels of
+    chance are in it. A unit below the level reaches ``c`` successes with probability at most g(c) =
+    P(Bin(trials, level) >= c), so P(count >= c) <= share + (1 - share) g(c); one at the level or
+    above does with probability at least g(c), so P(count >= c) >= share g(c). Clopper-Pearson's
+    ends of P(count >= c), at the smallest c with g(c) <= ``error`` and at the largest with g(c) >=
+    1 - ``error``, give the two ends. Raises ValueError for impossible counts and unless 0 < level
+    < 1 and 0 < alpha < 1. Source: ours.
+    """
+    k = np.asarray(counts)
+    _check_counts(k, trials)
+    if not 0 < level < 1:
+        raise ValueError(f"level = {level} must lie strictly between 0 and 1")
+    reached = binom.sf(np.arange(-1, trials + 1), trials, level)  # g(0), ..., g(trials + 1) = 0
+    surely = int(np.flatnonzero(reached <= error)[0])
+    hardly = int(np.flatnonzero(reached >= 1 - error)[-1])
+    n = len(k)
+    above = proportion((k >= surely).sum(0), n, alpha)
+    possible = proportion((k >= hardly).sum(0), n, alpha)
+    low = np.maximum(0, (above.low - reached[surely]) / (1 - reached[surely]))
+    high = np.minimum(1, possible.high / reached[hardly])
+    mean = (k >= level * trials).mean(0)
+    return Estimate(mean, low, high, n, alpha, "Clopper-Pearson, two levels")
 
 
 def anytime_proportion(successes: ArrayLike, n: int, alpha: float) -> Estimate:

@@ -69,7 +69,12 @@ PAPER = Network(
 )
 """The size of DDPM++ in EDM's settings for CIFAR-10 (Karras et al. 2022, Table 7)."""
 
-NETWORKS = {"laptop": LAPTOP, "small": SMALL, "paper": PAPER}
+DDPM = Network(
+    widths=(32, 64, 128), layers=2, attention=(False, True, True), head_dim=32, dropout=0.1
+)
+"""For grayscale CelebA of 32x32, after Bonnaire et al. 2025: base width 32, times 1, 2 and 4."""
+
+NETWORKS = {"laptop": LAPTOP, "small": SMALL, "paper": PAPER, "ddpm": DDPM}
 
 
 def channels_first(image_shape: tuple[int, ...]) -> tuple[int, int, int]:

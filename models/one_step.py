@@ -93,6 +93,42 @@ def count_copies(
     return total
 
 
+def nested_copies(
+    denoiser: Denoiser,
+    images: Images,
+    train: Images,
+    sigmas: ArrayLike,
+    noises: int,
+    seed: int = 0,
+    *,
+    stream: str = f"{STREAM}, nested",
+    device: str | torch.device = "auto",
+) -> NDArray[np.int64]:
+    """How many of ``noises`` one-step outputs of each image are memorized, (M, K).
+
+    Each of the held-out ``images`` (M, ...) is noised again and again, every level and image with
+    noise of its own. A denoiser has memorized at a level if nearly all images are copied at a
+    large portion of the noises; :func:`wildmiddle.empirical.intervals.share_above` gives the share
+    of such images. Raises as :func:`count_copies`. Source: Section 3, per-noise-level memorization.
+    """
+    if noises < 1:
+        raise ValueError(f"noises = {noises} must be at least 1")
+    pool, levels = as_tensor(images), noise_levels(sigmas)
+    total = len(pool) * noises
+    copied = np.zeros((len(levels), total), np.bool_)
+    for k, sigma in enumerate(levels):
+        for block in blocks(seed, f"{stream}/{k}", total, pool[0].numel()):
+            numbers = np.arange(block.start, min(block.start + len(block.indices), total))
+            # Whole blocks, so that results do not depend on how many queries are asked for.
+            which = np.minimum(block.start + np.arange(len(block.indices)), total - 1) // noises
+            clean = pool[torch.as_tensor(which).to(pool.device)]
+            noise = torch.as_tensor(block.noise).to(pool).reshape(clean.shape)
+            with torch.no_grad():
+                output = denoiser(clean + sigma * noise, sigma)[: len(numbers)]
+            copied[k, numbers] = memorization(output, train, device=device).ratio < 1 / 3
+    return copied.reshape(len(levels), len(pool), noises).sum(2).T
+
+
 def denoising_error(
     denoiser: Denoiser,
     images: Images,

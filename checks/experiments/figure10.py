@@ -1,4 +1,4 @@
-"""Figure 10: the same samples under every swap of table1.
+"""Figure 10: the same samples under each of the paper's swaps of table1.
 
 A column is a sample number, and so one noise to start from. The rates are those of all samples that
 table1 counts, of which the first are drawn.
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from wildmiddle.checks.experiments.image_grids import Strip, draw_strips, pixels
 from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
 from wildmiddle.checks.experiments.samples import draw_samples, is_copy
-from wildmiddle.checks.experiments.table1 import parts, swap
+from wildmiddle.checks.experiments.table1 import paper_parts, swap
 from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.empirical.neighbours import Memorization, memorization
 from wildmiddle.models.denoisers import Denoiser
@@ -29,7 +29,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     for name, base, other in (("memorizing", small, large), ("generalizing", large, small)):
         conditions: dict[str, Denoiser] = {"none": base}
         for part in ("large", "middle", "small"):
-            conditions[part] = swap(base, other, *parts(study)[part])
+            conditions[part] = swap(base, other, *paper_parts(study)[part])
         for part, denoiser in conditions.items():
             samples = draw_samples(study, denoiser)
             now = found[name, part] = memorization(

@@ -9,10 +9,15 @@ from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
 from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.memorization import peak
 from wildmiddle.checks.records import Comparison
-from wildmiddle.checks.report.drawing import MUTED, add_legend, set_sigma_axis, sigma_limits
+from wildmiddle.checks.report.drawing import DASHED, MUTED, add_legend, set_sigma_axis, sigma_limits
 from wildmiddle.checks.statistics import from_proportion
-from wildmiddle.empirical.intervals import proportion
-from wildmiddle.models.one_step import memorization_by_level
+from wildmiddle.empirical.intervals import proportion, share_above
+from wildmiddle.models.one_step import memorization_by_level, nested_copies
+
+POINTS, NOISES = 100, 50
+"""Held-out images, and noises of each, for Section 3's definition."""
+LARGE_PORTION = 0.9
+"""Of the noises: an image whose outputs are copies more often counts as copied at a level."""
 
 
 def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
@@ -23,10 +28,32 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         name: memorization_by_level(denoiser, images, study.few, sigmas, n, study.settings.seed)
         for name, denoiser in denoisers.items()
     }
+    # Section 3's definition, beside the rate of points and noises pooled.
+    points = images[:POINTS]
+    nested = {
+        name: share_above(
+            nested_copies(denoiser, points, study.few, sigmas, NOISES, study.settings.seed),
+            NOISES,
+            LARGE_PORTION,
+            alpha / len(sigmas),
+        )
+        for name, denoiser in denoisers.items()
+    }
     rates = {name: proportion(found, n, alpha / len(sigmas)) for name, found in counts.items()}
     rows: list[TableRow] = [
         (name, float(sigma), int(counts[name][k]), n, float(rate.low[k]), float(rate.high[k]))
         for name, rate in rates.items()
+        for k, sigma in enumerate(sigmas)
+    ]
+    nested_rows: list[TableRow] = [
+        (
+            name,
+            float(sigma),
+            *(float(end[k]) for end in (one.mean, one.low, one.high)),
+            one.n,
+            NOISES,
+        )
+        for name, one in nested.items()
         for k, sigma in enumerate(sigmas)
     ]
     zone = study.zone.possible
@@ -57,7 +84,10 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         axes.axvspan(zone.start, zone.end, color=MUTED, alpha=0.15, linewidth=0, label=label)
         for name, rate in rates.items():
             error = np.array([rate.mean - rate.low, rate.high - rate.mean])
-            axes.errorbar(sigmas, rate.mean, error, label=name, capsize=2)
+            drawn = axes.errorbar(sigmas, rate.mean, error, label=name, capsize=2)
+            colour = drawn.lines[0].get_color()
+            axes.plot(sigmas, nested[name].mean, color=colour, linestyle=DASHED)
+        axes.plot([], [], color=MUTED, linestyle=DASHED, label="images copied at 90% of the noises")
         set_sigma_axis(axes, *sigma_limits(sigmas))
         axes.set_ylabel("one-step memorization")
         add_legend(figure, columns=2)
@@ -70,4 +100,10 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         ("denoiser", "sigma", "memorized", "outputs", "low", "high"),
         tuple(rows),
         draw,
+        tables={
+            "nested": (
+                ("denoiser", "sigma", "images copied", "low", "high", "images", "noises of each"),
+                tuple(nested_rows),
+            )
+        },
     )

@@ -17,6 +17,7 @@ from wildmiddle.checks.experiments.samples import (
     HEADER,
     Evaluation,
     evaluate,
+    null_row,
     rate_record,
     reduction_record,
 )
@@ -34,7 +35,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         study.train_denoiser(study.scale.memorizing, folder, **changes)
     steps, last = study.checkpoint_steps, study.checkpoint_steps[-1]
     found: dict[str, dict[int, Evaluation]] = {
-        name: {step: evaluate(study, study.checkpoint(folder, step)) for step in steps}
+        name: {step: evaluate(study, study.checkpoint(folder, step), "training") for step in steps}
         for name, (folder, _) in wanted.items()
     }
     baseline, each = found["baseline"], alpha / (len(wanted) * len(steps))
@@ -43,6 +44,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         for name, along in found.items()
         for step, one in along.items()
     ]
+    rows.append(("held-out images", "", *null_row(study, each)))
     share = alpha / (2 * len(wanted) - 1)
     ends = {name: along[last] for name, along in found.items()}
     records = [

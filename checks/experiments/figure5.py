@@ -10,11 +10,13 @@ from wildmiddle.checks.experiments.samples import (
     HEADER,
     Evaluation,
     evaluate,
+    null_row,
     rate_record,
     reduction_record,
 )
 from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.report.drawing import COVERAGE, DANGER, DASHED, WEIGHT, add_legend
+from wildmiddle.models.denoisers import Denoiser
 from wildmiddle.theory.schedules import ddpm_sigmas, ddpm_timestep
 
 Gap = tuple[int, int]
@@ -66,21 +68,27 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         "9%, 100 to 275 13%, 100 to 200 43%.",
         tuple(records),
         ("first timestep", "end", "sigma from", "sigma to", *HEADER),
-        tuple(table_rows(found, alpha)),
+        (*table_rows(found, alpha), ("held-out images", *[""] * 3, *null_row(study, alpha))),
         draw,
         height=5.6,
         samples={gap_label(gap): one.memorization for gap, one in found.items()},
     )
 
 
-def evaluate_gaps(study: TrainedStudy) -> dict[Gap, Evaluation]:
-    """Train without a gap and with each of the nine, and judge the samples, by gap."""
-    found = {NONE: evaluate(study, study.memorizing)}
+def train_gaps(study: TrainedStudy) -> dict[Gap, Denoiser]:
+    """Train without a gap and with each of the nine: the denoisers by gap."""
+    trained = {NONE: study.memorizing}
     for gap in timestep_gaps(study):
         name = f"gap-{gap[0]}-{gap[1]}"
-        trained = study.train_denoiser(study.scale.memorizing, name, gap=(gap,))
-        found[gap] = evaluate(study, trained)
-    return found
+        trained[gap] = study.train_denoiser(study.scale.memorizing, name, gap=(gap,))
+    return trained
+
+
+def evaluate_gaps(study: TrainedStudy) -> dict[Gap, Evaluation]:
+    """The samples of each of :func:`train_gaps`, judged against held-out images."""
+    return {
+        gap: evaluate(study, denoiser, "held-out") for gap, denoiser in train_gaps(study).items()
+    }
 
 
 def table_rows(found: dict[Gap, Evaluation], alpha: float) -> list[TableRow]:

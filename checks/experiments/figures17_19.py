@@ -7,13 +7,7 @@ zone out. The rates are those of all samples that figure4 counts, of which the f
 from matplotlib.figure import Figure
 
 from wildmiddle.checks.experiments.gaps import zone_gaps
-from wildmiddle.checks.experiments.image_grids import (
-    Strip,
-    draw_strips,
-    hstack_pairs,
-    pixels,
-    split_into_rows,
-)
+from wildmiddle.checks.experiments.image_grids import Strip, draw_strips, pair_with_nearest
 from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
 from wildmiddle.checks.experiments.samples import draw_samples, is_copy
 from wildmiddle.checks.experiments.trained import TrainedStudy
@@ -48,10 +42,8 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         now = found[name] = memorization(
             samples, study.few, device=study.settings.device, units=False
         )
-        nearest = study.few[now.nearest[:PAIRS]]
-        pairs = hstack_pairs(pixels(study, samples[:PAIRS]), pixels(study, nearest))
         title = f"{name}: {100 * now.rate:.1f}% of {len(samples)}"
-        panels[title] = split_into_rows(pairs, is_copy(now)[:PAIRS], COLUMNS)
+        panels[title] = pair_with_nearest(study, samples, now, PAIRS, COLUMNS)
         rows.append((name, int(is_copy(now).sum()), len(samples), int(is_copy(now)[:PAIRS].sum())))
 
     def draw(figure: Figure) -> None:

@@ -27,11 +27,13 @@ def zone_gaps(study: TrainedStudy) -> dict[str, Gap]:
 
 
 def timestep_gaps(study: TrainedStudy) -> tuple[tuple[int, int], ...]:
-    """Nine gaps in DDPM's timesteps around the possible zone, the widest first.
+    """The scale's gaps in DDPM's timesteps, else nine around the possible zone, the widest first.
 
-    They start at 1/4, 1/2 and once the zone's start and end at twice, once and 1/2 its end, in
+    Those start at 1/4, 1/2 and once the zone's start and end at twice, once and 1/2 its end, in
     sigma. Gaps that would be empty are left out.
     """
+    if study.scale.timestep_gaps:
+        return study.scale.timestep_gaps
     low, high = study.zone.possible
     starts, ends = (
         np.searchsorted(ddpm_sigmas(), np.multiply(factors, end)).tolist()

@@ -9,7 +9,9 @@ import torch
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from wildmiddle.checks.experiments.samples import is_copy
 from wildmiddle.checks.experiments.trained import TrainedStudy
+from wildmiddle.empirical.neighbours import Memorization
 
 Pixels = NDArray[np.float64]
 
@@ -57,6 +59,15 @@ def split_into_rows(tiles: Pixels, framed: NDArray[np.bool_], columns: int) -> l
     """Tiles (K, H, W, 3) as strips of ``columns``; the last may be shorter."""
     cuts = range(0, len(tiles), columns)
     return [Strip(tiles[k : k + columns], framed[k : k + columns]) for k in cuts]
+
+
+def pair_with_nearest(
+    study: TrainedStudy, samples: torch.Tensor, found: Memorization, count: int, columns: int
+) -> list[Strip]:
+    """The first samples beside their nearest training images, in rows; the copies framed."""
+    nearest = study.few[found.nearest[:count]]
+    pairs = hstack_pairs(pixels(study, samples[:count]), pixels(study, nearest))
+    return split_into_rows(pairs, is_copy(found)[:count], columns)
 
 
 def mosaic(strips: Sequence[Strip]) -> tuple[Pixels, list[float]]:

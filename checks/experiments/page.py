@@ -26,8 +26,8 @@ _RECORD, _RUN = get_type_hints(Record), get_type_hints(Run)
 _DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What is raised where a file holds other values than an experiment writes."""
 
-_TABLES = {"table1": 2}
-"""Figures that stand before the tables in the paper."""
+_BEFORE = {"table1": 2, "remark4.3": 2, "remarkA.3": 5.5, "timestep-grids": 19}
+"""Figures that stand before the tables, remarks and sections in the paper."""
 
 
 @dataclass(frozen=True)
@@ -145,15 +145,17 @@ def read(folder: Path, name: str) -> Experiment:
 
 def title(name: str) -> str:
     """``figures11-16`` as the paper writes it."""
-    return re.sub(r"^([a-z]+)(?=\d)", lambda word: word[0].capitalize() + "\u00a0", name).replace(
-        "-", "–"
-    )
+    if name == "timestep-grids":
+        return "Section\u00a0E.9"
+    return re.sub(
+        r"^([a-z]+)(?=A?\.?\d)", lambda word: word[0].capitalize() + "\u00a0", name
+    ).replace("-", "–")
 
 
 def place(name: str) -> tuple[float, str]:
     """Sorts experiments by their place in the paper."""
     first = re.search(r"\d+", name)
-    return _TABLES.get(name, int(first[0]) if first else math.inf), name
+    return _BEFORE.get(name, int(first[0]) if first else math.inf), name
 
 
 def _record(entry: dict[str, Any]) -> Record:

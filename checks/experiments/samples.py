@@ -5,6 +5,7 @@ compared with itself under another by McNemar's exact test.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,11 +13,13 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from wildmiddle.checks.experiments.results import TableRow
+from wildmiddle.checks.experiments.scale import Method
 from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.records import Comparison, Record, Relation
 from wildmiddle.checks.statistics import from_proportion
 from wildmiddle.empirical.intervals import proportion
 from wildmiddle.empirical.neighbours import Memorization, memorization
+from wildmiddle.empirical.three_samples import ThreeSamples, three_sample_test
 from wildmiddle.models.denoisers import Denoiser
 from wildmiddle.models.images import Images
 from wildmiddle.models.quality import FrechetDistance, frechet_distance
@@ -24,44 +27,84 @@ from wildmiddle.models.sampling import sample
 
 Copies = NDArray[np.bool_]
 
-HEADER = ("memorized", "samples", "low", "high", "lost", "gained", "McNemar p", "Fréchet distance")
+HEADER = (
+    "memorized",
+    "samples",
+    "low",
+    "high",
+    "lost",
+    "gained",
+    "McNemar p",
+    "Fréchet distance",
+    "C_T",
+    "nearer than held-out",
+    "nearer, low",
+    "nearer, high",
+)
 """Columns of :meth:`Evaluation.row`."""
 
 HALF = 0.5
 """Rate of copies above which a training counts as one that memorizes."""
 
 
-def draw_samples(study: TrainedStudy, denoiser: Denoiser, count: int | None = None) -> torch.Tensor:
-    """The first samples of a denoiser, (count, C, H, W); all that the scale has by default.
+def draw_samples(
+    study: TrainedStudy,
+    denoiser: Denoiser,
+    count: int | None = None,
+    method: Method | None = None,
+) -> torch.Tensor:
+    """The first samples of a denoiser, (count, C, H, W); number and method are the scale's.
 
-    Sample k starts from the same noise whatever the denoiser.
+    Sample k starts from the same noise whatever the denoiser and the method.
     """
     return sample(
         denoiser,
         tuple(study.few.shape[1:]),
         range(study.scale.samples if count is None else count),
         sigmas=study.sigmas,
-        method=study.scale.method,
+        method=method or study.scale.method,
         seed=study.settings.seed,
         device=study.settings.device,
         progress=study.progress,
     )
 
 
-def find_copies(study: TrainedStudy, denoiser: Denoiser) -> Memorization:
+def find_copies(
+    study: TrainedStudy, denoiser: Denoiser, method: Method | None = None
+) -> Memorization:
     """Compare the samples of a denoiser with the memorizing model's images."""
-    return memorization(
-        draw_samples(study, denoiser), study.few, device=study.settings.device, units=False
-    )
+    samples = draw_samples(study, denoiser, method=method)
+    return memorization(samples, study.few, device=study.settings.device, units=False)
 
 
-def quality(study: TrainedStudy, samples: Images) -> FrechetDistance:
-    """The Fréchet distance of samples (n, C, H, W) from all training images of the data."""
+Reference = Literal["training", "held-out"]
+"""The images that samples are judged against."""
+
+
+def null(study: TrainedStudy) -> Memorization:
+    """The copying test on the held-out images: the rate that no copying at all explains."""
+    return memorization(study.fresh, study.few, device=study.settings.device)
+
+
+def null_row(study: TrainedStudy, alpha: float) -> TableRow:
+    """The row of the held-out images under :data:`HEADER`; empty where it takes samples."""
+    found = null(study)
+    count, n = int(is_copy(found).sum()), len(found.ratio)
+    rate = proportion(count, n, alpha)
+    return (count, n, float(rate.low), float(rate.high), *[""] * (len(HEADER) - 4))
+
+
+def quality(study: TrainedStudy, samples: Images, reference: Reference) -> FrechetDistance:
+    """The Fréchet distance of samples (n, C, H, W) from all training or all held-out images.
+
+    The training images include those that the model may copy, so that copying improves the
+    distance; the paper takes them in Figure 4, and held-out ones in Figure 9 (E.5).
+    """
     return frechet_distance(
         samples,
-        study.pool,
+        study.pool if reference == "training" else study.fresh,
         study.extractor,
-        reference_name=f"{study.data.title}, all training images",
+        reference_name=f"{study.data.title}, all {reference} images",
         device=study.settings.device,
         units=False,
     )
@@ -85,6 +128,8 @@ class Evaluation:
 
     memorization: Memorization
     distance: FrechetDistance
+    against_held_out: ThreeSamples
+    """The test of Meehan, Chaudhuri and Dasgupta, in pixels."""
 
     @property
     def copies(self) -> Copies:
@@ -97,18 +142,31 @@ class Evaluation:
         return int(self.copies.sum())
 
     def row(self, baseline: "Evaluation", alpha: float) -> TableRow:
-        """Copies with their interval, beside the baseline's, and the distance."""
+        """Copies with their interval, beside the baseline's; the distance; the test's outcome."""
         n = len(self.memorization.ratio)
         rate = proportion(self.count, n, alpha)
         changed = mcnemar(baseline.copies, self.copies)
-        return (self.count, n, float(rate.low), float(rate.high), *changed, self.distance.value)
+        closer = self.against_held_out.closer
+        return (
+            *(self.count, n, float(rate.low), float(rate.high), *changed, self.distance.value),
+            self.against_held_out.statistic,
+            *(float(end) for end in (closer.mean, closer.low, closer.high)),
+        )
 
 
-def evaluate(study: TrainedStudy, denoiser: Denoiser) -> Evaluation:
+def evaluate(study: TrainedStudy, denoiser: Denoiser, reference: Reference) -> Evaluation:
     """Draw the scale's samples of a denoiser, look for copies and take their distance."""
     samples = draw_samples(study, denoiser)
     found = memorization(samples, study.few, device=study.settings.device, units=False)
-    return Evaluation(found, quality(study, samples))
+    nearer = three_sample_test(
+        samples,
+        study.few,
+        study.fresh,
+        alpha=study.settings.alpha,
+        seed=study.settings.seed,
+        device=study.settings.device,
+    )
+    return Evaluation(found, quality(study, samples, reference), nearer)
 
 
 def rate_record(

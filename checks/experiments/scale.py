@@ -39,7 +39,10 @@ class Scale:
     steps: int
     window: int
     checkpoints: int
-    method: Method = "heun"
+    method: Method = "euler"
+    """Euler's unless said otherwise, as in the paper (E.7)."""
+    timestep_gaps: tuple[tuple[int, int], ...] = ()
+    """Gaps of Figures 5 and 9, in timesteps; by the zone of the images where none are given."""
 
     def __post_init__(self) -> None:
         if not 2 <= self.memorizing < self.generalizing:
@@ -54,6 +57,10 @@ class Scale:
             raise ValueError(f"window = {self.window} must be below steps = {self.steps}")
         if self.method not in get_args(Method):
             raise ValueError(f"method = {self.method!r}; give one of {', '.join(get_args(Method))}")
+        gaps = tuple(tuple(gap) for gap in self.timestep_gaps)
+        if any(len(gap) != 2 or not 0 <= gap[0] < gap[1] for gap in gaps):
+            raise ValueError(f"timestep_gaps = {self.timestep_gaps}: give pairs [first, end]")
+        object.__setattr__(self, "timestep_gaps", gaps)
 
     def training_settings(self, **changes: Any) -> Training:
         """The scale's training with some ``changes``."""

@@ -19,7 +19,7 @@ from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
 from wildmiddle.checks.settings import Settings
 from wildmiddle.models.denoisers import EmpiricalDenoiser, GaussianDenoiser
 from wildmiddle.models.networks import PAPER, SMALL
-from wildmiddle.models.sampling import heun, start
+from wildmiddle.models.sampling import euler, start
 
 
 @pytest.fixture
@@ -42,17 +42,34 @@ def known(tiny, tmp_path) -> TrainedStudy:
 def test_the_swap_of_known_denoisers_flips_where_the_optimum_decides(known) -> None:
     outcome = table1.run(known, 1e-3)
     rows = {(row[0], row[1]): row for row in outcome.rows}
-    assert rows["memorizing", "none"][2] == 24
-    assert rows["generalizing", "none"][2] == 0
+    assert rows["memorizing", "none"][3] == 24
+    assert rows["generalizing", "none"][3] == 0
     # The optimum copies once it has the last step; a Gaussian there undoes it.
-    assert rows["memorizing", "small"][2] < 12
-    assert rows["generalizing", "small"][2] > 12
-    lost, gained, p = rows["memorizing", "steps 13 to 17"][6:]
-    assert lost == 24 - rows["memorizing", "steps 13 to 17"][2]
+    assert rows["memorizing", "small, by the curves"][3] < 12
+    assert rows["generalizing", "small, by the curves"][3] > 12
+    # The paper's middle, at the place of these images' zone; the curves' has other steps.
+    assert rows["memorizing", "middle"][2] == "9 to 14"
+    assert rows["memorizing", "middle, by the curves"][2] == "7 to 11"
+    assert rows["memorizing", "none, by Heun"][2:4] == ("", 24)
+    lost, gained, p = rows["memorizing", "steps 13 to 17"][7:]
+    assert lost == 24 - rows["memorizing", "steps 13 to 17"][3]
     assert gained == 0
     assert p == pytest.approx(2 * 0.5**lost)
     verdicts = {record.instance: record.verdict for record in outcome.records}
+    assert sum(record.alpha for record in outcome.records) == pytest.approx(1e-3)
     assert verdicts["memorizing denoiser, swapped: none"] == "holds"
+    # The null of the copying test: held-out images stand beside the rates, at every threshold.
+    assert outcome.rows[-1][:2] == (table1.HELD_OUT, "none")
+    assert outcome.rows[-1][3:5] == (rows[table1.HELD_OUT, "none"][3], 40)
+    swept = [row for row in outcome.tables["thresholds"][1] if row[0] == table1.HELD_OUT]
+    assert [row[2] for row in swept] == table1.THRESHOLDS.tolist()
+    assert (swept[0][3], swept[-1][3]) == (0, 1)
+    # Swaps against one another: those that only one of the two changes.
+    paired = {row[:3]: row[3:] for row in outcome.tables["paired"][1]}
+    assert paired["generalizing", "middle", "large"] == (24, 0, pytest.approx(2 * 0.5**24))
+    assert verdicts["generalizing denoiser, swapped: middle against large"] == "holds"
+    assert paired["memorizing", "middle, by the curves", "small, by the curves"][:2] == (0, 19)
+    assert verdicts["memorizing denoiser, swapped: middle against large"] == "inconclusive"
     # The claim that low noise has no part in it is false for the optimum, and is seen to be.
     assert verdicts["generalizing denoiser, swapped: small"] == "violated"
 
@@ -81,11 +98,13 @@ def test_states_along_a_trajectory_are_those_of_the_sampler(known) -> None:
     torch.testing.assert_close(states[0], first)
     # From any step on, the sampler ends where it ended: the states are those it steps from.
     whole = samples.draw_samples(known, known.memorizing)
-    torch.testing.assert_close(heun(known.memorizing, states[7], steps[7:]), whole)
+    torch.testing.assert_close(euler(known.memorizing, states[7], steps[7:]), whole)
     torch.testing.assert_close(outputs[-1], whole)  # the last step goes to the output itself
 
 
 def test_trajectories_count_shells_copies_and_choices(known) -> None:
+    # By Heun's method, which follows the ODE closely enough for every sample to stay in its shell.
+    vars(known)["scale"] = replace(known.scale, method="heun")
     outcome = trajectories.run(known, 1e-3)
     counts = {row[:3]: row[3] for row in outcome.rows}
     steps = known.sigmas.tolist()
@@ -191,7 +210,7 @@ def test_a_bad_scale_is_one_line_and_exit_code_2(
 
 def test_a_group_of_experiments_may_have_its_own_values() -> None:
     scale = read_scale("laptop")
-    assert (scale.memorizing, scale.generalizing, scale.method) == (100, 1400, "heun")
+    assert (scale.memorizing, scale.generalizing, scale.method) == (100, 1400, "euler")
     assert (scale.group, read_scale("laptop", "gaps")) == ("", scale)
     steps = read_scale("laptop", "timestep_gaps")
     assert (steps.group, steps.method, steps.memorizing) == ("timestep_gaps", "ddpm", 100)

@@ -19,7 +19,9 @@ from wildmiddle.checks.experiments.scale import read_scale
 from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
 from wildmiddle.checks.settings import Settings
 from wildmiddle.empirical.danger_zone import zone_of
+from wildmiddle.empirical.intervals import exact
 from wildmiddle.empirical.neighbours import memorization
+from wildmiddle.empirical.three_samples import ThreeSamples
 from wildmiddle.models.denoisers import EmpiricalDenoiser, GaussianDenoiser
 from wildmiddle.models.extractors import Extractor
 from wildmiddle.models.quality import FrechetDistance, frechet_distance
@@ -30,7 +32,7 @@ from wildmiddle.theory.schedules import ddpm_sigmas
 def study_of(folder: Path, group: str = "") -> TrainedStudy:
     scale = read_scale("laptop", group)
     data = {"source": "digits", "train_size": 60, "test_size": 40}
-    steps = 18 if scale.method == "heun" else 50
+    steps = 50 if scale.method == "ddpm" else 18
     small = replace(
         scale, data=data, memorizing=30, generalizing=60, samples=24, steps=steps, checkpoints=2
     )
@@ -57,6 +59,14 @@ def known(tmp_path) -> TrainedStudy:
 @pytest.fixture
 def ddpm(tmp_path) -> TrainedStudy:
     return study_of(tmp_path, "timestep_gaps")
+
+
+def test_gaps_that_the_scale_names_take_the_place_of_the_zones(known) -> None:
+    vars(known)["scale"] = replace(known.scale, timestep_gaps=[[100, 350], [100, 275]])
+    assert timestep_gaps(known) == ((100, 350), (100, 275))
+    for wrong in ([[350, 100]], [[-1, 4]], [[1, 2, 3]]):
+        with pytest.raises(ValueError, match="give pairs"):
+            replace(known.scale, timestep_gaps=wrong)
 
 
 def test_gaps_are_the_zones_of_the_distances_to_three_digits(known) -> None:
@@ -107,7 +117,9 @@ def test_figure4_judges_every_checkpoint_and_the_last_decides(known, monkeypatch
         "gap-possible": (30, {"gap": (gaps["possible zone"],)}),
         "gap-lowered": (30, {"gap": (gaps["lowered zone"],)}),
     }
-    counts = {(row[0].split(",")[0], row[1]): row[2:4] for row in outcome.rows}
+    *samples, held_out = outcome.rows
+    assert held_out[:4] == ("held-out images", "", 0, len(known.fresh))
+    counts = {(row[0].split(",")[0], row[1]): row[2:4] for row in samples}
     assert counts == {
         ("baseline", 2000): (24, 24),
         ("baseline", 4000): (24, 24),
@@ -120,9 +132,15 @@ def test_figure4_judges_every_checkpoint_and_the_last_decides(known, monkeypatch
         ("gap over the lowered zone", 2000): (0, 24),
         ("gap over the lowered zone", 4000): (0, 24),
     }
-    lost = {(row[0].split(",")[0], row[1]): row[6:9] for row in outcome.rows}
+    lost = {(row[0].split(",")[0], row[1]): row[6:9] for row in samples}
     assert lost["dummy class", 4000] == (24, 0, pytest.approx(2 * 0.5**24))
     assert lost["gap over the certain zone", 4000] == (0, 0, 1.0)
+    # C_T, and the probability of being nearer than a held-out image: copies are, the others not.
+    nearer = {(row[0].split(",")[0], row[1]): row[10:] for row in samples}
+    score, rate, low, high = nearer["baseline", 4000]
+    assert score < -3
+    assert low < rate == high == 1.0
+    assert nearer["dummy class", 4000][1] < 0.5
     verdicts = {(r.instance.split(",")[0], r.quantity[:9]): r.verdict for r in outcome.records}
     assert verdicts == {
         ("baseline", "memorized"): "holds",
@@ -141,7 +159,7 @@ def test_figure4_judges_every_checkpoint_and_the_last_decides(known, monkeypatch
     # The paper trained without the zone itself, not without the one an octave below it.
     assert not any("lowered" in r.instance for r in outcome.records if "paper" in r.parameters)
     # The distance is that of the samples the row counts: the optimum's are training images.
-    distance = {(row[0].split(",")[0], row[1]): row[9] for row in outcome.rows}
+    distance = {(row[0].split(",")[0], row[1]): row[9] for row in samples}
     assert distance["dummy class", 2000] == distance["baseline", 4000]
     assert distance["dummy class", 4000] != distance["baseline", 4000]
     figure = Figure()
@@ -199,12 +217,16 @@ def test_distances_are_those_of_each_training_from_both_references(known, monkey
     assert not outcome.records
 
 
+SAME = ThreeSamples(0.0, 1, exact(0.5))
+"""Samples as near to the training images as held-out ones are."""
+
+
 def test_a_gap_that_makes_copies_is_seen(known) -> None:
     samples = known.few[:20]
     far = known.fresh[:20]
     distance = FrechetDistance(1.0, "pixels", 20, "images", 60)
     none, all_of_them = (
-        Evaluation(memorization(each, known.few), distance) for each in (far, samples)
+        Evaluation(memorization(each, known.few), distance, SAME) for each in (far, samples)
     )
     assert (none.count, all_of_them.count) == (0, 20)
     record = reduction_record(known, "x", "y", (none, all_of_them), 1e-3)
@@ -224,7 +246,9 @@ def test_figures5_and_9_train_every_gap_and_find_the_front(ddpm, monkeypatch) ->
     outcome = figure5.run(ddpm, 1e-3)
     gaps = timestep_gaps(ddpm)
     assert asked == [(30, f"gap-{a}-{b}", ((a, b),)) for a, b in gaps]
-    counts = [row[4] for row in outcome.rows]
+    *rows, held_out = outcome.rows
+    assert held_out[:6] == ("held-out images", "", "", "", 0, len(ddpm.fresh))
+    counts = [row[4] for row in rows]
     assert counts == [24] + [0 if a < 100 else 24 for a, _ in gaps]
     assert outcome.rows[1][2] == pytest.approx(0.1, rel=0.02)
     assert outcome.rows[1][3] == pytest.approx(4.0, rel=0.02)
@@ -235,14 +259,12 @@ def test_figures5_and_9_train_every_gap_and_find_the_front(ddpm, monkeypatch) ->
     assert ddpm.training().objective == "ddpm"
     assert (len(ddpm.sigmas), ddpm.sigmas[-1]) == (50, ddpm_sigmas()[0])
     plane = figure9.run(ddpm, 1e-3)
-    assert [row[:-1] for row in plane.rows] == [
-        list(r) if isinstance(r, list) else r for r in outcome.rows
-    ]
-    best = min(row[11] for row in outcome.rows if row[4] == 0)
-    other = min(row[11] for row in outcome.rows)
+    assert [row[:-1] for row in plane.rows] == [list(r) if isinstance(r, list) else r for r in rows]
+    best = min(row[11] for row in rows if row[4] == 0)
+    other = min(row[11] for row in rows)
     expected = [
         int((row[4] == 0 and row[11] == best) or (other < best and row[11] == other))
-        for row in outcome.rows
+        for row in rows
     ]
     assert [row[-1] for row in plane.rows] == expected
 
@@ -252,7 +274,7 @@ def test_the_front_keeps_what_no_other_beats() -> None:
         points = np.array([[0.0], [10.0]])
         samples = np.array([[0.1]] * count + [[5.0]] * (10 - count))
         value = FrechetDistance(distance, "pixels", 10, "images", 60)
-        return Evaluation(memorization(samples, points), value)
+        return Evaluation(memorization(samples, points), value, SAME)
 
     found = {
         (0, 0): one(9, 1.0),

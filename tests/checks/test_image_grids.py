@@ -19,8 +19,9 @@ from wildmiddle.checks.experiments import (
     figures11_16,
     figures17_19,
     table1,
+    timestep_grids,
 )
-from wildmiddle.checks.experiments.gaps import zone_gaps
+from wildmiddle.checks.experiments.gaps import timestep_gaps, zone_gaps
 from wildmiddle.checks.experiments.image_grids import (
     FRAME,
     Strip,
@@ -35,11 +36,13 @@ from wildmiddle.checks.experiments.results import ExperimentResult, write
 from wildmiddle.checks.experiments.samples import draw_samples
 from wildmiddle.checks.experiments.scale import Scale
 from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
-from wildmiddle.checks.options import EXPERIMENTS
+from wildmiddle.checks.options import EXPERIMENTS, module_name
 from wildmiddle.checks.settings import Settings
 from wildmiddle.models.denoisers import EmpiricalDenoiser, GaussianDenoiser
 from wildmiddle.models.images import prepare_training_set
 from wildmiddle.models.settings import Training
+from wildmiddle.theory.regimes import PredictedZone, Zone
+from wildmiddle.theory.schedules import edm_sigmas
 
 
 def study_of(folder: Path, **data) -> TrainedStudy:
@@ -164,14 +167,14 @@ def test_labels_and_notes_stand_beside_their_strips() -> None:
 
 def test_figure10_shows_the_samples_that_table1_counts(known) -> None:
     outcome, table = figure10.run(known, 1e-3), table1.run(known, 1e-3)
-    counted = {(row[0], row[1]): row[2] for row in table.rows}
+    counted = {(row[0], row[1]): row[3] for row in table.rows}
     assert [row[:2] for row in outcome.rows] == [
         (name, part)
         for name in ("memorizing", "generalizing")
         for part in ("none", "large", "middle", "small")
     ]
     (picture,) = pictures(outcome)
-    ends = table1.parts(known)
+    ends = table1.paper_parts(known)
     models = known.memorizing, known.generalizing
     for at, row in enumerate(outcome.rows):
         name, part, memorized, samples = row[:4]
@@ -191,8 +194,30 @@ def test_figure10_shows_the_samples_that_table1_counts(known) -> None:
     assert labels[7] == f"small swapped: {100 * counted['generalizing', 'small'] / 24:.1f}%"
 
 
+def test_the_papers_parts_are_its_steps_on_cifar10_and_move_with_the_zone(known) -> None:
+    levels = edm_sigmas(18)
+    for start, first, last in ((table1.PAPER_START, 7, 13), (0.441, 9, 14)):
+        vars(known)["zone"] = PredictedZone(Zone(start, 2 * start), Zone(start / 2, 4 * start))
+        parts = table1.paper_parts(known)
+        steps = {
+            name: np.flatnonzero((levels >= low) & (levels < high)).tolist()
+            for name, (low, high) in parts.items()
+        }
+        assert steps == {
+            "large": list(range(first)),
+            "middle": list(range(first, last + 1)),
+            "small": list(range(last + 1, 18)),
+        }
+
+
+def test_a_zone_without_a_start_gives_no_place_for_the_papers_middle(known) -> None:
+    vars(known)["zone"] = PredictedZone(Zone(np.inf, 1.0), Zone(0.5, 4.0))
+    with pytest.raises(ValueError, match="starts at inf"):
+        table1.paper_parts(known)
+
+
 def test_the_parts_fill_the_schedule_around_medium_noise(known) -> None:
-    medium, parts = known.regime("medium"), table1.parts(known)
+    medium, parts = known.regime("medium"), table1.curve_parts(known)
     assert parts["middle"] == (medium.start.sigma, medium.end.sigma)
     assert parts["small"] == (0, medium.start.sigma)
     assert parts["large"] == (medium.end.sigma, np.inf)
@@ -209,7 +234,7 @@ def test_figure10_says_which_changed_samples_keep_their_image(known) -> None:
         assert median == np.median(now.ratio)
     rows = {row[:2]: row for row in outcome.rows}
     assert rows["memorizing", "none"][4:7] == (24, 0, 0)
-    assert rows["memorizing", "small"][5] > 0
+    assert rows["memorizing", "middle"][5] > 0
 
 
 def test_figures11_16_show_noised_images_and_figure2_s_rates(known) -> None:
@@ -297,12 +322,36 @@ def test_a_dummy_trained_denoiser_samples_the_real_class(tmp_path) -> None:
     assert not torch.equal(found, denoiser(x, 1.0, labels=1 - prepared.label))
 
 
-@pytest.mark.parametrize("name", ["figure10", "figures11-16", "figures17-19"])
+def test_timestep_grids_show_the_samples_that_figure5_counts(known, monkeypatch) -> None:
+    gaps = ((100, 350), (150, 250))
+    monkeypatch.setattr(
+        timestep_grids,
+        "train_gaps",
+        lambda study: {(0, 0): study.optimum, gaps[0]: study.generalizing, gaps[1]: study.optimum},
+    )
+    outcome = timestep_grids.run(known, 1e-3)
+    assert outcome.rows == ((0, 0, 24, 24, 16), (*gaps[0], 0, 24, 0), (*gaps[1], 24, 24, 16))
+    panels = pictures(outcome)
+    assert len(panels) == 3
+    samples = pixels(known, draw_samples(known, known.generalizing))
+    nearest = outcome.samples["without timesteps 100 to 350"].nearest
+    images = pixels(known, known.few)[nearest]
+    for i in range(16):
+        row, column = divmod(i, 4)
+        at = slice(12 * row, 12 * row + 10), slice(21 * column, 21 * column + 19)
+        assert framed(panels[0][at])
+        assert not framed(panels[1][at])
+        assert (panels[1][at][1:-1, 1:9] == samples[i]).all()
+        assert (panels[1][at][1:-1, 10:-1] == images[i]).all()
+
+
+@pytest.mark.parametrize("name", ["figure10", "figures11-16", "figures17-19", "timestep-grids"])
 def test_pictures_have_files_and_no_verdict(known, tmp_path, monkeypatch, name) -> None:
     monkeypatch.setattr(
         TrainedStudy, "train_denoiser", lambda self, count, name, **_: self.generalizing
     )
-    module = import_module(f"wildmiddle.checks.experiments.{name.replace('-', '_')}")
+    module = import_module(f"wildmiddle.checks.experiments.{module_name(name)}")
+    panels = 1 + len(timestep_gaps(known))
     outcome = module.run(known, 1e-3)
     page = write(outcome, tmp_path / "new")
     assert page.name == f"{name}.md"
@@ -310,7 +359,10 @@ def test_pictures_have_files_and_no_verdict(known, tmp_path, monkeypatch, name) 
     assert f"![{name}]({name}.svg)" in page.read_text()
     svg = ElementTree.fromstring((tmp_path / "new" / f"{name}.svg").read_text(encoding="utf-8"))
     images = list(svg.iter("{http://www.w3.org/2000/svg}image"))
-    assert len(images) == {"figure10": 1, "figures11-16": 6, "figures17-19": 3}[name]
+    assert (
+        len(images)
+        == {"figure10": 1, "figures11-16": 6, "figures17-19": 3, "timestep-grids": panels}[name]
+    )
     for image in images:
         assert image.attrib["{http://www.w3.org/1999/xlink}href"].startswith(
             "data:image/png;base64,"
@@ -320,8 +372,11 @@ def test_pictures_have_files_and_no_verdict(known, tmp_path, monkeypatch, name) 
     lines = list(csv.reader((tmp_path / "new" / f"{name}.csv").read_text().splitlines()))
     assert {len(line) for line in lines} == {len(outcome.header)}
     samples = tmp_path / "new" / f"{name}-samples.csv"
-    conditions = {"figure10": 8, "figures11-16": 0, "figures17-19": 3}[name]
+    conditions = {"figure10": 8, "figures11-16": 0, "figures17-19": 3, "timestep-grids": panels}[
+        name
+    ]
     assert samples.exists() == bool(conditions)
     if conditions:
         assert len(samples.read_text().splitlines()) == 1 + 24 * conditions
-    assert EXPERIMENTS[name] == ("gaps" if name == "figures17-19" else "")
+    groups = {"figures17-19": "gaps", "timestep-grids": "timestep_gaps"}
+    assert EXPERIMENTS[name] == groups.get(name, "")

@@ -39,16 +39,19 @@ def test_a_classifier_of_all_training_images_judges(whole, monkeypatch) -> None:
         return Extractor(torch.nn.Flatten(), "pixels")
 
     monkeypatch.setattr(module, "train_classifier", train_classifier)
-    found = quality(whole, whole.pool)
+    found = quality(whole, whole.pool, "training")
     assert asked["images"].shape == (300, 1, 8, 8)
     assert asked["images"].equal(whole.pool)
     np.testing.assert_array_equal(asked["labels"], whole.data.train_labels)
     assert found.value == pytest.approx(0, abs=1e-9)
     assert (found.n, found.reference_n) == (300, 300)
     assert found.reference == "digits, all training images"
+    held_out = quality(whole, whole.fresh, "held-out")
+    assert (held_out.value, held_out.reference_n) == (pytest.approx(0, abs=1e-9), len(whole.fresh))
+    assert held_out.reference == "digits, all held-out images"
     # In the pixels themselves: everything moved by one is 64 away.
-    assert quality(whole, whole.pool[:150] + 1).value > 64
-    assert quality(whole, whole.pool + 1).value == pytest.approx(64, rel=1e-6)
+    assert quality(whole, whole.pool[:150] + 1, "training").value > 64
+    assert quality(whole, whole.pool + 1, "training").value == pytest.approx(64, rel=1e-6)
 
 
 def test_the_classifier_learns_the_digits_whatever_the_seed(whole) -> None:

@@ -81,3 +81,12 @@ def test_images_are_rows(small_images) -> None:
 def test_times_outside_of_0_and_1_are_refused(cloud, t) -> None:
     with pytest.raises(ValueError, match=f"t = {t}"):
         fields(cloud, 0, t, queries=5)
+
+
+def test_each_query_may_noise_a_point_of_its_own(cloud) -> None:
+    chosen = np.arange(len(cloud)).repeat(2)[:9]
+    found = fields(cloud, chosen, 0.6, queries=9, seed=SEED)
+    for q, i in enumerate(chosen):
+        alone = fields(cloud, int(i), 0.6, queries=9, seed=SEED)
+        for name in found._fields:
+            np.testing.assert_allclose(getattr(found, name)[q], getattr(alone, name)[q], rtol=1e-12)

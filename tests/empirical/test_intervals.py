@@ -16,6 +16,7 @@ from wildmiddle.empirical.intervals import (
     exact,
     pair_mean,
     proportion,
+    share_above,
 )
 
 SEED = 20260301
@@ -277,3 +278,43 @@ def test_pair_mean_is_chernoffs_interval() -> None:
     assert pair_mean(0.0, 50, 1e-3).low == 0
     with pytest.raises(ValueError, match=r"mean = 1\.5"):
         pair_mean(1.5, 50, 1e-3)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9])
+@pytest.mark.parametrize("spread", ["two kinds", "just below", "just above", "beta"])
+def test_share_above_misses_no_more_often_than_it_says(level, spread) -> None:
+    rng = np.random.default_rng(17)
+    units, trials, alpha, repeats = 60, 50, 0.1, 400
+    own, share = {
+        "two kinds": (lambda n: np.where(rng.random(n) < 0.3, 1.0, 0.2), 0.3),
+        "just below": (lambda n: np.where(rng.random(n) < 0.3, 1.0, level - 1e-9), 0.3),
+        "just above": (lambda n: np.where(rng.random(n) < 0.3, level, 0.0), 0.3),
+        "beta": (lambda n: rng.beta(2, 1, n), 1 - level**2),
+    }[spread]
+    counts = np.stack([rng.binomial(trials, own(units)) for _ in range(repeats)], axis=1)
+    found = share_above(counts, trials, level, alpha)
+    missed = int(((found.low > share) | (found.high < share)).sum())
+    assert binomtest(missed, repeats, alpha, alternative="greater").pvalue > 1e-6
+    assert ((found.low <= found.mean) & (found.mean <= found.high)).all()
+
+
+def test_share_above_is_clopper_pearson_where_every_unit_is_sure() -> None:
+    counts = np.array([50] * 7 + [0] * 13)
+    found, single = share_above(counts, 50, 0.9, 0.05), proportion(7, 20, 0.05)
+    # 0.9 ** 50 of those below the level would pass for one above it.
+    error = 0.9**50
+    assert found.low == pytest.approx((single.low - error) / (1 - error))
+    assert found.high == pytest.approx(single.high, rel=0.01)
+    assert found.high > single.high
+    assert (float(found.mean), found.n) == (0.35, 20)
+
+
+def test_a_share_of_units_with_too_few_trials_has_no_lower_end() -> None:
+    # Of 10 noises none is enough to tell 0.9 from less at 1%.
+    assert share_above(np.full(100, 10), 10, 0.9, 0.05).low == 0
+
+
+def test_share_above_refuses_levels_and_counts_out_of_range() -> None:
+    for counts, level in ([3], 1.0), ([3], 0.0), ([6], 0.5):
+        with pytest.raises(ValueError, match=r"level|successes"):
+            share_above(np.array(counts), 5, level, 0.05)

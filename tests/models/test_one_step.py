@@ -12,6 +12,7 @@ from wildmiddle.models.one_step import (
     denoising_error,
     gap_between,
     memorization_by_level,
+    nested_copies,
 )
 from wildmiddle.theory.shells import radii
 
@@ -50,6 +51,21 @@ class TestMemorization:
         for count in found.tolist():
             expect_rate(count, n, "==", 0.5, seed=SEED, what="outer quarters")
         assert found[0] != found[1]  # noise of its own at every level
+
+    def test_nested_counts_are_of_each_image_by_itself(self) -> None:
+        # Copied wherever the image is at 1, never where it is at 0, by half of the noises between.
+        train = np.array([[0.0], [1.0]])
+
+        def denoiser(x, sigma):
+            return torch.where(x > 100, 1.0, torch.where(x < -100, 0.5, torch.special.ndtr(x)))
+
+        held_out = np.array([[1e4], [-1e4], [0.0], [1e4]])
+        found = nested_copies(denoiser, held_out, train, [1.0, 1.0], 300, SEED)
+        assert found.shape == (4, 2)
+        assert found[[0, 3]].tolist() == [[300, 300]] * 2
+        assert found[1].tolist() == [0, 0]
+        assert ((found[2] > 100) & (found[2] < 200)).all()
+        assert found[2, 0] != found[2, 1]  # noise of its own at every level
 
     def test_a_longer_run_continues_the_same_queries(self, images) -> None:
         seen = []
