@@ -85,7 +85,7 @@ def verdict_sentence(result: Result) -> str:
 
 def escape_markdown(text: str) -> str:
     """A text from outside, such as a file's name, so that Markdown shows it as it is."""
-    return re.sub(r"([\\`|*\[\]])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
+    return re.sub(r"([\\`|*\[\]])", r"\\\1", html.escape(" ".join(text.splitlines()), quote=False))
 
 
 def code_span(text: str) -> str:

@@ -334,7 +334,7 @@ def test_sensitivity_of_flat_and_of_colour_images(result: Result) -> None:
     rng = np.random.default_rng(5)
     for shape, distance in (((48,), 24), ((4, 4, 3), 2)):
         images = rng.uniform(-1, 1, (9, *shape))
-        study = replace(result.study, images=images)
+        study = replace(result.study, images=images, held_out=images)
         assert str(distance) in words_in(ElementTree.fromstring(sensitivity_decay(study).svg))
 
 
@@ -342,14 +342,14 @@ def test_figure_of_theorem_4_2_counts_and_leaves_out_copies(result: Result, page
     assert "have an exact copy" not in page
     train = result.study.train.copy()
     train[8] = train[7] = train[3]
-    for images, copies in ((train, 3), (np.ones_like(train), 60)):
+    for images, copies in ((train, 3), (np.repeat(train[:30], 2, axis=0), 60)):
         drawn = weight_thresholds(replace(result, study=replace(result.study, images=images)))
         assert f" {copies} of the 60 images have an exact copy" in drawn.caption
         assert ("σ₋" in words_in(ElementTree.fromstring(drawn.svg))) == (copies < 60)
 
 
 def test_figure_of_the_weight_bounds_leaves_out_a_level_that_no_image_has(result: Result) -> None:
-    copies = np.ones_like(result.study.train)
+    copies = np.repeat(result.study.train[:30], 2, axis=0)
     drawn = weight_between_bounds(replace(result, study=replace(result.study, images=copies)))
     assert "σ₋" not in words_in(ElementTree.fromstring(drawn.svg))
     assert "σ₊" in words_in(ElementTree.fromstring(drawn.svg))
