@@ -23,6 +23,7 @@ from wildmiddle.checks.experiments.weight_and_coverage import (
     draw_bars,
     draw_weight_and_coverage,
     interval_rows,
+    level_row,
     reduce_band,
     regime_rows,
     regimes_of,
@@ -39,6 +40,7 @@ from wildmiddle.empirical.intervals import Estimate
 from wildmiddle.empirical.regimes import Regime
 from wildmiddle.theory.constants import Thresholds
 from wildmiddle.theory.shells import outside_probability
+from wildmiddle.theory.small_noise import disjoint_sigma
 
 
 def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
@@ -92,6 +94,10 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
             *curve_rows(curves.sigmas, tabulated),
             *regime_rows(regimes),
             *interval_rows({f"zone {name}": zones[name] for name in list(zones)[1:]}),
+            level_row(
+                "all shells are disjoint up to (Section 4.2.1)",
+                float(disjoint_sigma(study.nearest.min(), study.d, study.settings.c)),
+            ),
         ),
         draw,
         height=5.2,

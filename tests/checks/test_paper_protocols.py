@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 pytest.importorskip("diffusers", reason="needs the extra train")
 
-from wildmiddle.checks.experiments import figure2, figure6, locality, remark4_3, remarkA_3
+from wildmiddle.checks.experiments import figure2, figure6, figure7, locality, remark4_3, remarkA_3
 from wildmiddle.checks.experiments.results import ExperimentResult
 from wildmiddle.checks.experiments.scale import read_scale
 from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
@@ -164,3 +164,17 @@ def test_a_denoiser_that_spreads_at_small_noise_is_seen(study) -> None:
     )
     records = locality.run(study, 1e-3).records
     assert {record.verdict for record in records} == {"violated"}
+
+
+def test_figure_7_by_100_base_points_agrees_with_images_drawn_anew(study) -> None:
+    outcome = figure7.run(study, ALPHA)
+    curves = {
+        name: np.array([row[1:] for row in outcome.rows if row[0] == name], float)
+        for name in dict.fromkeys(row[0] for row in outcome.rows)
+    }
+    for name, ours in (("largest", "largest weight"), ("self", "self weight")):
+        # With 30 images all of them are base points: 12,000 noises.
+        mean = curves[f"{name} weight (E.3)"][:, 1]
+        assert (mean >= curves[ours][:, 2] - 1e-6).all()
+        assert (mean <= curves[ours][:, 3] + 1e-6).all()
+    assert (curves["self weight (E.3)"][:, 1] <= curves["largest weight (E.3)"][:, 1] + 1e-9).all()
