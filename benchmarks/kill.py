@@ -117,7 +117,8 @@ def start(job: Job, folder: Path, errors: Path, kill_at: int = 0, count: Path | 
 
         def note(event: str, arguments: tuple[object, ...]) -> None:
             nonlocal seen
-            if event in EVENTS and os.fspath(folder) in str(arguments[0]):
+            # A report is written beside its folder first.
+            if event in EVENTS and os.fspath(folder.parent) in str(arguments[0]):
                 seen += 1
                 if seen == kill_at:
                     os.kill(os.getpid(), signal.SIGKILL)
@@ -158,7 +159,7 @@ def half_written(found: dict[str, bytes], whole: dict[str, bytes]) -> list[str]:
     for name, content in found.items():
         parts = Path(name).parts
         temporary = any(part.startswith(".") for part in parts)
-        temporary |= name.endswith((".part", ".partial"))
+        temporary |= name.endswith((".part", ".part.new", ".partial"))
         expected = whole.get(name)
         if parts[-1] == LOG and expected is not None:  # grows line by line
             expected = expected[: len(content)]
@@ -180,10 +181,11 @@ def kill_often(name: str, job: Job, times: int, scratch: Path) -> Fates:
     for module in modules:  # what the command imports by and by is there before the next fork
         with suppress(ImportError):
             importlib.import_module(module)
-    shutil.rmtree(reference)
+    shutil.rmtree(reference.parent)
     began = time.perf_counter()
     end(start(job, reference, errors))
     lasted = time.perf_counter() - began
+    shutil.rmtree(reference.parent)
     counts: Counter[str] = Counter()
     faults = []
     for i in range(times):
@@ -206,7 +208,8 @@ def kill_often(name: str, job: Job, times: int, scratch: Path) -> Fates:
         counts["half files"] += bool(half)
         again = end(start(job, folder, errors))
         found = files(folder)
-        extra = found.keys() - whole.keys()
+        beside = {each.name for each in folder.parent.iterdir()} - {folder.name}
+        extra = (found.keys() - whole.keys()) | beside
         wrong = [n for n in whole if found.get(n) != whole[n]] if again == code else ["exit code"]
         counts["left over"] += bool(extra)
         counts["lost or wrong"] += bool(wrong)
@@ -215,8 +218,7 @@ def kill_often(name: str, job: Job, times: int, scratch: Path) -> Fates:
                 f"{name}, killed at {moment}: half written {half}, left over {sorted(extra)}, "
                 f"wrong {wrong}, exit code {again} {errors.read_text()[-500:]}"
             )
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder.parent, ignore_errors=True)
     return Fates(counts, faults)
 
 

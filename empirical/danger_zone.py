@@ -48,7 +48,7 @@ Array = NDArray[np.float64]
 _GUIDES = 256
 """Training points that give the first guess of where the bounds cross."""
 _COARSE = 17
-_LEVELS = 9
+_LEVELS = 11
 _AROUND = 0.12
 """Noise levels of a pass over all pairs, and how far in log sigma they reach to either side: about
 six times the error of the first guess."""

@@ -36,11 +36,12 @@ def rank() -> int:
 def require_launcher() -> None:
     """Raise ValueError where ``WORLD_SIZE`` asks for several processes and nobody starts them.
 
-    So a scheduler may leave it; this process would wait for the others. ``accelerate launch`` on
-    GPUs is torchrun.
+    So a scheduler may leave it; this process would wait for the others. Whoever starts several says
+    to each which of them it is and where they meet: torchrun, and ``accelerate launch``, do.
     """
     size = os.environ.get("WORLD_SIZE", "1")
-    if size != "1" and not (distributed.is_torchelastic_launched() or _several()):
+    complete = all(name in os.environ for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"))
+    if size != "1" and not (complete or _several()):
         raise ValueError(
             f"WORLD_SIZE = {size} is set, but torchrun did not start this process; unset "
             "WORLD_SIZE for one process, or start several with torchrun --nproc-per-node 2 -m "
