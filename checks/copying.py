@@ -107,7 +107,7 @@ def _data(study: Study, alpha: float, copying_lower: Formula) -> list[Record]:
         return [
             count_copies(
                 denoiser,
-                study.held_out[chosen],
+                study.test[chosen],
                 study.train,
                 float(sigmas[k]),
                 count,

@@ -154,7 +154,7 @@ class Study:
             return Crossing(np.inf, np.nan, np.nan)
         counts = memorization_by_level(
             EmpiricalDenoiser(self.train, at.device),
-            self.held_out,
+            self.test,
             self.train,
             sigmas,
             COPYING_QUERIES,

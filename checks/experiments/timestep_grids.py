@@ -33,11 +33,10 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
 
     def draw(figure: Figure) -> None:
         columns = 5
-        grid = figure.subplots(-(-len(panels) // columns), columns, squeeze=False).flat
-        for axes in grid:
-            axes.set_axis_off()
+        grid = figure.subplots(-(-len(panels) // columns), columns, squeeze=False).ravel()
+        for axes in grid[len(panels) :]:
+            axes.remove()
         for axes, (title, strips) in zip(grid, panels.items(), strict=False):
-            axes.set_axis_on()
             draw_strips(axes, strips, title)
         figure.supxlabel(
             "timesteps left out of training, and the rate of copies; each sample beside its "

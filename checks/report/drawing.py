@@ -170,6 +170,8 @@ def label_log_axis(axes: Axes, which: Literal["x", "y"]) -> None:
 
 def format_power(value: float) -> str:
     """A number on a log axis in few characters: 0.02, 10, 10⁻⁶."""
+    if value <= 0:
+        return ""  # a tick below the view, which matplotlib asks about all the same
     exponent = round(float(np.log10(value)))
     if -3 <= exponent <= 3:
         return f"{value:g}"

@@ -132,14 +132,17 @@ def zone_by_size(result: Result) -> Drawing | None:
     latest = np.array([latest_end(values, n, at.weight_high, size) for n in sizes.tolist()])
     end = danger.end
     seen = [v for v in (end.sigma, end.low, end.high) if np.isfinite(v) and v > 0]
+    # Of a few images alike the spectrum may say nothing, or that there is no zone: 0 or infinity.
     spread = np.concatenate([collapse, latest, seen])
+    spread = spread[np.isfinite(spread) & (spread > 0)]
+    lowest, highest = (spread.min(), spread.max()) if len(spread) else (0.1, 1.0)
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlim(float(sizes[0]), float(sizes[-1]))
-        axes.set_ylim(0.8 * float(spread.min()), 1.25 * float(spread.max()))
+        axes.set_ylim(0.8 * float(lowest), 1.25 * float(highest))
         label_log_axis(axes, "x")
         label_log_axis(axes, "y")
         axes.set_xlabel("number N of training images")

@@ -197,7 +197,7 @@ def compare_units(
     if width == 0:
         return None
     beyond = (lows < low - _BEYOND * width) | (highs > high + _BEYOND * width)
-    unsigned = lows.min() >= -SLACK and train_ends[0].max() < -_BELOW * width
+    unsigned = lows.min() >= -SLACK * width and train_ends[0].max() < -_BELOW * width
     faint, strong = sorted(float(np.median(each[1] - each[0])) for each in (ends, train_ends))
     if beyond.mean() > 1 / 2 or unsigned or 0 < faint < _FAINT * strong:
         return (

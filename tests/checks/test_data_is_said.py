@@ -1,5 +1,6 @@
 """What the commands say of their data, and in which units steps and timesteps are."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -55,9 +56,11 @@ def test_steps_are_those_of_the_range_of_the_schedules(capsys) -> None:
         )
         page = capsys.readouterr().out
         assert ("those of models for pixels in [-1, 1]" in page) == ((low, high) != (-1, 1))
-        lines = [line for line in page.splitlines() if line[:8] in ("certain ", "possible")]
-        rows[high - low] = [line.split(maxsplit=4)[4] for line in lines]
-        starts[high - low] = float(lines[1].split()[1])
+        # A row's name, sigma, steps and timesteps stand in columns of their own.
+        columns = [re.split(r"  +", line) for line in page.splitlines()]
+        rows[high - low] = [cells[2:] for cells in columns if cells[0] in ("certain", "possible")]
+        (start,) = (cells[1].split()[0] for cells in columns if cells[0] == "possible")
+        starts[high - low] = float(start)
     assert starts[2] == pytest.approx(2 * starts[1], rel=1e-3)
     assert starts[255] == pytest.approx(255 * starts[1], rel=1e-3)
     assert rows[2] == rows[1] == rows[255]

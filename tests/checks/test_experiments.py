@@ -18,7 +18,7 @@ from wildmiddle.checks.experiments.scale import read_scale
 from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
 from wildmiddle.checks.settings import Settings
 from wildmiddle.models.denoisers import EmpiricalDenoiser, GaussianDenoiser
-from wildmiddle.models.networks import PAPER, SMALL
+from wildmiddle.models.networks import DDPM, PAPER, SMALL
 from wildmiddle.models.sampling import euler, start
 
 
@@ -228,8 +228,10 @@ def test_the_larger_scales_want_images_and_train_their_networks(
     digits = replace(scale, data={"source": "digits"}, memorizing=10, generalizing=20)
     study = trained_study(digits, tmp_path)
     training = study.training()
-    assert (scale.data["source"], training.network) == ("images", network)
-    assert training.objective == ("ddpm" if group == "timestep_gaps" else "edm")
+    timesteps = group == "timestep_gaps"
+    expected = DDPM if timesteps and name == "paper" else network
+    assert (scale.data["source"], training.network) == ("images", expected)
+    assert training.objective == ("ddpm" if timesteps else "edm")
     assert len(study.checkpoint_steps) == 8
     assert study.checkpoint_steps[-1] == training.steps
     assert all(step % training.checkpoint_every == 0 for step in study.checkpoint_steps[:-1])

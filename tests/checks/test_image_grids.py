@@ -234,7 +234,7 @@ def test_figure10_says_which_changed_samples_keep_their_image(known) -> None:
         assert median == np.median(now.ratio)
     rows = {row[:2]: row for row in outcome.rows}
     assert rows["memorizing", "none"][4:7] == (24, 0, 0)
-    assert rows["memorizing", "middle"][5] > 0
+    assert rows["generalizing", "middle"][5] > 0
 
 
 def test_figures11_16_show_noised_images_and_figure2_s_rates(known) -> None:

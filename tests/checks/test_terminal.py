@@ -107,6 +107,7 @@ def test_what_has_no_plain_text_is_refused(latex: str) -> None:
 def test_the_zone_is_printed_with_the_steps_inside_of_it() -> None:
     class Images:
         title, value_range, centred, dimension = "two images", (-1.0, 1.0), False, 4
+        notes = ()
         train, test = (0, 1), (2,)
 
     zone = PredictedZone(Zone(0.5, 2.0), Zone(0.1, 9.0))
@@ -114,4 +115,6 @@ def test_the_zone_is_printed_with_the_steps_inside_of_it() -> None:
     # Counted in tests/theory/test_precision_schedules.py: EDM steps from 0, as DDPM's timesteps.
     assert lines[4].split() == ["certain", "0.5", "to", "2", "9", "to", "11", "145", "to", "395"]
     assert lines[5].split() == ["possible", "0.1", "to", "9", "6", "to", "13", "27", "to", "658"]
-    assert "certain     none" in zone_page(Images(), PredictedZone(Zone(2.0, 1.0), Zone(1.0, 2.0)))
+    assert "\ncertain               none\n" in zone_page(
+        Images(), PredictedZone(Zone(2.0, 1.0), Zone(1.0, 2.0))
+    )

@@ -35,10 +35,10 @@ def outcome(tmp_path, monkeypatch):
     study = trained_study(scale, tmp_path, Settings(device="cpu"))
     for name, sign in (("memorizing", 1), ("generalizing", -1)):
         vars(study)[name] = lambda x, _, sign=sign: sign * torch.ones_like(x)
-    low, high = (end.sigma for end in (study.regime("medium").start, study.regime("medium").end))
+    low, high = table1.paper_parts(study)["middle"]
     probes = {"small": low / 2, "middle": (low * high) ** 0.5, "large": 2 * high}
 
-    def find_copies(_, denoiser):
+    def find_copies(_, denoiser, method=None):
         # Which model answers where tells the condition; windows are moved out of the schedule.
         found = {p: int(denoiser(torch.ones(1, 2), sigma)[0, 0]) for p, sigma in probes.items()}
         base = "memorizing" if sum(found.values()) > 0 else "generalizing"
@@ -55,41 +55,42 @@ def test_the_rate_is_the_share_below_each_threshold(outcome) -> None:
     header, rows = outcome.tables["thresholds"]
     assert header == ("base", "swapped", "threshold", "rate", "low", "high", "samples")
     rates = {(row[0], row[1], round(row[2], 4)): row[3:] for row in rows}
-    assert len(rates) == len(rows) == 6 * 21
+    assert len(rates) == len(rows) == 7 * 21  # the six, and the held-out images
     for (base, part), ratios in RATIOS.items():
         for at in (0.05, 0.3, 0.3333, 0.35, 0.6, 0.65, 0.95, 1.0):
             rate, low, high, n = rates[base, part, at]
             assert rate == np.mean(np.array(ratios) < (1 / 3 if at == 0.3333 else at)), (base, at)
             assert 0 <= low <= rate <= high <= 1
             assert n == 10
-    # 1e-3 over 126 intervals, two-sided: none of 10 leaves 1 - (4e-6)^(1/10).
-    assert rates["memorizing", "middle", 1.0][2] == pytest.approx(1 - (1e-3 / 252) ** 0.1)
+    # 1e-3 over 147 intervals, two-sided: none of 10 leaves 1 - (3.4e-6)^(1/10).
+    assert rates["memorizing", "middle", 1.0][2] == pytest.approx(1 - (1e-3 / 294) ** 0.1)
 
 
 def test_the_rate_at_a_third_is_the_tables_own(outcome, tmp_path) -> None:
-    counts = {(row[0], row[1]): row[2] for row in outcome.rows}
+    counts = {(row[0], row[1]): row[3] for row in outcome.rows}
     rows = outcome.tables["thresholds"][1]
-    thirds = {(row[0], row[1]): row[3] for row in rows if row[2] == 1 / 3}
-    assert thirds == {key: counts[key] / 10 for key in RATIOS}
+    thirds = {(row[0], row[1]): row[3:] for row in rows if row[2] == 1 / 3}
+    assert thirds.keys() == {*RATIOS, (table1.HELD_OUT, "none")}
+    assert all(rate == counts[key] / n for key, (rate, _, _, n) in thirds.items())
     write(outcome, tmp_path)
     with (tmp_path / "table1-thresholds.csv").open(newline="") as file:
         lines = list(csv.reader(file))
     assert lines[0] == list(outcome.tables["thresholds"][0])
     assert [float(line[3]) for line in lines[1:]] == [row[3] for row in rows]
-    assert (tmp_path / "table1.csv").read_text().startswith("base,swapped,memorized,")
+    assert (tmp_path / "table1.csv").read_text().startswith("base,swapped,steps,memorized,")
 
 
 def test_the_figure_has_both_panels(outcome) -> None:
     figure = Figure()
     outcome.draw(figure)
     windows, thresholds = figure.axes
-    assert [len(half.legends[0].get_texts()) for half in figure.subfigs] == [4, 6]
+    assert [len(half.legends[0].get_texts()) for half in figure.subfigs] == [4, 7]
     drawn = {line.get_label(): line for line in thresholds.lines}
     swept = drawn["memorizing, swapped at small noise"]
     assert swept.get_xdata()[0] == 0.05
     assert swept.get_ydata()[list(swept.get_xdata()).index(0.6)] == 0.5
     assert any(np.allclose(line.get_xdata(), 1 / 3) for line in thresholds.lines)
-    assert len(thresholds.collections) == 6
+    assert len(thresholds.collections) == 7
     assert len(windows.lines) == 4
 
 
@@ -100,4 +101,7 @@ def test_the_papers_rates_stand_beside_the_verdicts(outcome) -> None:
     assert (middle.relation, middle.bound, middle.estimate) == (">=", 0.5, 1.0)
     assert found["memorizing denoiser, swapped: small"].parameters == {"paper": 0.91}
     assert found["memorizing denoiser, swapped: middle"].relation == "<="
-    assert len(found) == 8
+    # The eight rates of the paper, and the middle against both ends for each model.
+    against = [name for name in found if "middle against" in name]
+    assert (len(found), len(against)) == (12, 4)
+    assert all(not found[name].parameters for name in against)
