@@ -39,6 +39,11 @@ class Comparison:
     """How far floating point may push the comparison; 0 where sampling noise dwarfs it."""
     parameters: Parameters = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if isnan(self.bound):
+            # No interval agrees with it, and a claim would be called violated for nothing.
+            raise ArithmeticError(f"{self.claim}, {self.instance}: the bound is no number")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Record(Comparison):

@@ -311,7 +311,7 @@ def _copies_below(
         return [
             count_copies(
                 denoiser,
-                study.images,
+                study.train,
                 study.train,
                 levels[k],
                 count,

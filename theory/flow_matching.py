@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import log_ndtr, ndtr
+from scipy.special import log_ndtr, ndtr, ndtri
 
 from wildmiddle.theory.domain import require, require_distance, require_positive
 from wildmiddle.theory.posterior import log_odds, margin, weights
@@ -167,7 +167,14 @@ def exact_shortfall(length: ArrayLike, norm: ArrayLike, d: ArrayLike) -> Array:
     require_distance("length", length)
     require_distance("norm", norm)
     require((d >= 1) & np.isfinite(d), "d", d, "must be at least 1 dimension")
-    return np.asarray(ncx2.cdf(length**2, d, norm**2))
+    found = np.asarray(ncx2.cdf(length**2, d, norm**2))
+    # Far out, where scipy gives nan, the length is normal: 1 along x_i, and what lies across it.
+    return np.where(np.isnan(found), ndtr(length - _far_mean(norm, d)), found)
+
+
+def _far_mean(norm: Array, d: Array) -> Array:
+    # Of |x_i - Z| where |x_i| is large: the error is of the order of d / |x_i|^2.
+    return np.asarray(norm + (d - 1) / (2 * np.maximum(norm, 1)))
 
 
 def exact_target(failure: ArrayLike, norm: ArrayLike, d: ArrayLike) -> Array:
@@ -184,4 +191,5 @@ def exact_target(failure: ArrayLike, norm: ArrayLike, d: ArrayLike) -> Array:
     require((failure > 0) & (failure < 1), "failure", failure, "must lie strictly between 0 and 1")
     require_distance("norm", norm)
     require((d >= 1) & np.isfinite(d), "d", d, "must be at least 1 dimension")
-    return np.sqrt(ncx2.ppf(failure, d, norm**2))
+    found = np.sqrt(ncx2.ppf(failure, d, norm**2))
+    return np.where(np.isnan(found), ndtri(failure) + _far_mean(norm, d), found)

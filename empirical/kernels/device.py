@@ -120,9 +120,10 @@ def warn_of_units(points: torch.Tensor, train: torch.Tensor, name: str) -> None:
     """Warn where rows (S, d) and training rows (N, d) look to be in different units.
 
     By the rule of :func:`~wildmiddle.empirical.data.conventions.compare_units`, for images of 16
-    values and more. Raises ValueError where one set holds bytes and the other does not.
+    values and more; a single training image tells nothing of units. Raises ValueError where one set
+    holds bytes and the other does not.
     """
-    if train.shape[1] < _PIXELS:
+    if train.shape[1] < _PIXELS or len(train) < 2:
         return
     ends, train_ends = (
         torch.stack([rows.amin(1), rows.amax(1)]).double().cpu().numpy() for rows in (points, train)

@@ -69,7 +69,6 @@ KINDS: dict[str, tuple[Array, Array]] = {
     "an offset of 100": (100 + A, 100 + B),
     "an outlier": (OUTLIER, B),
     "two clusters far apart": (np.concatenate([A[:15] - 1e5, A[15:] + 1e5]), B),
-    "held-out images far away": (A, 100 + B),
 }
 CRASHED = (
     "half the held-out images leaked",
@@ -81,6 +80,7 @@ CRASHED = (
 REFUSED = {
     "all images equal": (np.repeat(A[:1], 20, 0), B, "all 20 training images are equal"),
     "all black": (np.zeros((20, *SHAPE)), np.zeros((5, *SHAPE)), "all 20 training images"),
+    "held-out images far away": (A, 100 + B, "as if in different units"),
     "an offset of 10,000": (1e4 + A, 1e4 + B, "subtract the offset"),
     **{
         f"scale {scale:g}": (scale * A, scale * B, reason)

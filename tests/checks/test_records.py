@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from wildmiddle.checks.records import Record, overall
+from wildmiddle.checks.records import Comparison, Record, overall
 
 BOUND, MARGIN = 0.5, 0.1
 
@@ -87,11 +87,6 @@ def test_not_a_number_refutes(relation) -> None:
     assert record(0.0, 1.0, relation, estimate=math.nan).verdict == "violated"
 
 
-@pytest.mark.parametrize("relation", ["<=", ">=", "=="])
-def test_a_bound_that_is_not_a_number_never_holds(relation) -> None:
-    assert record(0.45, 0.55, relation, bound=math.nan).verdict != "holds"
-
-
 def test_slack_is_positive_on_the_side_that_is_claimed() -> None:
     below, above = record(0.2, 0.4, "<="), record(0.7, 0.9, "<=")
     assert below.slack == pytest.approx(0.2)
@@ -132,3 +127,8 @@ def test_an_interval_without_end_does_not_say_what_would_settle_it(low: float, h
     assert open_.verdict == "inconclusive"
     assert open_.wanted is None
     assert "draws would settle it" not in str(open_)
+
+
+def test_a_bound_that_is_no_number_is_an_error_and_no_violation() -> None:
+    with pytest.raises(ArithmeticError, match=r"A\.2, far out: the bound is no number"):
+        Comparison(claim="A.2", instance="far out", quantity="P", relation=">=", bound=float("nan"))

@@ -6,6 +6,7 @@ import pytest
 import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import ndtr
 
 from wildmiddle.theory import denoising, flow_matching, schedules
 from wildmiddle.theory.claims.flow_matching import CLAIMS
@@ -222,3 +223,16 @@ def test_flow_times_outside_the_domain_are_named(t):
         flow_matching.flow_denoiser([0.0] * 3, POINTS, t)
     with pytest.raises(ValueError, match=f"t = {t}"):
         flow_matching.conditional_field([0.0] * 3, POINTS[0], t)
+
+
+@pytest.mark.parametrize("d", [16, 3072])
+def test_the_exact_law_far_out_is_that_of_a_normal_length(d):
+    # scipy's noncentral chi-square ends before |x_i|^2 = 1e11; there the length is normal.
+    near, far = 9e4, 1e7
+    deviations = np.array([-4.0, -1.0, 0.0, 2.0])
+    for norm in (near, far):
+        mean = norm + (d - 1) / (2 * norm)
+        found = flow_matching.exact_shortfall(mean + deviations, norm, d)
+        np.testing.assert_allclose(found, ndtr(deviations), rtol=1e-4)
+        target = flow_matching.exact_target(ndtr(deviations), norm, d)
+        np.testing.assert_allclose(target - mean, deviations, atol=1e-4)
