@@ -21,9 +21,9 @@ UNDERSTOOD = {
     ("table1", "memorizing denoiser, swapped: small: memorized samples"),
     ("table1", "generalizing denoiser, swapped: middle: memorized samples"),
     # EDM draws sigma mostly just below the gap, so that a gap delays copying and no more.
-    ("figure4", "gap over the certain zone, σ 0.441 to 0.904: memorized samples"),
-    ("figure4", "gap over the possible zone, σ 0.358 to 2.27: memorized samples"),
-    ("figure4", "gap over the lowered zone, σ 0.179 to 1.13: memorized samples"),
+    ("figure4", "gap over the certain zone: memorized samples"),
+    ("figure4", "gap over the possible zone: memorized samples"),
+    ("figure4", "gap over the lowered zone: memorized samples"),
 }
 
 
@@ -37,7 +37,8 @@ def experiment(request) -> dict:
 def test_what_is_claimed_holds_but_for_what_is_understood(experiment) -> None:
     name = experiment["name"]
     violated = {
-        (name, f"{record['instance']}: {record['quantity']}")
+        # The zone's ends, in the names of the gaps, are those of the bounds in use.
+        (name, f"{record['instance'].split(', σ')[0]}: {record['quantity']}")
         for record in experiment["records"]
         if record["verdict"] == "violated"
     }
