@@ -8,6 +8,7 @@ happens is a finding, is printed, and makes the exit code 1.
 
 import argparse
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -216,9 +217,15 @@ def _checkpoint(name: str) -> Target:
         contents = {path.name: path.read_bytes() for path in whole.iterdir()}
 
     def read(path: Path) -> object:
-        for other, content in contents.items():
-            if other != path.name:
-                (path.parent / other).write_bytes(content)
+        now = contents | {path.name: path.read_bytes()}
+        # The checksums agree: what is behind them is tried.
+        now[checkpoints.SUMS] = b"".join(
+            f"{hashlib.sha256(content).hexdigest()}  {other}\n".encode()
+            for other, content in now.items()
+            if other != checkpoints.SUMS
+        )
+        for other, content in now.items():
+            (path.parent / other).write_bytes(content)
         root = path.parents[1]
         if name == "checkpoint.json":
             return checkpoints.read(root)
@@ -302,9 +309,10 @@ class Trial:
 
     def __init__(self, target: Target, folder: Path) -> None:
         from wildmiddle.empirical.data import DataError  # here: its modules may be instrumented
+        from wildmiddle.models.checkpoints import CheckpointError
 
-        # Subclasses of ValueError are what decoders raise, about no file in particular.
-        self.refusals = ValueError, DataError
+        # Other subclasses of ValueError are what decoders raise, about no file in particular.
+        self.refusals = ValueError, DataError, CheckpointError
         self.target, self.path, self.tally = target, folder / target.name, Tally()
         self.path.parent.mkdir(parents=True, exist_ok=True)
 

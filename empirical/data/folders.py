@@ -10,6 +10,7 @@ A file is read whole and decoded from memory, once its header shows that the ima
 """
 
 import hashlib
+import io
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -170,7 +171,9 @@ def _read_image(path: Path, options: FolderOptions) -> NDArray[np.uint8]:
     with (
         data_errors(path, _REMEDY),
         open_regular(path) as file,
-        Image.open(file, formats=_FORMATS) as image,
+        # From memory: what a damaged file says of its length is never asked for.
+        io.BytesIO(file.read(DEFAULT_MEMORY)) as content,
+        Image.open(content, formats=_FORMATS) as image,
     ):
         if image.mode not in ("L", "RGB"):
             raise DataError(
