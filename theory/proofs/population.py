@@ -56,11 +56,10 @@ def best_exponent(*, turned: bool = False) -> bool:
     return stationary and bool(concave) and same and is_zero(value)
 
 
-@step("population", "the divergence falls in the expectation, so the limit is one number", above=a)
-def falls_in_expectation(above: Any = q) -> bool:
+@step("population", "the divergence falls in the expectation, so the limit is one number", larger=q, smaller=a)
+def falls_in_expectation(larger: Any = a, smaller: Any = q) -> bool:
     """``dKL/dq = (q - a) / (q (1 - q))``, negative below the mean."""
-    below = a if above is q else q
-    return bool(inside(sp.diff(divergence, q), below, above).is_negative)
+    return bool(inside(sp.diff(divergence, q), larger, smaller).is_negative)
 
 
 @step(
