@@ -56,7 +56,12 @@ def best_exponent(*, turned: bool = False) -> bool:
     return stationary and bool(concave) and same and is_zero(value)
 
 
-@step("population", "the divergence falls in the expectation, so the limit is one number", larger=q, smaller=a)
+@step(
+    "population",
+    "the divergence falls in the expectation, so the limit is one number",
+    larger=q,
+    smaller=a,
+)
 def falls_in_expectation(larger: Any = a, smaller: Any = q) -> bool:
     """``dKL/dq = (q - a) / (q (1 - q))``, negative below the mean."""
     return bool(inside(sp.diff(divergence, q), larger, smaller).is_negative)
