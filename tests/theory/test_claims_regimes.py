@@ -249,5 +249,6 @@ def test_expression_is_the_numeric_function():
 
 def test_a_crossing_that_never_comes_is_put_at_the_end_of_the_search():
     never, always = (lambda s: -np.ones_like(s)), np.ones_like
-    assert regimes.crossing_of(never, 2.0) == pytest.approx(2 * np.exp(9), rel=1e-14)
-    assert regimes.crossing_of(always, 2.0) == pytest.approx(2 * np.exp(-9), rel=1e-14)
+    reach = np.exp(regimes.REACH)
+    assert regimes.crossing_of(never, 2.0) == pytest.approx(2 * reach, rel=1e-14)
+    assert regimes.crossing_of(always, 2.0) == pytest.approx(2 / reach, rel=1e-14)

@@ -4,16 +4,19 @@ import numpy as np
 import pytest
 
 from wildmiddle.theory import (
+    copying,
     coverage,
     denoising,
     flow_matching,
     large_noise,
     locality,
+    population,
     posterior,
     regimes,
     schedules,
     shells,
     small_noise,
+    spectrum,
 )
 from wildmiddle.theory.claims import CLAIMS, select
 
@@ -68,6 +71,15 @@ AT = {
     "alpha_bar": 0.35,
     "T": 9,
     "sigmas": [0.5, 1.0, 2.0],
+    "lambda_min": 1.0,
+    "lambda_max": 4.0,
+    "lambda_0": 5.0,
+    "peaks": 2,
+    "M": 5,
+    "alpha": 0.05,
+    "mean": 0.6,
+    "r_j": OTHERS,
+    "d_j": np.array([[0.0, 3.0]] * 3),
 }
 BOUND = flow_matching.cosine_bound(
     AT["norm"], AT["d_min"], 5.5, n=3, d=7, t=0.3, w=0.6, a=1.1, b=0.7
@@ -192,13 +204,35 @@ EXPECTED = {
         "total_variation": locality.total_variation(ROW, 1.4),
         "torus_bound": locality.torus_sensitivity_bound(BLOCK, 1.4, 1, 2),
     },
+    "4.10b": {
+        "peaks": 1,
+        "range_bound": 2 * (4 / 5.96 - 1 / 2.96) / (7 * np.sin(2 * np.pi / 7)),
+        "one frequency": locality.single_frequency(5.0, 1.4, 7),
+        "decay of an autoregressive row": locality.autoregressive_decay(0.5, 1.4),
+    },
+    "spectrum": {
+        "information at most": np.log1p(ROW / 1.96).sum() / 2,
+        "entropy at least": spectrum.entropy_lower(ROW, 3, 1.4),
+        "weight at most": regimes.weight_of_spectrum(ROW, 3, 1.4),
+        "collapse scale (an estimate)": spectrum.collapse_scale(ROW, 3),
+        "speciation scale (an estimate)": 2.0,
+    },
+    "population": {
+        "expectation at least": population.least_mean(0.6, 5, 0.05),
+        "coverage at least": population.coverage_lower([2.0, 3.0], 1.4, 7, 0.05, 1.3),
+        "coverage at most": population.coverage_upper([2.0, 3.0], 1.4, 3, 7, 0.05, 1.3),
+    },
+    "copying": {"share of copies at least": copying.copying_lower(OTHERS, AT["d_j"], 1.4)},
 }
+
+INSTEAD = {"E.1": {"rho": 2.0}, "4.10b": {"a": 0.5}}
+"""Symbols that mean something else in these claims."""
 
 
 @pytest.mark.parametrize("id_", EXPECTED)
 def test_a_claim_shows_the_values_of_its_functions(id_):
     (claim,) = select(id_)
-    shown = claim.at(AT | {"rho": 2.0} if id_ == "E.1" else AT)
+    shown = claim.at(AT | INSTEAD.get(id_, {}))
     for name, expected in EXPECTED[id_].items():
         np.testing.assert_allclose(shown[name], expected, rtol=1e-12, err_msg=name)
 
@@ -260,7 +294,16 @@ ENDS = [
     ("c_r = c_{d-r}", "first_row", [ROW, uneven(3e-12)], [uneven(5e-12)]),
     ("lambda_k >= 0", "eigenvalues", [[0.0, 1.0]], [[-SMALLEST, 1.0]]),
     ("lambda_k = lambda_{d-k}", "eigenvalues", [ROW], [uneven(5e-12)]),
-    ("1 <= rho <= d/2", "rho", [1, 2], [down(1), up(2)]),
+    # By the claim: the d of 4.10 is the number of its eigenvalues, that of 4.10b a symbol.
+    ("4.10: 1 <= rho <= d/2", "rho", [1, 2], [down(1), up(2)]),
+    ("4.10b: 1 <= rho <= d/2", "rho", [1, 3.5], [down(1), up(3.5)]),
+    ("1 <= p <= d/2", "peaks", [1, 3.5], [down(1), up(3.5)]),
+    ("0 <= lambda_min <= lambda_max", "lambda_min", [0, 4], [-SMALLEST, up(4)]),
+    ("eigenvalues of the covariance", "eigenvalues", [[0.0, 1.0]], [[-SMALLEST, 1.0]]),
+    ("M >= 1", "M", [1], [0]),
+    ("0 < alpha < 1", "alpha", [SMALLEST, down(1)], [0, 1]),
+    ("r_j >= 0", "r_j", [[0.0, 1.0]], [[-SMALLEST, 1.0]]),
+    ("d_j >= 0", "d_j", [[0.0, 1.0]], [[-SMALLEST, 1.0]]),
     ("0 < delta < 1", "delta", [SMALLEST, down(1)], [0, 1]),
     ("d_min >= 0", "d_min", [0], [-SMALLEST]),
     ("d_max >= 0", "d_max", [0], [-SMALLEST]),
@@ -276,14 +319,25 @@ ENDS = [
 
 @pytest.mark.parametrize(("words", "symbol", "met", "unmet"), ENDS)
 def test_assumptions_hold_up_to_their_ends(words, symbol, met, unmet):
-    found = {a.text: a for claim in CLAIMS for a in claim.assumptions if a.text.startswith(words)}
-    (assumption,) = found.values()
-    for value in met:
-        assert assumption.check(AT | {symbol: value}) is True, value
-    for value in unmet:
-        assert assumption.check(AT | {symbol: value}) is False, value
+    found = [(claim, a) for claim in CLAIMS for a in claim.assumptions if named(words, claim, a)]
+    assert len({assumption.text for _, assumption in found}) == 1
+    for claim, assumption in found:
+        for value in met:
+            assert assumption.check(AT | {symbol: value}) is True, (claim.id, value)
+        for value in unmet:
+            assert assumption.check(AT | {symbol: value}) is False, (claim.id, value)
+
+
+def named(words, claim, assumption):
+    """Whether ``words``, which may name the claim, are those of its assumption."""
+    return f"{claim.id}: {assumption.text}".startswith(words) or assumption.text.startswith(words)
 
 
 def test_every_assumption_has_its_ends_tested():
-    texts = {assumption.text for claim in CLAIMS for assumption in claim.assumptions}
-    assert {text for text in texts if not any(text.startswith(row[0]) for row in ENDS)} == set()
+    untested = {
+        f"{claim.id}: {assumption.text}"
+        for claim in CLAIMS
+        for assumption in claim.assumptions
+        if not any(named(row[0], claim, assumption) for row in ENDS)
+    }
+    assert untested == set()

@@ -177,13 +177,13 @@ ENDS = [
         [0, TOP],
     ),
     (
-        lambda x: regimes.danger_zone([[1.0]], [[1.0, 2.0]], 4, weight_high=x),
+        lambda x: regimes.danger_zone([[1.0], [1.0]], [[1.0, 2.0]], 4, weight_high=x).certain,
         "weight_high",
         [down(1)],
         [0, 1],
     ),
     (
-        lambda x: regimes.danger_zone([[1.0]], [[1.0, 2.0]], 4, coverage_high=x),
+        lambda x: regimes.danger_zone([[1.0], [1.0]], [[1.0, 2.0]], 4, coverage_high=x).certain,
         "coverage_high",
         [down(1)],
         [0, 1],
