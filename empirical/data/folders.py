@@ -172,7 +172,7 @@ def _read_image(path: Path, options: FolderOptions) -> NDArray[np.uint8]:
         data_errors(path, _REMEDY),
         open_regular(path) as file,
         # From memory: what a damaged file says of its length is never asked for.
-        io.BytesIO(file.read(DEFAULT_MEMORY)) as content,
+        io.BytesIO(file.read(min(os.fstat(file.fileno()).st_size, DEFAULT_MEMORY))) as content,
         Image.open(content, formats=_FORMATS) as image,
     ):
         if image.mode not in ("L", "RGB"):
