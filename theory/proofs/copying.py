@@ -90,7 +90,10 @@ def two_points(times: int = 3) -> bool:
 
 
 @step(
-    "copying", "a weight of 3/4 is enough for two training images and for no more of them", times=2
+    "copying",
+    "a weight of 3/4 is enough for two training images and not for three",
+    "instance",
+    times=2,
 )
 def three_quarters(times: int = 3) -> bool:
     """Two: ``(1 - w) d < w d / 3`` from w = 3/4 on.
