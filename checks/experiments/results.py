@@ -71,7 +71,6 @@ def write(result: ExperimentResult, folder: Path, run: Run | None = None) -> Pat
 
 def write_files(result: ExperimentResult, folder: Path, run: Run | None = None) -> None:
     """Write the files of :func:`write`, one after the other, into a folder that is there."""
-    stem = folder / result.name
     tables = {result.name: (result.header, result.rows)}
     tables |= {f"{result.name}-{key}": table for key, table in result.tables.items()}
     for name, (header, rows) in tables.items():
@@ -90,9 +89,10 @@ def write_files(result: ExperimentResult, folder: Path, run: Run | None = None) 
         "run": None if run is None else asdict(run),
     }
     text = json.dumps(to_plain(found), indent=1, allow_nan=False)
-    write_text(stem.with_suffix(".json"), text)
-    write_text(stem.with_suffix(".svg"), draw_svg(result.draw, result.height))
-    write_text(stem.with_suffix(".md"), summary(result))
+    # Not by with_suffix: a name such as remark4.3 has a dot of its own.
+    write_text(folder / f"{result.name}.json", text)
+    write_text(folder / f"{result.name}.svg", draw_svg(result.draw, result.height))
+    write_text(folder / f"{result.name}.md", summary(result))
 
 
 def summary(result: ExperimentResult) -> str:

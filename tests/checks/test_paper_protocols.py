@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 pytest.importorskip("diffusers", reason="needs the extra train")
 
 from wildmiddle.checks.experiments import figure2, figure6, figure7, locality, remark4_3, remarkA_3
+from wildmiddle.checks.experiments.page import write_with_page
 from wildmiddle.checks.experiments.results import ExperimentResult
 from wildmiddle.checks.experiments.scale import read_scale
 from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
@@ -178,3 +179,16 @@ def test_figure_7_by_100_base_points_agrees_with_images_drawn_anew(study) -> Non
         assert (mean >= curves[ours][:, 2] - 1e-6).all()
         assert (mean <= curves[ours][:, 3] + 1e-6).all()
     assert (curves["self weight (E.3)"][:, 1] <= curves["largest weight (E.3)"][:, 1] + 1e-9).all()
+
+
+def test_a_name_with_a_dot_has_its_own_files_and_place_on_the_page(study, tmp_path) -> None:
+    folder = tmp_path / "found"
+    for outcome in (remark4_3.run(study, ALPHA), remarkA_3.run(study, ALPHA)):
+        page = write_with_page(outcome, folder, study.run())
+    names = {path.name for path in folder.iterdir() if path.is_file()}
+    for stem in ("remark4.3", "remarkA.3"):
+        assert {f"{stem}.{kind}" for kind in ("csv", "json", "svg", "md")} <= names
+    text = page.read_text(encoding="utf-8")
+    assert "Remark\u00a04.3" in text
+    assert "RemarkA.3" not in text
+    assert text.index("Remark\u00a04.3") < text.index("Remark\u00a0A.3")
