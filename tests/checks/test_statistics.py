@@ -370,3 +370,16 @@ def test_required_samples_refuses_an_effect_that_leaves_no_room(effect, bound, r
 def test_required_samples_gives_up_at_the_most() -> None:
     with pytest.raises(ValueError, match="more than 1000 trials"):
         required_samples(0.001, 1e-6, 0.5, most=1000)
+
+
+@pytest.mark.parametrize("n", [3, 49, 50, 51, 60, 75, 100, 130])
+def test_the_first_count_that_holds_is_found_among_all(n: int) -> None:
+    for target in range(n + 2):
+        found = statistics._first(lambda k, at=target: np.asarray(k) >= at, n)
+        assert found == target
+
+
+def test_what_one_success_refutes_is_seen() -> None:
+    # Of 10 trials, none refutes "at least 0.4", one does not: 1 - 0.025^(1/10) < 0.4 < 0.445.
+    seen = statistics.detectable_proportion(0.4, 10, 0.05, ">=")
+    assert seen == pytest.approx(0.4 - (1 - 0.99**0.1), rel=1e-12)

@@ -269,3 +269,7 @@ def test_one_near_point_bounds_the_weight_where_its_share_is_exactly_one():
     # At w = 1/2 the sum of the others' terms is below 1, so the nearest one's is: m = k = 1.
     found = posterior.above_probability([1.0, 50.0], 1.0, 0.5)
     assert found == pytest.approx(ndtr(0.5), rel=1e-14)
+
+
+def test_the_split_says_nothing_of_points_that_sigma_cannot_tell_apart():
+    assert posterior.split_probability([1e-4, 5.0], 1.0, 0.9) == 1
