@@ -318,3 +318,10 @@ def test_share_above_refuses_levels_and_counts_out_of_range() -> None:
     for counts, level in ([3], 1.0), ([3], 0.0), ([6], 0.5):
         with pytest.raises(ValueError, match=r"level|successes"):
             share_above(np.array(counts), 5, level, 0.05)
+
+
+@pytest.mark.parametrize("interval", [proportion, anytime_proportion])
+def test_one_impossible_count_among_others_is_refused(interval) -> None:
+    for counts in ([2, 6], [-1, 2]):
+        with pytest.raises(ValueError, match="counts must lie in"):
+            interval(np.array(counts), 5, 0.05)
