@@ -17,9 +17,6 @@ from wildmiddle.checks.options import EXPERIMENTS
 FOLDER = Path(os.environ.get("WILDMIDDLE_EXPERIMENTS", "experiments"))
 
 UNDERSTOOD = {
-    # A copying model's own trajectories are supervised at lower noise than held-out images are.
-    ("table1", "memorizing denoiser, swapped: small: memorized samples"),
-    ("table1", "generalizing denoiser, swapped: middle: memorized samples"),
     # EDM draws sigma mostly just below the gap, so that a gap delays copying and no more.
     ("figure4", "gap over the certain zone: memorized samples"),
     ("figure4", "gap over the possible zone: memorized samples"),
