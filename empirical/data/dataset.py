@@ -49,7 +49,7 @@ from wildmiddle.empirical.data.source import (
 )
 from wildmiddle.empirical.data.split import as_integer, split, subset
 
-__all__ = ["DataError", "DataSet", "load"]
+__all__ = ["DataError", "DataSet", "Images", "load", "load_images"]
 
 _SOURCES = (
     "'digits', a folder of images, an .npy or .npz file, cifar-10-binary.tar.gz or "
@@ -171,9 +171,157 @@ def load(
     source or value that cannot be used, and for images that take more memory than
     `wildmiddle.empirical.data.source.memory_limit`.
     """
+    seed = as_integer("seed", seed, 0)
+    whole = _prepare(
+        source,
+        value_range=value_range,
+        classes=classes,
+        limit=limit,
+        grayscale=grayscale,
+        size=size,
+        cache=cache,
+        progress=progress,
+    )
+    pools, kept, labels, value_range = whole.pools, whole.kept, whole.labels, whole.value_range
+    train, test = pools[0], pools[-1]
+    if len(pools) == 1:
+        train_indices, test_indices = split(len(train), train_size, test_size, seed)
+    else:
+        train_indices = subset("train_size", train_size, len(train), 2, [seed, 0])
+        test_indices = subset("test_size", test_size, len(test), 1, [seed, 1])
+    whole.require_memory(len(train_indices) + len(test_indices))
+    train = _scale(train[train_indices], whole.top, value_range)
+    test = _scale(test[test_indices], whole.top, value_range)
+    copies = _count_copies(train, test)
+    mean = train.mean(axis=0) if centre else None
+    if mean is not None:
+        train, test = train - mean, test - mean
+    require_resolution(train, None if mean is None else float(np.abs(mean).max()))
+    train_indices, test_indices = kept[0][train_indices], kept[-1][test_indices]
+    return DataSet(
+        name=whole.name,
+        train=train,
+        test=test,
+        value_range=value_range,
+        centred=centre,
+        train_indices=train_indices,
+        test_indices=test_indices,
+        sha256=_sha256(*pools),
+        sigma_data=float(train.std()),
+        duplicates=copies.train,
+        classes=whole.classes,
+        limit=limit,
+        grayscale=grayscale,
+        size=size,
+        train_labels=None if labels[0] is None else labels[0][train_indices],
+        test_labels=None if labels[-1] is None else labels[-1][test_indices],
+        mean=mean,
+        test_duplicates=copies.test,
+        leaked=copies.leaked,
+        notes=_join(reading.notes for reading in whole.readings),
+        doubts=_say_doubts(whole.readings),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """All images of a source, undivided, in one range.
+
+    `pixels` has shape (N, *shape), float64; `held_out` (M, *shape) are the test images that the
+    source itself sets apart, None where it has none. `places` name the images of `pixels`: by
+    their file where they come from a folder, by their number in the source elsewhere. `sha256`,
+    `notes` and `doubts` are as in `DataSet`.
+    """
+
+    title: str
+    pixels: NDArray[np.float64]
+    held_out: NDArray[np.float64] | None
+    places: tuple[str, ...]
+    value_range: tuple[float, float]
+    sha256: str
+    notes: tuple[str, ...]
+    doubts: tuple[str, ...]
+
+
+def load_images(
+    source: str | Path,
+    *,
+    value_range: tuple[float, float] | None = None,
+    classes: str | Sequence[str | int] | None = None,
+    limit: int | None = None,
+    grayscale: bool = False,
+    size: int | None = None,
+    cache: str | Path | None = None,
+    progress: bool = False,
+) -> Images:
+    """Read all images of a source, in its order and without a split.
+
+    Arguments, warnings and errors as `load`; one image is enough.
+    """
+    whole = _prepare(
+        source,
+        value_range=value_range,
+        classes=classes,
+        limit=limit,
+        grayscale=grayscale,
+        size=size,
+        cache=cache,
+        progress=progress,
+        least=1,
+    )
+    whole.require_memory(sum(map(len, whole.pools)))
+    scaled = [_scale(pool, whole.top, whole.value_range) for pool in whole.pools]
+    names, kept = whole.file_names, whole.kept[0]
+    title = ", ".join(filter(None, (whole.name, " + ".join(whole.classes))))
+    return Images(
+        title=title,
+        pixels=scaled[0],
+        held_out=scaled[1] if len(scaled) > 1 else None,
+        places=tuple(names[at] if names else str(at) for at in kept.tolist()),
+        value_range=whole.value_range,
+        sha256=_sha256(*whole.pools),
+        notes=_join(reading.notes for reading in whole.readings),
+        doubts=_say_doubts(whole.readings),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Whole:
+    # All chosen images of a source as stored, reduced, each part apart.
+    source: str
+    name: str
+    pools: list[Pixels]
+    kept: list[NDArray[np.int64]]
+    labels: list[NDArray[np.int64] | None]
+    file_names: tuple[str, ...]
+    readings: list[Reading]
+    classes: tuple[str, ...]
+    value_range: tuple[float, float]
+    top: int
+    stored: int | None
+
+    def require_memory(self, count: int) -> None:
+        # For `count` images in float64.
+        if self.stored is not None:
+            needed = 8 * count * math.prod(self.pools[0].shape[1:])
+            require_memory(self.source, needed, self.stored)
+
+
+def _prepare(
+    source: str | Path,
+    *,
+    value_range: tuple[float, float] | None,
+    classes: str | Sequence[str | int] | None,
+    limit: int | None,
+    grayscale: bool,
+    size: int | None,
+    cache: str | Path | None,
+    progress: bool,
+    least: int = 3,
+) -> _Whole:
+    # `least` images where the source has one part.
     given = value_range is not None
     value_range = _as_range(DEFAULT_RANGE if value_range is None else value_range)
-    seed = as_integer("seed", seed, 0)
     limit = None if limit is None else as_integer("limit", limit, 1)
     size = None if size is None else as_integer("size", size, 1)
     top = BYTE
@@ -205,50 +353,23 @@ def load(
     kept = [positions(part, whole.class_names, chosen, limit) for part in whole.parts]
     labels = label_numbers(whole)
     pools = [_take(part.images, at) for part, at in zip(whole.parts, kept, strict=True)]
-    pools = _check_and_reduce(pools, str(source), value_range, grayscale, size)
+    pools = _check_and_reduce(pools, str(source), value_range, grayscale, size, least)
     readings += [
         read_units(pool, f"{name}, {side}", value_range, given=given, top=top)
         for pool, side in zip(pools, sides, strict=True)
     ]
-    train, test = pools[0], pools[-1]
-    if len(pools) == 1:
-        train_indices, test_indices = split(len(train), train_size, test_size, seed)
-    else:
-        train_indices = subset("train_size", train_size, len(train), 2, [seed, 0])
-        test_indices = subset("test_size", test_size, len(test), 1, [seed, 1])
-    if whole.stored is not None:
-        count = len(train_indices) + len(test_indices)
-        require_memory(str(source), 8 * count * math.prod(train.shape[1:]), whole.stored)
-    train = _scale(train[train_indices], top, value_range)
-    test = _scale(test[test_indices], top, value_range)
-    copies = _count_copies(train, test)
-    mean = train.mean(axis=0) if centre else None
-    if mean is not None:
-        train, test = train - mean, test - mean
-    require_resolution(train, None if mean is None else float(np.abs(mean).max()))
-    train_indices, test_indices = kept[0][train_indices], kept[-1][test_indices]
-    return DataSet(
+    return _Whole(
+        source=str(source),
         name=name,
-        train=train,
-        test=test,
-        value_range=value_range,
-        centred=centre,
-        train_indices=train_indices,
-        test_indices=test_indices,
-        sha256=_sha256(*pools),
-        sigma_data=float(train.std()),
-        duplicates=copies.train,
+        pools=pools,
+        kept=kept,
+        labels=labels,
+        file_names=whole.train.names,
+        readings=readings,
         classes=chosen,
-        limit=limit,
-        grayscale=grayscale,
-        size=size,
-        train_labels=None if labels[0] is None else labels[0][train_indices],
-        test_labels=None if labels[-1] is None else labels[-1][test_indices],
-        mean=mean,
-        test_duplicates=copies.test,
-        leaked=copies.leaked,
-        notes=_join(reading.notes for reading in readings),
-        doubts=_say_doubts(readings),
+        value_range=value_range,
+        top=top,
+        stored=whole.stored,
     )
 
 
@@ -309,9 +430,11 @@ def _check_and_reduce(
     value_range: tuple[float, float],
     grayscale: bool,
     size: int | None,
+    least: int,
 ) -> list[Pixels]:
     if len(pools) == 1:
-        _check_pixels(pools[0], source, 3, "2 to train on and 1 to test on", value_range)
+        use = "2 to train on and 1 to test on" if least > 1 else "of any kind"
+        _check_pixels(pools[0], source, least, use, value_range)
         return [reduce_images(pools[0], source, grayscale=grayscale, size=size)]
     labels = (f"{source}, train", f"{source}, test")
     _check_pixels(pools[0], labels[0], 2, "to train on", value_range)

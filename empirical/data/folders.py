@@ -83,8 +83,9 @@ def read_folder(folder: Path, options: FolderOptions) -> Source:
 
 def _read_part(folder: Path, options: FolderOptions) -> Part:
     paths = _image_paths(folder)[: options.limit]
+    names = tuple(path.name for path in paths)
     if options.cache is None:
-        return Part(_read_images(paths, options))
+        return Part(_read_images(paths, options), names=names)
     key = _key(paths, options)
     cached = options.cache / f"images-{key}.npz"
     images = _read_cached(cached, len(paths))
@@ -92,7 +93,7 @@ def _read_part(folder: Path, options: FolderOptions) -> Part:
         images = _read_images(paths, options)
         if _key(paths, options) == key:  # else a file has changed meanwhile
             _write_cached(cached, images)
-    return Part(images)
+    return Part(images, names=names)
 
 
 def _image_paths(folder: Path) -> list[Path]:

@@ -36,10 +36,11 @@ class DataError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Images of shape (N, *shape), and their labels, (N,) integers or strings, where known."""
+    """Images (N, *shape); their labels, (N,) integers or strings, and file names where known."""
 
     images: Pixels
     labels: Pixels | None = None
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
