@@ -60,7 +60,7 @@ STRATA = {
 LEFT_OUT = {
     "checks/report/drawing.py": "the style of figures",
     "checks/report/figures.py": "where figures put lines and words",
-    "checks/experiments/image_grids.py": "where grids of images put their tiles",
+    "checks/report/image_grids.py": "where grids of images put their tiles",
     "checks/mutants/*.py": "wrong on purpose",
 }
 """Files that are not changed, and why. Nor are functions that draw on matplotlib's axes."""

@@ -1,7 +1,7 @@
 """Trajectory-level memorization: the threshold swept, and one line of a CSV for every sample."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,11 +34,13 @@ def write_samples(
     found: Mapping[str, Memorization],
     train_indices: ArrayLike | None = None,
     threshold: float = 1 / 3,
+    names: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Write a CSV with a line for each sample: number, nearest image, distances, ratio, verdict.
 
     The file appears whole or not at all. ``found`` holds the samples of each condition, numbered
-    from 0. ``train_indices`` (N,) give the nearest image's place in the source instead of in train.
+    from 0, or named by ``names`` of each condition. ``train_indices`` (N,) give the nearest image's
+    place or name in the source instead of its number in train.
     Numbers are written so that reading them gives the same bits.
     """
     path = Path(path)
@@ -54,7 +56,10 @@ def write_samples(
                 copied = (each.ratio < threshold).astype(int)
                 columns = (nearest, *each.distances.T, each.ratio, copied)
                 rows = zip(*(column.tolist() for column in columns), strict=True)
-                lines.writerows((condition, number, *row) for number, row in enumerate(rows))
+                called = range(len(nearest)) if names is None else names[condition]
+                lines.writerows(
+                    (condition, name, *row) for name, row in zip(called, rows, strict=True)
+                )
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -8,11 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from wildmiddle.checks.experiments.image_grids import Strip, draw_strips, pixels
 from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
-from wildmiddle.checks.experiments.samples import draw_samples, is_copy
+from wildmiddle.checks.experiments.samples import draw_samples, is_copy, pixels
 from wildmiddle.checks.experiments.table1 import paper_parts, swap
 from wildmiddle.checks.experiments.trained import TrainedStudy
+from wildmiddle.checks.report.image_grids import Strip, draw_strips
 from wildmiddle.empirical.neighbours import Memorization, memorization
 from wildmiddle.models.denoisers import Denoiser
 

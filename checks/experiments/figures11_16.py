@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from wildmiddle.checks.experiments.image_grids import Strip, draw_strips, pixels, vstack_pairs
 from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
-from wildmiddle.checks.experiments.samples import is_copy
+from wildmiddle.checks.experiments.samples import is_copy, pixels
 from wildmiddle.checks.experiments.trained import TrainedStudy
+from wildmiddle.checks.report.image_grids import Strip, draw_strips, vstack_pairs
 from wildmiddle.empirical.neighbours import memorization
 from wildmiddle.empirical.noise import blocks
 from wildmiddle.models import one_step

@@ -7,10 +7,10 @@ zone out. The rates are those of all samples that figure4 counts, of which the f
 from matplotlib.figure import Figure
 
 from wildmiddle.checks.experiments.gaps import zone_gaps
-from wildmiddle.checks.experiments.image_grids import Strip, draw_strips, pair_with_nearest
 from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
-from wildmiddle.checks.experiments.samples import draw_samples, is_copy
+from wildmiddle.checks.experiments.samples import draw_samples, is_copy, pair_with_nearest
 from wildmiddle.checks.experiments.trained import TrainedStudy
+from wildmiddle.checks.report.image_grids import Strip, draw_strips
 from wildmiddle.empirical.neighbours import Memorization, memorization
 from wildmiddle.models.denoisers import Denoiser
 

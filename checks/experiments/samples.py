@@ -16,6 +16,13 @@ from wildmiddle.checks.experiments.results import TableRow
 from wildmiddle.checks.experiments.scale import Method
 from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.records import Comparison, Record, Relation
+from wildmiddle.checks.report.image_grids import (
+    Pixels,
+    Strip,
+    colours,
+    hstack_pairs,
+    split_into_rows,
+)
 from wildmiddle.checks.statistics import from_proportion
 from wildmiddle.empirical.intervals import proportion
 from wildmiddle.empirical.neighbours import Memorization, memorization
@@ -113,6 +120,20 @@ def quality(study: TrainedStudy, samples: Images, reference: Reference) -> Frech
 def is_copy(found: Memorization) -> Copies:
     """Which samples are copies by the paper's test, (samples,)."""
     return found.ratio < 1 / 3
+
+
+def pixels(study: TrainedStudy, images: torch.Tensor) -> Pixels:
+    """Images (K, C, H, W) in the range of the study's data as colours, (K, H, W, 3)."""
+    return colours(images, study.data.value_range, study.mean)
+
+
+def pair_with_nearest(
+    study: TrainedStudy, samples: torch.Tensor, found: Memorization, count: int, columns: int
+) -> list[Strip]:
+    """The first samples beside their nearest training images, in rows; the copies framed."""
+    nearest = study.few[found.nearest[:count]]
+    pairs = hstack_pairs(pixels(study, samples[:count]), pixels(study, nearest))
+    return split_into_rows(pairs, is_copy(found)[:count], columns)
 
 
 def mcnemar(before: Copies, after: Copies) -> tuple[int, int, float]:

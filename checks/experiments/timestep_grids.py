@@ -6,10 +6,10 @@ The rates are those of all samples that figure5 counts, of which the first are d
 from matplotlib.figure import Figure
 
 from wildmiddle.checks.experiments.figure5 import gap_label, train_gaps
-from wildmiddle.checks.experiments.image_grids import Strip, draw_strips, pair_with_nearest
 from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
-from wildmiddle.checks.experiments.samples import draw_samples, is_copy
+from wildmiddle.checks.experiments.samples import draw_samples, is_copy, pair_with_nearest
 from wildmiddle.checks.experiments.trained import TrainedStudy
+from wildmiddle.checks.report.image_grids import Strip, draw_strips
 from wildmiddle.empirical.neighbours import Memorization, memorization
 
 PAIRS = 16

@@ -22,21 +22,20 @@ from wildmiddle.checks.experiments import (
     timestep_grids,
 )
 from wildmiddle.checks.experiments.gaps import timestep_gaps, zone_gaps
-from wildmiddle.checks.experiments.image_grids import (
+from wildmiddle.checks.experiments.results import ExperimentResult, write
+from wildmiddle.checks.experiments.samples import draw_samples, pixels
+from wildmiddle.checks.experiments.scale import Scale
+from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
+from wildmiddle.checks.options import EXPERIMENTS, module_name
+from wildmiddle.checks.report.image_grids import (
     FRAME,
     Strip,
     draw_strips,
     hstack_pairs,
     mosaic,
-    pixels,
     split_into_rows,
     vstack_pairs,
 )
-from wildmiddle.checks.experiments.results import ExperimentResult, write
-from wildmiddle.checks.experiments.samples import draw_samples
-from wildmiddle.checks.experiments.scale import Scale
-from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
-from wildmiddle.checks.options import EXPERIMENTS, module_name
 from wildmiddle.checks.settings import Settings
 from wildmiddle.models.denoisers import EmpiricalDenoiser, GaussianDenoiser
 from wildmiddle.models.images import prepare_training_set

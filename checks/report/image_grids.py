@@ -9,10 +9,6 @@ import torch
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from wildmiddle.checks.experiments.samples import is_copy
-from wildmiddle.checks.experiments.trained import TrainedStudy
-from wildmiddle.empirical.neighbours import Memorization
-
 Pixels = NDArray[np.float64]
 
 FRAME = (0.84, 0.15, 0.16)
@@ -21,7 +17,7 @@ FRAME = (0.84, 0.15, 0.16)
 
 @dataclass(frozen=True, eq=False)
 class Strip:
-    """One line of a grid: tiles (K, H, W, 3), as :func:`pixels` gives them, and which are framed.
+    """One line of a grid: tiles (K, H, W, 3), as :func:`colours` gives them, and which are framed.
 
     ``label`` is written on its left, ``note`` on its right.
     """
@@ -32,14 +28,16 @@ class Strip:
     note: str = ""
 
 
-def pixels(study: TrainedStudy, images: torch.Tensor) -> Pixels:
+def colours(
+    images: torch.Tensor, value_range: tuple[float, float], mean: torch.Tensor | float = 0.0
+) -> Pixels:
     """Images (K, C, H, W) of any range as red, green and blue in [0, 1], (K, H, W, 3).
 
-    The data's value range becomes [0, 1], with the mean put back where they are centred; what lies
+    The value range becomes [0, 1], with the ``mean`` put back that centring took off; what lies
     beyond is cut. One channel is grey.
     """
-    low, high = study.data.value_range
-    shares = (images.double().cpu() + study.mean - low) / (high - low)
+    low, high = value_range
+    shares = (images.double().cpu() + mean - low) / (high - low)
     return shares.clamp(0, 1).movedim(1, -1).expand(-1, -1, -1, 3).numpy()
 
 
@@ -59,15 +57,6 @@ def split_into_rows(tiles: Pixels, framed: NDArray[np.bool_], columns: int) -> l
     """Tiles (K, H, W, 3) as strips of ``columns``; the last may be shorter."""
     cuts = range(0, len(tiles), columns)
     return [Strip(tiles[k : k + columns], framed[k : k + columns]) for k in cuts]
-
-
-def pair_with_nearest(
-    study: TrainedStudy, samples: torch.Tensor, found: Memorization, count: int, columns: int
-) -> list[Strip]:
-    """The first samples beside their nearest training images, in rows; the copies framed."""
-    nearest = study.few[found.nearest[:count]]
-    pairs = hstack_pairs(pixels(study, samples[:count]), pixels(study, nearest))
-    return split_into_rows(pairs, is_copy(found)[:count], columns)
 
 
 def mosaic(strips: Sequence[Strip]) -> tuple[Pixels, list[float]]:
