@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from wildmiddle.checks.options import EXPERIMENTS, JUDGED, module_name, parser, settings_of
 from wildmiddle.checks.output import (
+    AUDIT,
     require_experiments_folder,
     require_folder,
     require_outside,
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = {
         "verify": _verify,
         "zone": _zone,
+        "audit": _audit,
         "theory": _theory,
         "mutants": _mutants,
         "reproduce": _reproduce,
@@ -50,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "wildmiddle":
             raise
-        extras = "verify,train" if options.command == "reproduce" else "verify"
+        extras = "verify" if options.command in ("verify", "zone", "mutants") else "verify,train"
         complain(
             f"{error.name} is not installed; install the extra: pip install 'wildmiddle[{extras}]'"
         )
@@ -118,6 +120,57 @@ def _zone(options: argparse.Namespace) -> int:
     )
     show(zone_page(data, zone))
     return OK
+
+
+def _audit(options: argparse.Namespace) -> int:
+    require_report_folder(options.output, AUDIT)
+    sources = [source for source in (options.generated, options.train, options.test) if source]
+    for source in sources:
+        require_outside("--output", options.output, source)
+    limit = options.fail_above
+    if limit is not None and not 0 <= limit < 1:
+        raise ValueError(f"--fail-above {limit:g} must lie in [0, 1): a share of the samples")
+    settings = settings_of(options)
+    from wildmiddle.checks.audit import report
+    from wildmiddle.checks.audit.samples import audit_samples, read_features
+    from wildmiddle.empirical.data import load_images
+
+    features = None if options.features is None else read_features(options.features)
+    with _doubts_said_apart():
+        samples, train, *test = (
+            load_images(
+                source,
+                value_range=getattr(options, "range", None),
+                grayscale=options.grayscale,
+                size=options.size,
+                cache=options.cache,
+                progress=not options.quiet,
+            )
+            for source in sources
+        )
+    found = audit_samples(
+        samples,
+        train,
+        test[0] if test else train.set_apart,
+        features=features,
+        alpha=settings.alpha,
+        seed=settings.seed,
+        device=settings.device,
+        memory=settings.memory,
+    )
+    if not options.quiet:
+        for images in (samples, train, *test):
+            for sentence in images.doubts:
+                complain(sentence)
+        for sentence in found.doubts:
+            complain(sentence)
+    report.write_audit(found, options.output)
+    if options.json:
+        show(json.dumps(report.to_json(found), indent=1, allow_nan=False))
+    elif not options.quiet:
+        show("\n".join(report.sentences(found)))
+        show(f"The pairs, and all numbers: {options.output / 'index.html'}")
+    return VIOLATED if limit is not None and found.pixels.samples.low > limit else OK
 
 
 def _theory(options: argparse.Namespace) -> int:

@@ -81,7 +81,7 @@ def parser() -> Parser:
     _add_data(verify)
     _add_claims(verify)
     _add_settings(verify)
-    _add_output(verify)
+    _add_output(verify, "report", "report.json")
 
     zone = _command(
         commands,
@@ -92,6 +92,58 @@ def parser() -> Parser:
     )
     _add_data(zone)
     _add_settings(zone, "weight_high", "coverage_high", "c", "device", "memory")
+
+    audit = _command(
+        commands,
+        "audit",
+        "say whether samples are copies of training images, and of which",
+        "Compare generated images with the training images of their model, and with held-out "
+        "images, which no model has copied; write index.html, audit.json and tables.",
+    )
+    audit.add_argument(
+        "generated",
+        type=_name_or_path,
+        metavar="SAMPLES",
+        help="generated images: a folder of images, or an .npy or .npz array",
+    )
+    audit.add_argument(
+        "--train",
+        type=_name_or_path,
+        required=True,
+        metavar="digits|PATH",
+        help="all images that the model was trained on",
+    )
+    audit.add_argument(
+        "--test",
+        type=_name_or_path,
+        default=None,
+        metavar="PATH",
+        help="held-out images of the same kind; those that the training source sets apart unless "
+        "given",
+    )
+    _add_reduction(audit)
+    audit.add_argument(
+        "--range",
+        type=_value_range,
+        metavar="LOW,HIGH",
+        default=argparse.SUPPRESS,
+        help="range of pixels that are floats, -1,1 unless given; integers 0..255 are mapped to it",
+    )
+    audit.add_argument(
+        "--features",
+        metavar="MODULE:FUNCTION",
+        help="compare in features as well: a function from images (B, C, H, W) in 0..1 to rows "
+        "(B, F); its module, or FILE.py, is run",
+    )
+    audit.add_argument(
+        "--fail-above",
+        type=float,
+        metavar="RATE",
+        help="exit code 1 where the rate of copies is above this for certain: the lower end of its "
+        "interval is",
+    )
+    _add_settings(audit, "seed", "alpha", "device", "memory", alpha=0.05)
+    _add_output(audit, "audit", "audit.json")
 
     theory = _command(
         commands,
@@ -207,19 +259,7 @@ def _add_data(command: argparse.ArgumentParser) -> None:
         help="the first N images in the order of the source, after --classes; of each part where "
         "it sets test images apart. --train-size draws at random from what --limit leaves",
     )
-    data.add_argument("--grayscale", action="store_true", help="luma of RGB images (ITU-R BT.601)")
-    data.add_argument(
-        "--size",
-        type=int,
-        metavar="S",
-        help="crop the central square and average it down to S x S pixels",
-    )
-    data.add_argument(
-        "--cache",
-        type=_path,
-        metavar="FOLDER",
-        help="keep a folder of images, once read, here as one array; nothing is kept without it",
-    )
+    _add_reduction(data)
     data.add_argument("--train-size", type=int, metavar="N", help="number of training images")
     data.add_argument("--test-size", type=int, metavar="M", help="number of held-out images")
     data.add_argument(
@@ -232,6 +272,22 @@ def _add_data(command: argparse.ArgumentParser) -> None:
     )
     data.add_argument(
         "--centre", action="store_true", help="subtract the training mean from all images"
+    )
+
+
+def _add_reduction(group: Any) -> None:
+    group.add_argument("--grayscale", action="store_true", help="luma of RGB images (ITU-R BT.601)")
+    group.add_argument(
+        "--size",
+        type=int,
+        metavar="S",
+        help="crop the central square and average it down to S x S pixels",
+    )
+    group.add_argument(
+        "--cache",
+        type=_path,
+        metavar="FOLDER",
+        help="keep a folder of images, once read, here as one array; nothing is kept without it",
     )
 
 
@@ -258,13 +314,13 @@ def settings_of(options: argparse.Namespace) -> Settings:
     return Settings(**{f.name: given[f.name] for f in fields(Settings) if f.name in given})
 
 
-def _add_output(command: argparse.ArgumentParser) -> None:
+def _add_output(command: argparse.ArgumentParser, folder: str, json_file: str) -> None:
     output = command.add_argument_group("output")
     output.add_argument(
-        "--output", type=_path, default=Path("report"), metavar="FOLDER", help="where to write"
+        "--output", type=_path, default=Path(folder), metavar="FOLDER", help="where to write"
     )
     output.add_argument(
-        "--json", action="store_true", help="print report.json instead of a summary"
+        "--json", action="store_true", help=f"print {json_file} instead of a summary"
     )
     output.add_argument("--quiet", action="store_true", help="print nothing but errors")
 

@@ -1,10 +1,11 @@
 """Where output goes: checked before the work begins, and written whole or not at all.
 
-A folder of ``verify`` holds one report and nothing else. It is written beside the old one and takes
-its place in one step, so that a reader sees the old report or the new one. Its mark is a
-``report.json`` that begins as ours do. A folder of ``reproduce`` grows: the files of an experiment
-and the page of all are put into it together, and where a process is killed while it does that, the
-next one goes on. Its marks are the first line of each ``NAME.json`` and a line of ``index.html``.
+A folder of ``verify`` or ``audit`` holds one report and nothing else. It is written beside the old
+one and takes its place in one step, so that a reader sees the old report or the new one. Its mark
+is a ``report.json`` or ``audit.json`` that begins as ours do. A folder of ``reproduce`` grows: the
+files of an experiment and the page of all are put into it together, and where a process is killed
+while it does that, the next one goes on. Its marks are the first line of each ``NAME.json`` and a
+line of ``index.html``.
 What bears no mark is somebody else's: it is neither overwritten nor deleted.
 """
 
@@ -15,10 +16,35 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
-REPORT_FILES = ("index.html", "report.json", "report.md")
 
-_REPORT = re.compile(rb'\s*\{\s*"schema":\s*"wildmiddle-report/')
+class Kind(NamedTuple):
+    """A kind of report: its files, the first of which bears the mark in its ``schema``."""
+
+    files: tuple[str, ...]
+    schema: bytes
+
+    def owns(self, folder: Path) -> bool:
+        """Whether a report of this kind lies in the folder."""
+        mark = rb'\s*\{\s*"schema":\s*"' + re.escape(self.schema)
+        return _begins(folder / self.files[0], re.compile(mark))
+
+
+VERIFY = Kind(("report.json", "index.html", "report.md"), b"wildmiddle-report/")
+AUDIT = Kind(
+    (
+        "audit.json",
+        "index.html",
+        "samples.csv",
+        "samples-features.csv",
+        "copied.csv",
+        "thresholds.csv",
+        "pairs.svg",
+    ),
+    b"wildmiddle-audit/",
+)
+
 _PAGE = re.compile(rb'.*<p class="eyebrow">wildmiddle reproduce</p>', re.DOTALL)
 _NEW, _READY, _OLD = ".wildmiddle-new", ".wildmiddle-ready", ".wildmiddle-old"
 _PROBE = ".wildmiddle-try"
@@ -26,7 +52,7 @@ _DROPPINGS = (".DS_Store", "Thumbs.db", "desktop.ini", _PROBE)
 """What file managers leave in any folder, and what is left of a look whether one can write."""
 
 
-def require_report_folder(folder: Path) -> None:
+def require_report_folder(folder: Path, kind: Kind = VERIFY) -> None:
     """Raise ValueError, in one line, where a report cannot be written into ``folder``.
 
     It must be missing, empty or hold an older report alone, and be replaceable by another folder.
@@ -35,8 +61,8 @@ def require_report_folder(folder: Path) -> None:
         real = folder.resolve()
         if real.is_dir():
             held = {path.name for path in real.iterdir()}.difference(_DROPPINGS)
-            if _begins(real / "report.json", _REPORT):
-                held -= set(REPORT_FILES)
+            if kind.owns(real):
+                held -= set(kind.files)
             if held:
                 raise ValueError(
                     f"--output {folder} holds {min(held)}, which is no part of a report; name a "
@@ -94,7 +120,7 @@ def require_outside(option: str, folder: Path, source: str | Path) -> None:
 
 
 @contextmanager
-def replace_folder(folder: Path) -> Iterator[Path]:
+def replace_folder(folder: Path, kind: Kind = VERIFY) -> Iterator[Path]:
     """Give an empty folder to write a report into; at the end it takes the place of ``folder``.
 
     ``folder`` is made if missing, and stays as it is where an error is raised. Where the system
@@ -102,7 +128,7 @@ def replace_folder(folder: Path) -> Iterator[Path]:
     process killed in that moment leaves it beside, hidden, and the next one puts it back.
     Raises what :func:`require_report_folder` raises.
     """
-    require_report_folder(folder)
+    require_report_folder(folder, kind)
     folder = folder.resolve()
     new, old, probe = (folder.with_name(f".{folder.name}{e}") for e in (_NEW, _OLD, _PROBE))
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +144,7 @@ def replace_folder(folder: Path) -> Iterator[Path]:
             if not folder.exists():
                 new.rename(folder)
             else:
-                require_report_folder(folder)  # it may have changed since
+                require_report_folder(folder, kind)  # it may have changed since
                 shutil.copymode(folder, new)
                 if not _exchange(new, folder):
                     _rename_both(new, folder, old)

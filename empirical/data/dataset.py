@@ -227,20 +227,19 @@ def load(
 class Images:
     """All images of a source, undivided, in one range.
 
-    `pixels` has shape (N, *shape), float64; `held_out` (M, *shape) are the test images that the
-    source itself sets apart, None where it has none. `places` name the images of `pixels`: by
-    their file where they come from a folder, by their number in the source elsewhere. `sha256`,
-    `notes` and `doubts` are as in `DataSet`.
+    `pixels` has shape (N, *shape), float64. `places` name the images: by their file where they come
+    from a folder, by their number in the source elsewhere. `set_apart` are the test images, where
+    the source itself has some. `sha256`, `notes` and `doubts` are as in `DataSet`, of both parts.
     """
 
     title: str
     pixels: NDArray[np.float64]
-    held_out: NDArray[np.float64] | None
     places: tuple[str, ...]
     value_range: tuple[float, float]
     sha256: str
     notes: tuple[str, ...]
     doubts: tuple[str, ...]
+    set_apart: "Images | None" = None
 
 
 def load_images(
@@ -270,19 +269,24 @@ def load_images(
         least=1,
     )
     whole.require_memory(sum(map(len, whole.pools)))
-    scaled = [_scale(pool, whole.top, whole.value_range) for pool in whole.pools]
-    names, kept = whole.file_names, whole.kept[0]
     title = ", ".join(filter(None, (whole.name, " + ".join(whole.classes))))
-    return Images(
-        title=title,
-        pixels=scaled[0],
-        held_out=scaled[1] if len(scaled) > 1 else None,
-        places=tuple(names[at] if names else str(at) for at in kept.tolist()),
-        value_range=whole.value_range,
-        sha256=_sha256(*whole.pools),
-        notes=_join(reading.notes for reading in whole.readings),
-        doubts=_say_doubts(whole.readings),
-    )
+    sides = (title,) if len(whole.pools) == 1 else (f"{title}, train", f"{title}, test")
+    doubts = _say_doubts(whole.readings)
+    set_apart = None
+    for k in reversed(range(len(sides))):
+        names = whole.file_names[k]
+        set_apart = Images(
+            title=sides[k],
+            pixels=_scale(whole.pools[k], whole.top, whole.value_range),
+            places=tuple(names[at] if names else str(at) for at in whole.kept[k].tolist()),
+            value_range=whole.value_range,
+            sha256=_sha256(*whole.pools),
+            notes=_join(reading.notes for reading in whole.readings),
+            doubts=doubts,
+            set_apart=set_apart,
+        )
+    assert set_apart is not None
+    return set_apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -293,7 +297,7 @@ class _Whole:
     pools: list[Pixels]
     kept: list[NDArray[np.int64]]
     labels: list[NDArray[np.int64] | None]
-    file_names: tuple[str, ...]
+    file_names: list[tuple[str, ...]]
     readings: list[Reading]
     classes: tuple[str, ...]
     value_range: tuple[float, float]
@@ -364,7 +368,7 @@ def _prepare(
         pools=pools,
         kept=kept,
         labels=labels,
-        file_names=whole.train.names,
+        file_names=[part.names for part in whole.parts],
         readings=readings,
         classes=chosen,
         value_range=value_range,

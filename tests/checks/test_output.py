@@ -16,7 +16,7 @@ from wildmiddle.checks.cli import main
 from wildmiddle.checks.experiments import scale  # noqa: F401, it reads the annotations of load
 from wildmiddle.checks.options import parser
 from wildmiddle.checks.output import (
-    REPORT_FILES,
+    VERIFY,
     replace_files,
     replace_folder,
     require_experiments_folder,
@@ -37,7 +37,7 @@ root, kind = Path(sys.argv[1]), sys.argv[2]
 folder = root / "out"
 if kind == "renames":
     output._exchange = lambda *_: False
-names = ("a.csv", "index.html", "report.json") if kind == "files" else output.REPORT_FILES
+names = ("a.csv", "index.html", "report.json") if kind == "files" else output.VERIFY.files
 start = {"report.json": '{\n "schema": "wildmiddle-report/2", '}
 
 def write(text):
@@ -129,7 +129,7 @@ def test_files_of_an_experiment_killed_at_any_step_are_whole_at_the_next_start(
 
 def write_report(folder: Path, text: str = "") -> None:
     with replace_folder(folder) as new:
-        for name in REPORT_FILES:
+        for name in VERIFY.files:
             (new / name).write_text(REPORT + text)
 
 
@@ -159,7 +159,7 @@ def test_a_report_takes_the_place_of_an_older_one_and_of_nothing_else(tmp_path: 
     (folder / ".DS_Store").touch()
     folder.chmod(0o750)
     write_report(folder, "2")
-    assert listing(folder) == dict.fromkeys(REPORT_FILES, (REPORT + "2").encode())
+    assert listing(folder) == dict.fromkeys(VERIFY.files, (REPORT + "2").encode())
     assert folder.stat().st_mode & 0o777 == 0o750
     (folder / "notes.txt").write_text("mine")
     before = listing(tmp_path)
@@ -186,7 +186,7 @@ def test_a_link_to_a_folder_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("real", target_is_directory=True)
     write_report(tmp_path / "link")
     assert (tmp_path / "link").is_symlink()
-    assert set(listing(tmp_path / "real")) == set(REPORT_FILES)
+    assert set(listing(tmp_path / "real")) == set(VERIFY.files)
 
 
 def own_index(folder: Path) -> None:

@@ -1,0 +1,1 @@
+"""Audits: do these samples copy training images, and does this model?"""

@@ -1,0 +1,213 @@
+"""Audit of samples: how many are copies of training images, of which, and what explains it.
+
+Beside the rate of copies stands what no copying at all would give: the share of held-out images
+that pass the same test, and whether samples are nearer to the training images than held-out ones.
+"""
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import fisher_exact
+
+from wildmiddle.empirical.data import Images
+from wildmiddle.empirical.data.conventions import compare_units, extremes
+from wildmiddle.empirical.intervals import Estimate
+from wildmiddle.empirical.neighbours import Memorization, memorization
+from wildmiddle.empirical.three_samples import ThreeSamples, three_sample_test
+from wildmiddle.models.images import to_channels_first
+from wildmiddle.models.quality import FrechetDistance, KernelDistance, distances_of_features
+from wildmiddle.models.trajectory import rate_by_threshold
+from wildmiddle.theory.constants import DEFAULT_MEMORY
+
+Features = Callable[[torch.Tensor], torch.Tensor]
+"""From images (B, C, H, W), float32 in [0, 1], to features (B, F)."""
+
+THRESHOLD = 1 / 3
+"""Of the copying test ``d_(1) < threshold d_(2)`` (Section 3)."""
+THRESHOLDS = np.linspace(0.1, 0.9, 17)
+"""Other thresholds, whose rates are told too."""
+_BATCH = 256
+
+
+@dataclass(frozen=True, eq=False)
+class SpaceAudit:
+    """The copying test in one space: of the pixels, or of features."""
+
+    name: str
+    samples: Memorization
+    held_out: Memorization | None
+    """The same test of held-out images: what no copying explains."""
+    p_value: float | None
+    """Of Fisher's exact one-sided test: do samples pass no more often than held-out images?"""
+    nearer: ThreeSamples | None
+    """The test of Meehan, Chaudhuri and Dasgupta 2020."""
+
+    @property
+    def copies(self) -> NDArray[np.bool_]:
+        """Which samples are copies, (S,)."""
+        return self.samples.ratio < THRESHOLD
+
+    def times_copied(self, count: int) -> NDArray[np.int64]:
+        """How often each of ``count`` training images is copied, (count,)."""
+        return np.bincount(self.samples.nearest[self.copies], minlength=count)
+
+
+@dataclass(frozen=True, eq=False)
+class SampleAudit:
+    """What an audit of samples found."""
+
+    samples: Images
+    train: Images
+    held_out: Images | None
+    alpha: float
+    """Error rate of every interval; those of all thresholds hold together."""
+    pixels: SpaceAudit
+    features: SpaceAudit | None
+    quality: tuple[FrechetDistance, KernelDistance] | None
+    """Distances of the features from those of held-out images, or else of training images."""
+    doubts: tuple[str, ...]
+    """Where sets look to be in different units."""
+
+    @property
+    def spaces(self) -> tuple[SpaceAudit, ...]:
+        """The pixels, and the features where there are some."""
+        return (self.pixels,) if self.features is None else (self.pixels, self.features)
+
+    def sweep(self, found: Memorization) -> Estimate:
+        """Rates at all :data:`THRESHOLDS`, with intervals that hold together."""
+        return rate_by_threshold(found.ratio, THRESHOLDS, self.alpha / len(THRESHOLDS))
+
+
+def audit_samples(
+    samples: Images,
+    train: Images,
+    held_out: Images | None = None,
+    *,
+    features: tuple[str, Features] | None = None,
+    alpha: float = 0.05,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    memory: int = DEFAULT_MEMORY,
+) -> SampleAudit:
+    """Look for copies of training images among samples, in pixels and in features.
+
+    The sets are those of :func:`wildmiddle.empirical.data.load_images`, in one range. ``features``
+    is a function with its name; ``seed`` is that of the three-sample test's cells. Raises
+    ValueError for images of different shapes, fewer than 2 training images, and features that are
+    not (B, F) and finite.
+    """
+    doubts = []
+    for each, name in ((samples, "samples"), (held_out, "held-out images")):
+        if each is not None:
+            _require_shape(each, name, train)
+            doubts.append(compare_units(extremes(each.pixels), extremes(train.pixels), name))
+
+    def look(
+        name: str, drawn: torch.Tensor, points: torch.Tensor, others: torch.Tensor | None
+    ) -> SpaceAudit:
+        def find(queries: torch.Tensor) -> Memorization:
+            return memorization(
+                queries, points, THRESHOLD, alpha=alpha, device=device, memory=memory, units=False
+            )
+
+        found = find(drawn)
+        if others is None:
+            return SpaceAudit(name, found, None, None, None)
+        null = find(others)
+        nearer = three_sample_test(
+            drawn, points, others, alpha=alpha, seed=seed, device=device, memory=memory
+        )
+        table = [
+            [int((each.ratio < THRESHOLD).sum()), int((each.ratio >= THRESHOLD).sum())]
+            for each in (found, null)
+        ]
+        p_value = float(fisher_exact(table, alternative="greater").pvalue)
+        return SpaceAudit(name, found, null, p_value, nearer)
+
+    drawn, points = (to_channels_first(each.pixels) for each in (samples, train))
+    others = None if held_out is None else to_channels_first(held_out.pixels)
+    in_features, quality = None, None
+    if features is not None:
+        low, high = train.value_range
+        name, function = features
+
+        def map_to_features(images: torch.Tensor) -> torch.Tensor:
+            return _features_of((images - low) / (high - low), function, name)
+
+        rows, train_rows = map_to_features(drawn), map_to_features(points)
+        other_rows = None if others is None else map_to_features(others)
+        in_features = look(name, rows, train_rows, other_rows)
+        quality = distances_of_features(
+            rows,
+            train_rows if other_rows is None else other_rows,
+            name=name,
+            reference_name="training images" if other_rows is None else "held-out images",
+        )
+    return SampleAudit(
+        samples=samples,
+        train=train,
+        held_out=held_out,
+        alpha=alpha,
+        pixels=look("pixels", drawn, points, others),
+        features=in_features,
+        quality=quality,
+        doubts=tuple(doubt for doubt in doubts if doubt is not None),
+    )
+
+
+def read_features(text: str) -> tuple[str, Features]:
+    """The function that ``MODULE:FUNCTION`` or ``FILE.py:FUNCTION`` names, beside that text.
+
+    Its module is imported, which runs it. Raises ValueError where there is no such function.
+    """
+    place, _, name = text.rpartition(":")
+    try:
+        if place.endswith(".py"):
+            spec = importlib.util.spec_from_file_location(Path(place).stem, place)
+            if spec is None or spec.loader is None:
+                raise ImportError(f"{place} cannot be imported")
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+        else:
+            module = importlib.import_module(place)
+        function = getattr(module, name)
+    except (ImportError, AttributeError, OSError, ValueError) as error:
+        raise ValueError(
+            f"--features {text}: {error}; give MODULE:FUNCTION or FILE.py:FUNCTION"
+        ) from error
+    if not callable(function):
+        raise ValueError(f"--features {text}: {name} is no function")
+    return text, function
+
+
+def _require_shape(images: Images, name: str, train: Images) -> None:
+    shape, wanted = images.pixels.shape[1:], train.pixels.shape[1:]
+    if shape != wanted:
+        raise ValueError(
+            f"the {name}, {images.title}, have shape {shape}, the training images {wanted}; bring "
+            "all to one with --size S, and --grayscale where some are in colour"
+        )
+
+
+def _features_of(images: torch.Tensor, function: Features, name: str) -> torch.Tensor:
+    rows = []
+    with torch.no_grad():
+        for batch in images.float().split(_BATCH):
+            found = function(batch)
+            if not isinstance(found, torch.Tensor) or found.ndim != 2 or len(found) != len(batch):
+                given = tuple(found.shape) if isinstance(found, torch.Tensor) else repr(type(found))
+                raise ValueError(
+                    f"--features {name}: gave {given} for images {tuple(batch.shape)}; it must "
+                    "give a tensor (B, F), a row of features for each image"
+                )
+            rows.append(found.detach().cpu().double())
+    features = torch.cat(rows)
+    if not torch.isfinite(features).all():
+        raise ValueError(f"--features {name}: gave features that are NaN or infinite")
+    return features
