@@ -13,7 +13,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wildmiddle.checks.options import EXPERIMENTS, JUDGED, module_name, parser, settings_of
 from wildmiddle.checks.output import (
@@ -124,51 +124,85 @@ def _zone(options: argparse.Namespace) -> int:
 
 def _audit(options: argparse.Namespace) -> int:
     require_report_folder(options.output, AUDIT)
-    sources = [source for source in (options.generated, options.train, options.test) if source]
-    for source in sources:
+    for source in filter(None, (options.generated, options.train, options.test)):
         require_outside("--output", options.output, source)
     limit = options.fail_above
     if limit is not None and not 0 <= limit < 1:
         raise ValueError(f"--fail-above {limit:g} must lie in [0, 1): a share of the samples")
+    if min(options.count, options.outputs) < 1:
+        raise ValueError("--count and --outputs must be at least 1")
     settings = settings_of(options)
     from wildmiddle.checks.audit import report
+    from wildmiddle.checks.audit.model import audit_model, draw_samples, is_model, load_model
     from wildmiddle.checks.audit.samples import audit_samples, read_features
-    from wildmiddle.empirical.data import load_images
+    from wildmiddle.empirical.data import Images, load_images
 
     features = None if options.features is None else read_features(options.features)
-    with _doubts_said_apart():
-        samples, train, *test = (
-            load_images(
-                source,
-                value_range=getattr(options, "range", None),
-                grayscale=options.grayscale,
-                size=options.size,
-                cache=options.cache,
-                progress=not options.quiet,
-            )
-            for source in sources
+
+    def read(source: str) -> Images:
+        return load_images(
+            source,
+            value_range=getattr(options, "range", None),
+            grayscale=options.grayscale,
+            size=options.size,
+            cache=options.cache,
+            progress=not options.quiet,
         )
+
+    computing: dict[str, Any] = {
+        name: getattr(settings, name) for name in ("seed", "alpha", "device")
+    }
+    audits_model = is_model(options.generated)
+    if options.reference is not None and not audits_model:
+        raise ValueError(f"--reference is for a model; {options.generated} is none")
+    with _doubts_said_apart():
+        train = read(options.train)
+        held_out = read(options.test) if options.test is not None else train.set_apart
+        samples = None if audits_model else read(options.generated)
+    progress = not options.quiet and sys.stderr.isatty()
+    denoiser = None
+    if samples is None:
+        if held_out is None:
+            raise ValueError("a model is asked about held-out images; give some with --test")
+        denoiser = load_model(options.generated, options.label, settings.device)
+        drawn = draw_samples(
+            denoiser,
+            train,
+            options.count,
+            seed=settings.seed,
+            device=settings.device,
+            progress=progress,
+        )
+        samples = Images.of_samples(drawn.numpy(), train, f"samples of {options.generated}")
     found = audit_samples(
-        samples,
-        train,
-        test[0] if test else train.set_apart,
-        features=features,
-        alpha=settings.alpha,
-        seed=settings.seed,
-        device=settings.device,
-        memory=settings.memory,
+        samples, train, held_out, features=features, memory=settings.memory, **computing
     )
     if not options.quiet:
-        for images in (samples, train, *test):
-            for sentence in images.doubts:
-                complain(sentence)
-        for sentence in found.doubts:
+        sets = [each for each in (samples, train, held_out) if each is not None]
+        for sentence in dict.fromkeys([*(d for s in sets for d in s.doubts), *found.doubts]):
             complain(sentence)
-    report.write_audit(found, options.output)
+    model = None
+    if denoiser is not None and held_out is not None:
+        reference = options.reference and load_model(
+            options.reference, options.label, settings.device
+        )
+        model = audit_model(
+            options.generated,
+            denoiser,
+            drawn,
+            train,
+            held_out,
+            reference=reference,
+            outputs=options.outputs,
+            progress=progress,
+            **computing,
+        )
+    report.write_audit(found, options.output, model)
     if options.json:
-        show(json.dumps(report.to_json(found), indent=1, allow_nan=False))
+        show(json.dumps(report.to_json(found, model), indent=1, allow_nan=False))
     elif not options.quiet:
-        show("\n".join(report.sentences(found)))
+        told = report.sentences(found) + ([] if model is None else report.model_sentences(model))
+        show("\n".join(told))
         show(f"The pairs, and all numbers: {options.output / 'index.html'}")
     return VIOLATED if limit is not None and found.pixels.samples.low > limit else OK
 

@@ -96,15 +96,18 @@ def parser() -> Parser:
     audit = _command(
         commands,
         "audit",
-        "say whether samples are copies of training images, and of which",
+        "say whether a model or its samples copy training images, and which",
         "Compare generated images with the training images of their model, and with held-out "
-        "images, which no model has copied; write index.html, audit.json and tables.",
+        "images, which no model has copied. Given the model itself, draw samples from it, and say "
+        "at which noise levels it copies. Writes index.html, audit.json and tables.",
     )
     audit.add_argument(
         "generated",
         type=_name_or_path,
-        metavar="SAMPLES",
-        help="generated images: a folder of images, or an .npy or .npz array",
+        metavar="SAMPLES|MODEL",
+        help="generated images, a folder or an .npy or .npz array; or a model: a folder of "
+        "diffusers or of this project, a program .pt2 or .ts called as program(x, sigma), or "
+        "MODULE:FUNCTION that returns denoiser(x, sigma)",
     )
     audit.add_argument(
         "--train",
@@ -142,6 +145,18 @@ def parser() -> Parser:
         help="exit code 1 where the rate of copies is above this for certain: the lower end of its "
         "interval is",
     )
+    model = audit.add_argument_group("of a model")
+    model.add_argument(
+        "--reference",
+        type=_name_or_path,
+        metavar="MODEL",
+        help="a model that does not copy, which takes over parts of the schedule",
+    )
+    model.add_argument("--count", type=int, default=256, metavar="S", help="samples to draw")
+    model.add_argument(
+        "--outputs", type=int, default=500, metavar="S", help="one-step outputs at a noise level"
+    )
+    model.add_argument("--label", type=int, metavar="K", help="class, of a model with classes")
     _add_settings(audit, "seed", "alpha", "device", "memory", alpha=0.05)
     _add_output(audit, "audit", "audit.json")
 

@@ -5,9 +5,11 @@ Each is a module ``denoiser(x, sigma, labels=None) -> x_hat`` around a network t
 """
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from wildmiddle.models.denoisers import per_image
@@ -61,8 +63,11 @@ class NetworkDenoiser(nn.Module, ABC):
 
     def _channels_first(self, x: Tensor) -> tuple[Tensor, tuple[int, ...] | None]:
         config: Any = self.network.config
-        channels, (height, width) = config.in_channels, config.sample_size
+        channels, size = config.in_channels, config.sample_size
         shape = tuple(x.shape[1:])
+        if size is None:  # any: the last two axes, or the two before a last one of the channels
+            size = shape[:2] if len(shape) == 3 and shape[0] != channels else shape[-2:]
+        height, width = (size, size) if isinstance(size, int) else size
         if shape == (channels, height, width):
             return x, None
         if shape == (height, width) and channels == 1:
@@ -110,24 +115,31 @@ class EDMDenoiser(NetworkDenoiser):
         return c_skip * x + c_out * self.predict(c_in * x, c_noise, labels)
 
 
-class DDPMDenoiser(NetworkDenoiser):
-    """Epsilon-prediction: ``x - sigma eps(x / sqrt(1 + sigma^2), t)``, t nearest in log sigma.
+Prediction = Literal["epsilon", "v_prediction", "sample"]
 
-    ``timesteps``, ``beta_start`` and ``beta_end`` are those of :func:`ddpm_sigmas`. Source: Ho et
-    al. 2020, whose ``x_t`` is ``x / sqrt(1 + sigma^2)``.
+
+class DiscreteDenoiser(NetworkDenoiser):
+    """A network that knows the rising noise levels ``sigmas`` (T,) alone: the nearest in log sigma.
+
+    It is given ``x_t = x / sqrt(1 + sigma^2)`` and the level's number, and predicts epsilon, the
+    image, or ``v = (epsilon - sigma x_0) / sqrt(1 + sigma^2)`` (Salimans and Ho 2022). ``clip``
+    keeps the result within that distance of 0, as samplers with ``clip_sample`` do. The last level
+    may be infinite: no signal is left there, and it is never asked for. Source: Ho et al. 2020.
     """
 
     def __init__(
         self,
         network: nn.Module,
-        timesteps: int = 1000,
-        beta_start: float = 1e-4,
-        beta_end: float = 0.02,
+        sigmas: ArrayLike,
+        prediction: Prediction = "epsilon",
+        clip: float | None = None,
         label: int | None = None,
     ) -> None:
         super().__init__(network, label)
-        require_positive("beta_end", beta_end)  # ddpm_sigmas names beta_start where this is NaN
-        table = torch.from_numpy(ddpm_sigmas(timesteps, beta_start, beta_end))
+        if prediction not in get_args(Prediction):
+            raise ValueError(f"{prediction!r}; give one of {', '.join(get_args(Prediction))}")
+        self.prediction, self.clip = prediction, clip
+        table = torch.from_numpy(np.asarray(sigmas, np.float64))
         # As wildmiddle.theory.schedules.ddpm_timestep has them.
         middle = (table[1:].log() + table[:-1].log()) / 2
         # No buffers: several processes would send them round in every step.
@@ -138,7 +150,32 @@ class DDPMDenoiser(NetworkDenoiser):
         """Estimate for ``x`` (B, C, H, W) at ``sigma`` (B, 1, 1, 1)."""
         self._midpoints = self._midpoints.to(x.device)
         timestep = torch.bucketize(sigma.log().float(), self._midpoints)
-        return x - sigma * self.predict(x / (1 + sigma**2).sqrt(), timestep, labels)
+        scale = (1 + sigma**2).rsqrt()
+        output = self.predict(x * scale, timestep, labels)
+        if self.prediction == "epsilon":
+            output = x - sigma * output
+        elif self.prediction == "v_prediction":
+            output = scale**2 * x - sigma * scale * output
+        return output if self.clip is None else output.clamp(-self.clip, self.clip)
+
+
+class DDPMDenoiser(DiscreteDenoiser):
+    """Epsilon-prediction at the levels of DDPM's linear betas.
+
+    ``timesteps``, ``beta_start`` and ``beta_end`` are those of :func:`ddpm_sigmas`. Source: Ho et
+    al. 2020.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        timesteps: int = 1000,
+        beta_start: float = 1e-4,
+        beta_end: float = 0.02,
+        label: int | None = None,
+    ) -> None:
+        require_positive("beta_end", beta_end)  # ddpm_sigmas names beta_start where this is NaN
+        super().__init__(network, ddpm_sigmas(timesteps, beta_start, beta_end), label=label)
 
 
 class FlowDenoiser(NetworkDenoiser):

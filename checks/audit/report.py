@@ -9,19 +9,26 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from wildmiddle.checks.audit.model import ModelAudit
 from wildmiddle.checks.audit.samples import THRESHOLD, THRESHOLDS, SampleAudit, SpaceAudit
 from wildmiddle.checks.output import AUDIT, replace_folder
 from wildmiddle.checks.report.drawing import (
     COVERAGE,
+    DANGER,
     DASHED,
     DOTTED,
     MUTED,
+    SELF,
     WEIGHT,
     add_legend,
+    draw_curve,
     draw_svg,
+    set_sigma_axis,
     set_unit_axis,
+    sigma_limits,
 )
 from wildmiddle.checks.report.files import to_plain, write_text
+from wildmiddle.checks.report.formatting import format_number
 from wildmiddle.checks.report.image_grids import (
     Strip,
     colours,
@@ -41,18 +48,19 @@ MOST = 20
 """Training images in the page's table of those that are copied most."""
 
 
-def write_audit(audit: SampleAudit, folder: Path) -> None:
+def write_audit(audit: SampleAudit, folder: Path, model: ModelAudit | None = None) -> None:
     """Write the report into a folder, in the place of an older one of an audit.
 
     ``index.html``, ``audit.json``, ``samples.csv``, ``copied.csv``, ``thresholds.csv`` and
-    ``pairs.svg``. Raises ValueError for a folder that holds anything else.
+    ``pairs.svg``; of a model also its samples, ``samples.npy``, and ``levels.csv`` and
+    ``exchanges.csv``. Raises ValueError for a folder that holds anything else.
     """
     pairs = draw_svg(*_pairs(audit))
     with replace_folder(folder, AUDIT) as new:
-        text = json.dumps(to_json(audit), indent=1, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(to_json(audit, model), indent=1, ensure_ascii=False, allow_nan=False)
         write_text(new / "audit.json", text)
         write_text(new / "pairs.svg", pairs)
-        write_text(new / "index.html", to_html(audit, pairs))
+        write_text(new / "index.html", to_html(audit, pairs, model))
         found = {"samples": audit.pixels.samples}
         names = {"samples": audit.samples.places}
         if audit.pixels.held_out is not None and audit.held_out is not None:
@@ -65,6 +73,10 @@ def write_audit(audit: SampleAudit, folder: Path) -> None:
             write_samples(new / "samples-features.csv", found, places, THRESHOLD, names)
         _write_csv(new / "copied.csv", ("training image", "copies"), copied(audit))
         _write_csv(new / "thresholds.csv", _SWEEP, _sweep_rows(audit))
+        if model is not None:
+            np.save(new / "samples.npy", audit.samples.pixels)
+            _write_csv(new / "levels.csv", _LEVELS, _level_rows(model))
+            _write_csv(new / "exchanges.csv", _EXCHANGES, _exchange_rows(model))
 
 
 def copied(audit: SampleAudit) -> list[tuple[str, int]]:
@@ -72,6 +84,30 @@ def copied(audit: SampleAudit) -> list[tuple[str, int]]:
     times = audit.pixels.times_copied(len(audit.train.places))
     order = np.argsort(-times, kind="stable")
     return [(audit.train.places[i], int(times[i])) for i in order.tolist() if times[i]]
+
+
+def model_sentences(model: ModelAudit) -> list[str]:
+    """What a model does at which noise level, a sentence each."""
+    k = int(np.argmax(model.outputs.mean))
+    rate, low, high = (100 * getattr(model.outputs, e)[k] for e in ("mean", "low", "high"))
+    ends = {
+        name: "empty" if zone.empty else f"σ {zone.start:.3g} to {zone.end:.3g}"
+        for name, zone in (("certain", model.zone.certain), ("possible", model.zone.possible))
+    }
+    found = [
+        f"One-step outputs on noised held-out images are copied most at σ {model.sigmas[k]:.3g}, "
+        f"{rate:.1f}% [{low:.1f}, {high:.1f}]; by the distances between the images the danger zone "
+        f"is {ends['certain']} for certain, and {ends['possible']} at most."
+    ]
+    for each in model.exchanges:
+        found.append(
+            f"With the reference model at {each.part} noise, σ {format_number(each.low)} to "
+            f"{format_number(each.high)}, "
+            f"{100 * float(each.copies.mean):.1f}% [{100 * float(each.copies.low):.1f}, "
+            f"{100 * float(each.copies.high):.1f}] of the samples are copies: {each.lost} fewer "
+            f"and {each.gained} more (p = {each.p_value:.2g})."
+        )
+    return found
 
 
 def sentences(audit: SampleAudit) -> list[str]:
@@ -94,7 +130,7 @@ def sentences(audit: SampleAudit) -> list[str]:
     return found
 
 
-def to_json(audit: SampleAudit) -> dict[str, Any]:
+def to_json(audit: SampleAudit, model: ModelAudit | None = None) -> dict[str, Any]:
     """All numbers of an audit as plain values; what is not known is null."""
 
     def sizes(images: Any) -> dict[str, Any] | None:
@@ -138,15 +174,27 @@ def to_json(audit: SampleAudit) -> dict[str, Any]:
             ],
             "quality": None if audit.quality is None else [vars(each) for each in audit.quality],
             "copied": len(copied(audit)),
+            "model": model
+            and {
+                "name": model.name,
+                "levels": [dict(zip(_LEVELS, row, strict=True)) for row in _level_rows(model)],
+                "exchanges": [
+                    dict(zip(_EXCHANGES, row, strict=True)) for row in _exchange_rows(model)
+                ],
+                "zone": {name: zone._asdict() for name, zone in model.zone.parts.items()},
+            },
         },
         nan=None,
     )
 
 
-def to_html(audit: SampleAudit, pairs: str) -> str:
+def to_html(audit: SampleAudit, pairs: str, model: ModelAudit | None = None) -> str:
     """The page as text; ``pairs`` is the picture of the pairs as SVG."""
     return load_template("audit.html").render(
         audit=audit,
+        model=model,
+        levels=model and draw_svg(lambda figure: _draw_levels(figure, model), 3.4),
+        model_sentences=[] if model is None else model_sentences(model),
         sentences=sentences(audit),
         pairs=pairs,
         shown=min(PAIRS, len(audit.samples.places)),
@@ -232,6 +280,47 @@ def _draw_sweep(figure: Figure, audit: SampleAudit) -> None:
     set_unit_axis(axes, "share that pass")
     axes.set_xlabel("threshold of the test d(1) < threshold × d(2)")
     add_legend(figure)
+
+
+def _draw_levels(figure: Figure, model: ModelAudit) -> None:
+    axes = figure.subplots()
+    for zone, strength, label in (
+        (model.zone.possible, 0.12, "danger zone, possible"),
+        (model.zone.certain, 0.3, "danger zone, certain"),
+    ):
+        if not zone.empty:
+            ends = np.clip(zone, model.sigmas.min(), model.sigmas.max())
+            axes.axvspan(*ends, color=DANGER, alpha=strength, linewidth=0, label=label)
+    draw_curve(axes, model.sigmas, model.outputs, WEIGHT, "o", "one-step outputs that are copies")
+    draw_curve(axes, model.sigmas, model.images, SELF, "s", "images copied at 90% of the noises")
+    set_sigma_axis(axes, *sigma_limits(model.sigmas))
+    set_unit_axis(axes, "share of held-out images")
+    add_legend(figure, columns=2)
+
+
+_ENDS = ("mean", "low", "high")
+_LEVELS = (
+    "sigma",
+    *(f"outputs_{end}" for end in _ENDS),
+    *(f"images_{end}" for end in _ENDS),
+)
+_EXCHANGES = ("part", "low", "high", "rate", "rate_low", "rate_high", "lost", "gained", "p_value")
+
+
+def _level_rows(model: ModelAudit) -> list[tuple[float, ...]]:
+    columns = [getattr(each, end) for each in (model.outputs, model.images) for end in _ENDS]
+    return list(zip(*(column.tolist() for column in (model.sigmas, *columns)), strict=True))
+
+
+def _exchange_rows(model: ModelAudit) -> list[tuple[Any, ...]]:
+    return [
+        (
+            *(each.part, each.low, each.high),
+            *(float(getattr(each.copies, end)) for end in _ENDS),
+            *(each.lost, each.gained, each.p_value),
+        )
+        for each in model.exchanges
+    ]
 
 
 _SWEEP = ("space", "set", "threshold", "rate", "low", "high")

@@ -4,17 +4,15 @@ Beside the rate of copies stands what no copying at all would give: the share of
 that pass the same test, and whether samples are nearer to the training images than held-out ones.
 """
 
-import importlib
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.stats import fisher_exact
 
+from wildmiddle.checks.audit.functions import named_function
 from wildmiddle.empirical.data import Images
 from wildmiddle.empirical.data.conventions import compare_units, extremes
 from wildmiddle.empirical.intervals import Estimate
@@ -162,28 +160,8 @@ def audit_samples(
 
 
 def read_features(text: str) -> tuple[str, Features]:
-    """The function that ``MODULE:FUNCTION`` or ``FILE.py:FUNCTION`` names, beside that text.
-
-    Its module is imported, which runs it. Raises ValueError where there is no such function.
-    """
-    place, _, name = text.rpartition(":")
-    try:
-        if place.endswith(".py"):
-            spec = importlib.util.spec_from_file_location(Path(place).stem, place)
-            if spec is None or spec.loader is None:
-                raise ImportError(f"{place} cannot be imported")
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-        else:
-            module = importlib.import_module(place)
-        function = getattr(module, name)
-    except (ImportError, AttributeError, OSError, ValueError) as error:
-        raise ValueError(
-            f"--features {text}: {error}; give MODULE:FUNCTION or FILE.py:FUNCTION"
-        ) from error
-    if not callable(function):
-        raise ValueError(f"--features {text}: {name} is no function")
-    return text, function
+    """The function that ``MODULE:FUNCTION`` or ``FILE.py:FUNCTION`` names, beside that text."""
+    return text, named_function(text, "--features")
 
 
 def _require_shape(images: Images, name: str, train: Images) -> None:

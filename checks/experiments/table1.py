@@ -177,7 +177,11 @@ def paper_parts(study: TrainedStudy) -> dict[str, Interval]:
     of the certain zone, as every sigma of the geometry does: in units of that start it runs from
     0.07 to 5.1. Raises ValueError where distances show no such start.
     """
-    start = study.zone.certain.start
+    return parts_of_zone(study.zone.certain.start)
+
+
+def parts_of_zone(start: float) -> dict[str, Interval]:
+    """The paper's parts where the certain zone begins at ``start``, as :func:`paper_parts`."""
     if not 0 < start < np.inf:
         raise ValueError(
             f"the certain zone of the memorizing model's images starts at {start:.3g}, which gives "

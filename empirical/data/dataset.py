@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -240,6 +240,27 @@ class Images:
     notes: tuple[str, ...]
     doubts: tuple[str, ...]
     set_apart: "Images | None" = None
+
+    @classmethod
+    def of_samples(cls, samples: NDArray[Any], like: "Images", title: str) -> "Images":
+        """Samples (S, C, H, W) that a model drew, in the range and the order of axes of others.
+
+        Values beyond the range are cut, as they are where images are saved.
+        """
+        low, high = like.value_range
+        pixels = np.clip(samples.astype(np.float64), low, high)
+        shape = like.pixels.shape[1:]
+        if pixels.shape[1:] != shape and len(shape) == 3:
+            pixels = np.moveaxis(pixels, 1, -1)
+        return cls(
+            title=title,
+            pixels=pixels.reshape(len(pixels), *shape),
+            places=tuple(map(str, range(len(pixels)))),
+            value_range=like.value_range,
+            sha256=_sha256(samples),
+            notes=(),
+            doubts=(),
+        )
 
 
 def load_images(

@@ -1,0 +1,183 @@
+"""Audit of a model: at which noise levels it copies, and which of them decide.
+
+Its samples are audited as any samples are. Beside them stand its one-step outputs on noised
+held-out images, level by level, with the danger zone that the distances between the images give;
+and, given a second model that does not copy, the samples with one part of the schedule exchanged.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from wildmiddle.checks.audit.functions import named_function
+from wildmiddle.checks.audit.samples import THRESHOLD
+from wildmiddle.checks.experiments.samples import mcnemar
+from wildmiddle.checks.experiments.table1 import parts_of_zone, swap
+from wildmiddle.empirical.danger_zone import zone_of
+from wildmiddle.empirical.data import Images
+from wildmiddle.empirical.intervals import Estimate, proportion, share_above
+from wildmiddle.empirical.kernels.device import resolve_device
+from wildmiddle.empirical.neighbours import memorization
+from wildmiddle.models import checkpoints
+from wildmiddle.models.denoisers import Denoiser
+from wildmiddle.models.diffusers_folders import is_diffusers_folder, load_diffusers
+from wildmiddle.models.images import to_channels_first
+from wildmiddle.models.one_step import memorization_by_level, nested_copies
+from wildmiddle.models.sampling import sample
+from wildmiddle.theory.regimes import PredictedZone
+from wildmiddle.theory.schedules import edm_sigmas
+
+Array = NDArray[np.float64]
+
+STEPS = 18
+"""Of EDM's schedule, for samples (by Euler's method, as in the paper) and for noise levels."""
+POINTS, NOISES, LARGE_PORTION = 50, 20, 0.9
+"""Held-out images and noises of each, and the share of these that must be copies, for the nested
+rate."""
+EXPORTED, SCRIPTED = ".pt2", (".ts", ".torchscript")
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """The samples where a reference model takes over one part of the schedule."""
+
+    part: str
+    low: float
+    high: float
+    copies: Estimate
+    lost: int
+    gained: int
+    p_value: float
+    """McNemar's exact test against the model alone, sample by sample."""
+
+
+@dataclass(frozen=True, eq=False)
+class ModelAudit:
+    """What a model does at each noise level."""
+
+    name: str
+    sigmas: Array
+    """Noise levels, falling, (K,)."""
+    outputs: Estimate
+    """Share of one-step outputs on noised held-out images that are copies, (K,)."""
+    images: Estimate
+    """Share of held-out images nine tenths of whose outputs are copies (Section 3), (K,)."""
+    zone: PredictedZone
+    exchanges: tuple[Exchange, ...]
+
+
+def is_model(text: str) -> bool:
+    """Whether a text names a model, by its kind, and not images."""
+    path = Path(text)
+    if path.is_dir():
+        return is_diffusers_folder(path) or any(path.glob(f"step-*/{checkpoints.JSON}"))
+    if path.exists():
+        return path.suffix in (EXPORTED, *SCRIPTED)
+    return ":" in text and not path.parent.joinpath(path.name.partition(":")[0]).is_dir()
+
+
+def load_model(text: str, label: int | None = None, device: str = "auto") -> Denoiser:
+    """A denoiser from a run's folder, a diffusers folder, an exported program or a function.
+
+    Exported (``.pt2``) and scripted (``.ts``) programs are called as ``program(x, sigma)``, x (B,
+    C, H, W) and sigma (B,); a function ``MODULE:FUNCTION`` is called once and returns
+    ``denoiser(x, sigma)``. Raises ValueError, in one line, for what cannot be read.
+    """
+    path, where = Path(text), resolve_device(device)
+    if path.is_dir() and is_diffusers_folder(path):
+        return load_diffusers(path, label).to(where)
+    if path.is_dir():
+        return checkpoints.load(path, device=device)
+    if not path.exists():
+        denoiser: Denoiser = named_function(text, "the model")()
+        return denoiser
+    try:
+        program: Any
+        if path.suffix == EXPORTED:
+            program = torch.export.load(path).module().to(where)
+        else:
+            program = torch.jit.load(path, map_location=where)
+    except Exception as error:  # torch raises many kinds on files that are none of its own
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{path} is no program of torch ({reason})") from error
+
+    def call(x: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:
+        levels = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).reshape(-1).expand(len(x))
+        found: torch.Tensor = program(x, levels)
+        return found
+
+    return call
+
+
+def draw_samples(
+    denoiser: Denoiser, train: Images, count: int, *, seed: int, device: str, progress: bool
+) -> torch.Tensor:
+    """The first samples of a denoiser, in the shape of the training images, (count, C, H, W)."""
+    shape = tuple(to_channels_first(train.pixels[:1]).shape[1:])
+    return sample(
+        denoiser,
+        shape,
+        range(count),
+        sigmas=edm_sigmas(STEPS),
+        method="euler",
+        seed=seed,
+        device=device,
+        progress=progress,
+    )
+
+
+def audit_model(
+    name: str,
+    denoiser: Denoiser,
+    samples: torch.Tensor,
+    train: Images,
+    held_out: Images,
+    *,
+    reference: Denoiser | None = None,
+    outputs: int = 500,
+    alpha: float = 0.05,
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool = False,
+) -> ModelAudit:
+    """Where a denoiser copies: one-step outputs by noise level, and exchanges with a ``reference``.
+
+    ``samples`` are those of :func:`draw_samples`; an exchanged sample starts from the same noise.
+    The intervals of all levels hold together, and so do those of all exchanges.
+    """
+    where = resolve_device(device)
+    few = to_channels_first(train.pixels).float()
+    fresh = to_channels_first(held_out.pixels).float().to(where)
+    sigmas = edm_sigmas(STEPS)
+    counts = memorization_by_level(denoiser, fresh, few, sigmas, outputs, seed, device=device)
+    nested = nested_copies(denoiser, fresh[:POINTS], few, sigmas, NOISES, seed, device=device)
+    zone = zone_of(train.pixels, held_out.pixels, device=device)
+    exchanges = []
+    if reference is not None:
+        parts = parts_of_zone(zone.certain.start)
+        before = memorization(samples, few, device=device, units=False).ratio < THRESHOLD
+        for part, (low, high) in parts.items():
+            mixed = draw_samples(
+                swap(denoiser, reference, low, high),
+                train,
+                len(samples),
+                seed=seed,
+                device=device,
+                progress=progress,
+            )
+            after = memorization(mixed, few, device=device, units=False).ratio < THRESHOLD
+            rate = proportion(int(after.sum()), len(after), alpha / len(parts))
+            exchanges.append(Exchange(part, low, high, rate, *mcnemar(before, after)))
+    share = alpha / len(sigmas)
+    return ModelAudit(
+        name=name,
+        sigmas=sigmas,
+        outputs=proportion(counts, outputs, share),
+        images=share_above(nested, NOISES, LARGE_PORTION, share),
+        zone=zone,
+        exchanges=tuple(exchanges),
+    )

@@ -1,0 +1,146 @@
+"""The audit of a model: denoisers whose copying is known, in each form that a model may have."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
+
+from wildmiddle.checks.audit.model import is_model, load_model
+from wildmiddle.checks.cli import main
+from wildmiddle.empirical.data import load
+
+MODELS = """
+import numpy as np
+import torch
+import wildmiddle
+from wildmiddle.models import GaussianDenoiser
+
+train = wildmiddle.to_channels_first(np.load({train!r}))
+
+def copier():
+    return wildmiddle.EmpiricalDenoiser(train)
+
+def gaussian():
+    rows = train.flatten(1)
+    return GaussianDenoiser(train.mean(0), rows.T.cov())
+"""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> dict[str, str]:
+    data = load("digits", train_size=40, test_size=60)
+    folder = tmp_path_factory.mktemp("models")
+    for name, images in (("train", data.train), ("test", data.test)):
+        np.save(folder / f"{name}.npy", images)
+    (folder / "mine.py").write_text(MODELS.format(train=str(folder / "train.npy")))
+    return {
+        "train": str(folder / "train.npy"),
+        "test": str(folder / "test.npy"),
+        "copier": f"{folder / 'mine.py'}:copier",
+        "gaussian": f"{folder / 'mine.py'}:gaussian",
+    }
+
+
+def audit(files: dict[str, str], model: str, out: Path, *more: str) -> int:
+    command = ["audit", model, "--train", files["train"], "--test", files["test"]]
+    return main([*command, "--output", str(out), "--count", "40", "--outputs", "60", *more])
+
+
+def test_the_optimum_copies_at_all_noise_levels_below_the_zone(files, tmp_path, capsys) -> None:
+    out = tmp_path / "out"
+    assert audit(files, files["copier"], out, "--fail-above", "0.5") == 1
+    found = json.loads((out / "audit.json").read_text())
+    assert found["spaces"][0]["copies"]["rate"] == 1
+    levels = found["model"]["levels"]
+    zone = found["model"]["zone"]
+    below = [one for one in levels if one["sigma"] < zone["certain"]["start"] / 4]
+    assert all(one["outputs_high"] > 0.95 and one["images_high"] > 0.95 for one in below)
+    assert all(one["outputs_mean"] == 0 for one in levels if one["sigma"] > 10)
+    assert found["model"]["exchanges"] == []
+    samples = np.load(out / "samples.npy")
+    assert samples.shape == (40, 8, 8)
+    page = (out / "index.html").read_text()
+    assert "At which noise levels it copies" in page
+    assert "copied most at" in capsys.readouterr().out
+
+
+def test_exchanges_count_what_a_reference_changes_in_a_model_that_copies_nothing(
+    files, tmp_path, capsys
+) -> None:
+    out = tmp_path / "out"
+    command = ("--reference", files["copier"], "--fail-above", "0")
+    assert audit(files, files["gaussian"], out, *command) == 0
+    found = json.loads((out / "audit.json").read_text())
+    assert found["spaces"][0]["copies"]["rate"] == 0
+    exchanges = {one["part"]: one for one in found["model"]["exchanges"]}
+    # The optimum ends on a training image from wherever it takes over; a start alone is undone.
+    assert (exchanges["small"]["rate"], exchanges["small"]["gained"]) == (1, 40)
+    assert exchanges["small"]["p_value"] == pytest.approx(2.0**-39)
+    assert (exchanges["large"]["rate"], exchanges["large"]["lost"]) == (0, 0)
+    assert "With the reference model at middle noise" in capsys.readouterr().out
+
+
+class Shrink(torch.nn.Module):
+    """The optimum of N(0, I): x / (1 + sigma^2)."""
+
+    def forward(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        return x / (1 + sigma.square().reshape(-1, 1, 1, 1))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+@pytest.mark.parametrize("suffix", [".pt2", ".ts"])
+def test_programs_are_given_a_sigma_for_each_image(tmp_path, suffix) -> None:
+    path, example = tmp_path / f"model{suffix}", (torch.zeros(2, 1, 8, 8), torch.ones(2))
+    if suffix == ".pt2":
+        batch = torch.export.Dim("batch", min=1)
+        program = torch.export.export(Shrink(), example, dynamic_shapes=[{0: batch}, {0: batch}])
+        torch.export.save(program, path)
+    else:
+        torch.jit.save(torch.jit.script(Shrink()), path)
+    assert is_model(str(path))
+    denoiser = load_model(str(path), device="cpu")
+    x = torch.rand(3, 1, 8, 8)
+    assert torch.allclose(denoiser(x, 2.0), x / 5)
+    levels = torch.tensor([1.0, 2.0, 3.0])
+    assert torch.allclose(denoiser(x, levels), x / (1 + levels**2)[:, None, None, None])
+
+
+def test_a_pipeline_of_diffusers_is_audited(files, tmp_path, capsys) -> None:
+    torch.manual_seed(0)
+    blocks = {"down_block_types": ("DownBlock2D",), "up_block_types": ("UpBlock2D",)}
+    network = UNet2DModel(
+        sample_size=8,
+        in_channels=1,
+        out_channels=1,
+        block_out_channels=(8,),
+        norm_num_groups=4,
+        layers_per_block=1,
+        **blocks,
+    )
+    DDPMPipeline(network, DDPMScheduler()).save_pretrained(tmp_path / "pipeline")
+    capsys.readouterr()
+    assert audit(files, str(tmp_path / "pipeline"), tmp_path / "out") == 0
+    assert "0.0% of 40 samples" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("model", "more", "complaint"),
+    [
+        ("nowhere:f", (), "the model nowhere:f"),
+        ("copier", ("--reference", "no.pt2"), "no.pt2"),
+        ("copier", ("--count", "0"), "--count"),
+        ("train", ("--reference", "x:y"), "--reference is for a model"),
+        ("broken.pt2", (), "no program of torch"),
+    ],
+)
+def test_bad_use_is_one_line(files, tmp_path, capsys, monkeypatch, model, more, complaint) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("broken.pt2").write_bytes(b"nothing")
+    assert audit(files, files.get(model, model), tmp_path / "out", *more) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert complaint in lines[0]
+    assert not (tmp_path / "out").exists()
