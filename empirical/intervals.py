@@ -192,11 +192,14 @@ def student_mean(draws: ArrayLike, alpha: float) -> Estimate:
     n = len(x)
     if not n:
         raise ValueError("draws is empty; give at least one")
-    mean, half = x.mean(0), np.full(x.shape[1:], np.inf)
+    known = np.isfinite(x).all(0)
+    with np.errstate(invalid="ignore"):
+        mean = x.mean(0)
+    half = np.full(x.shape[1:], np.inf)
     if n > 1:
-        spread = x.std(0, ddof=1)
-        half = np.where(np.isfinite(spread), t.isf(alpha / 2, n - 1) * spread / np.sqrt(n), np.inf)
-    centre = np.where(np.isfinite(mean), mean, 0)
+        spread = np.where(known, x, 0).std(0, ddof=1)
+        half = np.where(known, t.isf(alpha / 2, n - 1) * spread / np.sqrt(n), np.inf)
+    centre = np.where(known, mean, 0)
     return Estimate(mean, centre - half, centre + half, n, alpha, "Student")
 
 

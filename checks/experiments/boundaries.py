@@ -210,6 +210,8 @@ def _octaves(low: Array, high: Array, n: int) -> Estimate:
 
 
 def _estimate(value: float, low: float, high: float, n: int) -> Estimate:
-    low, high = -np.inf if np.isnan(low) else low, np.inf if np.isnan(high) else high
+    # Nothing is known of a place that is never reached.
+    if not np.isfinite(value):
+        value, low, high = np.nan, -np.inf, np.inf
     ends = np.asarray(low), np.asarray(high)
     return Estimate(np.asarray(value), *ends, n=n, alpha=0.0, method="Clopper-Pearson")

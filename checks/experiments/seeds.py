@@ -83,10 +83,9 @@ class OverSeeds:
         finite = means[np.isfinite(means)]
         mean = finite.mean() if len(finite) else self.comparison.bound
         root = np.sqrt(len(means))
-        below, above = (
-            float(np.mean(gap)) / root if np.isfinite(gap).all() else np.inf
-            for gap in (means - lows, highs - means)
-        )
+        below = above = np.inf
+        if np.isfinite(ends).all():
+            below, above = (means - lows).mean() / root, (highs - means).mean() / root
         widened = replace(
             student,
             mean=np.asarray(mean),
@@ -98,11 +97,9 @@ class OverSeeds:
 
     def agreeing(self) -> int:
         """Number of seeds whose own estimate agrees with the claim."""
-        return sum(
-            from_estimate(self.comparison, replace(f, low=f.mean, high=f.mean), None).verdict
-            == "holds"
-            for f in self.found.values()
-        )
+        alone = (replace(one, low=one.mean, high=one.mean) for one in self.found.values())
+        own = [from_estimate(self.comparison, one, None, detectable=0.0) for one in alone]
+        return sum(record.verdict == "holds" for record in own)
 
 
 def run_over_seeds(
@@ -211,11 +208,11 @@ def seeds_result(
             axes.plot([record.bound], [row], "|", color=COVERAGE, markersize=14)
         labels = [f"{r.instance}:\n{r.quantity} {r.relation} {r.bound:g}" for r in records]
         axes.set_yticks(range(len(records)), labels, fontsize="x-small")
-        axes.set_ylim(len(records) - 0.5, -0.5)
+        axes.set_ylim(max(len(records), 1) - 0.5, -0.5)
         spread = [float(one.mean) for each in compared for one in each.found.values()]
-        around = [*spread, *(record.bound for record in records)]
-        if around and np.isfinite(around).all():
-            axes.set_xlim(min(around) - 0.5, max(around) + 0.5)
+        around = np.array([*spread, *(record.bound for record in records)])
+        around = around[np.isfinite(around)]
+        axes.set_xlim(around.min(initial=0) - 0.5, around.max(initial=0) + 0.5)
         axes.set_xlabel("one dot a seed, the interval over seeds, and the bound")
 
     return ExperimentResult(
@@ -254,7 +251,8 @@ def seed_rows(compared: Sequence[OverSeeds], records: Sequence[Record]) -> list[
             own = from_estimate(each.comparison, found, seed)
             ends = own.estimate, own.low, own.high
             how = f"{own.method}, given the networks"
-            rows.append((*claim, f"seed {seed}", *ends, how, own.verdict, "no", "", ""))
+            verdict = "inconclusive" if np.isnan(own.estimate) else own.verdict
+            rows.append((*claim, f"seed {seed}", *ends, how, verdict, "no", "", ""))
         agree, seeds = each.agreeing(), len(each.found)
         p = float(binomtest(agree, seeds, 0.5, alternative="greater").pvalue)
         ends = record.estimate, record.low, record.high
