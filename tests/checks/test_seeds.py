@@ -46,6 +46,8 @@ def test_seeds_that_do_not_vary_leave_what_is_not_known_of_each() -> None:
     found = over(dict.fromkeys(range(4), 0)).record(0.01)
     assert found.high == pytest.approx(proportion(0, 256, 1e-3).high / 2)
     assert found.verdict == "holds"
+    all_copies = over(dict.fromkeys(range(4), 256)).record(0.01)
+    assert 1 - all_copies.low == pytest.approx((1 - proportion(256, 256, 1e-3).low) / 2)
 
 
 def test_one_seed_is_no_verdict() -> None:
