@@ -13,6 +13,8 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wildmiddle.checks.options import EXPERIMENTS, JUDGED, module_name, parser, settings_of
@@ -267,47 +269,78 @@ def _reproduce(options: argparse.Namespace) -> int:
 
     processes.require_launcher()
     progress = not options.quiet and sys.stderr.isatty()
-    with _doubts_said_apart():
-        studies = {
-            scale.group: trained_study(
+
+    def study_of(scale: "Scale", seed: int) -> "TrainedStudy":
+        with _doubts_said_apart():
+            return trained_study(
                 scale,
-                options.output,
-                settings,
+                _folder_of(options, seed),
+                replace(settings, seed=seed),
                 progress=progress,
                 inception=options.inception,
             )
-            for scale in scales.values()
-        }
+
+    studies = {scale.group: study_of(scale, settings.seed) for scale in scales.values()}
     if not options.quiet:
         # Scales may share their data, and a scale of one name may differ by its group.
         for data in {study.data.sha256: study.data for study in studies.values()}.values():
             show("\n".join([f"Data: {data.title}", *data.notes]))
             _say_doubts(data, settings)
-    for name in set(JUDGED).intersection(names):
-        _ = studies[scales[name].group].extractor  # refused before any training, not after it
+    for name in [name for name in names if name in JUDGED]:
+        try:
+            _ = studies[scales[name].group].extractor  # refused before any training, not after it
+        except ValueError as error:
+            if options.experiment != "all":
+                raise
+            complain(f"{name} is left out: {error}")
+            del scales[name]
     # Of several processes the first holds the folder for all.
     first = os.environ.get("RANK", "0") == "0"
     with hold_folder(options.output) if first else nullcontext():
-        return _run_experiments(options, scales, studies, settings)
+        return _run_experiments(options, scales, studies, study_of)
+
+
+def _folder_of(options: argparse.Namespace, seed: int) -> Path:
+    # The first seed's models are where those of a run with one seed are.
+    from wildmiddle.checks.experiments.seeds import FOLDER
+
+    own = options.output / FOLDER / str(seed)
+    return Path(options.output if seed == options.seed else own)
 
 
 def _run_experiments(
     options: argparse.Namespace,
     scales: "Mapping[str, Scale]",
     studies: "Mapping[str, TrainedStudy]",
-    settings: Settings,
+    study_of: "Callable[[Scale, int], TrainedStudy]",
 ) -> int:
     from importlib import import_module
 
+    from wildmiddle.checks.experiments.cost import training_cost
     from wildmiddle.checks.experiments.page import write_with_page
     from wildmiddle.checks.experiments.results import summary
+    from wildmiddle.checks.experiments.seeds import run_over_seeds
 
-    verdicts = []
+    seeds = range(options.seed, options.seed + options.seeds)
+    if not options.quiet:
+        wanted = {name: studies[scale.group] for name, scale in scales.items()}
+        show(training_cost(wanted, [_folder_of(options, seed) for seed in seeds]))
+    verdicts: list[str] = []
     for name, scale in scales.items():
         module = import_module(f"wildmiddle.checks.experiments.{module_name(name)}")
         study = studies[scale.group]
-        outcome = module.run(study, settings.alpha)
-        page = write_with_page(outcome, options.output, study.run())
+
+        def of_seed(
+            seed: int, scale: "Scale" = scale, first: "TrainedStudy" = study
+        ) -> "TrainedStudy":
+            return first if seed == options.seed else study_of(scale, seed)
+
+        if options.seeds > 1 or hasattr(module, "combine"):
+            found = run_over_seeds(name, module, of_seed, seeds, options.output)
+        else:
+            found = iter([(module.run(study, options.alpha), study.run())])
+        for outcome, run in found:
+            page = write_with_page(outcome, options.output, run)
         verdicts += [record.verdict for record in outcome.records]
         if not options.quiet:
             files = options.output / f"{name}.*"

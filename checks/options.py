@@ -32,6 +32,7 @@ EXPERIMENTS = {
     "locality": "",
     "trajectories": "",
     "distances": "gaps",
+    "boundaries": "",
 }
 """Modules of ``wildmiddle.checks.experiments`` by their place in the paper, in the order of a whole
 run, those without training first; and the group of experiments whose values they take from the
@@ -42,6 +43,9 @@ def module_name(experiment: str) -> str:
     """The module of an experiment: ``figures11_16`` of ``figures11-16``."""
     return experiment.replace("-", "_").replace(".", "_")
 
+
+UNTRAINED = ("figure3", "figure6", "figure7", "figure8", "remark4.3", "remarkA.3")
+"""Those that train nothing."""
 
 JUDGED = ("figure4", "figure5", "figure9")
 """Those that take samples' quality: without features to take it in they are refused at once."""
@@ -200,9 +204,18 @@ def parser() -> Parser:
         "--scale",
         type=_name_or_path,
         default="laptop",
-        metavar="laptop|small|paper|FILE",
-        help="how large: digits in minutes, images of your own, the paper's own size; or a TOML "
-        "file of the same form as laptop.toml in checks/experiments",
+        metavar="laptop|faces|cars|paper|FILE",
+        help="how large: digits in minutes; some hundred real images of 16x16, of --data, in ten "
+        "minutes a model; the paper's own size; or a TOML file of the same form as laptop.toml in "
+        "checks/experiments",
+    )
+    reproduce.add_argument(
+        "--seeds",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="repeat with N seeds from --seed on: networks, order, noise, and which images are "
+        "trained on and held out. Each seed's files are in FOLDER/seeds; the verdicts rest on all",
     )
     reproduce.add_argument(
         "--data",
@@ -348,6 +361,12 @@ def _name_or_path(text: str) -> str:
             f"{text!r} begins with a user that this system does not know; write ./~ for the name"
         )
     return expanded
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of at least 1")
+    return int(text)
 
 
 def _path(text: str) -> Path:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize.elementwise import find_root
 from scipy.special import betaln, rel_entr, xlog1py, xlogy
-from scipy.stats import beta, binom
+from scipy.stats import beta, binom, t
 
 Array = NDArray[np.float64]
 
@@ -179,6 +179,28 @@ def _check_counts(k: NDArray[Any], n: int) -> None:
 def _check_alpha(alpha: float) -> None:
     if not 0 < alpha < 1:
         raise ValueError(f"alpha = {alpha} must lie strictly between 0 and 1")
+
+
+def student_mean(draws: ArrayLike, alpha: float) -> Estimate:
+    """Student's interval of a mean from independent draws (n, ...), right for normal ones.
+
+    Otherwise it is right in the limit of many. A single draw, and one that is not finite, give an
+    interval without ends. Raises ValueError for no draws and unless 0 < alpha < 1.
+    """
+    x: Array = np.asarray(draws, np.float64)
+    _check_alpha(alpha)
+    n = len(x)
+    if not n:
+        raise ValueError("draws is empty; give at least one")
+    known = np.isfinite(x).all(0)
+    with np.errstate(invalid="ignore"):
+        mean = x.mean(0)
+    half = np.full(x.shape[1:], np.inf)
+    if n > 1:
+        spread = np.where(known, x, 0).std(0, ddof=1)
+        half = np.where(known, t.isf(alpha / 2, n - 1) * spread / np.sqrt(n), np.inf)
+    centre = np.where(known, mean, 0)
+    return Estimate(mean, centre - half, centre + half, n, alpha, "Student")
 
 
 def _bets(x: Array, alpha: float) -> Array:

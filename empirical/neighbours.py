@@ -190,6 +190,20 @@ def _search_differences(
     return best, index
 
 
+def _nearer_two(
+    one: tuple[torch.Tensor, torch.Tensor], other: tuple[torch.Tensor, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    # Of the two nearest points in two senses, distances and indices (Q, 2) each: the two nearest in
+    # either sense, one entry a point. Of each sense one of the two is not the nearest of all.
+    distance, index = (torch.cat(pair, 1) for pair in zip(one, other, strict=True))
+    distance, order = distance.sort(dim=1, stable=True)
+    index = index.gather(1, order)
+    again = index == index[:, :1]
+    again[:, 0] = False
+    second = distance.masked_fill(again, torch.inf).argsort(dim=1, stable=True)[:, :2]
+    return distance.gather(1, second), index.gather(1, second)
+
+
 def extreme_distances(
     train: ArrayLike | torch.Tensor,
     device: str | torch.device = "auto",
@@ -260,6 +274,7 @@ def memorization(
     device: str | torch.device = "auto",
     memory: int = DEFAULT_MEMORY,
     units: bool = True,
+    mirrored: bool = False,
 ) -> Memorization:
     """Share of samples with ``d_(1) < threshold * d_(2)``, nearest against second nearest.
 
@@ -267,13 +282,19 @@ def memorization(
     of the sampler that drew the samples independently. Raises ValueError for N < 2, images of
     another shape or order of axes (``wildmiddle.to_channels_first`` is the remedy), bytes against
     floats, or a threshold outside (0, 1]. Warns where samples and training images look to be in
-    different units, unless ``units`` is False. ``memory`` bounds the buffers in bytes. Of equally
+    different units, unless ``units`` is False. ``mirrored`` takes the distance to an image or to
+    its mirror image along the last axis, whichever is nearer: for training that mirrors images.
+    ``memory`` bounds the buffers in bytes. Of equally
     near images the lower index is given. Source: Section 3, after Yoon et al. 2023.
     """
     points, queries = rows_of_both(train, samples, "samples", device, units=units)
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold = {threshold} must lie in (0, 1]")
     distance, index = nearest_two(queries, points, memory=memory)
+    if mirrored:
+        flipped = queries.reshape(len(queries), *np.shape(train)[1:]).flip(-1).flatten(1)
+        other = nearest_two(flipped, points, memory=memory)
+        distance, index = _nearer_two((distance, index), other)
     ratio = torch.nan_to_num(distance[:, 0] / distance[:, 1], nan=1.0)  # 0 / 0: two copies
     all_ratios = ratio.double().cpu().numpy()
     interval = proportion(int((all_ratios < threshold).sum()), len(all_ratios), alpha)

@@ -18,9 +18,8 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import t as student
 
-from wildmiddle.empirical.intervals import Estimate, bounded_mean
+from wildmiddle.empirical.intervals import Estimate, bounded_mean, student_mean
 from wildmiddle.empirical.neighbours import memorization
 from wildmiddle.empirical.noise import blocks
 from wildmiddle.empirical.small_noise import shell_noise
@@ -48,6 +47,7 @@ def memorization_by_level(
     *,
     stream: str = STREAM,
     device: str | torch.device = "auto",
+    mirrored: bool = False,
 ) -> NDArray[np.int64]:
     """How many of ``count`` one-step outputs are memorized at each noise level, (K,).
 
@@ -58,7 +58,15 @@ def memorization_by_level(
     """
     counts = [
         count_copies(
-            denoiser, images, train, sigma, count, seed, stream=f"{stream}/{k}", device=device
+            denoiser,
+            images,
+            train,
+            sigma,
+            count,
+            seed,
+            stream=f"{stream}/{k}",
+            device=device,
+            mirrored=mirrored,
         )
         for k, sigma in enumerate(noise_levels(sigmas))
     ]
@@ -75,12 +83,13 @@ def count_copies(
     *,
     stream: str = STREAM,
     device: str | torch.device = "auto",
+    mirrored: bool = False,
 ) -> int:
     """How many of ``count`` one-step outputs on noised ``images`` are memorized.
 
-    A copy by the paper's test, ``d_(1) < d_(2) / 3``; ``device`` is where the distances are
-    computed. Raises ValueError for N < 2, shapes that differ, outputs that are not finite and
-    unless sigma is finite and above 0. Source: Section 3.
+    A copy by the paper's test, ``d_(1) < d_(2) / 3``, of mirrored images too where ``mirrored``;
+    ``device`` is where the distances are computed. Raises ValueError for N < 2, shapes that differ,
+    outputs that are not finite and unless sigma is finite and above 0. Source: Section 3.
     """
     require_positive("sigma", sigma)
     total = 0
@@ -88,7 +97,7 @@ def count_copies(
         with torch.no_grad():
             output = denoiser(clean + sigma * noise, sigma)[:kept]
         # In the units of the images, whatever the denoiser makes of them.
-        found = memorization(output, train, device=device, units=False)
+        found = memorization(output, train, device=device, units=False, mirrored=mirrored)
         total += int((found.ratio < 1 / 3).sum())
     return total
 
@@ -103,6 +112,7 @@ def nested_copies(
     *,
     stream: str = f"{STREAM}, nested",
     device: str | torch.device = "auto",
+    mirrored: bool = False,
 ) -> NDArray[np.int64]:
     """How many of ``noises`` one-step outputs of each image are memorized, (M, K).
 
@@ -125,7 +135,8 @@ def nested_copies(
             noise = torch.as_tensor(block.noise).to(pool).reshape(clean.shape)
             with torch.no_grad():
                 output = denoiser(clean + sigma * noise, sigma)[: len(numbers)]
-            copied[k, numbers] = memorization(output, train, device=device).ratio < 1 / 3
+            found = memorization(output, train, device=device, mirrored=mirrored)
+            copied[k, numbers] = found.ratio < 1 / 3
     return copied.reshape(len(levels), len(pool), noises).sum(2).T
 
 
@@ -269,17 +280,12 @@ def _mean_square(
     if not np.isfinite(squares).all():
         raise ValueError("the denoiser's outputs hold NaN or infinite values")
     if value_range is None:
-        return _student(squares, alpha)
+        found = student_mean(squares, alpha)
+        low = np.maximum(found.low, 0)
+        method = f"{found.method}, for many queries only"
+        return Estimate(found.mean, low, found.high, count, alpha, method)
     top = dimension * (value_range[1] - value_range[0]) ** 2
     # Rounding may lift the largest possible square past its bound by a unit or so.
     share = bounded_mean(np.minimum(squares / top, 1), alpha)
     method = f"{share.method}, outputs clamped to [{value_range[0]:g}, {value_range[1]:g}]"
     return Estimate(top * share.mean, top * share.low, top * share.high, count, alpha, method)
-
-
-def _student(draws: Array, alpha: float) -> Estimate:
-    n = len(draws)
-    mean = draws.mean(0)
-    half = student.isf(alpha / 2, n - 1) * draws.std(0, ddof=1) / np.sqrt(n)
-    low = np.maximum(mean - half, 0)
-    return Estimate(mean, low, mean + half, n, alpha, "Student, for many queries only")

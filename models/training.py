@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ from wildmiddle.models.objectives import (
 from wildmiddle.models.parameterizations import DDPMDenoiser, NetworkDenoiser
 from wildmiddle.models.settings import Training
 
-__all__ = ["Training", "learning_rate", "train"]
+__all__ = ["Training", "learning_rate", "seconds_per_step", "train"]
 
 FLUSH = 10
 """Steps between looks at the losses: each look waits for the device, and for other processes."""
@@ -109,6 +110,27 @@ def train(
                         _train(accelerator, training_set, run, folder, start, target, progress)
             accelerator.wait_for_everyone()
     return checkpoints.load(folder, target, device=accelerator.device)
+
+
+def seconds_per_step(
+    images: ArrayLike, training: Training, *, device: str = "auto", steps: int = 8
+) -> float:
+    """Seconds that a training step takes on this machine, measured over ``steps`` after two more.
+
+    Arguments as in :func:`train`. Nothing is written, and the caller's random state stays.
+    """
+    accelerator = _accelerator(training, device)
+    training_set = prepare_training_set(images, None, training)
+    run = checkpoints.describe(training_set, training, None)
+    on_gpu = [accelerator.device] if accelerator.device.type == "cuda" else []
+    with _TURN, torch.random.fork_rng(devices=on_gpu):
+        state = initial_state(accelerator, run)
+        take_step = _stepper(accelerator, training_set, training, run.sigma_data, state)
+        for step in range(2 + steps):
+            if step == 2:
+                start = perf_counter()
+            float(take_step(step))  # waits for the device
+    return (perf_counter() - start) / steps
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from wildmiddle.checks.experiments.samples import draw_samples, is_copy, pixels
 from wildmiddle.checks.experiments.table1 import paper_parts, swap
 from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.report.image_grids import Strip, draw_strips
-from wildmiddle.empirical.neighbours import Memorization, memorization
+from wildmiddle.empirical.neighbours import Memorization
 from wildmiddle.models.denoisers import Denoiser
 
 COLUMNS = 16
@@ -32,9 +32,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
             conditions[part] = swap(base, other, *paper_parts(study)[part])
         for part, denoiser in conditions.items():
             samples = draw_samples(study, denoiser)
-            now = found[name, part] = memorization(
-                samples, study.few, device=study.settings.device, units=False
-            )
+            now = found[name, part] = study.compare(samples)
             label = name if part == "none" else f"{part} swapped"
             strips.append(
                 Strip(

@@ -25,14 +25,30 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     denoisers = study.denoisers
     n, sigmas, images = study.scale.outputs, study.sigmas, study.fresh.to(study.torch_device)
     counts = {
-        name: memorization_by_level(denoiser, images, study.few, sigmas, n, study.settings.seed)
+        name: memorization_by_level(
+            denoiser,
+            images,
+            study.few,
+            sigmas,
+            n,
+            study.settings.seed,
+            mirrored=study.mirrored,
+        )
         for name, denoiser in denoisers.items()
     }
     # Section 3's definition, beside the rate of points and noises pooled.
     points = images[:POINTS]
     nested = {
         name: share_above(
-            nested_copies(denoiser, points, study.few, sigmas, NOISES, study.settings.seed),
+            nested_copies(
+                denoiser,
+                points,
+                study.few,
+                sigmas,
+                NOISES,
+                study.settings.seed,
+                mirrored=study.mirrored,
+            ),
             NOISES,
             LARGE_PORTION,
             alpha / len(sigmas),

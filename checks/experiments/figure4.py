@@ -21,7 +21,7 @@ from wildmiddle.checks.experiments.samples import (
     rate_record,
     reduction_record,
 )
-from wildmiddle.checks.experiments.trained import TrainedStudy
+from wildmiddle.checks.experiments.trained import TrainedStudy, Trainings
 from wildmiddle.checks.report.drawing import add_legend, label_log_axis
 
 _LOWERED = "gap over the lowered zone"
@@ -94,6 +94,12 @@ def conditions(study: TrainedStudy) -> dict[str, tuple[str, dict[str, Any]]]:
             title = f"gap over the {name}, σ {gap[0]:g} to {gap[1]:g}"
             found[title] = (f"gap-{name.split()[0]}", {"gap": (gap,)})
     return found
+
+
+def trainings(study: TrainedStudy) -> Trainings:
+    """What this experiment trains."""
+    count = study.scale.memorizing
+    return {folder: (count, changes) for folder, changes in conditions(study).values()}
 
 
 def features_title(one: Evaluation) -> str:

@@ -14,7 +14,7 @@ from wildmiddle.checks.experiments.samples import (
     rate_record,
     reduction_record,
 )
-from wildmiddle.checks.experiments.trained import TrainedStudy
+from wildmiddle.checks.experiments.trained import TrainedStudy, Trainings
 from wildmiddle.checks.report.drawing import COVERAGE, DANGER, DASHED, WEIGHT, add_legend
 from wildmiddle.models.denoisers import Denoiser
 from wildmiddle.theory.schedules import ddpm_sigmas, ddpm_timestep
@@ -77,11 +77,18 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
 
 def train_gaps(study: TrainedStudy) -> dict[Gap, Denoiser]:
     """Train without a gap and with each of the nine: the denoisers by gap."""
-    trained = {NONE: study.memorizing}
-    for gap in timestep_gaps(study):
-        name = f"gap-{gap[0]}-{gap[1]}"
-        trained[gap] = study.train_denoiser(study.scale.memorizing, name, gap=(gap,))
-    return trained
+    gaps = (NONE, *timestep_gaps(study))
+    return {
+        gap: study.train_denoiser(count, name, **changes)
+        for gap, (name, (count, changes)) in zip(gaps, trainings(study).items(), strict=True)
+    }
+
+
+def trainings(study: TrainedStudy) -> Trainings:
+    """What this experiment trains: the baseline, then a model for each gap."""
+    count = study.scale.memorizing
+    with_gaps = {f"gap-{gap[0]}-{gap[1]}": (count, {"gap": (gap,)}) for gap in timestep_gaps(study)}
+    return {"memorizing": (count, {}), **with_gaps}
 
 
 def evaluate_gaps(study: TrainedStudy) -> dict[Gap, Evaluation]:

@@ -12,7 +12,6 @@ from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
 from wildmiddle.checks.experiments.samples import is_copy, pixels
 from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.report.image_grids import Strip, draw_strips, vstack_pairs
-from wildmiddle.empirical.neighbours import memorization
 from wildmiddle.empirical.noise import blocks
 from wildmiddle.models import one_step
 
@@ -44,11 +43,19 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         for name, denoiser in denoisers.items():
             with torch.no_grad():
                 output = denoiser(noisy, sigma).cpu()
-            found = memorization(output, few, device=device, units=False)
+            found = study.compare(output)
             pair = vstack_pairs(pixels(study, output), pixels(study, few[found.nearest]))
             stream = f"{one_step.STREAM}/{k}"  # figure2's
             count = one_step.count_copies(
-                denoiser, test, few, sigma, n, study.settings.seed, stream=stream, device=device
+                denoiser,
+                test,
+                few,
+                sigma,
+                n,
+                study.settings.seed,
+                stream=stream,
+                device=device,
+                mirrored=study.mirrored,
             )
             label = f"{name},\nnearest of training"
             strips.append(Strip(pair, is_copy(found), label, f"{100 * count / n:.1f}%"))

@@ -11,7 +11,7 @@ from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
 from wildmiddle.checks.experiments.samples import draw_samples, is_copy, pair_with_nearest
 from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.report.image_grids import Strip, draw_strips
-from wildmiddle.empirical.neighbours import Memorization, memorization
+from wildmiddle.empirical.neighbours import Memorization
 from wildmiddle.models.denoisers import Denoiser
 
 PAIRS = 64
@@ -39,9 +39,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     rows: list[TableRow] = []
     for name, denoiser in denoisers.items():
         samples = draw_samples(study, denoiser)
-        now = found[name] = memorization(
-            samples, study.few, device=study.settings.device, units=False
-        )
+        now = found[name] = study.compare(samples)
         title = f"{name}: {100 * now.rate:.1f}% of {len(samples)}"
         panels[title] = pair_with_nearest(study, samples, now, PAIRS, COLUMNS)
         rows.append((name, int(is_copy(now).sum()), len(samples), int(is_copy(now)[:PAIRS].sum())))

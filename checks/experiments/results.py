@@ -35,6 +35,10 @@ class Run:
     settings: Mapping[str, str | float]
     """Of :class:`~wildmiddle.checks.settings.Settings`, by name."""
     versions: Mapping[str, str]
+    sizes: str = ""
+    """Hash of the scale's values; empty where an older version, which did not say it, wrote it."""
+    seeds: int = 1
+    """Number of seeds that stand behind the verdicts, from that of the settings on."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from wildmiddle.checks.report.image_grids import (
 )
 from wildmiddle.checks.statistics import from_proportion
 from wildmiddle.empirical.intervals import proportion
-from wildmiddle.empirical.neighbours import Memorization, memorization
+from wildmiddle.empirical.neighbours import Memorization
 from wildmiddle.empirical.three_samples import ThreeSamples, three_sample_test
 from wildmiddle.models.denoisers import Denoiser
 from wildmiddle.models.images import Images
@@ -81,7 +81,7 @@ def find_copies(
 ) -> Memorization:
     """Compare the samples of a denoiser with the memorizing model's images."""
     samples = draw_samples(study, denoiser, method=method)
-    return memorization(samples, study.few, device=study.settings.device, units=False)
+    return study.compare(samples)
 
 
 Reference = Literal["training", "held-out"]
@@ -90,7 +90,7 @@ Reference = Literal["training", "held-out"]
 
 def null(study: TrainedStudy) -> Memorization:
     """The copying test on the held-out images: the rate that no copying at all explains."""
-    return memorization(study.fresh, study.few, device=study.settings.device)
+    return study.compare(study.fresh)
 
 
 def null_row(study: TrainedStudy, alpha: float) -> TableRow:
@@ -178,7 +178,7 @@ class Evaluation:
 def evaluate(study: TrainedStudy, denoiser: Denoiser, reference: Reference) -> Evaluation:
     """Draw the scale's samples of a denoiser, look for copies and take their distance."""
     samples = draw_samples(study, denoiser)
-    found = memorization(samples, study.few, device=study.settings.device, units=False)
+    found = study.compare(samples)
     nearer = three_sample_test(
         samples,
         study.few,

@@ -4,10 +4,12 @@ The tables [data], [models], [training] and [measures] serve all experiments. A 
 group of them, such as [gaps.data], holds what is different there.
 """
 
+import hashlib
+import json
 import os.path
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
@@ -18,7 +20,7 @@ from wildmiddle.empirical.data import load
 from wildmiddle.models.networks import NETWORKS
 from wildmiddle.models.settings import Training
 
-SCALES = ("laptop", "small", "paper")
+SCALES = ("laptop", "faces", "cars", "paper")
 
 Method = Literal["heun", "euler", "ddpm", "ddim"]
 
@@ -61,6 +63,12 @@ class Scale:
         if any(len(gap) != 2 or not 0 <= gap[0] < gap[1] for gap in gaps):
             raise ValueError(f"timestep_gaps = {self.timestep_gaps}: give pairs [first, end]")
         object.__setattr__(self, "timestep_gaps", gaps)
+
+    @property
+    def sha256(self) -> str:
+        """Of all values but the place of the images: results of one hash may stand together."""
+        values = asdict(self) | {"data": {k: v for k, v in self.data.items() if k != "source"}}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def training_settings(self, **changes: Any) -> Training:
         """The scale's training with some ``changes``."""

@@ -10,7 +10,7 @@ from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
 from wildmiddle.checks.experiments.samples import draw_samples, is_copy, pair_with_nearest
 from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.report.image_grids import Strip, draw_strips
-from wildmiddle.empirical.neighbours import Memorization, memorization
+from wildmiddle.empirical.neighbours import Memorization
 
 PAIRS = 16
 """Samples that are drawn of each training, the first ones, in rows of four, as in the paper."""
@@ -24,9 +24,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     for gap, denoiser in train_gaps(study).items():
         name = gap_label(gap)
         samples = draw_samples(study, denoiser)
-        now = found[name] = memorization(
-            samples, study.few, device=study.settings.device, units=False
-        )
+        now = found[name] = study.compare(samples)
         ends = "no gap" if name == "no gap" else f"{gap[0]} to {gap[1]}"
         panels[f"{ends}: {now.rate:.0%}"] = pair_with_nearest(study, samples, now, PAIRS, 4)
         rows.append((*gap, int(is_copy(now).sum()), len(samples), int(is_copy(now)[:PAIRS].sum())))

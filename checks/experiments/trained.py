@@ -1,5 +1,6 @@
 """What the experiments of one scale share: a study of its images, and the trained denoisers."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,16 +16,21 @@ from wildmiddle.checks.settings import Settings
 from wildmiddle.checks.study import Study
 from wildmiddle.checks.verify import versions
 from wildmiddle.empirical.data import DataSet, load
+from wildmiddle.empirical.neighbours import Memorization, memorization
 from wildmiddle.empirical.regimes import Regime
 from wildmiddle.models import checkpoints
 from wildmiddle.models.denoisers import Denoiser, EmpiricalDenoiser, GaussianDenoiser
 from wildmiddle.models.extractors import Extractor, inception, train_classifier
-from wildmiddle.models.images import to_channels_first
+from wildmiddle.models.images import Images, to_channels_first
 from wildmiddle.models.settings import Training
 from wildmiddle.models.training import train
 from wildmiddle.theory.schedules import ddpm_sigmas, edm_sigmas
 
 Array = NDArray[np.float64]
+
+Trainings = Mapping[str, tuple[int, Mapping[str, Any]]]
+"""Trainings by the name of their folder: the number of images, and what differs from the scale's
+settings."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -95,6 +101,17 @@ class TrainedStudy(Study):
     def optimum(self) -> Denoiser:
         """The empirical optimal denoiser of the few images."""
         return EmpiricalDenoiser(self.few, self.torch_device)
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether training mirrors images, so that a mirrored image is a copy as well."""
+        return self.training().flips
+
+    def compare(self, images: Images) -> Memorization:
+        """Compare images (n, C, H, W) with those of the memorizing model."""
+        return memorization(
+            images, self.few, device=self.settings.device, units=False, mirrored=self.mirrored
+        )
 
     @property
     def denoisers(self) -> dict[str, Denoiser]:
@@ -176,6 +193,7 @@ class TrainedStudy(Study):
             generalizing=self.scale.generalizing,
             settings=asdict(self.settings),
             versions=versions("diffusers", "accelerate"),
+            sizes=self.scale.sha256,
         )
 
     def training(self, **changes: Any) -> Training:
@@ -198,9 +216,13 @@ def trained_study(
 ) -> TrainedStudy:
     """The study of a scale's images; its models are trained into a folder when they are asked for.
 
+    The seed of the settings is that of the split as well, counted from the scale's own: another
+    seed trains and holds out other images.
+
     Raises ValueError where the data have fewer training images than the generalizing model needs.
     """
-    data = load(**scale.data)
+    settings = settings or Settings()
+    data = load(**{**scale.data, "seed": scale.data.get("seed", 0) + settings.seed})
     if len(data.train) < scale.generalizing:
         raise ValueError(
             f"{data.title} has {len(data.train)} training images; "
@@ -209,7 +231,7 @@ def trained_study(
     return TrainedStudy(
         data.train[: scale.memorizing],
         data.test,
-        settings or Settings(),
+        settings,
         data=data,
         scale=scale,
         folder=folder,

@@ -27,7 +27,6 @@ from wildmiddle.checks.report.drawing import (
 )
 from wildmiddle.empirical.coverage import distances
 from wildmiddle.empirical.intervals import Estimate, proportion
-from wildmiddle.empirical.neighbours import memorization
 from wildmiddle.models.denoisers import Denoiser
 from wildmiddle.models.sampling import sample
 from wildmiddle.theory.shells import radii
@@ -46,10 +45,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         ("generalizing", study.generalizing),
     ):
         states, outputs = record_trajectories(study, denoiser)
-        matches = [
-            memorization(each, study.few, device=study.settings.device, units=False)
-            for each in outputs
-        ]
+        matches = [study.compare(each) for each in outputs]
         final = matches[-1].nearest
         counts = {
             COUNTED[0]: [

@@ -18,7 +18,7 @@ from wildmiddle.checks.experiments.scale import read_scale
 from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
 from wildmiddle.checks.settings import Settings
 from wildmiddle.models.denoisers import EmpiricalDenoiser, GaussianDenoiser
-from wildmiddle.models.networks import DDPM, PAPER, SMALL
+from wildmiddle.models.networks import DDPM, LAPTOP, PAPER
 from wildmiddle.models.sampling import euler, start
 
 
@@ -218,7 +218,9 @@ def test_a_group_of_experiments_may_have_its_own_values() -> None:
 
 
 @pytest.mark.parametrize("group", ["", "gaps", "timestep_gaps"])
-@pytest.mark.parametrize(("name", "network"), [("small", SMALL), ("paper", PAPER)])
+@pytest.mark.parametrize(
+    ("name", "network"), [("faces", LAPTOP), ("cars", LAPTOP), ("paper", PAPER)]
+)
 def test_the_larger_scales_want_images_and_train_their_networks(
     tmp_path, name, network, group
 ) -> None:

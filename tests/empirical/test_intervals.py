@@ -6,6 +6,7 @@ from collections.abc import Callable
 import mpmath
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.special import xlogy
 from scipy.stats import binomtest, norm
 
@@ -17,6 +18,7 @@ from wildmiddle.empirical.intervals import (
     pair_mean,
     proportion,
     share_above,
+    student_mean,
 )
 
 SEED = 20260301
@@ -325,3 +327,15 @@ def test_one_impossible_count_among_others_is_refused(interval) -> None:
     for counts in ([2, 6], [-1, 2]):
         with pytest.raises(ValueError, match="counts must lie in"):
             interval(np.array(counts), 5, 0.05)
+
+
+def test_students_interval_is_scipys_and_open_for_one_draw() -> None:
+    draws = np.array([[0.1, 2.0], [0.4, 3.0], [0.2, np.inf]])
+    found = student_mean(draws, 0.1)
+    expected = stats.t.interval(0.9, 2, draws[:, 0].mean(), stats.sem(draws[:, 0]))
+    assert (found.low[0], found.high[0]) == pytest.approx(expected)
+    assert (found.low[1], found.high[1]) == (-np.inf, np.inf)
+    alone = student_mean([0.3], 0.1)
+    assert (alone.mean, alone.low, alone.high) == (0.3, -np.inf, np.inf)
+    with pytest.raises(ValueError, match="give at least one"):
+        student_mean([], 0.1)

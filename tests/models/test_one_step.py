@@ -5,9 +5,10 @@ import pytest
 import torch
 from scipy.stats import chi2, kstest
 
+from wildmiddle.empirical.intervals import student_mean
+from wildmiddle.empirical.neighbours import memorization
 from wildmiddle.models import EmpiricalDenoiser, GaussianDenoiser
 from wildmiddle.models.one_step import (
-    _student,
     count_copies,
     denoising_error,
     gap_between,
@@ -235,10 +236,11 @@ def test_student_interval_covers_as_often_as_it_says(expect_rate) -> None:
 def test_student_interval_of_four_draws() -> None:
     # Mean 3, variance 14/3 with n - 1 = 3: half the width is t(0.975; 3) sqrt(14/3 / 4), and
     # t(0.975; 3) = 3.182446305284263 stands in the tables.
-    found = _student(np.array([[1.0], [2.0], [3.0], [6.0]]), 0.05)
+    found = student_mean(np.array([[1.0], [2.0], [3.0], [6.0]]), 0.05)
     assert found.mean.tolist() == [3.0]
     assert found.high[0] == pytest.approx(3 + 3.182446305284263 * (7 / 6) ** 0.5, rel=1e-12)
-    assert found.low.tolist() == [0.0]  # no square is below 0
+    few = denoising_error(lambda x, _: x, np.zeros((1, 1)), 1.0, 3, alpha=1e-6)
+    assert few.low.tolist() == [0.0]  # no square is below 0
 
 
 def test_a_range_of_width_one_bounds_the_error_by_one_a_pixel() -> None:
@@ -247,3 +249,28 @@ def test_a_range_of_width_one_bounds_the_error_by_one_a_pixel() -> None:
     )
     assert found.mean == pytest.approx(6)
     assert found.high == pytest.approx(6)
+
+
+def test_mirrored_images_are_copies_where_training_mirrors() -> None:
+    rng = np.random.default_rng(5)
+    train, samples = rng.normal(size=(12, 1, 4, 4)), rng.normal(size=(30, 1, 4, 4))
+    samples[:3] = train[:3, ..., ::-1] + 0.01 * samples[:3]
+    # An image that is nearly its own mirror image: that is no second image.
+    train[5] = (train[5] + train[5, ..., ::-1]) / 2
+    samples[5] = train[5] + 0.01 * samples[5]
+    apart = np.linalg.norm((samples[:, None] - train).reshape(30, 12, -1), axis=2)
+    flipped = np.linalg.norm((samples[:, None, ..., ::-1] - train).reshape(30, 12, -1), axis=2)
+    either = np.minimum(apart, flipped)
+    found = memorization(samples, train, device="cpu", units=False, mirrored=True)
+    np.testing.assert_allclose(found.distances, np.sort(either, 1)[:, :2])
+    np.testing.assert_array_equal(found.nearest, either.argmin(1))
+    assert (found.ratio[[0, 1, 2, 5]] < 1 / 3).all()
+    plain = memorization(samples, train, device="cpu", units=False)
+    assert (plain.ratio[:3] > 1 / 3).all()
+    copies = [
+        count_copies(
+            lambda x, _: x.flip(-1), train, train, 1e-3, 40, device="cpu", mirrored=mirrored
+        )
+        for mirrored in (True, False)
+    ]
+    assert copies == [40, pytest.approx(40 / 12, abs=10)]

@@ -1,0 +1,262 @@
+"""Experiments over seeds: what each seed found, in a folder of its own, and the verdicts on all.
+
+A seed is a network's first weights, the order of its images, all noise, and which images are
+trained on and held out. Intervals of one seed are given its networks; a verdict over seeds rests
+on Student's interval over them.
+"""
+
+import csv
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.stats import binomtest
+
+from wildmiddle.checks.experiments.page import Experiment, read, write_with_page
+from wildmiddle.checks.experiments.results import ExperimentResult, Run, TableRow
+from wildmiddle.checks.experiments.trained import TrainedStudy
+from wildmiddle.checks.output import require_experiments_folder
+from wildmiddle.checks.records import Comparison, Record
+from wildmiddle.checks.report.drawing import COVERAGE, MUTED, WEIGHT
+from wildmiddle.checks.statistics import from_estimate
+from wildmiddle.empirical.intervals import Estimate, student_mean
+
+ALPHA = 0.05
+"""Error rate of all comparisons of an experiment over seeds: few seeds carry no smaller one."""
+
+FOLDER = "seeds"
+"""Where the files of the single seeds are, a folder each."""
+
+HEADER = (
+    "instance",
+    "quantity",
+    "relation",
+    "bound",
+    "of",
+    "estimate",
+    "low",
+    "high",
+    "interval",
+    "verdict",
+    "verdict rests on it",
+    "seeds that agree",
+    "sign test p",
+)
+"""Columns of :func:`seed_rows`."""
+
+Rows = list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class SeedResult:
+    """What one seed found, as read back from its files."""
+
+    experiment: Experiment
+    tables: Mapping[str, Rows]
+    """Every table by the name of its file, without the ending."""
+
+    @property
+    def rows(self) -> Rows:
+        """The table that is named as the experiment is."""
+        return self.tables[self.experiment.name]
+
+
+@dataclass(frozen=True)
+class OverSeeds:
+    """One quantity over the seeds: its estimate of each, and the comparison that it is held to."""
+
+    comparison: Comparison
+    found: Mapping[int, Estimate]
+
+    def record(self, alpha: float) -> Record:
+        """The verdict over seeds: Student's interval, no narrower than the seeds' own allow.
+
+        Where all seeds count the same, as no copies at all, they do not vary; what is not known of
+        each is still there, and averages out with the root of their number.
+        """
+        ends = [[float(e) for e in (f.mean, f.low, f.high)] for f in self.found.values()]
+        means, lows, highs = np.array(ends).T
+        student = student_mean(means, alpha)
+        finite = means[np.isfinite(means)]
+        mean = finite.mean() if len(finite) else self.comparison.bound
+        root = np.sqrt(len(means))
+        below = above = np.inf
+        if np.isfinite(ends).all():
+            below, above = (means - lows).mean() / root, (highs - means).mean() / root
+        widened = replace(
+            student,
+            mean=np.asarray(mean),
+            low=np.minimum(student.low, mean - below),
+            high=np.maximum(student.high, mean + above),
+            method=f"Student over {len(means)} seeds",
+        )
+        return from_estimate(self.comparison, widened, min(self.found))
+
+    def agreeing(self) -> int:
+        """Number of seeds whose own estimate agrees with the claim."""
+        alone = (replace(one, low=one.mean, high=one.mean) for one in self.found.values())
+        own = [from_estimate(self.comparison, one, None, detectable=0.0) for one in alone]
+        return sum(record.verdict == "holds" for record in own)
+
+
+def run_over_seeds(
+    name: str,
+    module: ModuleType,
+    studies: Callable[[int], TrainedStudy],
+    seeds: Sequence[int],
+    folder: Path,
+) -> Iterator[tuple[ExperimentResult, Run]]:
+    """Run an experiment with one seed after the other; yields the result over those so far.
+
+    What a seed found is written into ``folder/seeds/SEED`` at once, and is read back from there
+    where the same run wrote it. ``module`` has ``run(study, alpha)``, and ``combine(found, alpha)``
+    where its verdicts are more than the comparisons of the single seeds.
+    """
+    combine = getattr(module, "combine", combine_records)
+    found: dict[int, SeedResult] = {}
+    for seed in seeds:
+        study, place = studies(seed), folder / FOLDER / str(seed)
+        run = study.run()
+        if seed == seeds[0]:
+            first = run
+        if not _is_there(place, name, run):
+            require_experiments_folder(place, [name])
+            write_with_page(module.run(study, study.settings.alpha), place, run)
+        experiment = read(place, name)
+        tables = {Path(file).stem: read_rows(place / file) for file in experiment.tables}
+        found[seed] = SeedResult(experiment, tables)
+        yield combine(found, ALPHA), replace(first, seeds=len(found))
+
+
+def _is_there(place: Path, name: str, run: Run) -> bool:
+    try:
+        return read(place, name).run == run
+    except (OSError, ValueError):
+        return False
+
+
+def read_rows(path: Path) -> Rows:
+    """The lines of a table by its columns' names."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def combine_records(found: Mapping[int, SeedResult], alpha: float) -> ExperimentResult:
+    """The comparisons of the single seeds, each over all of them.
+
+    Where the bound itself differs from seed to seed, what is compared is the distance from it.
+    """
+    by_key: dict[tuple[str, str], dict[int, Record]] = {}
+    for seed, one in found.items():
+        for record in one.experiment.records:
+            # What follows the comma is the place of a gap, which moves with the images.
+            key = record.instance.split(", σ")[0], record.quantity
+            by_key.setdefault(key, {})[seed] = record
+    compared = [_over(key, records) for key, records in by_key.items()]
+    first = next(iter(found.values())).experiment
+    return seeds_result(first.name, first.paper, compared, alpha)
+
+
+def _over(key: tuple[str, str], records: Mapping[int, Record]) -> OverSeeds:
+    first = next(iter(records.values()))
+    moves = len({record.bound for record in records.values()}) > 1
+    comparison = Comparison(
+        claim=first.claim,
+        instance=key[0],
+        quantity=f"{key[1]}, less its bound" if moves else key[1],
+        relation=first.relation,
+        bound=0.0 if moves else first.bound,
+        margin=first.margin,
+        rounding=first.rounding,
+        parameters={} if moves else first.parameters,
+    )
+    shift = {seed: record.bound if moves else 0.0 for seed, record in records.items()}
+    found = {
+        seed: Estimate(
+            np.asarray(r.estimate - shift[seed]),
+            np.asarray(r.low - shift[seed]),
+            np.asarray(r.high - shift[seed]),
+            r.n,
+            r.alpha,
+            r.method,
+        )
+        for seed, r in records.items()
+    }
+    return OverSeeds(comparison, found)
+
+
+def seeds_result(
+    name: str,
+    paper: str,
+    compared: Sequence[OverSeeds],
+    alpha: float,
+    tables: Mapping[str, tuple[tuple[str, ...], tuple[TableRow, ...]]] | None = None,
+) -> ExperimentResult:
+    """The verdicts over seeds, the table of what each seed found, and a figure of both."""
+    records = [each.record(alpha / len(compared)) for each in compared]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for row, (each, record) in enumerate(zip(compared, records, strict=True)):
+            ends = np.clip([record.low, record.high], -1e3, 1e3)
+            axes.plot(ends, [row, row], color=MUTED, linewidth=1)
+            values = [float(one.mean) for one in each.found.values()]
+            axes.plot(values, [row] * len(values), "o", color=WEIGHT, markersize=4)
+            axes.plot([record.bound], [row], "|", color=COVERAGE, markersize=14)
+        labels = [f"{r.instance}:\n{r.quantity} {r.relation} {r.bound:g}" for r in records]
+        axes.set_yticks(range(len(records)), labels, fontsize="x-small")
+        axes.set_ylim(max(len(records), 1) - 0.5, -0.5)
+        spread = [float(one.mean) for each in compared for one in each.found.values()]
+        around = np.array([*spread, *(record.bound for record in records)])
+        around = around[np.isfinite(around)]
+        axes.set_xlim(around.min(initial=0) - 0.5, around.max(initial=0) + 0.5)
+        axes.set_xlabel("one dot a seed, the interval over seeds, and the bound")
+
+    return ExperimentResult(
+        name,
+        paper,
+        tuple(records),
+        HEADER,
+        tuple(seed_rows(compared, records)),
+        draw,
+        height=1.2 + 0.45 * len(records),
+        tables=tables or {},
+    )
+
+
+def measured_rows(measured: Mapping[int, Mapping[str, Estimate]], alpha: float) -> list[TableRow]:
+    """A line for each seed of each quantity, then one of Student's interval over the seeds.
+
+    Seed, quantity, estimate, low, high and method. No verdict rests on them: each interval over
+    seeds misses with probability ``alpha``.
+    """
+    rows: list[TableRow] = []
+    for name in next(iter(measured.values())):
+        of_seeds = {seed: one[name] for seed, one in measured.items()}
+        over = student_mean([float(one.mean) for one in of_seeds.values()], alpha)
+        lines: list[tuple[int | str, Estimate]] = [*of_seeds.items(), ("all", over)]
+        rows += [(of, name, *map(float, (e.mean, e.low, e.high)), e.method) for of, e in lines]
+    return rows
+
+
+def seed_rows(compared: Sequence[OverSeeds], records: Sequence[Record]) -> list[TableRow]:
+    """A line for each seed of each comparison, then that over seeds, which the verdict rests on."""
+    rows: list[TableRow] = []
+    for each, record in zip(compared, records, strict=True):
+        claim = (record.instance, record.quantity, record.relation, record.bound)
+        for seed, found in each.found.items():
+            own = from_estimate(each.comparison, found, seed)
+            ends = own.estimate, own.low, own.high
+            how = f"{own.method}, given the networks"
+            verdict = "inconclusive" if np.isnan(own.estimate) else own.verdict
+            rows.append((*claim, f"seed {seed}", *ends, how, verdict, "no", "", ""))
+        agree, seeds = each.agreeing(), len(each.found)
+        p = float(binomtest(agree, seeds, 0.5, alternative="greater").pvalue)
+        ends = record.estimate, record.low, record.high
+        rows.append(
+            (*claim, f"{seeds} seeds", *ends, record.method, record.verdict, "yes", agree, p)
+        )
+    return rows
