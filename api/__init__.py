@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wildmiddle.empirical.neighbours import memorization
     from wildmiddle.empirical.two_curves import curves
     from wildmiddle.models.denoisers import EmpiricalDenoiser
+    from wildmiddle.models.gap import Gap
     from wildmiddle.models.images import to_channels_first
     from wildmiddle.models.sampling import sample
     from wildmiddle.models.settings import Training
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DataSet",
     "EmpiricalDenoiser",
+    "Gap",
     "Settings",
     "Training",
     "curves",
@@ -43,6 +45,7 @@ _PLACES = {
     "EmpiricalDenoiser": "models.denoisers:EmpiricalDenoiser",
     "Settings": "checks.settings:Settings",
     "Training": "models.settings:Training",
+    "Gap": "models.gap:Gap",
     "curves": "empirical.two_curves:curves",
     "load": "empirical.data:load",
     "memorization": "empirical.neighbours:memorization",
