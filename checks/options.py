@@ -271,8 +271,9 @@ def _add_data(command: argparse.ArgumentParser) -> None:
         type=_name_or_path,
         default="digits",
         metavar="digits|PATH",
-        help="scikit-learn's digits, a folder of images, an .npy or .npz array, or CIFAR-10, "
-        "binary or for Python: archive, folder or one batch file",
+        help="scikit-learn's digits; images in a folder, in one for each class, in a .zip or .tar; "
+        "an .npy, .npz, .pt or .safetensors array; or CIFAR-10, binary or for Python: archive, "
+        "folder or one batch file",
     )
     data.add_argument(
         "--classes",

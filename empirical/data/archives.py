@@ -1,4 +1,4 @@
-"""Read the files in a gzipped tar archive, one after the other, in bounded memory and time.
+"""Read the files in a tar archive, gzipped or not, in bounded memory and time.
 
 Python's `tarfile` reads a long name or a record of attributes whole, whatever length its header
 states: 2 MB of zeros, packed, become gigabytes, and some records take minutes to parse
@@ -8,6 +8,7 @@ in such a record, because it is longer than 100 characters, goes by its shortene
 """
 
 import gzip
+import os
 import posixpath
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -54,6 +55,30 @@ def members(file: BinaryIO, limit: int) -> Iterator[Member]:
                 yield Member(name, size, partial(stream.read_whole, size))
             stream.skip_to(end + -end % _BLOCK)
         stream.skip_to(None)
+
+
+def index_tar(file: BinaryIO) -> list[tuple[str, int, int]]:
+    """Name, place and size of the regular files of an unpacked tar archive, in their order.
+
+    Raises `ArchiveError` for a header that is none, and for an archive that is cut.
+    """
+    end_of_file = file.seek(0, os.SEEK_END)
+    found: list[tuple[str, int, int]] = []
+    position = 0
+    while True:
+        file.seek(position)
+        block = file.read(_BLOCK)
+        if len(block) < _BLOCK:
+            raise ArchiveError("cut: its end is missing")
+        if not block.strip(b"\0"):
+            return found
+        name, size, kind = _parse(block)
+        position += _BLOCK
+        if position + size > end_of_file:
+            raise ArchiveError("cut inside a file")
+        if kind in _REGULAR:
+            found.append((name, position, size))
+        position += size + -size % _BLOCK
 
 
 class _Bounded:

@@ -34,7 +34,9 @@ from wildmiddle.empirical.data.conventions import (
     read_units,
     require_resolution,
 )
-from wildmiddle.empirical.data.folders import SUFFIXES, FolderOptions, read_folder
+from wildmiddle.empirical.data.decoding import SUFFIXES, ReadOptions
+from wildmiddle.empirical.data.folders import read_folder
+from wildmiddle.empirical.data.image_archives import read_tar, read_zip
 from wildmiddle.empirical.data.labels import find_classes, label_numbers, positions
 from wildmiddle.empirical.data.numpy_files import read_numpy
 from wildmiddle.empirical.data.resizing import reduce_images
@@ -52,9 +54,11 @@ from wildmiddle.empirical.data.split import as_integer, split, subset
 __all__ = ["DataError", "DataSet", "Images", "load", "load_images"]
 
 _SOURCES = (
-    "'digits', a folder of images, an .npy or .npz file, cifar-10-binary.tar.gz or "
-    "cifar-10-python.tar.gz"
+    "'digits', a folder of images, a .zip or .tar of them, an .npy, .npz, .pt or .safetensors "
+    "file, cifar-10-binary.tar.gz or cifar-10-python.tar.gz"
 )
+ARRAYS = (".npy", ".npz", ".pt", ".pth", ".safetensors")
+"""Files that hold images as arrays, whose layout has to be told from the numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,10 +154,11 @@ def load(
     """Read a source of images into a `DataSet`.
 
     `source` is the string "digits" (scikit-learn's 1,797 images of 8x8) or a path: a folder of
-    images, with or without subfolders train/ and test/; an .npy or .npz file; CIFAR-10 in the
-    binary version or the one for Python. Integers 0..255 are mapped to `value_range`, -1 to 1
-    unless it is given; floats must lie in it already. `centre` subtracts the training mean from
-    both parts after scaling.
+    images, with or without subfolders train/ and test/, or with one for each class; a .zip or .tar
+    of images, with their labels in dataset.json or in .cls files; an .npy, .npz, .pt or
+    .safetensors file; CIFAR-10 in the binary version or the one for Python. Integers 0..255 are
+    mapped to `value_range`, -1 to 1 unless it is given; floats must lie in it already. `centre`
+    subtracts the training mean from both parts after scaling.
 
     `classes`, names or numbers, keeps these alone, where the source has labels. `limit` then keeps
     the first images in the order of the source, of each part where it sets test images apart; the
@@ -355,7 +360,7 @@ def _prepare(
         name, top = "digits", 16
         whole = _digits()
     else:
-        options = FolderOptions(
+        options = ReadOptions(
             limit=limit,
             grayscale=grayscale,
             size=size,
@@ -367,9 +372,9 @@ def _prepare(
     for part in whole.parts:
         _check_shape(part.images, str(source))
     sides = ("train", "test") if whole.test is not None else ("images",)
-    readings = []
-    if source != "digits" and Path(source).is_file() and not is_cifar(Path(source)):
-        # An array: of all other sources the layout is known.
+    readings = [Reading(doubts=whole.doubts)]
+    if source != "digits" and Path(source).suffix.lower() in ARRAYS and not is_cifar(Path(source)):
+        # Of all other sources the layout is known.
         readings += [
             read_layout(part.images, f"{name}, {side}")
             for part, side in zip(whole.parts, sides, strict=True)
@@ -421,7 +426,7 @@ def _digits() -> Source:
     return Source(Part(np.asarray(digits.images).astype(np.uint8), digits.target))  # 0..16
 
 
-def _read(source: str | Path, options: FolderOptions, *, labels: bool) -> Source:
+def _read(source: str | Path, options: ReadOptions, *, labels: bool) -> Source:
     path = Path(source)
     with data_errors(path, "give a file or folder that can be opened"):
         if not str(source) or not path.exists():
@@ -435,6 +440,14 @@ def _read(source: str | Path, options: FolderOptions, *, labels: bool) -> Source
             return read_folder(path, options)
         if suffix in (".npy", ".npz"):
             return read_numpy(path, labels=labels)
+        if suffix == ".zip":
+            return read_zip(path, options)
+        if suffix == ".tar":
+            return read_tar(path, options)
+        if suffix in ARRAYS:
+            from wildmiddle.empirical.data.tensors import read_tensors  # torch takes its time
+
+            return read_tensors(path)
         if suffix in SUFFIXES:
             raise DataError(f"{path}: a single image; give the folder that holds the images")
         if suffix in (".pkl", ".pickle"):

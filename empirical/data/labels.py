@@ -82,8 +82,9 @@ def _classes(source: Source) -> list[str]:
 def _check_labels(part: Part, label: str) -> None:
     if part.labels is None:
         raise DataError(
-            f"{label}: has no labels to choose classes by; use CIFAR-10, the digits, or an .npz "
-            "file with labels, or with train_labels and test_labels"
+            f"{label}: has no labels to choose classes by; use CIFAR-10, the digits, a folder with "
+            "a subfolder for each class, or an .npz file with labels, or with train_labels and "
+            "test_labels"
         )
     if not _labels_fit(part):
         raise DataError(

@@ -180,7 +180,9 @@ def _read_npz(path: Path, archive: _Archive, labels: bool) -> Source:
             f"{path}: {len(choice)} arrays could be the images, of {listed or 'no arrays'}{more}; "
             "name two of them train and test, or one images"
         )
-    return Source(part(choice[0], f"{choice[0]}_labels" if choice[0] == "train" else "labels"))
+    # arr_0 and arr_1 are the images and the labels of samples by OpenAI's guided-diffusion.
+    labels_of = {"train": "train_labels", "arr_0": "arr_1"}
+    return Source(part(choice[0], labels_of.get(choice[0], "labels")))
 
 
 def _refuse_objects(path: Path, which: str, header: _Header) -> None:

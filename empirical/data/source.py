@@ -49,12 +49,14 @@ class Source:
 
     `class_names` are the names of the integer labels 0, 1, ..., empty where they have none.
     `stored` is the number of bytes on disk, None where the reader itself bounds what it reads.
+    `doubts` say what may not be as a user expects.
     """
 
     train: Part
     test: Part | None = None
     class_names: tuple[str, ...] = ()
     stored: int | None = None
+    doubts: tuple[str, ...] = ()
 
     @property
     def parts(self) -> tuple[Part, ...]:

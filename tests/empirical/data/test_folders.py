@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from wildmiddle.empirical.data import DataSet, folders, load
+from wildmiddle.empirical.data import DataSet, decoding, folders, load
 from wildmiddle.empirical.data.resizing import reduce_images
 
 SEED = 20260217
@@ -44,13 +44,13 @@ def faces(tmp_path: Path) -> Path:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The image files that are opened from here on."""
     opened: list[Path] = []
-    read = folders._read_image
+    read = decoding._decode_one
 
-    def note(path: Path, options: folders.FolderOptions) -> np.ndarray:
-        opened.append(path)
-        return read(path, options)
+    def note(file: decoding.ImageFile, options: decoding.ReadOptions) -> tuple[np.ndarray, int]:
+        opened.append(Path(file.label))
+        return read(file, options)
 
-    monkeypatch.setattr(folders, "_read_image", note)
+    monkeypatch.setattr(decoding, "_decode_one", note)
     return opened
 
 
@@ -122,7 +122,8 @@ def test_a_second_reading_opens_no_image(
     made = [cache.parent, cache, cache / ".lock", kept]
     assert sorted(tmp_path.rglob("*")) == sorted([*before, *made])
     with np.load(kept, allow_pickle=False) as archive:
-        assert {name: archive[name].dtype for name in archive} == {"images": np.uint8}
+        kinds = {name: archive[name].dtype for name in archive}
+    assert kinds == {"images": np.uint8, "turned": np.int64}
     faces.rename(tmp_path / "moved")
     load(tmp_path / "moved", cache=cache, **SMALL)
     assert len(opened) == 100
@@ -194,14 +195,14 @@ def test_a_change_while_images_are_read_is_not_cached(
 ) -> None:
     for i in range(5):
         Image.fromarray(pixels(4, 4, seed=i)).save(tmp_path / f"{i}.bmp")
-    cache, read = tmp_path.with_name("cache of a change"), folders._read_images
+    cache, read = tmp_path.with_name("cache of a change"), folders.decode
 
-    def change_and_read(paths: list[Path], options: folders.FolderOptions) -> np.ndarray:
-        Image.fromarray(pixels(4, 4, seed=9)).save(paths[0])
-        return read(paths, options)
+    def change_and_read(files: list[decoding.ImageFile], *rest: object) -> decoding.Decoded:
+        Image.fromarray(pixels(4, 4, seed=9)).save(files[0].label)
+        return read(files, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(folders, "_read_images", change_and_read)
+        patch.setattr(folders, "decode", change_and_read)
         load(tmp_path, cache=cache)
     assert not cache.exists()
     Image.fromarray(pixels(4, 4, seed=0)).save(tmp_path / "0.bmp")
