@@ -1,17 +1,19 @@
-"""Copies among the images: exact ones, and pairs that are much nearer than images usually are.
+"""Copies among the images: equal ones, and pairs that are much nearer than images usually are.
 
-A held-out image that is a training image, or nearly one, is covered at every noise level, and a
-training image with a near copy has no noise level at which its weight is high: both curves then say
-less about new images than they seem to.
+Training images that are equal count as one image with the weight of its copies
+(:mod:`wildmiddle.theory.copies`). A held-out image that is a training image, or nearly one, is
+covered at every noise level, and a training image with a near copy has no noise level at which its
+weight is high: both curves then say less about new images than they seem to.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from wildmiddle.empirical.kernels.device import rows_of_both
+from wildmiddle.empirical.data.dataset import digests
+from wildmiddle.empirical.kernels.device import rows_of_both, working_dtype
 from wildmiddle.empirical.neighbours import nearest_two
 from wildmiddle.theory.constants import DEFAULT_MEMORY
 
@@ -22,6 +24,46 @@ _DIMENSIONS = 8  # in fewer, independent points come so near by chance
 _MOST = 2_000
 """Images of each set that are looked at, against all training images: the cost of a large set is
 that of a small share of one pass over all pairs. The images of a data set stand in random order."""
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """Which of N listed images differ, and which each of them equals."""
+
+    first: NDArray[np.int64]
+    """The first of each of the G different images in the list, (G,), rising."""
+    group: NDArray[np.int64]
+    """For each listed image which of the G it is, (N,)."""
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """How often each of the G is listed, (G,)."""
+        return np.bincount(self.group)
+
+    def points_and_prior(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The G different ones of the listed ``rows`` (N, d), and their prior (G,).
+
+        None for the prior where all are listed equally often.
+        """
+        if len(self.first) == len(self.group):
+            return rows, None
+        points = rows[torch.as_tensor(self.first).to(rows.device)]
+        if (self.counts == self.counts[0]).all():
+            return points, None
+        prior = torch.as_tensor(self.counts / len(self.group), dtype=working_dtype(rows.device))
+        return points, prior.to(rows.device)
+
+
+def distinct(rows: torch.Tensor) -> Distinct:
+    """The different ones of listed training images (N, d).
+
+    Raises ValueError where all are equal.
+    """
+    number: dict[bytes, int] = {}
+    group = np.array([number.setdefault(one, len(number)) for one in digests(rows.cpu().numpy())])
+    if len(number) < 2:
+        raise ValueError(f"all {len(rows)} training images are equal; give two different ones")
+    return Distinct(np.unique(group, return_index=True)[1], group)
 
 
 @dataclass(frozen=True)
