@@ -95,7 +95,7 @@ def parser() -> Parser:
         "certain, and the part outside of which there is none.",
     )
     _add_data(zone)
-    _add_settings(zone, "weight_high", "coverage_high", "c", "device", "memory")
+    _add_settings(zone, "weight_high", "coverage_high", "c", "copies_within", "device", "memory")
 
     audit = _command(
         commands,

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
 from tqdm import tqdm
 
-from wildmiddle.empirical.copies import distinct
 from wildmiddle.empirical.copying import CopyingBound
+from wildmiddle.empirical.distinct import distinct
 from wildmiddle.empirical.kernels.device import rows_of_both, working_dtype
 from wildmiddle.empirical.kernels.distances import distances_to
 from wildmiddle.empirical.kernels.overlap_sums import PairSums

@@ -149,7 +149,7 @@ def below_probability(
     """
     distances = np.asarray(distances, np.float64)
     sigma, w = np.asarray(sigma, np.float64)[..., None], np.asarray(w, np.float64)[..., None]
-    n = distances.shape[-1] + 1
+    n, ratios = distances.shape[-1] + 1, np.asarray(ratios, np.float64)
     union = ndtr(-margin(distances, sigma, log_odds(n, w) + ratios)).sum(-1)
     logit = np.log(w) - np.log1p(-w) + ratios
     # In logs: where the second normal tail underflows, e^l may still lift it into view.

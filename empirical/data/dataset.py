@@ -99,13 +99,8 @@ class DataSet:
 
     @property
     def copies(self) -> tuple[str, ...]:
-        """What exact copies there are, a sentence for each kind."""
+        """What exact copies the held-out images are or have, a sentence for each kind."""
         found = (
-            (
-                self.duplicates,
-                f"{self.duplicates} training images have an exact copy among the others; "
-                "Theorem 4.2 certifies no noise level for them",
-            ),
             (
                 self.leaked,
                 f"{self.leaked} of {len(self.test)} held-out images are training images as well; "

@@ -90,8 +90,8 @@ def test_weight_curves_hold_the_exact_value_of_two_points() -> None:
 
 
 def test_coverage_holds_the_exact_value_where_it_is_known(sets) -> None:
-    # Copies of one training image: the union is one shell, and the lower bound is the coverage.
-    train = np.repeat(sets[0][:1], 3, axis=0)
+    # Images nearly on one point: the union is one shell, and the lower bound is the coverage.
+    train = sets[0][:1] + 1e-9 * np.arange(3).reshape(3, 1, 1)
     curves = run(train, sets[1], coverage_queries=4000, alpha=1e-6)
     exact = curves.coverage_lower.mean
     inside = (curves.coverage.low <= exact) & (exact <= curves.coverage.high)
