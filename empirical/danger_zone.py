@@ -110,7 +110,7 @@ def zone_of(
             _crossings(lambda rows, s: copying.at(rows, s[0])[None] - 0.5, held_out, 1, spread)[0]
         ),
         nearest=close,
-        eigenvalues=eigenvalues(listed, memory=memory),
+        eigenvalues=eigenvalues(points if prior is None else listed, memory=memory),
         n=n,
         effective=n if prior is None else effective_number(prior.cpu()),
         d=d,

@@ -39,7 +39,9 @@ def mean_by_prior(values: Array, ratios: ArrayLike) -> Array:
     ratios = np.asarray(ratios, np.float64)
     if not ratios.ndim:
         return np.asarray(values.mean(0))
-    return np.average(values, axis=0, weights=1 / (1 + np.exp(ratios).sum(1)))
+    mean = np.average(values, axis=0, weights=1 / (1 + np.exp(ratios).sum(1)))
+    # Rounding would carry it past values that are all equal.
+    return np.asarray(np.clip(mean, values.min(0), values.max(0)))
 
 
 def effective_number(prior: ArrayLike) -> float:
