@@ -108,7 +108,7 @@ def test_memory_does_not_change_the_draws() -> None:
 
 @pytest.mark.parametrize("d", [5, 300])
 def test_copies_are_one_image_with_their_weight(d) -> None:
-    points, count = near(d)[:30], 300
+    points, count = near(d)[:30], 100
     points = np.delete(points, 7, axis=0)
     listed = np.repeat(points, [200, 1, 40, *[1, 2] * 13], axis=0)
     listed = np.random.default_rng(SEED).permutation(listed)
