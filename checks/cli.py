@@ -113,7 +113,7 @@ def _zone(options: argparse.Namespace) -> int:
     from wildmiddle.empirical.danger_zone import zone_of
 
     data = _load(options)
-    train = _merged(data, settings)
+    train = _merged(data.train, settings)
     copies = _say_doubts(data, train, settings)
     zone = zone_of(
         train,
@@ -181,8 +181,16 @@ def _audit(options: argparse.Namespace) -> int:
             progress=progress,
         )
         samples = Images.of_samples(drawn.numpy(), train, f"samples of {options.generated}")
+    within = settings.copies_within
+    train = replace(train, pixels=_merged(train.pixels, settings))
     found = audit_samples(
-        samples, train, held_out, features=features, memory=settings.memory, **computing
+        samples,
+        train,
+        held_out,
+        features=features,
+        memory=settings.memory,
+        within=within,
+        **computing,
     )
     if not options.quiet:
         sets = [each for each in (samples, train, held_out) if each is not None]
@@ -290,7 +298,7 @@ def _reproduce(options: argparse.Namespace) -> int:
         # Scales may share their data, and a scale of one name may differ by its group.
         for data in {study.data.sha256: study.data for study in studies.values()}.values():
             show("\n".join([f"Data: {data.title}", *data.notes]))
-            _say_doubts(data, _merged(data, settings), settings)
+            _say_doubts(data, _merged(data.train, settings), settings)
     for name in [name for name in names if name in JUDGED]:
         try:
             _ = studies[scales[name].group].extractor  # refused before any training, not after it
@@ -394,13 +402,11 @@ def _doubts_said_apart() -> Iterator[None]:
         yield
 
 
-def _merged(data: "DataSet", settings: Settings) -> "Array":
+def _merged(train: "Array", settings: Settings) -> "Array":
     from wildmiddle.empirical.copies import merge_copies
 
     device, memory = settings.device, settings.memory
-    return merge_copies(
-        data.train, settings.copies_within, device=device, memory=memory, progress=True
-    )
+    return merge_copies(train, settings.copies_within, device=device, memory=memory, progress=True)
 
 
 def _say_doubts(data: "DataSet", train: "Array", settings: Settings) -> tuple[str, ...]:

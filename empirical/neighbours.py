@@ -52,7 +52,7 @@ class Memorization:
     low: float
     high: float
     ratio: Array
-    """``d_(1) / d_(2)`` of each sample, (S,)."""
+    """``d_(1) / d_(2)`` of each sample, (S,); 1 where both are 0."""
     nearest: NDArray[np.int64]
     """Index of each sample's nearest training image, (S,)."""
     distances: Array
@@ -298,7 +298,9 @@ def memorization(
         flipped = queries.reshape(len(queries), *np.shape(train)[1:]).flip(-1).flatten(1)
         other = _nearest_different(flipped, points, memory)
         distance, index = _nearer_two((distance, index), other)
-    all_ratios = (distance[:, 0] / distance[:, 1]).double().cpu().numpy()
+    # 0 / 0: an image and the mirror image of it, both among the training images.
+    ratio = torch.nan_to_num(distance[:, 0] / distance[:, 1], nan=1.0)
+    all_ratios = ratio.double().cpu().numpy()
     interval = proportion(int((all_ratios < threshold).sum()), len(all_ratios), alpha)
     return Memorization(
         rate=float(interval.mean),
