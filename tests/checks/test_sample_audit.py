@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from wildmiddle.checks.audit.report import copied, to_json
+from wildmiddle.checks.audit.report import copied, sentences, to_json
 from wildmiddle.checks.audit.samples import THRESHOLDS, audit_samples, read_features
 from wildmiddle.checks.cli import main
 from wildmiddle.empirical.data import load, load_images
@@ -68,6 +68,7 @@ def test_training_images_that_are_listed_twice_are_found_all_the_same(
         assert one.samples.rate == other.samples.rate > 0
     assert copied(found) == [("6", 3), ("40", 2), ("14", 1), ("82", 1)]
     (said,) = found.doubts
+    assert sentences(found)[-1] == f"{said}."
     assert said.startswith("60 of 120 training images are copies of others: 60 distinct images")
     noisy = np.concatenate(
         [once, once + np.random.default_rng(2).normal(scale=1e-4, size=once.shape)]
