@@ -162,8 +162,9 @@ def test_nearest_and_ties_are_those_of_an_exhaustive_search(sets, monkeypatch) -
     direct = np.linalg.norm(samples[:, None] - train[None], axis=2)
     found = empirical.memorization(samples, train)
     np.testing.assert_array_equal(found.nearest, direct.argmin(1))
-    ordered = np.sort(direct, axis=1)
+    ordered = np.sort(np.delete(direct, [21, 22, 23], axis=1), axis=1)  # copies are one image
     np.testing.assert_allclose(found.ratio, ordered[:, 0] / ordered[:, 1], rtol=1e-9)
+    ordered = np.sort(direct, axis=1)
     np.testing.assert_allclose(distances[:40], ordered[:40, :2], rtol=1e-5, atol=1e-5)
     ends = extreme_distances(train)
     between = np.linalg.norm(train[:, None] - train[None], axis=2)
