@@ -174,12 +174,13 @@ def weight_and_coverage(result: Result) -> Drawing:
     danger = next(regime for regime in result.study.regimes if regime.name == "danger")
 
     def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        set_sigma_axis(axes, *sigma_limits(curves.sigmas))
+        axes, limits = figure.subplots(), sigma_limits(curves.sigmas)
+        set_sigma_axis(axes, *limits)
         draw_curve(axes, curves.sigmas, curves.max_weight, WEIGHT, "o", "posterior weight W")
         draw_curve(axes, curves.sigmas, curves.coverage, COVERAGE, "s", "coverage C")
         if not danger.empty:
-            ends = (danger.start.sigma, danger.end.sigma)
+            # A weight that is always high, of an image listed often enough, ends no zone.
+            ends = np.clip((danger.start.sigma, danger.end.sigma), *limits)
             axes.axvspan(*ends, color=DANGER, alpha=0.15, linewidth=0, label="danger zone")
         thresholds = (
             ("weight", at.weight_high, at.weight_low, WEIGHT, 0),

@@ -1,5 +1,6 @@
 """``index.html``: complete, self-contained, and readable without colour."""
 
+import warnings
 from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,10 +16,12 @@ from wildmiddle.checks.records import Record
 from wildmiddle.checks.report import drawing
 from wildmiddle.checks.report.figures import (
     certified_levels,
+    regime_chart,
     sensitivity_decay,
     weight_and_coverage,
     weight_between_bounds,
     weight_thresholds,
+    zone_by_size,
 )
 from wildmiddle.checks.report.formatting import (
     format_number,
@@ -350,6 +353,17 @@ def test_figures_of_theorem_4_2_say_that_it_takes_each_image_once(
             drawn = figure(replace(result, study=study))
             assert ("the distinct images, each once" in drawn.caption) == prior
             assert {"σ₋", "σ₊"} <= set(words_in(ElementTree.fromstring(drawn.svg)))
+
+
+def test_a_weight_that_is_always_high_ends_no_zone_and_draws_no_warning(result: Result) -> None:
+    train = np.concatenate([np.repeat(result.study.train[:1], 500, axis=0), result.study.train])
+    study = replace(result.study, images=train)
+    heavy = replace(result, study=study)
+    assert study.zone.possible.end == np.inf
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for figure in (regime_chart, weight_and_coverage, zone_by_size):
+            figure(heavy)
 
 
 def test_certified_levels_of_theorem_4_2_are_of_distinct_images(result: Result) -> None:
