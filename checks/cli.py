@@ -31,6 +31,7 @@ from wildmiddle.checks.streams import can_show, complain, show
 if TYPE_CHECKING:
     from wildmiddle.checks.experiments.scale import Scale
     from wildmiddle.checks.experiments.trained import TrainedStudy
+    from wildmiddle.checks.study import Array, Study
     from wildmiddle.empirical.data import DataSet
 
 OK, VIOLATED, BAD_USE, INTERRUPTED = 0, 1, 2, 130
@@ -86,12 +87,15 @@ def _verify(options: argparse.Namespace) -> int:
 
     processes.require_launcher()
     data = _load(options)
-    if not options.quiet:
-        _say_doubts(data, settings)
+
+    def say(study: "Study") -> None:
+        if first and not options.quiet:
+            _say_doubts(data, study.images, settings)
+
     with processes.join(options.device):
         first = processes.rank() == 0
         progress = _progress(options.quiet or not first)
-        result = verify(data, settings, claims=options.claims, progress=progress)
+        result = verify(data, settings, claims=options.claims, progress=progress, say=say)
     if not first:
         return OK
     report.write(result, options.output)
@@ -109,9 +113,10 @@ def _zone(options: argparse.Namespace) -> int:
     from wildmiddle.empirical.danger_zone import zone_of
 
     data = _load(options)
-    _say_doubts(data, settings)
+    train = _merged(data.train, settings)
+    copies = _say_doubts(data, train, settings)
     zone = zone_of(
-        data.train,
+        train,
         data.test,
         c=settings.c,
         weight_high=settings.weight_high,
@@ -120,7 +125,7 @@ def _zone(options: argparse.Namespace) -> int:
         memory=settings.memory,
         progress=True,
     )
-    show(zone_page(data, zone))
+    show(zone_page(data, zone, copies))
     return OK
 
 
@@ -176,8 +181,16 @@ def _audit(options: argparse.Namespace) -> int:
             progress=progress,
         )
         samples = Images.of_samples(drawn.numpy(), train, f"samples of {options.generated}")
+    within = settings.copies_within
+    train = replace(train, pixels=_merged(train.pixels, settings))
     found = audit_samples(
-        samples, train, held_out, features=features, memory=settings.memory, **computing
+        samples,
+        train,
+        held_out,
+        features=features,
+        memory=settings.memory,
+        within=within,
+        **computing,
     )
     if not options.quiet:
         sets = [each for each in (samples, train, held_out) if each is not None]
@@ -285,7 +298,7 @@ def _reproduce(options: argparse.Namespace) -> int:
         # Scales may share their data, and a scale of one name may differ by its group.
         for data in {study.data.sha256: study.data for study in studies.values()}.values():
             show("\n".join([f"Data: {data.title}", *data.notes]))
-            _say_doubts(data, settings)
+            _say_doubts(data, _merged(data.train, settings), settings)
     for name in [name for name in names if name in JUDGED]:
         try:
             _ = studies[scales[name].group].extractor  # refused before any training, not after it
@@ -389,13 +402,28 @@ def _doubts_said_apart() -> Iterator[None]:
         yield
 
 
-def _say_doubts(data: "DataSet", settings: Settings) -> None:
-    """Say on stderr where the images look otherwise than they are taken, and which are copies."""
-    from wildmiddle.empirical.copies import near_copies
+def _merged(train: "Array", settings: Settings) -> "Array":
+    from wildmiddle.empirical.copies import merge_copies
 
-    near = near_copies(data.train, data.test, device=settings.device, memory=settings.memory)
-    for sentence in (*data.doubts, *data.copies, *near.sentences):
+    device, memory = settings.device, settings.memory
+    return merge_copies(train, settings.copies_within, device=device, memory=memory, progress=True)
+
+
+def _say_doubts(data: "DataSet", train: "Array", settings: Settings) -> tuple[str, ...]:
+    """Say on stderr where the images look otherwise than they are taken, and which are copies.
+
+    ``train`` are the training images, near copies made equal. Returns what is said of their copies.
+    """
+    from wildmiddle.empirical.copies import near_copies
+    from wildmiddle.empirical.distinct import distinct
+    from wildmiddle.empirical.kernels.device import training_rows
+
+    rows = training_rows(train, settings.device)
+    copies = distinct(rows).sentences(settings.copies_within)
+    near = near_copies(train, data.test, device=settings.device, memory=settings.memory)
+    for sentence in (*data.doubts, *copies, *data.copies, *near.sentences):
         complain(sentence)
+    return copies
 
 
 def _progress(quiet: bool) -> Callable[[str, int, int], None] | None:

@@ -87,6 +87,7 @@ def _data(study: Study, alpha: float, copying_lower: Formula) -> list[Record]:
     from_nearest = cdist(nearest, study.train)
     top = study.zone.half_copied or study.zone.certain.start
     sigmas = top * np.array(LEVELS)
+    bounds = copying_lower(to_points, from_nearest, sigmas, study.prior)
     comparisons = [
         Comparison(
             claim="copying",
@@ -97,11 +98,9 @@ def _data(study: Study, alpha: float, copying_lower: Formula) -> list[Record]:
             margin=MARGIN,
             parameters={"sigma": sigma, "N": study.n, "d": study.d},
         )
-        for sigma, bound in zip(
-            sigmas.tolist(), copying_lower(to_points, from_nearest, sigmas), strict=True
-        )
+        for sigma, bound in zip(sigmas.tolist(), bounds, strict=True)
     ]
-    denoiser = EmpiricalDenoiser(study.train, at.device)
+    denoiser = EmpiricalDenoiser(study.listed, at.device)
 
     def draw(count: int, name: str, pending: Sequence[int]) -> list[int]:
         return [

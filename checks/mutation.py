@@ -39,7 +39,7 @@ def run(study: Study, alpha: float, mutants: Iterable[Mutant]) -> Iterator[Trial
     for mutant in mutants:
         started = time.perf_counter()
         killer = ""
-        # A wrong formula may well leave the numbers; the nan that it gives is a verdict too.
+        # A wrong formula may well leave the numbers; the nan that it gives ends the check.
         with np.errstate(all="ignore"):
             try:
                 for record in records(mutant, study, alpha):

@@ -95,7 +95,7 @@ def parser() -> Parser:
         "certain, and the part outside of which there is none.",
     )
     _add_data(zone)
-    _add_settings(zone, "weight_high", "coverage_high", "c", "device", "memory")
+    _add_settings(zone, "weight_high", "coverage_high", "c", "copies_within", "device", "memory")
 
     audit = _command(
         commands,
@@ -161,7 +161,7 @@ def parser() -> Parser:
         "--outputs", type=int, default=500, metavar="S", help="one-step outputs at a noise level"
     )
     model.add_argument("--label", type=int, metavar="K", help="class, of a model with classes")
-    _add_settings(audit, "seed", "alpha", "device", "memory", alpha=0.05)
+    _add_settings(audit, "copies_within", "seed", "alpha", "device", "memory", alpha=0.05)
     _add_output(audit, "audit", "audit.json")
 
     theory = _command(

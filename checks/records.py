@@ -63,6 +63,11 @@ class Record(Comparison):
     seed: int | None
     seconds: float = 0.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isnan(self.estimate):
+            raise ArithmeticError(f"{self.claim}, {self.instance}: the estimate is no number")
+
     @property
     def slack(self) -> float:
         """How far the estimate keeps from the bound on the side that is claimed; below 0 across it.
@@ -88,7 +93,7 @@ class Record(Comparison):
             refuted, agrees = below, not_below
         else:
             refuted, agrees = above or below, not_above and not_below
-        if refuted or isnan(self.estimate) or isnan(self.bound):  # a check must not pass on nan
+        if refuted:
             return "violated"
         return "holds" if agrees else "inconclusive"
 

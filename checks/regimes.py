@@ -130,7 +130,7 @@ def _within_bounds(
     low, high, least = bounds
     found = bounded_mean(curves.max_weight_draws, alpha / (3 * len(sigmas)))
     drawn = denoising(
-        study.train,
+        study.listed,
         sigmas,
         queries=n,
         seed=study.settings.seed,
@@ -292,9 +292,9 @@ def _octaves(place: Crossing, sign: float, n: int, alpha: float) -> Estimate:
 def _copies_below(
     study: Study, zone: regimes.PredictedZone, alpha: float, copying_lower: Formula
 ) -> list[Record]:
-    denoiser = EmpiricalDenoiser(study.train, study.settings.device)
+    denoiser = EmpiricalDenoiser(study.listed, study.settings.device)
     levels = [factor * zone.certain.start for factor in BELOW]
-    bounds = study.mean_over_images(lambda apart: copying_lower(apart, levels))
+    bounds = study.mean_over_images(lambda apart, ratios: copying_lower(apart, levels, ratios))
     comparisons = [
         _comparison(
             study,
@@ -311,7 +311,7 @@ def _copies_below(
         return [
             count_copies(
                 denoiser,
-                study.train,
+                study.listed,
                 study.train,
                 levels[k],
                 count,
@@ -348,11 +348,12 @@ def sharper(study: Study) -> Iterator[Sharper]:
     enough = shares * at.w * (1 - at.delta) >= at.weight_high
     levels = np.sort(levels_of_high_weight(study))[::-1]
     paper = float(levels[np.argmax(enough)]) if enough.any() else 0.0
+    known = paper if study.prior is None else None
     name, gain = "σ at which the danger zone", "no sampling"
     near, far = zone.possible.start, zone.certain.start
     starts, ends = f"{name} starts, by Theorem 4.8", f"{name} ends, by"
     yield sharper_form("regimes", starts, "larger", None, near, start, gain)
     yield sharper_form("regimes", starts, "smaller", None, far, start, gain)
     decoded, fano = zone.certain.end, zone.possible.end
-    yield sharper_form("regimes", f"{ends} decoding errors", "larger", paper, decoded, end)
+    yield sharper_form("regimes", f"{ends} decoding errors", "larger", known, decoded, end)
     yield sharper_form("regimes", f"{ends} Fano’s inequality", "smaller", None, fano, end, gain)

@@ -59,6 +59,14 @@ class Settings(Thresholds):
         **_CLAIMS,
     )
     w: float = constant(0.95, "high weight (Theorem 4.2)", inside_unit, _STRICT, **_CLAIMS)
+    copies_within: float = constant(
+        0.0,
+        "training images within this distance of one another, in the units of sigma, count as one "
+        "image; those that are equal always do",
+        lambda distance: distance >= 0 and isfinite(distance),
+        "must be a distance: finite, not below 0",
+        **_CLAIMS,
+    )
     delta: float = constant(
         0.05, "failure probability (Theorem 4.2)", inside_unit, _STRICT, **_CLAIMS
     )

@@ -20,6 +20,7 @@ from wildmiddle.checks.study import Study
 from wildmiddle.empirical.denoising import denoising, scale
 from wildmiddle.empirical.intervals import Estimate, bounded_mean
 from wildmiddle.empirical.posterior import weights
+from wildmiddle.empirical.spectrum import eigenvalues
 from wildmiddle.theory import regimes, spectrum
 
 Array = NDArray[np.float64]
@@ -108,7 +109,10 @@ def _data(
     weight_of_spectrum: Formula,
     collapse_scale: Formula,
 ) -> Iterator[Record]:
-    values, n, at = study.eigenvalues, study.n, study.settings
+    n, at = study.n, study.settings
+    # Of the images that differ, each once.
+    known = study.prior is None
+    values = study.eigenvalues if known else eigenvalues(study.train, memory=at.memory)
     # Where all images are equal the bound is log N at every noise level.
     sigmas = (collapse_scale(values, n) or 1.0) * np.array(ABOVE)
     least = entropy_lower(values, n, sigmas) / np.log(n)
@@ -163,6 +167,7 @@ def sharper(study: Study) -> Iterator[Sharper]:
     curve, at = study.curves.max_weight, study.settings
     end = Truth.crossing(study, curve, at.weight_high, "measured", rising=False)
     size = float(np.sqrt(study.eigenvalues.sum())) or 1.0
-    latest = regimes.latest_end(study.eigenvalues, study.n, at.weight_high, size)
+    like, most = study.effective, at.weight_high
+    latest = regimes.latest_end(study.eigenvalues, study.n, most, size, like)
     name = "σ at which the danger zone ends, by the spectrum"
     yield sharper_form("spectrum", name, "smaller", None, latest, end, "no pairs of images")

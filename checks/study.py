@@ -5,19 +5,22 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from numpy.typing import ArrayLike, NDArray
 
 from wildmiddle.checks.settings import Settings
 from wildmiddle.empirical import Curves, curves
-from wildmiddle.empirical.copies import NearCopies, near_copies
+from wildmiddle.empirical.copies import NearCopies, merge_copies, near_copies
 from wildmiddle.empirical.danger_zone import zone_of
 from wildmiddle.empirical.data.conventions import require_resolution, require_same_shape
+from wildmiddle.empirical.distinct import Distinct, distinct
 from wildmiddle.empirical.intervals import proportion
 from wildmiddle.empirical.kernels.device import resolve_device
 from wildmiddle.empirical.neighbours import distances_to_others, extreme_distances
 from wildmiddle.empirical.regimes import Crossing, Regime, crossing, read_regimes, regime_between
 from wildmiddle.models import EmpiricalDenoiser
 from wildmiddle.models.one_step import memorization_by_level
+from wildmiddle.theory.copies import effective_number, log_ratios
 from wildmiddle.theory.regimes import PredictedZone
 from wildmiddle.theory.schedules import SCHEDULE_RANGE, edm_sigmas
 from wildmiddle.theory.shells import radii
@@ -42,9 +45,11 @@ verdict rests on it."""
 class Study:
     """Training images (N, ...) and held-out images (M, ...) in the units of sigma, and settings.
 
-    What is measured on them is measured when it is first asked for, and kept: the same study always
-    gives the same records. Raises ValueError for constants that the data do not allow, for training
-    images that are all equal, and for pixels whose span is out of proportion to the noise levels.
+    Training images that are equal, or within the settings' ``copies_within`` of one another, count
+    as one: ``images`` has the first of them in the place of each. What is measured is measured when
+    it is first asked for, and kept: the same study always gives the same records. Raises ValueError
+    for constants that the data do not allow, for training images that are all equal, and for pixels
+    whose span is out of proportion to the noise levels.
     """
 
     images: Array
@@ -60,13 +65,15 @@ class Study:
         require_resolution(self.images)
         device = str(resolve_device(self.settings.device))
         object.__setattr__(self, "settings", replace(self.settings, device=device))
+        within, memory = self.settings.copies_within, self.settings.memory
+        merged = merge_copies(self.images, within, device=device, memory=memory)
+        object.__setattr__(self, "images", merged)
+        _ = self.distinct  # two images must differ
         if not 1 / self.n < self.settings.w:
             raise ValueError(
                 f"w = {self.settings.w} must lie strictly between 1/N = {1 / self.n:.3g} and 1"
             )
         radii(np.float64(self.d), self.settings.c)
-        if (self.images == self.images[0]).all():
-            raise ValueError(f"all {self.n} training images are equal; give two different ones")
         lowest = min(self.images.min(), self.held_out.min())
         span = float(max(self.images.max(), self.held_out.max()) / 2 - lowest / 2) * 2
         if span and not SPANS[0] <= span <= SPANS[1]:
@@ -76,9 +83,30 @@ class Study:
             )
 
     @property
+    def listed(self) -> Array:
+        """Training images as rows, copies and all, (N, d)."""
+        return self.images.reshape(len(self.images), -1)
+
+    @cached_property
+    def distinct(self) -> Distinct:
+        """Which of the training images differ."""
+        return distinct(torch.as_tensor(self.listed))
+
+    @cached_property
     def train(self) -> Array:
-        """Training images as rows, (N, d)."""
-        return self.images.reshape(self.n, -1)
+        """The training images that differ, as rows, (G, d)."""
+        every = len(self.distinct.first) == len(self.images)
+        return self.listed if every else self.listed[self.distinct.first]
+
+    @property
+    def prior(self) -> Array | None:
+        """Probability of each of them by its copies, (G,); None where all have one."""
+        return self.distinct.prior
+
+    @property
+    def effective(self) -> float:
+        """:func:`~wildmiddle.theory.copies.effective_number` of them: G where all have one."""
+        return self.n if self.prior is None else effective_number(self.prior)
 
     @property
     def test(self) -> Array:
@@ -87,8 +115,8 @@ class Study:
 
     @property
     def n(self) -> int:
-        """Number N of training images."""
-        return len(self.images)
+        """Number of training images that differ: G, the N of the claims."""
+        return len(self.distinct.first)
 
     @property
     def d(self) -> int:
@@ -100,7 +128,7 @@ class Study:
         """Posterior weight and coverage over the schedule; no model has a part in them."""
         at = self.settings
         return curves(
-            self.train,
+            self.listed,
             self.test,
             edm_sigmas(COVERAGE_STEPS),
             c=at.c,
@@ -122,7 +150,7 @@ class Study:
         """The danger zone by the distances alone."""
         at = self.settings
         return zone_of(
-            self.train,
+            self.listed,
             self.test,
             c=at.c,
             weight_high=at.weight_high,
@@ -136,7 +164,7 @@ class Study:
     def near_copies(self) -> NearCopies:
         """Near copies among the training images, and of them among the held-out ones."""
         return near_copies(
-            self.train, self.test, device=self.settings.device, memory=self.settings.memory
+            self.listed, self.test, device=self.settings.device, memory=self.settings.memory
         )
 
     @cached_property
@@ -153,7 +181,7 @@ class Study:
         if not len(sigmas):
             return Crossing(np.inf, np.nan, np.nan)
         counts = memorization_by_level(
-            EmpiricalDenoiser(self.train, at.device),
+            EmpiricalDenoiser(self.listed, at.device),
             self.test,
             self.train,
             sigmas,
@@ -178,16 +206,20 @@ class Study:
         """Eigenvalues of the covariance of the training images, the largest first."""
         return self.zone.eigenvalues
 
-    def mean_over_images(self, bound: Callable[[Array], Array]) -> Array:
+    def mean_over_images(self, bound: Callable[[Array, ArrayLike], Array]) -> Array:
         """``bound`` of all training images, for a mean over the images, some of them at a time.
 
-        ``bound`` takes the distances (R, N - 1) from R images to all others.
+        ``bound`` takes the distances (R, G - 1) from R images to all others and their
+        :func:`~wildmiddle.theory.copies.log_ratios`, 0 where all have one prior.
         """
-        total = sum(
-            len(apart) * bound(apart)
-            for apart in distances_to_others(self.train, self.settings.device, self.settings.memory)
-        )
-        return np.asarray(total / self.n)
+        prior, counts = self.prior, self.distinct.counts
+        total, start = np.zeros(()), 0
+        for apart in distances_to_others(self.train, self.settings.device, self.settings.memory):
+            rows = slice(start, start + len(apart))
+            ratios = 0.0 if prior is None else log_ratios(prior, rows)
+            total = total + counts[rows].sum() * bound(apart, ratios)
+            start = rows.stop
+        return np.asarray(total / counts.sum())
 
     @cached_property
     def _extremes(self) -> Array:
@@ -195,12 +227,12 @@ class Study:
 
     @property
     def nearest(self) -> Array:
-        """``d_min`` of every training image, (N,); 0 for a duplicate."""
+        """``d_min`` of every training image, to the nearest that differs, (G,)."""
         return self._extremes[:, 0]
 
     @property
     def farthest(self) -> Array:
-        """``d_max`` of every training image, (N,)."""
+        """``d_max`` of every training image, (G,)."""
         return self._extremes[:, 1]
 
     @property

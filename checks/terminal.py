@@ -120,13 +120,17 @@ def _indent(text: str) -> str:
     return "\n".join("  " + line for line in text.splitlines())
 
 
-def zone_page(data: "DataSet", zone: "PredictedZone") -> str:
-    """Where the danger zone lies: in sigma, in EDM steps of 18 and in DDPM timesteps."""
+def zone_page(data: "DataSet", zone: "PredictedZone", copies: Sequence[str] = ()) -> str:
+    """Where the danger zone lies: in sigma, in EDM steps of 18 and in DDPM timesteps.
+
+    ``copies`` say which of the training images are.
+    """
     low, high = data.value_range
     lines = [
         f"{data.title}: N = {len(data.train)} training and M = {len(data.test)} held-out images, "
         f"d = {data.dimension}",
         *data.notes,
+        *copies,
         f"sigma for pixels in [{low:g}, {high:g}]"
         + (", centred" if data.centred else "")
         + ("" if data.value_range == SCHEDULE_RANGE else "; " + _SCHEDULES),
@@ -151,7 +155,7 @@ def zone_page(data: "DataSet", zone: "PredictedZone") -> str:
     lines += ["", fill(notes, 98), ""]
     lines.append(f"{'images':<22}{'collapse scale':<20}zone ends at the latest")
     for each in zone.by_size:
-        number = f"{each.n}" + (", these" if each.n == len(data.train) else "")
+        number = f"{each.n}" + (", these" if each.n == zone.n else "")
         lines.append(f"{number:<22}{each.collapse:<20.4g}{each.latest:.4g}")
     scales = (
         "By the covariance of these images, whatever their number: the first estimates where the "

@@ -48,15 +48,20 @@ def verify(
     *,
     claims: str | None = None,
     progress: Callable[[str, int, int], None] | None = None,
+    say: Callable[[Study], None] | None = None,
 ) -> Result:
     """Check the claims named in ``claims``, such as ``"4.2,4.8"``, or all, on a data set.
 
-    ``progress`` is called with a line, the steps done and their number. Raises ValueError for
-    claims that are unknown and for constants that the data do not allow.
+    Training images that are equal, or as near as the settings say, count as one image with the
+    weight of its copies. ``progress`` is called with a line, the steps done and their number;
+    ``say`` with the study before anything is measured. Raises ValueError for claims that are
+    unknown and for constants that the data do not allow.
     """
     started = time.perf_counter()
     chosen = checked_claims(claims)
     study = Study(data.train, data.test, settings or Settings(), data.value_range)
+    if say is not None:
+        say(study)
     note = progress or (lambda line, done, total: None)
     note("posterior weight and coverage", 0, len(chosen) + 1)
     _ = study.curves  # measured here, in a step of their own

@@ -30,14 +30,21 @@ class CopyingBound:
     """The bound on how often noised held-out images are copied, for rows of them and any sigma.
 
     ``points`` (N, d), ``held_out`` (M, d) and the number ``nearest`` (M,) of the training point
-    nearest to each. ``memory`` bounds the buffers in bytes. The distances are in the working
-    precision of the device: they are told apart by less than sigma squared.
+    nearest to each; ``prior`` (N,) of the training points, where copies give them one. ``memory``
+    bounds the buffers in bytes. The distances are in the working precision of the device: they are
+    told apart by less than sigma squared.
     """
 
     def __init__(
-        self, points: torch.Tensor, held_out: torch.Tensor, nearest: torch.Tensor, memory: int
+        self,
+        points: torch.Tensor,
+        held_out: torch.Tensor,
+        nearest: torch.Tensor,
+        memory: int,
+        prior: torch.Tensor | None = None,
     ) -> None:
         self._points, self._held_out, self._nearest = points, held_out, nearest
+        self._logs = None if prior is None else prior.log()
         self._memory, self._origin = memory, mean_of(points)
         chosen, self._row = nearest.unique(return_inverse=True)
         # The nearest of a training point is itself or a copy; the second is at d_min.
@@ -78,6 +85,9 @@ class CopyingBound:
         d_min = self._d_min(rows)[:, None]
         d = torch.maximum(d, d_min).clamp_(min=torch.finfo(work).tiny)
         log_b = (4 * d / d_min - 1).log_()
+        if self._logs is not None:
+            own_logs = self._logs[tile.start : tile.start + len(tile.points)]
+            log_b.add_(own_logs - self._logs[nearest, None]).clamp_(min=0)
         itself = tile.find(nearest)
         shares = float(np.log(len(self._points) - 1))
         for k, sigma in enumerate(sigmas.tolist()):

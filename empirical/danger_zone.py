@@ -15,6 +15,7 @@ from scipy.interpolate import PchipInterpolator
 from tqdm import tqdm
 
 from wildmiddle.empirical.copying import CopyingBound
+from wildmiddle.empirical.distinct import distinct
 from wildmiddle.empirical.kernels.device import rows_of_both, working_dtype
 from wildmiddle.empirical.kernels.distances import distances_to
 from wildmiddle.empirical.kernels.overlap_sums import PairSums
@@ -32,6 +33,7 @@ from wildmiddle.empirical.neighbours import nearest_two
 from wildmiddle.empirical.noise import BLOCK
 from wildmiddle.empirical.spectrum import eigenvalues
 from wildmiddle.theory.constants import DEFAULT_MEMORY, SHELL_WIDTH, ZONE_ALPHA, Thresholds
+from wildmiddle.theory.copies import effective_number
 from wildmiddle.theory.coverage import lower_bound, upper_bound
 from wildmiddle.theory.regimes import (
     MEAN_LOG_TERM,
@@ -73,11 +75,13 @@ def zone_of(
     zones over the held-out images. As :func:`wildmiddle.theory.regimes.danger_zone`, right to 1e-4,
     but ``memory`` bounds the buffers in bytes whatever N and M: one pass over all pairs of training
     images as a rule, another where the first guess misses an end, and as many from the held-out
-    images and their nearest to all. Raises ValueError for N < 2, shapes that differ, levels outside
+    images and their nearest to all. Training images that are equal count as one, with the weight of
+    its copies. Raises ValueError for fewer than two that differ, shapes that differ, levels outside
     (0, 1), or where the memory is too small.
     """
     require_levels(weight_high, coverage_high)
-    points, held_out = rows_of_both(train, test, "test", device)
+    listed, held_out = rows_of_both(train, test, "test", device)
+    points, prior = distinct(listed).points_and_prior(listed)
     n, d = points.shape
     origin = mean_of(points)
     reach = float(norms_about(points, origin).max() + norms_about(held_out, origin).max())
@@ -87,11 +91,11 @@ def zone_of(
         held_out, points, memory=memory, visit=lambda rows, columns, squared: pairs.add(squared)
     )
     close = distances[:, 0].double().cpu().numpy()
-    copying = CopyingBound(points, held_out, index[:, 0], memory)
+    copying = CopyingBound(points, held_out, index[:, 0], memory, prior)
 
     def weight_above(rows: torch.Tensor, sigmas: Array) -> Array:
         told = progress and len(rows) == n
-        bounds = union_and_fano_bounds(points, rows, origin, sigmas, memory, progress=told)
+        bounds = union_and_fano_bounds(points, rows, origin, sigmas, memory, prior, progress=told)
         return bounds - weight_high
 
     return assemble(
@@ -106,8 +110,9 @@ def zone_of(
             _crossings(lambda rows, s: copying.at(rows, s[0])[None] - 0.5, held_out, 1, spread)[0]
         ),
         nearest=close,
-        eigenvalues=eigenvalues(points, memory=memory),
+        eigenvalues=eigenvalues(points if prior is None else listed, memory=memory),
         n=n,
+        effective=n if prior is None else effective_number(prior.cpu()),
         d=d,
         scale=spread,
         c=c,
@@ -123,6 +128,7 @@ def union_and_fano_bounds(
     origin: torch.Tensor,
     sigmas: Array,
     memory: int,
+    prior: torch.Tensor | None = None,
     *,
     progress: bool = False,
 ) -> Array:
@@ -131,11 +137,13 @@ def union_and_fano_bounds(
     The lower one at ``sigmas[0]`` and the upper one at ``sigmas[1]``, ``sigmas`` (2, K); returns
     (2, K). As :func:`wildmiddle.theory.regimes.weight_lower` and
     :func:`~wildmiddle.theory.regimes.weight_upper` of the distances from ``points[rows]`` to all
-    other ``points`` (N, d), whatever their number.
+    other ``points`` (N, d), whatever their number. ``prior`` (N,), where copies give the points
+    one: the mean over the rows is by it then.
     """
     (n, d), device = points.shape, points.device
     best, work = product_dtype(d, device), working_dtype(device)
     errors, overlaps = torch.zeros(2, len(rows), sigmas.shape[1], dtype=work, device=device)
+    logs = None if prior is None else prior.log()
     sizes = plan(memory, n, d)
     every = list(tiles(n, sizes.columns))
     for ends in tqdm(every, "distances", leave=False, disable=None if progress else True):
@@ -147,9 +155,12 @@ def union_and_fano_bounds(
                 double = tile_of(points, ends, origin, work, sizes.threads)
                 squared = _squared_to_others(points, rows[own], double, origin)
             assert squared is not None
-            _add(squared, errors[own], overlaps[own], sigmas, sizes.threads)
-    error = errors.clamp_(max=1).mean(0).double().cpu().numpy()
-    entropy = overlaps.log1p_().mean(0).double().cpu().numpy()
+            pair = None if logs is None else (logs[rows[own]], logs[slice(*ends)])
+            _add(squared, pair, errors[own], overlaps[own], sigmas, sizes.threads)
+    found = torch.stack([errors.clamp_(max=1), overlaps.log1p_()])
+    if prior is not None:
+        found *= (prior[rows] / prior[rows].mean())[:, None]
+    error, entropy = found.mean(1).double().cpu().numpy()
     return np.stack([1 - error, weight_of_entropy(entropy, n)])
 
 
@@ -166,22 +177,31 @@ def _squared_to_others(
 
 def _add(
     squared: torch.Tensor,
+    logs: tuple[torch.Tensor, torch.Tensor] | None,
     errors: torch.Tensor,
     overlaps: torch.Tensor,
     sigmas: Array,
     threads: int,
 ) -> None:
+    # `logs` of the prior, of the rows and of the tile's points.
     most = torch.finfo(squared.dtype).max
 
     def update(part: tuple[int, int]) -> None:
         own = slice(*part)
         apart, buffer = squared[own].sqrt(), torch.empty_like(squared[own])
+        if logs is not None:
+            ratios = (logs[1] - logs[0][own, None]).to(apart)
+            shift = ratios / apart.clamp(min=torch.finfo(apart.dtype).tiny)
         for k, sigma in enumerate(sigmas[0].tolist()):
             # Phi(-r / (2 sigma)), the chance to decode one of two points wrongly.
             torch.mul(apart, min(1 / (math.sqrt(8) * sigma), most), out=buffer)
+            if logs is not None:
+                buffer.sub_(shift, alpha=sigma / math.sqrt(2))
             errors[own, k] += torch.erfc(buffer, out=buffer).sum(1) / 2
         for k, sigma in enumerate(sigmas[1].tolist()):
             torch.mul(squared[own], max(MEAN_LOG_TERM / sigma**2, -most), out=buffer)
+            if logs is not None:
+                buffer.add_(ratios)
             overlaps[own, k] += buffer.exp_().sum(1)
 
     for_each(update, tiles(len(squared), BLOCK), squared.device, threads)

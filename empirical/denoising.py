@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from wildmiddle.empirical.distinct import distinct
 from wildmiddle.empirical.intervals import Estimate, bounded_mean
 from wildmiddle.empirical.kernels.device import training_rows
 from wildmiddle.empirical.kernels.noise_pass import run_pass
@@ -53,15 +54,20 @@ def denoising(
     x' from the weights are independent and of one distribution, so ``E |x' - x|^2`` is twice the
     error: ``E |m(y) - x_i|^2 = E sum_j w_j(y) |x_j - x_i|^2 / 2``. The intervals of one estimate
     hold at all K sigmas together with probability at least ``1 - alpha``, by betting: no draw
-    exceeds half the squared diameter, or log N. ``memory`` bounds the buffers in bytes. Raises
-    ValueError for fewer than 2 images, sigma <= 0 or too little memory. Source: Eq. 5.
+    exceeds half the squared diameter, or log N. Images that are equal count as one, with the weight
+    of its copies. ``memory`` bounds the buffers in bytes. Raises ValueError for fewer than two
+    images that differ, sigma <= 0 or too little memory. Source: Eq. 5.
     """
-    rows = training_rows(train, device)
+    listed = training_rows(train, device)
+    different = distinct(listed)
+    rows, prior = different.points_and_prior(listed)
     levels = np.atleast_1d(np.asarray(sigmas, np.float64))
     if not (levels > 0).all():
         raise ValueError(f"sigma = {levels.min():g} must be above 0")
-    origin, chosen = mean_of(rows), indices(seed, stream, queries, len(rows))
-    accumulator, result = weight_accumulator(rows, levels, queries, origin, chosen, moments=True)
+    origin, chosen = mean_of(rows), different.group[indices(seed, stream, queries, len(listed))]
+    accumulator, result = weight_accumulator(
+        rows, levels, queries, origin, chosen, prior=prior, moments=True
+    )
     drawn = blocks(seed, stream, queries, rows.shape[1], dtype=np.float32)
     found = result(run_pass(rows, origin, drawn, [accumulator], memory))
     assert found.spread is not None

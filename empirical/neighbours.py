@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from wildmiddle.empirical.distinct import distinct
 from wildmiddle.empirical.intervals import proportion
 from wildmiddle.empirical.kernels.device import rows_of_both, training_rows, working_dtype
 from wildmiddle.empirical.kernels.distances import pair_terms
@@ -55,7 +56,8 @@ class Memorization:
     nearest: NDArray[np.int64]
     """Index of each sample's nearest training image, (S,)."""
     distances: Array
-    """``d_(1)`` and ``d_(2)`` of each sample, (S, 2)."""
+    """``d_(1)`` and ``d_(2)`` of each sample, (S, 2): to the nearest training image, and to the
+    nearest that does not equal it."""
 
 
 def nearest_two(
@@ -278,24 +280,26 @@ def memorization(
 ) -> Memorization:
     """Share of samples with ``d_(1) < threshold * d_(2)``, nearest against second nearest.
 
-    ``samples`` (S, ...), ``train`` (N, ...), N >= 2. The Clopper-Pearson interval is for the rate
-    of the sampler that drew the samples independently. Raises ValueError for N < 2, images of
-    another shape or order of axes (``wildmiddle.to_channels_first`` is the remedy), bytes against
-    floats, or a threshold outside (0, 1]. Warns where samples and training images look to be in
-    different units, unless ``units`` is False. ``mirrored`` takes the distance to an image or to
-    its mirror image along the last axis, whichever is nearer: for training that mirrors images.
-    ``memory`` bounds the buffers in bytes. Of equally
-    near images the lower index is given. Source: Section 3, after Yoon et al. 2023.
+    ``samples`` (S, ...), ``train`` (N, ...); training images that are equal count as one, so that
+    the second nearest is another image. The Clopper-Pearson interval is for the rate of the sampler
+    that drew the samples independently. Raises ValueError for fewer than two images that differ,
+    samples of another shape or order of axes (``wildmiddle.to_channels_first`` is the remedy),
+    bytes against floats, or a threshold outside (0, 1]. Warns where samples and training images
+    look to be in different units, unless ``units`` is False. ``mirrored`` takes the distance to an
+    image or to its mirror image along the last axis, whichever is nearer: for training that mirrors
+    images. ``memory`` bounds the buffers in bytes. Of equally near images the lower index is given.
+    Source: Section 3, after Yoon et al. 2023.
     """
     points, queries = rows_of_both(train, samples, "samples", device, units=units)
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold = {threshold} must lie in (0, 1]")
-    distance, index = nearest_two(queries, points, memory=memory)
+    distance, index = _nearest_different(queries, points, memory)
     if mirrored:
         flipped = queries.reshape(len(queries), *np.shape(train)[1:]).flip(-1).flatten(1)
-        other = nearest_two(flipped, points, memory=memory)
+        other = _nearest_different(flipped, points, memory)
         distance, index = _nearer_two((distance, index), other)
-    ratio = torch.nan_to_num(distance[:, 0] / distance[:, 1], nan=1.0)  # 0 / 0: two copies
+    # 0 / 0: an image and the mirror image of it, both among the training images.
+    ratio = torch.nan_to_num(distance[:, 0] / distance[:, 1], nan=1.0)
     all_ratios = ratio.double().cpu().numpy()
     interval = proportion(int((all_ratios < threshold).sum()), len(all_ratios), alpha)
     return Memorization(
@@ -306,3 +310,18 @@ def memorization(
         nearest=index[:, 0].cpu().numpy(),
         distances=distance.double().cpu().numpy(),
     )
+
+
+def _nearest_different(
+    queries: torch.Tensor, points: torch.Tensor, memory: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    # As `nearest_two` of the points that differ. Where the two nearest are no copies of each other
+    # these are they: the others alone take a search among the different points.
+    distance, index = nearest_two(queries, points, memory=memory)
+    same = (pair_terms(points, index[:, 0], points, index[:, 1])[0] == 0).nonzero().squeeze(1)
+    if len(same):
+        different = distinct(points)
+        kept, _ = different.points_and_prior(points)
+        distance[same], among = nearest_two(queries[same], kept, memory=memory)
+        index[same] = torch.as_tensor(different.first).to(among)[among]
+    return distance, index

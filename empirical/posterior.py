@@ -2,7 +2,8 @@
 
 With ``y = x_i + sigma z``, ``|y - x_j|^2 - |y - x_i|^2 = D_j - 2 sigma G_j`` where
 ``D_j = |x_i - x_j|^2`` and ``G_j = <z, x_j - x_i>``: two matrix products serve every sigma. So
-``log t_j = (-D_j / 2 + sigma G_j) / sigma^2``, and the weights are the ``t_j`` over their sum.
+``log t_j = (-D_j / 2 + sigma G_j) / sigma^2``, and the weights are the ``t_j`` over their sum, each
+times ``p_j / p_i`` where the points have a prior (:mod:`wildmiddle.theory.copies`).
 """
 
 from collections.abc import Callable, Sequence
@@ -103,24 +104,27 @@ def weight_accumulator(
     origin: torch.Tensor,
     chosen: NDArray[np.int64] | int,
     *,
+    prior: torch.Tensor | None = None,
     moments: bool = False,
 ) -> tuple[Accumulator, Callable[[slice], Weights]]:
     """Accumulator of the weights for a pass over ``rows``, and their value once the pass is done.
 
     The value takes what :func:`~wildmiddle.empirical.kernels.noise_pass.run_pass` returns. Each
-    query noises its own row of ``chosen`` (queries in whole blocks), or all the one row.
-    ``moments`` asks for spread and entropy too.
+    query noises its own row of ``chosen`` (queries in whole blocks), or all the one row; with a
+    ``prior`` (N,) of the rows, each its own. ``moments`` asks for spread and entropy too.
     """
     sigmas = np.atleast_1d(np.asarray(sigmas, np.float64))
     order = np.argsort(-sigmas, kind="stable")
+    logs = None if prior is None else prior.log()
+    widest = None if logs is None else float(logs.max() - logs.min())
     terms = dominant_terms.start_sums(
-        sigmas[order], whole_blocks(queries), rows.device, moments=moments
+        sigmas[order], whole_blocks(queries), rows.device, moments=moments, widest=widest
     )
     prepare: Callable[[slice, Tile], AddQueries | None]
     if isinstance(chosen, int):
         prepare = partial(_prepare_one, terms, rows, origin, chosen)
     else:
-        prepare = partial(_prepare_each, terms, rows, origin, chosen)
+        prepare = partial(_prepare_each, terms, rows, origin, logs, chosen)
 
     def result(done: slice) -> Weights:
         def numbers(sums: torch.Tensor) -> Array:
@@ -129,10 +133,10 @@ def weight_accumulator(
         top, squares, total = (numbers(each) for each in (terms.top, terms.squares, terms.total))
         found = [top / total, 1 / total, squares / total**2]
         if terms.moments is not None:
-            a, g = (numbers(each) / total for each in terms.moments)
+            a, g, *ratio = (numbers(each) / total for each in terms.moments)
             levels = sigmas[order]
             # H = log sum_j t_j - sum_j w_j log t_j.
-            found += [-a, np.log(total) - (a / levels + g) / levels]
+            found += [-a, np.log(total) - (a / levels + g) / levels - sum(ratio)]
         results = np.empty((len(found), queries, len(sigmas)))
         for out, values in zip(results, found, strict=True):
             out[:, order] = values
@@ -145,6 +149,7 @@ def _prepare_each(
     terms: dominant_terms.TermSums,
     rows: torch.Tensor,
     origin: torch.Tensor,
+    logs: torch.Tensor | None,
     chosen: NDArray[np.int64],
     queries: slice,
     tile: Tile,
@@ -166,17 +171,22 @@ def _prepare_each(
         point = unique[which]
         a = half.index_select(0, which)
         g = inner - inner_products(z, rows, point, origin)[:, None]
+        ratio = None
+        if logs is not None:
+            columns = logs[tile.start : tile.start + len(tile.points)]
+            ratio = (columns - logs[point, None]).to(a)
 
         def between(by: Callable[..., tuple[torch.Tensor, torch.Tensor]]) -> PairTerms:
             return lambda i, j: by(rows, point[i], rows, j + tile.start, z, i)
 
         if found.close is not None:
             near: Sequence[torch.Tensor] = found.close[which].nonzero(as_tuple=True)
-            dominant_terms.add_exactly(terms, queries, a, g, near, between(pair_terms))
+            dominant_terms.add_exactly(terms, queries, a, g, near, between(pair_terms), ratio)
         if a.dtype != terms.total.dtype:
-            dominant = dominant_terms.find_dominant(a, g, terms.onsets[queries])
-            dominant_terms.add_exactly(terms, queries, a, g, dominant, between(pair_terms_mixed))
-        dominant_terms.add(terms, queries, a, g)
+            dominant = dominant_terms.find_dominant(a, g, terms.onsets[queries], ratio)
+            by = between(pair_terms_mixed)
+            dominant_terms.add_exactly(terms, queries, a, g, dominant, by, ratio)
+        dominant_terms.add(terms, queries, a, g, ratio)
 
     return add
 

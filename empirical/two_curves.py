@@ -7,6 +7,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from wildmiddle.empirical import coverage, posterior
+from wildmiddle.empirical.distinct import distinct
 from wildmiddle.empirical.intervals import Estimate, bounded_mean, exact, proportion
 from wildmiddle.empirical.kernels.device import rows_of_both
 from wildmiddle.empirical.kernels.distances import Distances
@@ -41,7 +42,7 @@ class Curves:
 
     sigmas: Array
     max_weight: Estimate
-    """W_sigma(D) of Def 4.1."""
+    """W_sigma(D) of Def 4.1; the weight of a point is that of all its copies."""
     self_weight: Estimate
     """Mean weight on the point that was noised (Figure 7)."""
     squared_weight: Estimate
@@ -81,16 +82,19 @@ def curves(
     is the chance that any interval of one curve misses; the curves share their noise. The held-out
     points stand for the distribution p: the coverage and its bounds are those of the uniform
     distribution on them, given both sets. ``memory`` bounds the buffers in bytes, the arguments and
-    the result apart. Raises ValueError for fewer than 2 training points, shapes that differ, values
-    that are not finite, no sigma or sigma <= 0, alpha outside (0, 1), or c <= 0. Source: Def 4.1,
-    Def 4.6, Theorem 4.8, E.2, E.3.
+    the result apart. Training points that are equal count as one, with the weight of its copies.
+    Raises ValueError for fewer than two that differ, shapes that differ, values that are not
+    finite, no sigma or sigma <= 0, alpha outside (0, 1), or c <= 0. Source: Def 4.1, Def 4.6,
+    Theorem 4.8, E.2, E.3.
     """
-    points, held_out = rows_of_both(train, test, "test", device)
+    listed, held_out = rows_of_both(train, test, "test", device)
     sigmas = np.atleast_1d(np.asarray(sigmas, np.float64))
     if sigmas.ndim > 1 or len(sigmas) == 0:
         raise ValueError(f"sigmas of shape {sigmas.shape}; give (K,), at least one noise level")
     require_positive("sigma", sigmas)
     require(0 < alpha < 1, "alpha", alpha, "must lie strictly between 0 and 1")
+    different = distinct(listed)
+    points, prior = different.points_and_prior(listed)
     (n, d), each = points.shape, alpha / len(sigmas)
 
     origin = mean_of(points)
@@ -111,8 +115,9 @@ def curves(
     distance, _ = nearest_two(held_out, points, memory=memory, visit=visit)
     nearest = distance[:, 0].double().cpu().numpy()
     overlap = pairs.mean_overlap(sigmas, d, c)
+    noised = different.group[indices(seed, "weight", weight_queries, len(listed))]
     weight, weights = posterior.weight_accumulator(
-        points, sigmas, weight_queries, origin, indices(seed, "weight", weight_queries, n)
+        points, sigmas, weight_queries, origin, noised, prior=prior
     )
     cover, cover_draws = coverage.coverage_accumulator(
         points,
@@ -137,7 +142,7 @@ def curves(
         squared_weight=means[2],
         coverage=proportion(covered.sum(0), coverage_queries, each),
         coverage_lower=exact(mean_overlap(nearest, sigmas, d, c)),  # Thm 4.8, left: nearest pairs
-        coverage_upper=exact(upper_bound(overlap, len(points))),
+        coverage_upper=exact(upper_bound(overlap, n)),
         nearest=nearest,
         mean_overlap=overlap,
         max_weight_draws=draws[0],

@@ -20,5 +20,6 @@ SUBJECTS = (
     "population",
     "copying",
     "regimes",
+    "copies",
 )
 """The subjects' modules, here and in ``claims`` and ``proofs``, in the paper's order."""

@@ -17,12 +17,16 @@ from wildmiddle.theory.domain import require, require_distance, require_positive
 Array = NDArray[np.float64]
 
 
-def threshold_terms(to_points: ArrayLike, from_nearest: ArrayLike) -> tuple[Array, Array, Array]:
-    """``(r_j^2 - r_a^2) / 2``, ``d_j`` and ``log(4 d_j / d_min - 1)`` of each held-out image.
+def threshold_terms(
+    to_points: ArrayLike, from_nearest: ArrayLike, prior: ArrayLike | None = None
+) -> tuple[Array, Array, Array]:
+    """``(r_j^2 - r_a^2) / 2``, ``d_j`` and ``log b_j`` of each held-out image.
 
     ``to_points`` (M, N) from every held-out image to all training images, ``from_nearest`` (M, N)
     from the training image nearest to it to all, 0 to itself; returns (M, N - 1) each, that image
-    left out. Where it has a copy d_min is 0 and the third is infinite.
+    left out. ``b_j = 4 d_j / d_min - 1``, or with a ``prior`` (N,) of the training images
+    ``max(1, (4 d_j / d_min - 1) p_j / p_a)``. Where it has a copy d_min is 0 and the third is
+    infinite.
     """
     to_points = np.atleast_2d(np.asarray(to_points, np.float64))
     from_nearest = np.atleast_2d(np.asarray(from_nearest, np.float64))
@@ -39,6 +43,10 @@ def threshold_terms(to_points: ArrayLike, from_nearest: ArrayLike) -> tuple[Arra
         log_b = np.log(
             np.where(d.min(1, keepdims=True) > 0, 4 * d / d.min(1, keepdims=True), np.inf) - 1
         )
+    if prior is not None:
+        logs = np.log(np.asarray(prior, np.float64))
+        ratios = (logs - logs[nearest, None])[others].reshape(shape)
+        log_b = np.maximum(0, log_b + ratios)
     return (r - r_a) * (r + r_a) / 2, d, log_b
 
 
@@ -71,7 +79,12 @@ def _mean(gap: ArrayLike, d: ArrayLike, log_b: ArrayLike, sigma: ArrayLike) -> t
         return u, np.asarray(log_b, np.float64) - np.asarray(gap, np.float64) / sigma**2
 
 
-def copying_lower(to_points: ArrayLike, from_nearest: ArrayLike, sigma: ArrayLike) -> Array:
+def copying_lower(
+    to_points: ArrayLike,
+    from_nearest: ArrayLike,
+    sigma: ArrayLike,
+    prior: ArrayLike | None = None,
+) -> Array:
     """Lower bound on the share of held-out images whose one-step outputs are copies.
 
     Arguments as :func:`threshold_terms`, ``sigma`` (K,); returns (K,): the chance, by the paper's
@@ -83,12 +96,14 @@ def copying_lower(to_points: ArrayLike, from_nearest: ArrayLike, sigma: ArrayLik
     - ``sum_j E min(1, b_j t_j)``, by Markov's inequality for the truncated terms, and
     - ``sum_j P(b_j t_j > 1 / (N - 1))``, the union bound.
 
-    Falls with sigma. Equality for the copies of x_a at N = 2. An image whose nearest training image
-    has an exact copy adds 0. Raises ValueError unless sigma > 0. Source: ours, for Section 3's
-    memorization per noise level; the first form is the dependence-testing bound of Polyanskiy, Poor
-    and Verdu 2010.
+    Where training images have a ``prior`` (N,), by their copies, ``b_j`` takes the factor ``p_j /
+    p_a`` and is raised to 1 where it is below: a larger ``b_j`` bounds as well, and from 1 on the
+    terms rise with sigma. So it falls with sigma. Equality for the copies of x_a at N = 2 without a
+    prior. An image whose nearest training image has an exact copy adds 0. Raises ValueError unless
+    sigma > 0. Source: ours, for Section 3's memorization per noise level; the first form is the
+    dependence-testing bound of Polyanskiy, Poor and Verdu 2010.
     """
-    gap, d, log_b = threshold_terms(to_points, from_nearest)
+    gap, d, log_b = threshold_terms(to_points, from_nearest, prior)
     levels = np.atleast_1d(np.asarray(sigma, np.float64))
     single = np.asarray(np.isfinite(log_b).all(1))
     gap, d, log_b = gap[single], d[single], log_b[single]

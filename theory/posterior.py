@@ -128,7 +128,9 @@ def margin(distance: ArrayLike, sigma: ArrayLike, log_odds: ArrayLike) -> Array:
         return u / 2 - np.where(log_odds == 0, 0, log_odds / u)
 
 
-def below_probability(distances: ArrayLike, sigma: ArrayLike, w: ArrayLike) -> Array:
+def below_probability(
+    distances: ArrayLike, sigma: ArrayLike, w: ArrayLike, ratios: ArrayLike = 0.0
+) -> Array:
     """Upper bound on ``P(w_i < w)`` from all distances of x_i (sharper than Theorem 4.2).
 
     ``distances`` (..., N - 1) from x_i to every other point; ``sigma``, ``w`` broadcast against
@@ -140,14 +142,16 @@ def below_probability(distances: ArrayLike, sigma: ArrayLike, w: ArrayLike) -> A
       = sum_j Phi(-(u_j/2 - l/u_j)) + e^l Phi(-(u_j/2 + l/u_j))`` with ``l = logit w``. It spares
       the price ``log(N - 1)`` that the union bound pays for splitting S evenly.
 
+    ``ratios`` are ``log(p_j / p_i)`` where copies have a prior (:mod:`wildmiddle.theory.copies`):
+    they add to ``log t_j``, so to L and to l. The second bound still rises with sigma.
     Source: the first is the step before Eq. 16; the second is the random-coding union bound, in
     its dependence-testing form, of Polyanskiy, Poor and Verdu 2010, for these weights ours.
     """
     distances = np.asarray(distances, np.float64)
     sigma, w = np.asarray(sigma, np.float64)[..., None], np.asarray(w, np.float64)[..., None]
-    n = distances.shape[-1] + 1
-    union = ndtr(-margin(distances, sigma, log_odds(n, w))).sum(-1)
-    logit = np.log(w) - np.log1p(-w)
+    n, ratios = distances.shape[-1] + 1, np.asarray(ratios, np.float64)
+    union = ndtr(-margin(distances, sigma, log_odds(n, w) + ratios)).sum(-1)
+    logit = np.log(w) - np.log1p(-w) + ratios
     # In logs: where the second normal tail underflows, e^l may still lift it into view.
     truncated = ndtr(-margin(distances, sigma, logit)) + np.exp(
         logit + log_ndtr(-margin(distances, sigma, -logit))
@@ -282,16 +286,17 @@ def _threshold(
     return np.where(paper > 0, paper * np.exp(x), 0)
 
 
-def decoding_error(distances: ArrayLike, sigma: ArrayLike) -> Array:
+def decoding_error(distances: ArrayLike, sigma: ArrayLike, ratios: ArrayLike = 0.0) -> Array:
     """Upper bound on ``1 - W``, the chance that the nearest training point is not x_i.
 
     ``distances`` (..., N - 1) from x_i to every other point, ``sigma`` broadcasts against (...,);
     average the result over i. Def 4.1's weight is the probability that the most likely training
     point is the one that was noised, so ``1 - W = P(some t_j > 1) <= sum_j Phi(-d_ij/(2 sigma))``.
-    Capped at 1; equality at N = 2. Source: ours.
+    Capped at 1; equality at N = 2. With ``ratios``, ``log(p_j / p_i)`` where copies have a prior,
+    the terms are ``Phi(-d_ij/(2 sigma) + sigma log(p_j/p_i)/d_ij)``, the chance that ``(p_j / p_i)
+    t_j > 1``. Source: ours.
     """
     distances = np.asarray(distances, np.float64)
     require_distance("distances", distances)
-    sigma = np.asarray(sigma, np.float64)
-    require_positive("sigma", sigma)
-    return np.minimum(1, ndtr(-distances / (2 * sigma[..., None])).sum(-1))
+    sigma = np.asarray(sigma, np.float64)[..., None]
+    return np.minimum(1, ndtr(-margin(distances, sigma, ratios)).sum(-1))

@@ -3,7 +3,9 @@
 The posterior weight W is the probability that a noised training point is decoded right, so bounds
 of coding theory enclose it; the coverage is enclosed by Theorem 4.8. All of them are multiples of
 distances by factors that know only N, d, c and the levels, so the zone scales with the data. (The
-eigenvalues of the covariance follow from the distances too.)
+eigenvalues of the covariance follow from the distances too.) Training images that are copies are
+one point with their prior (:mod:`wildmiddle.theory.copies`): what is said of the weight takes
+``ratios``, the ``log(p_j / p_i)`` of its rows of distances; the coverage is of the points alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import entr, logsumexp, ndtri
 
-from wildmiddle.theory import copying, population, spectrum
+from wildmiddle.theory import copies, copying, population, spectrum
 from wildmiddle.theory.constants import SHELL_WIDTH, ZONE_ALPHA, Thresholds
 from wildmiddle.theory.coverage import lower_bound, mean_overlap, overlap_probability, upper_bound
 from wildmiddle.theory.domain import require, require_distance, require_positive
@@ -32,62 +34,70 @@ MEAN_LOG_TERM = -0.5
 """``E log t_j`` of Eq. 9 in units of ``(d_ij / sigma)^2``: the exponent of Jensen's bound."""
 
 
-def weight_lower(distances: ArrayLike, sigma: ArrayLike) -> Array:
+def weight_lower(distances: ArrayLike, sigma: ArrayLike, ratios: ArrayLike = 0.0) -> Array:
     """Lower bound ``1 - mean_i min(1, sum_j Phi(-d_ij / (2 sigma)))`` on the posterior weight.
 
     ``distances`` (N, N - 1), from every training point to all others; ``sigma`` (K,); returns (K,).
-    Falls with sigma; equality at N = 2. Source: ours, by
+    Falls with sigma; equality at N = 2. With ``ratios`` (N, N - 1) it may rise again, since the
+    point with more copies is mistaken for another ever less. W itself falls for every prior, so the
+    bound at any sigma holds at all below. Source: ours, by
     :func:`wildmiddle.theory.posterior.decoding_error`.
     """
     levels = np.atleast_1d(np.asarray(sigma, np.float64))
-    return np.array([1 - decoding_error(distances, level).mean() for level in levels])
+    errors = [copies.mean_by_prior(decoding_error(distances, s, ratios), ratios) for s in levels]
+    return 1 - np.array(errors)
 
 
-def posterior_entropy(distances: ArrayLike, sigma: ArrayLike) -> Array:
+def posterior_entropy(distances: ArrayLike, sigma: ArrayLike, ratios: ArrayLike = 0.0) -> Array:
     """Lower bound on the mean entropy of the posterior weights, in nats.
 
     ``distances`` (N, N - 1) or any rows of it, ``sigma`` (K,); returns (K,). The entropy given the
     noised point is ``H = E log(1 + sum_j t_j)``, and log-sum-exp is convex, so by Jensen ``H >=
     mean_i log(1 + sum_j exp(E log t_j)) = mean_i log(1 + sum_j exp(-d_ij^2 / (2 sigma^2)))``.
-    Rises with sigma, to log N. Source: Kolchinsky and Tracey 2017, whose bound on the entropy of a
-    mixture it is, in terms of the weights; for the danger zone ours.
+    ``ratios`` (N, N - 1) add to the exponents. Rises with sigma, to the entropy of the prior, log N
+    without one. Source: Kolchinsky and Tracey 2017, whose bound on the entropy of a mixture it is,
+    in terms of the weights; for the danger zone ours.
     """
     distances = np.asarray(distances, np.float64)
     require_distance("distances", distances)
     levels = np.atleast_1d(np.asarray(sigma, np.float64))
     require_positive("sigma", levels)
     exponents = MEAN_LOG_TERM * np.square(distances)
-    return np.array(
-        [np.logaddexp(0, logsumexp(exponents / s**2, axis=1)).mean() for s in levels.tolist()]
-    )
+    totals = (logsumexp(exponents / s**2 + ratios, axis=1) for s in levels.tolist())
+    return np.array([copies.mean_by_prior(np.logaddexp(0, each), ratios) for each in totals])
 
 
-def weight_upper(distances: ArrayLike, sigma: ArrayLike) -> Array:
+def weight_upper(distances: ArrayLike, sigma: ArrayLike, ratios: ArrayLike = 0.0) -> Array:
     """Upper bound on the posterior weight W from all pairwise distances.
 
-    ``distances`` (N, N - 1), ``sigma`` (K,); returns (K,). Fano's inequality, ``H <= h(1 - W) +
-    (1 - W) log(N - 1)``, with H from :func:`posterior_entropy`. Falls with sigma. Source: Fano 1961
-    with Kolchinsky and Tracey 2017; for the danger zone ours.
+    ``distances`` and ``ratios`` (N, N - 1), ``sigma`` (K,); returns (K,). Fano's inequality, ``H <=
+    h(1 - W) + (1 - W) log(N - 1)``, with H from :func:`posterior_entropy`. Falls with sigma.
+    Source: Fano 1961 with Kolchinsky and Tracey 2017; for the danger zone ours.
     """
     n = np.asarray(distances).shape[1] + 1
-    return weight_of_entropy(posterior_entropy(distances, sigma), n)
+    return weight_of_entropy(posterior_entropy(distances, sigma, ratios), n)
 
 
 def weight_of_entropy(entropy: ArrayLike, n: int) -> Array:
     """Largest posterior weight W that a mean ``entropy`` (K,) of N weights allows, (K,).
 
-    Fano's inequality, solved for W; ``entropy`` in nats.
+    Fano's inequality, solved for W; ``entropy`` in nats. It holds for every prior.
     """
     return np.array([1 - _least_error(h, n) for h in np.asarray(entropy, np.float64).tolist()])
 
 
-def weight_of_spectrum(eigenvalues: ArrayLike, n: int, sigma: ArrayLike) -> Array:
+def weight_of_spectrum(
+    eigenvalues: ArrayLike, n: int, sigma: ArrayLike, effective: float | None = None
+) -> Array:
     """Upper bound on the posterior weight W from the covariance of the N images alone.
 
     ``eigenvalues`` (L,) of S, ``sigma`` (K,); returns (K,). Fano's inequality with
-    :func:`wildmiddle.theory.spectrum.entropy_lower`. Falls with sigma. Source: ours.
+    :func:`wildmiddle.theory.spectrum.entropy_lower`. ``effective`` is the effective number of the N
+    images where they have copies (:func:`wildmiddle.theory.copies.effective_number`). Falls with
+    sigma. Source: ours.
     """
-    return weight_of_entropy(spectrum.entropy_lower(eigenvalues, n, sigma), n)
+    entropy = spectrum.entropy_lower(eigenvalues, n if effective is None else effective, sigma)
+    return weight_of_entropy(entropy, n)
 
 
 def _least_error(entropy: float, n: int) -> float:
@@ -101,25 +111,28 @@ def _least_error(entropy: float, n: int) -> float:
     return float(brentq(surplus, 0.0, most, xtol=1e-15)) if entropy > 0 else 0.0
 
 
-def copying_lower(distances: ArrayLike, sigma: ArrayLike) -> Array:
+def copying_lower(distances: ArrayLike, sigma: ArrayLike, ratios: ArrayLike = 0.0) -> Array:
     """Lower bound on how often the empirical optimal denoiser copies a noised training point.
 
     ``distances`` (N, N - 1), ``sigma`` (K,); returns (K,). The output m lies within ``(1 - w_i)
     d_max`` of x_i, so at ``w_i > w = 1 - d_min / (4 d_max)`` it is nearer than ``d_min / 4`` to x_i
     and farther than ``3 d_min / 4`` from all others: a copy by ``d_(1) < d_(2) / 3``. Hence it is
     at least ``mean_i (1 - P(w_i < w))``, by :func:`wildmiddle.theory.posterior.below_probability`;
-    a duplicate adds 0, and so does a copy so near that w rounds to 1. Falls with sigma. Source:
-    ours, for Section 3's per-noise-level memorization.
+    a duplicate adds 0, and so does a copy so near that w rounds to 1. Falls with sigma, as long as
+    no ``ratios`` (N, N - 1) are given. Source: ours, for Section 3's per-noise-level memorization.
     """
     distances = np.asarray(distances, np.float64)
     require_distance("distances", distances)
     levels = np.atleast_1d(np.asarray(sigma, np.float64))
     require_positive("sigma", levels)
-    single = distances[distances.min(1) > 0]
-    w = 1 - single.min(1) / (4 * single.max(1))
-    single, w = single[w < 1], w[w < 1]
-    copies = [(1 - below_probability(single, level, w)).sum() for level in levels.tolist()]
-    return np.array(copies) / len(distances)
+    with np.errstate(invalid="ignore"):  # 0 / 0 where all are equal
+        w = 1 - distances.min(1) / (4 * distances.max(1))
+    told = w < 1
+    single, copied = distances[told], np.zeros((len(distances), len(levels)))
+    between = ratios if not np.ndim(ratios) else np.asarray(ratios)[told]
+    for k, level in enumerate(levels.tolist()):
+        copied[told, k] = 1 - below_probability(single, level, w[told], between)
+    return copies.mean_by_prior(copied, ratios)
 
 
 def concentration_threshold(
@@ -179,6 +192,7 @@ class SpectralEnd(NamedTuple):
     """Where the zone of N images with one covariance ends, by their spectrum."""
 
     n: int
+    """How many different ones."""
     collapse: float
     """:func:`wildmiddle.theory.spectrum.collapse_scale`: an estimate."""
     latest: float
@@ -201,6 +215,8 @@ class PredictedZone:
     possible_of_population: Zone = ANYWHERE
     alpha: float = ZONE_ALPHA
     """Probability, over the held-out images, that one of the population's two zones is wrong."""
+    n: int = 0
+    """Number of training images, those that are copies of others counted once."""
     half_copied: float = 0.0
     """At every noise level up to here at least half of the empirical optimum's outputs on the
     held-out images are copies; the zone by copying is certain from its start to here."""
@@ -237,6 +253,7 @@ def danger_zone(
     test_distances: ArrayLike,
     d: int,
     *,
+    prior: ArrayLike | None = None,
     c: float = SHELL_WIDTH,
     weight_high: float = Thresholds.weight_high,
     coverage_high: float = Thresholds.coverage_high,
@@ -245,13 +262,14 @@ def danger_zone(
     """Enclose the noise levels at which weight and coverage are both above their levels.
 
     ``train_distances`` (N, N - 1) from every training point to all others, ``test_distances``
-    (M, N) from every held-out point to the training points; both in the units of sigma. The bounds
-    are those of this module and of Theorem 4.8, each crossed once; of two bounds on one end the
-    better one counts. ``alpha`` is the error rate of the population's zones. Raises ValueError for
-    levels outside (0, 1). Source: ours.
+    (M, N) from every held-out point to the training points; both in the units of sigma. ``prior``
+    (N,) of the training points, by their copies. The bounds are those of this module and of Theorem
+    4.8; of two bounds on one end the better one counts. ``alpha`` is the error rate of the
+    population's zones. Raises ValueError for levels outside (0, 1). Source: ours.
     """
     train, test = np.asarray(train_distances, np.float64), np.asarray(test_distances, np.float64)
     require_levels(weight_high, coverage_high)
+    ratios = 0.0 if prior is None else copies.log_ratios(prior)
     nearest, n = test.min(1), test.shape[1]
     typical = float(np.median(train)) + float(np.median(nearest)) or 1.0  # all points equal
     from_nearest = np.zeros_like(test)
@@ -265,15 +283,16 @@ def danger_zone(
             ),
         ),
         end=(
-            crossing_of(lambda s: weight_high - weight_lower(train, s), typical),
-            crossing_of(lambda s: weight_high - weight_upper(train, s), typical),
+            crossing_of(lambda s: weight_high - weight_lower(train, s, ratios), typical),
+            crossing_of(lambda s: weight_high - weight_upper(train, s, ratios), typical),
         ),
         half_copied=crossing_of(
-            lambda s: 0.5 - copying.copying_lower(test, from_nearest, s), typical
+            lambda s: 0.5 - copying.copying_lower(test, from_nearest, s, prior), typical
         ),
         nearest=nearest,
-        eigenvalues=spectrum.eigenvalues_of(train),
+        eigenvalues=spectrum.eigenvalues_of(train, prior),
         n=n,
+        effective=n if prior is None else copies.effective_number(prior),
         d=d,
         scale=typical,
         c=c,
@@ -297,6 +316,7 @@ def assemble(
     nearest: Array,
     eigenvalues: Array,
     n: int,
+    effective: float,
     d: int,
     scale: float,
     c: float,
@@ -307,19 +327,24 @@ def assemble(
     """The zone from the crossings of the bounds that need all pairs, and what needs none.
 
     ``start`` and ``end``: where the bounds cross, that of the certain zone first; ``nearest`` (M,)
-    distances from held-out to training images, ``eigenvalues`` of the covariance; ``scale`` as for
+    distances from held-out to training images, ``eigenvalues`` of the covariance; ``effective`` of
+    the n images by :func:`wildmiddle.theory.copies.effective_number`; ``scale`` as for
     :func:`crossing_of`, all in the units of sigma.
     """
-    ends = tuple(
-        SpectralEnd(
-            size,
-            spectrum.collapse_scale(eigenvalues, size),
-            latest_end(eigenvalues, size, weight_high, scale),
-        )
-        for size in sorted({max(2, round(factor * n)) for factor in SIZES})
-    )
+
+    def spectral_end(size: int) -> SpectralEnd:
+        # More or fewer images are taken to lose as much of log N to their copies.
+        like = size * effective / n
+        if like <= 1:  # one image is told at every noise level
+            return SpectralEnd(size, np.inf, np.inf)
+        collapse = spectrum.collapse_scale(eigenvalues, like)
+        latest = latest_end(eigenvalues, size, weight_high, scale, like)
+        return SpectralEnd(size, collapse, _or_never(latest, scale))
+
+    ends = tuple(map(spectral_end, sorted({max(2, round(factor * n)) for factor in SIZES})))
     (latest,) = [each.latest for each in ends if each.n == n]
-    possible = Zone(start[1], min(end[1], latest))
+    certain_end, possible_end = (_or_never(each, scale) for each in end)
+    possible = Zone(start[1], min(possible_end, latest))
     # Each of the population's two limits has half of the error rate.
     sure = crossing_of(
         lambda s: population.coverage_lower(nearest, s, d, alpha / 2, c) - coverage_high, scale
@@ -328,11 +353,12 @@ def assemble(
         lambda s: population.coverage_upper(nearest, s, n, d, alpha / 2, c) - coverage_high, scale
     )
     return PredictedZone(
-        certain=Zone(start[0], end[0]),
+        certain=Zone(start[0], certain_end),
         possible=possible,
-        certain_of_population=Zone(_beyond(sure, scale), end[0]),
+        certain_of_population=Zone(_beyond(sure, scale), certain_end),
         possible_of_population=Zone(_beyond(open_from, scale), possible.end),
         alpha=alpha,
+        n=n,
         half_copied=_beyond(half_copied, scale),
         speciation=spectrum.speciation_scale(eigenvalues),
         by_size=ends,
@@ -346,19 +372,32 @@ def _beyond(sigma: float, scale: float) -> float:
     return sigma if abs(place) < 1 - 1e-6 else (np.inf if place > 0 else 0.0)
 
 
-def latest_end(eigenvalues: ArrayLike, n: int, level: float, scale: float = 1.0) -> float:
+def _or_never(end: float, scale: float) -> float:
+    # Infinite where an image has so many copies that its weight is high at every noise level.
+    return max(end, _beyond(end, scale))
+
+
+def latest_end(
+    eigenvalues: ArrayLike,
+    n: int,
+    level: float,
+    scale: float = 1.0,
+    effective: float | None = None,
+) -> float:
     """The sigma from which on :func:`weight_of_spectrum` of N images is below the ``level``.
 
-    ``scale`` as for :func:`crossing_of`. Source: ours.
+    ``scale`` as for :func:`crossing_of`, ``effective`` as for :func:`weight_of_spectrum`. Source:
+    ours.
     """
-    return crossing_of(lambda s: level - weight_of_spectrum(eigenvalues, n, s), scale)
+    return crossing_of(lambda s: level - weight_of_spectrum(eigenvalues, n, s, effective), scale)
 
 
 def crossing_of(rising: Callable[[Array], Array], scale: float) -> float:
     """The sigma at which a ``rising`` function of sigma (1,) passes zero, to six digits.
 
     It is sought in log sigma, eight decades to either side of the ``scale`` of the data; where the
-    function has one sign on all of them, the nearer end is returned.
+    function has one sign on all of them, the nearer end is returned. Of several such sigmas, which
+    :func:`weight_lower` has for some priors, it is one.
     """
     low, high = np.log(scale) - REACH, np.log(scale) + REACH
 

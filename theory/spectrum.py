@@ -34,10 +34,12 @@ def entropy_lower(eigenvalues: ArrayLike, n: float, sigma: ArrayLike) -> Array:
     """Lower bound ``log N - 1/2 sum_k log(1 + lambda_k / sigma^2)`` on the posterior's entropy.
 
     In nats, 0 where it is negative; ``sigma`` (L,), returns (L,). The mean entropy of the posterior
-    weights is ``H(I | Y) = log N - I(I; Y)``. Rises with sigma, to log N. Arguments and errors as
-    :func:`information_upper`; N >= 2. Source: ours.
+    weights is ``H(I | Y) = log N - I(I; Y)``. Rises with sigma, to log N. Where images have copies
+    ``H(I) = H(p)`` stands for log N: ``n`` is then
+    :func:`wildmiddle.theory.copies.effective_number`. Arguments and errors as
+    :func:`information_upper`; N > 1. Source: ours.
     """
-    require(np.asarray(n) >= 2, "n", n, "must be at least 2 training points")
+    require(np.asarray(n) > 1, "n", n, "must be above 1")
     return np.maximum(0, np.log(n) - information_upper(eigenvalues, sigma))
 
 
@@ -52,7 +54,7 @@ def collapse_scale(eigenvalues: ArrayLike, n: float) -> float:
     Source: Biroli et al. 2024; Achilli et al. 2024.
     """
     values = _spectrum(eigenvalues)
-    require(np.asarray(n) >= 2, "n", n, "must be at least 2 training points")
+    require(np.asarray(n) > 1, "n", n, "must be above 1")
     if not values.any():
         return 0.0
     # The information is at least that of the largest eigenvalue, and at most tr S / (2 sigma^2).
@@ -76,13 +78,14 @@ def speciation_scale(eigenvalues: ArrayLike) -> float:
     return float(np.sqrt(_spectrum(eigenvalues).max()))
 
 
-def eigenvalues_of(distances: ArrayLike) -> Array:
+def eigenvalues_of(distances: ArrayLike, prior: ArrayLike | None = None) -> Array:
     """Eigenvalues of S from all distances alone, (N,), the largest first.
 
-    ``distances`` (N, N - 1), from every point to all others in their order. By double centring,
-    ``<x_i - mu, x_j - mu> = -1/2 (J D^2 J)_ij`` with ``J = 1 - 1/N``: S has the eigenvalues of that
-    matrix over N, and zeros. The error is about 1e-15 of the largest squared distance. Source:
-    Young and Householder 1938; Torgerson 1952.
+    ``distances`` (N, N - 1), from every point to all others in their order; ``prior`` (N,) where
+    they have copies, 1/N without. By double centring, ``<x_i - mu, x_j - mu> = -1/2 (J D^2 J')_ij``
+    with ``J = 1 - 1 p'``: S has the eigenvalues of that matrix times ``sqrt(p_i p_j)``, and zeros.
+    The error is about 1e-15 of the largest squared distance. Source: Young and Householder 1938;
+    Torgerson 1952.
     """
     apart = np.asarray(distances, np.float64)
     require_distance("distances", apart)
@@ -90,8 +93,11 @@ def eigenvalues_of(distances: ArrayLike) -> Array:
     squared = np.zeros((n, n))
     squared[~np.eye(n, dtype=bool)] = np.square(apart).ravel()
     squared = (squared + squared.T) / 2
-    gram = squared - squared.mean(0) - squared.mean(1)[:, None] + squared.mean()
-    return np.maximum(np.linalg.eigvalsh(gram / (-2 * n))[::-1], 0)
+    shares = np.ones(n) if prior is None else np.asarray(prior, np.float64)
+    means = np.average(squared, axis=1, weights=shares)
+    gram = squared - means - means[:, None] + np.average(means, weights=shares)
+    roots = np.sqrt(shares / shares.sum())
+    return np.maximum(np.linalg.eigvalsh(gram * roots * roots[:, None] / -2)[::-1], 0)
 
 
 def _spectrum(eigenvalues: ArrayLike) -> Array:

@@ -127,7 +127,7 @@ def sentences(audit: SampleAudit) -> list[str]:
             f"{len(times)} of the {len(audit.train.places)} training images are copied, the most "
             f"copied one, {_called(times[0][0])}, {_count(times[0][1], 'time')}."
         )
-    return found
+    return [*found, *(f"{doubt}." for doubt in audit.doubts)]
 
 
 def to_json(audit: SampleAudit, model: ModelAudit | None = None) -> dict[str, Any]:

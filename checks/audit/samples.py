@@ -5,7 +5,7 @@ that pass the same test, and whether samples are nearer to the training images t
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,7 +15,9 @@ from scipy.stats import fisher_exact
 from wildmiddle.checks.audit.functions import named_function
 from wildmiddle.empirical.data import Images
 from wildmiddle.empirical.data.conventions import compare_units, extremes
+from wildmiddle.empirical.distinct import distinct
 from wildmiddle.empirical.intervals import Estimate
+from wildmiddle.empirical.kernels.device import training_rows
 from wildmiddle.empirical.neighbours import Memorization, memorization
 from wildmiddle.empirical.three_samples import ThreeSamples, three_sample_test
 from wildmiddle.models.images import to_channels_first
@@ -70,7 +72,7 @@ class SampleAudit:
     quality: tuple[FrechetDistance, KernelDistance] | None
     """Distances of the features from those of held-out images, or else of training images."""
     doubts: tuple[str, ...]
-    """Where sets look to be in different units."""
+    """Where sets look to be in different units, and how many training images are copies."""
 
     @property
     def spaces(self) -> tuple[SpaceAudit, ...]:
@@ -92,15 +94,20 @@ def audit_samples(
     seed: int = 0,
     device: str | torch.device = "auto",
     memory: int = DEFAULT_MEMORY,
+    within: float = 0.0,
 ) -> SampleAudit:
     """Look for copies of training images among samples, in pixels and in features.
 
     The sets are those of :func:`wildmiddle.empirical.data.load_images`, in one range. ``features``
-    is a function with its name; ``seed`` is that of the three-sample test's cells. Raises
-    ValueError for images of different shapes, fewer than 2 training images, and features that are
-    not (B, F) and finite.
+    is a function with its name; ``seed`` is that of the three-sample test's cells. Training images
+    that are equal count as one; near copies were made equal up to the distance ``within``. Raises
+    ValueError for images of different shapes, fewer than two training images that differ, and
+    features that are not (B, F) and finite.
     """
-    doubts = []
+    copies = distinct(training_rows(train.pixels, "cpu"))
+    places = tuple(train.places[k] for k in copies.first)
+    train = replace(train, pixels=train.pixels[copies.first], places=places)
+    doubts: list[str | None] = list(copies.sentences(within))
     for each, name in ((samples, "samples"), (held_out, "held-out images")):
         if each is not None:
             _require_shape(each, name, train)

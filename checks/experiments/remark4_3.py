@@ -44,7 +44,7 @@ QUERIES = 2000
 
 def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Average both levels over 20 random points and over all; no verdict: 4.2 is in ``verify``."""
-    images = study.data.train[:IMAGES].reshape(-1, study.d)
+    images = study.different[:IMAGES]
     n, at = len(images), study.settings
     apart = np.concatenate(list(distances_to_others(images, at.device, at.memory)))
     nearest, farthest = apart.min(1), apart.max(1)

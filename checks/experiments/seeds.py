@@ -97,7 +97,8 @@ class OverSeeds:
 
     def agreeing(self) -> int:
         """Number of seeds whose own estimate agrees with the claim."""
-        alone = (replace(one, low=one.mean, high=one.mean) for one in self.found.values())
+        known = (one for one in self.found.values() if not np.isnan(one.mean))
+        alone = (replace(one, low=one.mean, high=one.mean) for one in known)
         own = [from_estimate(self.comparison, one, None, detectable=0.0) for one in alone]
         return sum(record.verdict == "holds" for record in own)
 
@@ -248,11 +249,13 @@ def seed_rows(compared: Sequence[OverSeeds], records: Sequence[Record]) -> list[
     for each, record in zip(compared, records, strict=True):
         claim = (record.instance, record.quantity, record.relation, record.bound)
         for seed, found in each.found.items():
-            own = from_estimate(each.comparison, found, seed)
-            ends = own.estimate, own.low, own.high
-            how = f"{own.method}, given the networks"
-            verdict = "inconclusive" if np.isnan(own.estimate) else own.verdict
-            rows.append((*claim, f"seed {seed}", *ends, how, verdict, "no", "", ""))
+            value, low, high = float(found.mean), float(found.low), float(found.high)
+            how = f"{found.method}, given the networks"
+            known = not np.isnan(value)
+            verdict = (
+                from_estimate(each.comparison, found, seed).verdict if known else "inconclusive"
+            )
+            rows.append((*claim, f"seed {seed}", value, low, high, how, verdict, "no", "", ""))
         agree, seeds = each.agreeing(), len(each.found)
         p = float(binomtest(agree, seeds, 0.5, alternative="greater").pvalue)
         ends = record.estimate, record.low, record.high

@@ -15,7 +15,9 @@ from wildmiddle.checks.experiments.scale import Scale
 from wildmiddle.checks.settings import Settings
 from wildmiddle.checks.study import Study
 from wildmiddle.checks.verify import versions
+from wildmiddle.empirical.copies import merge_copies
 from wildmiddle.empirical.data import DataSet, load
+from wildmiddle.empirical.distinct import distinct
 from wildmiddle.empirical.neighbours import Memorization, memorization
 from wildmiddle.empirical.regimes import Regime
 from wildmiddle.models import checkpoints
@@ -67,6 +69,15 @@ class TrainedStudy(Study):
     def pool(self) -> torch.Tensor:
         """All training images there are, those of the memorizing model first, (N, C, H, W)."""
         return to_channels_first(self.data.train).float()
+
+    @cached_property
+    def different(self) -> Array:
+        """All training images there are that differ, as rows, each once, (G, d)."""
+        at = self.settings
+        train = merge_copies(
+            self.data.train, at.copies_within, device=at.device, memory=at.memory
+        ).reshape(len(self.data.train), -1)
+        return np.asarray(train[distinct(torch.as_tensor(train)).first])
 
     @property
     def mean(self) -> torch.Tensor:

@@ -30,7 +30,7 @@ def _exchanged(f: Any) -> Any:
 
 
 def _nearest_alone(_: Any) -> Any:
-    def lower(distances: Any, sigma: Any) -> Any:
+    def lower(distances: Any, sigma: Any, ratios: Any = 0.0) -> Any:
         nearest = np.asarray(distances).min(1)
         return np.array([1 - ndtr(-nearest / (2 * level)).mean() for level in sigma])
 
@@ -46,18 +46,18 @@ MUTANTS = (
         "regimes",
         "weight_lower",
         {
-            "d/sigma for d/(2 sigma)": lambda f: lambda d, s: f(2 * d, s),
+            "d/sigma for d/(2 sigma)": lambda f: lambda d, s, *p: f(2 * d, s, *p),
             "the nearest point alone, no sum": _nearest_alone,
-            "no factor 1/N": lambda f: lambda d, s: 1 - len(d) * (1 - f(d, s)),
-            "sigma^2 for sigma": lambda f: lambda d, s: f(d, np.square(s)),
+            "no factor 1/N": lambda f: lambda d, s, *p: 1 - len(d) * (1 - f(d, s, *p)),
+            "sigma^2 for sigma": lambda f: lambda d, s, *p: f(d, np.square(s), *p),
         },
     ),
     *slips(
         "regimes",
         "posterior_entropy",
         {
-            "d^2/(8 sigma^2) in the entropy": lambda f: lambda d, s: f(d / 2, s),
-            "d^2/(4 sigma^2) in the entropy": lambda f: lambda d, s: f(d / np.sqrt(2), s),
+            "d^2/(8 sigma^2) in the entropy": lambda f: lambda d, s, *p: f(d / 2, s, *p),
+            "d^2/(4 sigma^2) in the entropy": lambda f: lambda d, s, *p: f(d / np.sqrt(2), s, *p),
         },
     ),
     *slips(
@@ -72,7 +72,7 @@ MUTANTS = (
         "regimes",
         "d^2/sigma^2 in the entropy",
         "posterior_entropy",
-        lambda f: lambda d, s: f(np.sqrt(2) * d, s),
+        lambda f: lambda d, s, *p: f(np.sqrt(2) * d, s, *p),
         true_because="the entropy is bounded lower still: true, and no more than weaker",
     ),
     *slips(

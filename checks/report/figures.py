@@ -127,9 +127,11 @@ def zone_by_size(result: Result) -> Drawing | None:
         return None
     (danger,) = (regime for regime in study.regimes if regime.name == "danger")
     sizes = np.unique(np.geomspace(max(2, study.n / 16), 64 * study.n, 40).round().astype(int))
-    collapse = np.array([collapse_scale(values, n) for n in sizes.tolist()])
-    size = float(np.sqrt(values.sum()))
-    latest = np.array([latest_end(values, n, at.weight_high, size) for n in sizes.tolist()])
+    effective = study.effective / study.n
+    sizes = sizes[sizes * effective > 1]
+    collapse = np.array([collapse_scale(values, effective * n) for n in sizes.tolist()])
+    size, level = float(np.sqrt(values.sum())), at.weight_high
+    latest = np.array([latest_end(values, n, level, size, effective * n) for n in sizes.tolist()])
     end = danger.end
     seen = [v for v in (end.sigma, end.low, end.high) if np.isfinite(v) and v > 0]
     # Of a few images alike the spectrum may say nothing, or that there is no zone: 0 or infinity.
@@ -172,12 +174,13 @@ def weight_and_coverage(result: Result) -> Drawing:
     danger = next(regime for regime in result.study.regimes if regime.name == "danger")
 
     def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        set_sigma_axis(axes, *sigma_limits(curves.sigmas))
+        axes, limits = figure.subplots(), sigma_limits(curves.sigmas)
+        set_sigma_axis(axes, *limits)
         draw_curve(axes, curves.sigmas, curves.max_weight, WEIGHT, "o", "posterior weight W")
         draw_curve(axes, curves.sigmas, curves.coverage, COVERAGE, "s", "coverage C")
         if not danger.empty:
-            ends = (danger.start.sigma, danger.end.sigma)
+            # A weight that is always high, of an image listed often enough, ends no zone.
+            ends = np.clip((danger.start.sigma, danger.end.sigma), *limits)
             axes.axvspan(*ends, color=DANGER, alpha=0.15, linewidth=0, label="danger zone")
         thresholds = (
             ("weight", at.weight_high, at.weight_low, WEIGHT, 0),
@@ -281,10 +284,10 @@ def weight_thresholds(result: Result) -> Drawing:
     study, at = result.study, result.study.settings
     low = low_weight(study.n)
     below, above = certified_levels(study)
-    copies = study.n - len(below)
-    marks = [(np.percentile(above, (5, 50, 95)), low, "σ₊", 0.06)]
-    if len(below):
-        marks.append((np.percentile(below, (5, 50, 95)), at.w, "σ₋", -0.1))
+    marks = [
+        (np.percentile(above, (5, 50, 95)), low, "σ₊", 0.06),
+        (np.percentile(below, (5, 50, 95)), at.w, "σ₋", -0.1),
+    ]
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -307,19 +310,13 @@ def weight_thresholds(result: Result) -> Drawing:
             axes.text(median, weight + offset, name, ha="center", clip_on=True)
         add_legend(figure)
 
-    left_out = (
-        f" {copies} of the {study.n} images have an exact copy: Theorem 4.2 certifies no noise "
-        "level below which their weight is high, and they are left out of σ₋."
-        if copies
-        else ""
-    )
     return Drawing(
         name="thresholds",
         title="Theorem 4.2’s two noise levels on the weight curve",
         caption=f"Up to σ₋ an image keeps at least the weight {at.w:g}, from σ₊ on it has at "
         f"most {low:.3g}, each with probability {1 - at.delta:g}. Look for a curve that "
         "passes above the left mark and below the right one; how far it keeps from them is what "
-        f"the bounds give away.{left_out} {_band_note(result)}",
+        f"the bounds give away.{_once_note(study)} {_band_note(result)}",
         svg=draw_svg(draw, 3.3),
     )
 
@@ -330,9 +327,10 @@ def weight_between_bounds(result: Result) -> Drawing:
     lower, upper, _ = weight_bounds(study, curves.sigmas)
     low = low_weight(study.n)
     below, above = certified_levels(study)
-    marks = [(float(above.mean()), low, "σ₊", 0.06)]
-    if len(below):
-        marks.append((float(below.mean()), study.settings.w, "σ₋", -0.1))
+    marks = [
+        (float(above.mean()), low, "σ₊", 0.06),
+        (float(below.mean()), study.settings.w, "σ₋", -0.1),
+    ]
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -358,17 +356,21 @@ def weight_between_bounds(result: Result) -> Drawing:
         "one by Fano’s inequality; both take the distances between training images alone. The "
         "diamonds are means of the paper’s two noise levels, which are about the weight on the "
         f"noised image itself: at least {study.settings.w:g} up to σ₋, at most {low:.3g} from σ₊ "
-        f"on. {_band_note(result)}",
+        f"on.{_once_note(study)} {_band_note(result)}",
         svg=draw_svg(draw, 3.5),
     )
 
 
+def _once_note(study: Study) -> str:
+    # Theorem 4.2 has no prior.
+    return "" if study.prior is None else " Both levels are of the distinct images, each once."
+
+
 def certified_levels(study: Study) -> tuple[Array, Array]:
-    """``sigma_minus`` of the training images without a copy, and ``sigma_plus`` of all of them."""
-    without_copy = study.nearest[study.nearest > 0]
+    """``sigma_minus`` and ``sigma_plus`` of the training images that differ."""
     low, at = low_weight(study.n), study.settings
     return (
-        sigma_minus(without_copy, study.n, at.w, at.delta),
+        sigma_minus(study.nearest, study.n, at.w, at.delta),
         sigma_plus(study.farthest, study.n, low, at.delta),
     )
 

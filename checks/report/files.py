@@ -89,7 +89,8 @@ def to_json(result: Result) -> dict[str, Any]:
                 "limit": data.limit,
                 "grayscale": data.grayscale,
                 "size": data.size,
-                "train_size": study.n,
+                "train_size": len(study.images),
+                "distinct": study.n,
                 "test_size": len(study.test),
                 "dimension": study.d,
                 "image_shape": list(study.images.shape[1:]),
@@ -158,7 +159,8 @@ def to_markdown(result: Result) -> str:
     data, study = result.data, result.study
     low, high = data.value_range
     centred = ", centred" if data.centred else ""
-    near = study.near_copies.sentences
+    distinct = study.distinct.sentences(study.settings.copies_within)
+    said = (*data.notes, *data.doubts, *distinct, *data.copies, *study.near_copies.sentences)
     settings = ", ".join(f"{name} {text}" for name, text in texts(study.settings).items())
     paragraphs = (
         f"# wildmiddle: {result.verdict()}",
@@ -180,12 +182,11 @@ def to_markdown(result: Result) -> str:
         copying_sentence(result),
         markdown_table(("images", "collapse scale", "zone ends at the latest"), size_cells(result)),
         escape_markdown(
-            f"Data: {result.data.title}, N = {study.n}, M = {len(study.test)}, d = {study.d}, "
+            f"Data: {result.data.title}, N = {len(study.images)}, M = {len(study.test)}, "
+            f"d = {study.d}, "
             f"{result.data.sha256}. Settings: {settings}."
         ),
-        escape_markdown(
-            " ".join(f"{text}." for text in (*data.notes, *data.doubts, *data.copies, *near))
-        ),
+        escape_markdown(" ".join(f"{text}." for text in said)),
         f"Command: {code_span(' '.join(repeat_command(result)))}",
         escape_markdown(f"Versions: {', '.join(f'{k} {v}' for k, v in result.versions.items())}."),
     )

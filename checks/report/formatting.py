@@ -171,7 +171,7 @@ def repeat_command(result: Result) -> tuple[str, ...]:
     low, high = data.value_range
     options = {
         "--data": data.name,
-        "--train-size": str(study.n),
+        "--train-size": str(len(study.images)),
         "--test-size": str(len(study.test)),
         f"--range={low},{high}": "",
         "--claims": ",".join(claim.id for claim in result.claims),

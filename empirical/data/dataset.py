@@ -13,7 +13,7 @@ import math
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -103,13 +103,8 @@ class DataSet:
 
     @property
     def copies(self) -> tuple[str, ...]:
-        """What exact copies there are, a sentence for each kind."""
+        """What exact copies the held-out images are or have, a sentence for each kind."""
         found = (
-            (
-                self.duplicates,
-                f"{self.duplicates} training images have an exact copy among the others; "
-                "Theorem 4.2 certifies no noise level for them",
-            ),
             (
                 self.leaked,
                 f"{self.leaked} of {len(self.test)} held-out images are training images as well; "
@@ -568,12 +563,14 @@ class _Copies(NamedTuple):
     leaked: int
 
 
-def _count_copies(train: NDArray[np.float64], test: NDArray[np.float64]) -> _Copies:
-    def count(images: NDArray[np.float64]) -> Counter[bytes]:
-        # + 0.0 makes -0.0 and 0.0, equal pixels, equal bytes.
-        return Counter(hashlib.sha256((image + 0.0).tobytes()).digest() for image in images)
+def digests(images: NDArray[np.floating[Any]]) -> Iterator[bytes]:
+    """SHA-256 of each image's pixels (N, ...): equal images have equal ones."""
+    # + 0.0 makes -0.0 and 0.0, equal pixels, equal bytes.
+    return (hashlib.sha256((image + 0.0).tobytes()).digest() for image in images)
 
-    in_train, in_test = count(train), count(test)
+
+def _count_copies(train: NDArray[np.float64], test: NDArray[np.float64]) -> _Copies:
+    in_train, in_test = Counter(digests(train)), Counter(digests(test))
     return _Copies(
         train=sum(n for n in in_train.values() if n > 1),
         test=sum(n for n in in_test.values() if n > 1),

@@ -107,7 +107,9 @@ def test_the_summary_is_printed_and_duplicates_are_said(
     found = report(tmp_path / "report")["data"]
     assert found["leaked"] > 0
     own, leaked, held_out = printed.err.splitlines()
-    assert f"{duplicates} training images have an exact copy" in own
+    n, distinct = found["train_size"], found["distinct"]
+    assert distinct == n - duplicates // 2
+    assert f"{n - distinct} of {n} training images are copies of others: {distinct} distinct" in own
     assert f"{found['leaked']} of {found['test_size']} held-out images are training im" in leaked
     assert f"{found['test_duplicates']} held-out images have an exact copy" in held_out
     assert own.removeprefix("wildmiddle: ") in summary

@@ -38,7 +38,9 @@ def test_zone_says_what_it_took_doubts_and_found(leaky: Path, capsys) -> None:
     said = printed.err.splitlines()
     assert all(line.startswith("wildmiddle: leaky.npz, ") for line in said[:2])
     assert all("give --range=0,1" in line for line in said[:2])
-    assert said[2].startswith("wildmiddle: 2 training images have an exact copy")
+    assert said[2].startswith(
+        "wildmiddle: 1 of 60 training images are copies of others: 59 distinct"
+    )
     assert said[3].startswith("wildmiddle: 5 of 30 held-out images are training images as well")
     assert said[4].startswith("wildmiddle: 2 of 30 held-out images are a near copy of a training")
     assert len(said) == 5

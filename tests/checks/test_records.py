@@ -82,9 +82,15 @@ def test_rounding_moves_both_limits() -> None:
 
 
 @pytest.mark.parametrize("relation", ["<=", ">=", "=="])
-def test_not_a_number_refutes(relation) -> None:
-    assert record(math.nan, math.nan, relation).verdict == "violated"
-    assert record(0.0, 1.0, relation, estimate=math.nan).verdict == "violated"
+def test_an_estimate_that_is_no_number_is_an_error_and_no_violation(relation) -> None:
+    for ends in ((math.nan, math.nan), (0.0, 1.0)):
+        with pytest.raises(ArithmeticError, match=r"4\.2, an instance: the estimate is no number"):
+            record(*ends, relation, estimate=math.nan)
+
+
+@pytest.mark.parametrize("relation", ["<=", ">=", "=="])
+def test_an_interval_whose_ends_are_no_numbers_says_nothing(relation) -> None:
+    assert record(math.nan, math.nan, relation, estimate=0.5).verdict == "inconclusive"
 
 
 def test_slack_is_positive_on_the_side_that_is_claimed() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from wildmiddle.checks.audit.report import copied, to_json
+from wildmiddle.checks.audit.report import copied, sentences, to_json
 from wildmiddle.checks.audit.samples import THRESHOLDS, audit_samples, read_features
 from wildmiddle.checks.cli import main
 from wildmiddle.empirical.data import load, load_images
@@ -53,6 +53,35 @@ def test_planted_copies_are_found_and_counted(sets) -> None:
     ways = np.prod([(20 - k) / (97 - k) for k in range(len(COPIES))])
     assert found.pixels.p_value == pytest.approx(ways, rel=1e-9)
     assert found.doubts == ()
+
+
+def test_training_images_that_are_listed_twice_are_found_all_the_same(
+    sets, tmp_path, capsys
+) -> None:
+    once = np.load(sets["train"])
+    np.save(tmp_path / "twice.npy", np.repeat(once, 2, axis=0))
+    listed = {**sets, "train": tmp_path / "twice.npy"}
+    blurred = ("halves", lambda images: images.flatten(1)[:, ::2].float())
+    found, known = audited(listed, features=blurred), audited(sets, features=blurred)
+    for one, other in zip(found.spaces, known.spaces, strict=True):
+        np.testing.assert_array_equal(one.samples.ratio, other.samples.ratio)
+        assert one.samples.rate == other.samples.rate > 0
+    assert copied(found) == [("6", 3), ("40", 2), ("14", 1), ("82", 1)]
+    (said,) = found.doubts
+    assert sentences(found)[-1] == f"{said}."
+    assert said.startswith("60 of 120 training images are copies of others: 60 distinct images")
+    noisy = np.concatenate(
+        [once, once + np.random.default_rng(2).normal(scale=1e-4, size=once.shape)]
+    )
+    np.save(tmp_path / "near.npy", noisy.clip(-1, 1))
+    options = ["--train", str(tmp_path / "near.npy"), "--test", str(sets["test"])]
+    for within, rate in ((0.0, 0.0), (0.01, 7 / 20)):
+        where = tmp_path / f"audit {within}"
+        arguments = ["--copies-within", str(within), "--output", str(where), "--json"]
+        assert main(["audit", str(sets["samples"]), *options, *arguments]) == 0
+        printed = capsys.readouterr()
+        assert json.loads(printed.out)["spaces"][0]["copies"]["rate"] == pytest.approx(rate)
+        assert ("or within 0.01 of one: 60 distinct" in printed.err) == bool(within)
 
 
 def test_thresholds_have_the_rates_of_the_test_at_each_with_wider_intervals(sets) -> None:

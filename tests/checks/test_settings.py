@@ -21,6 +21,7 @@ OTHER: dict[str, Any] = {
     "coverage_low": 0.2,
     "c": 4.0,
     "w": 0.9,
+    "copies_within": 0.01,
     "delta": 0.1,
     "seed": 3,
     "samples": 500,

@@ -109,12 +109,28 @@ def test_locality_on_the_torus_takes_the_mean_of_the_colours() -> None:
     assert colour == mean
 
 
-def test_copies_are_left_out_where_they_certify_nothing() -> None:
-    rows = {row.claim: row for row in rows_of(study_of(SETS["grey images"], copies=True))}
-    assert "mean of 20 images" in rows["4.2.2"].quantity
-    train = np.repeat(np.random.default_rng(SEED).uniform(-1, 1, (10, 24)), 2, axis=0)
-    paired = Study(train, train[:5], Settings(samples=200, device="cpu"))
-    assert not {"4.2.2", "A.2"} & {row.claim for row in rows_of(paired)}
+def test_theorem_4_2_has_no_truth_and_no_weight_where_copies_give_a_prior() -> None:
+    plain, copied = (
+        {
+            (row.claim, row.better): row
+            for row in rows_of(study_of(SETS["grey images"], copies=some))
+        }
+        for some in (False, True)
+    )
+    for claim in ("4.2.1", "4.2.2"):
+        found = [row for (id, _), row in copied.items() if id == claim]
+        assert [row.truth for row in found] == [None]
+        assert "mean of 20 images" in found[0].quantity
+    assert copied["4.1", "larger"].paper is None
+    assert plain["4.1", "larger"].paper is not None
+    # Listed twice each, all have one prior: as without copies.
+    train = np.random.default_rng(SEED).uniform(-1, 1, (10, 24))
+    once, twice = (
+        Study(np.repeat(train, times, axis=0), train[:5], Settings(samples=200, device="cpu"))
+        for times in (1, 2)
+    )
+    ours, known = ([row.ours for row in rows_of(each)] for each in (twice, once))
+    assert ours == pytest.approx(known, rel=1e-12)
 
 
 def test_paper_reaches_the_zone_end_only_where_its_weight_does() -> None:
@@ -141,7 +157,7 @@ def test_thresholds_move_the_zone_that_is_checked() -> None:
 def test_the_better_of_two_entropies_bounds_the_weight(study: Study) -> None:
     sigmas = np.geomspace(0.1, 100, 13)
     _, high, entropy = weight_bounds(study, sigmas)
-    by_distances = study.mean_over_images(lambda apart: posterior_entropy(apart, sigmas))
+    by_distances = study.mean_over_images(lambda apart, _: posterior_entropy(apart, sigmas))
     by_spectrum = entropy_lower(study.eigenvalues, study.n, sigmas)
     np.testing.assert_array_equal(entropy, np.maximum(by_distances, by_spectrum))
     assert (high <= weight_of_spectrum(study.eigenvalues, study.n, sigmas)).all()

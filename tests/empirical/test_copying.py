@@ -1,5 +1,7 @@
 """The bound on copying by tiles against that of theory, which holds all distances."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -28,9 +30,13 @@ def test_as_theory(name) -> None:
     points, held_out = torch.as_tensor(train), torch.as_tensor(test)
     before = points.clone(), held_out.clone()
     sigmas = np.geomspace(0.05, 10, 12)
-    for rows in (torch.arange(len(test)), torch.arange(3, len(test), 4)):
-        found = CopyingBound(points, held_out, nearest, SMALL).at(rows, sigmas)
-        known = copying_lower(to_points[rows], cdist(train[nearest[rows]], train), sigmas)
+    shares = np.random.default_rng(6).dirichlet(np.full(len(train), 0.3)) + 1e-6
+    for rows, prior in itertools.product(
+        (torch.arange(len(test)), torch.arange(3, len(test), 4)), (None, shares)
+    ):
+        given = None if prior is None else torch.as_tensor(prior)
+        found = CopyingBound(points, held_out, nearest, SMALL, given).at(rows, sigmas)
+        known = copying_lower(to_points[rows], cdist(train[nearest[rows]], train), sigmas, prior)
         np.testing.assert_allclose(found, known, atol=1e-7)
     assert 0 < found[0] <= 1
     assert torch.equal(points, before[0])

@@ -1,5 +1,7 @@
 """The danger zone of streamed distances against that of theory, which holds them all."""
 
+import itertools
+
 import mpmath
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from wildmiddle.empirical.danger_zone import union_and_fano_bounds, zone_of
 from wildmiddle.empirical.data import load
 from wildmiddle.empirical.kernels.products import mean_of
 from wildmiddle.theory import regimes
+from wildmiddle.theory.copies import log_ratios
 
 SMALL = 2**23
 """Bytes for a tile of few points and one block of rows."""
@@ -52,7 +55,9 @@ SETS = {
     "near-duplicates abound": lambda: crowded(100, 300),
     "an outlier": lambda: outlier(40, 25),
     "far from the origin": lambda: 1e-3 * normal(60, 40) + 7,
-    "most of them duplicates": lambda: np.repeat(normal(3, 25), 10, 0),
+    "all listed ten times": lambda: np.repeat(normal(3, 25), 10, 0),
+    "few listed often": lambda: np.repeat(normal(40, 25), [30, 7, *[1, 2] * 19], 0),
+    "one that outweighs the others": lambda: np.repeat(normal(3, 25), [90, 1, 9], 0),
 }
 
 
@@ -63,8 +68,9 @@ def others(train: np.ndarray) -> np.ndarray:
 
 
 def by_theory(train: np.ndarray, test: np.ndarray, **levels: float) -> np.ndarray:
-    apart = others(train), cdist(test, train)
-    return numbers(regimes.danger_zone(*apart, train.shape[1], **levels))
+    points, prior = np.unique(train, axis=0, return_counts=True)
+    apart = others(points), cdist(test, points)
+    return numbers(regimes.danger_zone(*apart, train.shape[1], prior=prior, **levels))
 
 
 def numbers(zone: regimes.PredictedZone) -> np.ndarray:
@@ -82,7 +88,7 @@ def test_the_zone_is_that_of_all_distances(name) -> None:
     found = numbers(zone_of(train, test, device="cpu"))
     np.testing.assert_array_equal(train, before[0])
     np.testing.assert_array_equal(test, before[1])
-    if name in ("most of them duplicates", "near-duplicates abound"):
+    if name == "near-duplicates abound":
         # The weight never exceeds 1/10: both ends lie below all that is looked at.
         scale = np.linalg.norm(train, axis=1).max()
         assert (found[:5, 1] < 1e-3 * scale).all()
@@ -151,10 +157,12 @@ def test_the_bounds_of_the_weight_are_those_of_theory(name) -> None:
     typical = float(np.median(apart))
     sigmas = np.stack([typical * np.geomspace(1e-6, 1, 20), typical * np.geomspace(1e-3, 1e3, 20)])
     rows = torch.arange(len(points))
-    for chosen in (rows, rows[5::7]):
-        found = union_and_fano_bounds(points, chosen, mean_of(points), sigmas, SMALL)
-        lower = regimes.weight_lower(apart[chosen], sigmas[0])
-        upper = regimes.weight_upper(apart[chosen], sigmas[1])
+    prior = np.random.default_rng(3).dirichlet(np.full(len(points), 0.3)) + 1e-6
+    for chosen, given in itertools.product((rows, rows[5::7]), (None, torch.as_tensor(prior))):
+        found = union_and_fano_bounds(points, chosen, mean_of(points), sigmas, SMALL, given)
+        ratios = 0.0 if given is None else log_ratios(prior)[chosen]
+        lower = regimes.weight_lower(apart[chosen], sigmas[0], ratios)
+        upper = regimes.weight_upper(apart[chosen], sigmas[1], ratios)
         np.testing.assert_allclose(found[0], lower, atol=3e-6)
         # Near 1/N Fano's inequality is flat: there W has the root of the entropy's rounding.
         steep = upper > 0.05

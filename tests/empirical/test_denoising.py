@@ -106,15 +106,33 @@ def test_memory_does_not_change_the_draws() -> None:
         np.testing.assert_allclose(getattr(one, name).mean, getattr(other, name).mean, rtol=1e-9)
 
 
-def test_duplicates_have_no_error_but_entropy() -> None:
-    found = denoising(np.ones((4, 6)), [0.1, 10], queries=50, device="cpu")
-    np.testing.assert_array_equal(found.error.mean, 0)
-    np.testing.assert_allclose(found.entropy.mean, np.log(4))
+@pytest.mark.parametrize("d", [5, 300])
+def test_copies_are_one_image_with_their_weight(d) -> None:
+    points, count = near(d)[:30], 100
+    points = np.delete(points, 7, axis=0)
+    listed = np.repeat(points, [200, 1, 40, *[1, 2] * 13], axis=0)
+    listed = np.random.default_rng(SEED).permutation(listed)
+    found = denoising(listed, SIGMAS, queries=count, device="cpu")
+    chosen = indices(0, "denoising", count, len(listed))[:count]
+    drawn = blocks(0, "denoising", count, d, dtype=np.float32)
+    noise = np.concatenate([block.noise for block in drawn])[:count]
+    same = (listed[:, None] == points).all(2).argmax(1)
+    apart = np.square(listed[chosen][:, None] - points).sum(2)
+    for k, sigma in enumerate(SIGMAS):
+        of_listed = weights(listed[chosen] + sigma * noise, listed, sigma)
+        weight = np.stack([of_listed[:, same == g].sum(1) for g in range(len(points))], axis=1)
+        entropy, error = entr(weight).sum(1).mean(), (weight * apart).sum(1).mean() / 2
+        assert found.entropy.mean[k] == pytest.approx(entropy, abs=1e-5)
+        assert found.error.mean[k] == pytest.approx(error, rel=1e-5)
 
 
 @pytest.mark.parametrize(
     ("train", "sigmas", "message"),
-    [(np.ones((1, 3)), [1.0], "N = 1 image"), (np.eye(3), [1.0, -2.0], "sigma = -2")],
+    [
+        (np.ones((1, 3)), [1.0], "N = 1 image"),
+        (np.ones((4, 3)), [1.0], "all 4 training images are equal"),
+        (np.eye(3), [1.0, -2.0], "sigma = -2"),
+    ],
 )
 def test_bad_input_is_named(train, sigmas, message) -> None:
     with pytest.raises(ValueError, match=message):

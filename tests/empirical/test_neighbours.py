@@ -108,14 +108,23 @@ def test_rounding_of_the_products_does_not_choose_the_nearest() -> None:
             assert found.ratio[0] == pytest.approx(0.5, rel=1e-6)
 
 
-def test_a_sample_between_copies_is_not_memorized() -> None:
-    # Both neighbours are the same image twice: no image is much nearer than any other.
-    _, train = sets()
-    doubled = np.concatenate([train, train[:5]])
-    found = empirical.memorization(np.concatenate([train[:5], train[:5] + 0.01]), doubled)
-    np.testing.assert_array_equal(found.ratio, 1)
-    assert found.rate == 0
-    assert set(found.nearest % 80) == set(range(5))
+def test_copies_among_the_training_images_change_nothing() -> None:
+    samples, train = sets()
+    samples = np.concatenate([samples, train[:5], train[:5] + 0.01])
+    expected = empirical.memorization(samples, train)
+    assert 0 < expected.rate < 1
+    for copies in (np.full(80, 2), np.arange(80) % 4 + 1):
+        found = empirical.memorization(samples, np.repeat(train, copies, axis=0))
+        np.testing.assert_array_equal(found.distances, expected.distances)
+        first = np.cumsum(copies) - copies
+        np.testing.assert_array_equal(found.nearest, first[expected.nearest])
+        assert found.rate == expected.rate
+
+
+def test_training_images_that_are_all_equal_are_refused() -> None:
+    samples, train = sets()
+    with pytest.raises(ValueError, match="all 3 training images are equal"):
+        empirical.memorization(samples, np.repeat(train[:1], 3, axis=0))
 
 
 @pytest.mark.parametrize("dimension", [3, 300], ids=["float64", "float32"])

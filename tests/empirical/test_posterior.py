@@ -5,11 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit
 from scipy.stats import kstest, norm
 
+from wildmiddle.empirical.kernels.noise_pass import run_pass
 from wildmiddle.empirical.kernels.products import squared_distances
 from wildmiddle.empirical.noise import blocks
-from wildmiddle.empirical.posterior import posterior_mean, weights
+from wildmiddle.empirical.posterior import posterior_mean, weight_accumulator, weights
 from wildmiddle.theory.posterior import sigma_minus, sigma_plus
 
 SEED = 20260302
@@ -33,6 +35,27 @@ def test_weights_are_those_of_the_noisy_points(cloud, index, reference_weights) 
             top, mine = reference(cloud, i, block.noise[q], sigma, reference_weights)
             assert largest[q, k] == pytest.approx(top, abs=1e-9)
             assert own[q, k] == pytest.approx(mine, abs=1e-9)
+
+
+@pytest.mark.parametrize("d", [3, 300], ids=["float64", "float32"])
+def test_a_prior_of_many_powers_of_ten_leaves_no_term_out(d) -> None:
+    # The other point counts only by its prior: its own term is far below exp(-40).
+    points = torch.zeros(2, d, dtype=torch.float64)
+    points[1, 0] = 1.0
+    prior = torch.tensor([1e-13, 1.0], dtype=torch.float64)
+    sigmas, origin = np.array([1 / 11, 1 / 9.3, 0.2, 1.0]), torch.zeros(d, dtype=torch.float64)
+    chosen = np.zeros(256, np.int64)
+    accumulator, result = weight_accumulator(points, sigmas, 256, origin, chosen, prior=prior)
+    (block,) = blocks(SEED, "prior", 256, d, dtype=np.float32)
+    found = result(run_pass(points, origin, [block], [accumulator], 2**30))
+    for k, sigma in enumerate(sigmas):
+        log_t = -0.5 / sigma**2 + block.noise[:, 0].astype(np.float64) / sigma
+        other = expit(log_t - np.log(1e-13))
+        assert (other > 0).all()
+        np.testing.assert_allclose(1 - found.self_weight[:, k], other, rtol=1e-5, atol=1e-12)
+        np.testing.assert_allclose(
+            found.largest[:, k], np.maximum(other, 1 - other), rtol=1e-5, atol=1e-12
+        )
 
 
 def test_weights_survive_near_duplicates(reference_weights) -> None:

@@ -8,7 +8,9 @@ import torch
 from scipy.stats import norm
 
 from wildmiddle import empirical
+from wildmiddle.empirical.noise import blocks, indices
 from wildmiddle.theory.coverage import overlap_probability
+from wildmiddle.theory.posterior import weights
 
 SEED = 20260305
 SIGMAS = np.geomspace(0.05, 20, 8)
@@ -89,9 +91,49 @@ def test_weight_curves_hold_the_exact_value_of_two_points() -> None:
         assert (estimate.high - estimate.low).max() < 0.1
 
 
+@pytest.mark.parametrize("d", [5, 300], ids=["float64", "float32"])
+def test_the_weight_of_an_image_is_that_of_its_copies(d) -> None:
+    rng = np.random.default_rng(SEED)
+    points, test = rng.uniform(-1, 1, (25, d)), rng.uniform(-1, 1, (10, d))
+    points[1] = points[2] + 1e-3 * rng.standard_normal(d)
+    counts = np.array([300, 1, 40, *[1, 2] * 11])
+    listed = rng.permutation(np.repeat(points, counts, axis=0))
+    found = run(listed, test, weight_queries=100)
+    plain = run(points, test)
+    for name in ("covered_draws", "nearest", "mean_overlap"):
+        np.testing.assert_allclose(getattr(found, name), getattr(plain, name), rtol=1e-6)
+    # Against the weights of all that is listed, added up over the copies.
+    same = (listed[:, None] == points).all(2).argmax(1)
+    chosen = indices(SEED, "weight", 100, len(listed))[:100]
+    noise = np.concatenate([b.noise for b in blocks(SEED, "curves", 700, d, dtype=np.float32)])
+    for k, sigma in enumerate(SIGMAS):
+        every = weights(listed[chosen] + sigma * noise[:100], listed, sigma)
+        weight = np.stack([every[:, same == g].sum(1) for g in range(25)], axis=1)
+        np.testing.assert_allclose(found.max_weight_draws[:, k], weight.max(1), atol=2e-6)
+        own = weight[np.arange(100), same[chosen]].mean()
+        assert found.self_weight.mean[k] == pytest.approx(own, abs=2e-6)
+        squares = np.square(weight).sum(1).mean()
+        assert found.squared_weight.mean[k] == pytest.approx(squares, abs=4e-6)
+
+
+def test_two_images_of_unequal_numbers_have_their_exact_weight() -> None:
+    points = np.array([[0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]])
+    listed = np.repeat(points, [19, 1], axis=0)
+    curves = run(listed, points, c=1.0, weight_queries=4000, alpha=1e-6)
+    shift = SIGMAS * np.log(19) / 2
+    exact = 0.95 * norm.cdf(1 / SIGMAS + shift) + 0.05 * norm.cdf(1 / SIGMAS - shift)
+    inside = (curves.max_weight.low <= exact) & (exact <= curves.max_weight.high)
+    assert inside.all(), (SEED, 4000)
+
+
+def test_images_that_are_all_equal_are_refused(sets) -> None:
+    with pytest.raises(ValueError, match="all 3 training images are equal; give two"):
+        run(np.repeat(sets[0][:1], 3, axis=0), sets[1])
+
+
 def test_coverage_holds_the_exact_value_where_it_is_known(sets) -> None:
-    # Copies of one training image: the union is one shell, and the lower bound is the coverage.
-    train = np.repeat(sets[0][:1], 3, axis=0)
+    # Images nearly on one point: the union is one shell, and the lower bound is the coverage.
+    train = sets[0][:1] + 1e-9 * np.arange(3).reshape(3, 1, 1)
     curves = run(train, sets[1], coverage_queries=4000, alpha=1e-6)
     exact = curves.coverage_lower.mean
     inside = (curves.coverage.low <= exact) & (exact <= curves.coverage.high)

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial.distance import cdist
 
 import wildmiddle
-from wildmiddle.empirical.copies import near_copies
+from wildmiddle.empirical.copies import merge_copies, near_copies
 from wildmiddle.empirical.coverage import coverage_draws, distances
 from wildmiddle.empirical.data import DataWarning
 from wildmiddle.empirical.neighbours import distances_to_others, extreme_distances
@@ -162,17 +164,35 @@ def test_near_copies_are_counted_across_and_within() -> None:
     test[0], test[1], test[2] = train[0], train[10] - 0.01, train[11] + 0.02
     found = near_copies(train, test)
     assert (found.train, found.test) == (2, 2)
-    assert (found.train_examined, found.test_examined) == (60, 30)
+    assert (found.train_examined, found.test_examined) == (58, 30)
     own, across = found.sentences
-    assert own.startswith("2 of 60 training images are a near copy of another one: within 0.3")
+    assert own.startswith("2 of 58 distinct training images are a near copy of another one: ")
+    assert own.endswith(f"; --copies-within {found.distance:.3g} counts near copies as one image")
     assert across.startswith("2 of 30 held-out images are a near copy of a training image")
 
 
-def test_near_copies_in_few_dimensions_and_among_copies_are_not_told() -> None:
-    rng = np.random.default_rng(SEED)
-    for train in (rng.uniform(-1, 1, (500, 2)), np.repeat(rng.uniform(-1, 1, (1, 9)), 5, axis=0)):
-        found = near_copies(train, train[:3])
-        assert (found.train, found.test, found.distance) == (0, 0, 0)
+def test_near_copies_in_few_dimensions_are_not_told() -> None:
+    train = np.random.default_rng(SEED).uniform(-1, 1, (500, 2))
+    found = near_copies(train, train[:3])
+    assert (found.train, found.test, found.distance) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("d", [3, 300], ids=["float64", "float32"])
+@pytest.mark.parametrize("memory", [2**30, 2**26])
+def test_near_copies_are_joined_in_chains(d: int, memory: int) -> None:
+    train = 1e3 + np.random.default_rng(SEED).standard_normal((1500, d))
+    train[700:705] = train[3] + np.arange(1, 6)[:, None] * np.eye(d)[0] * 1e-3  # a chain
+    train[900] = train[4] + 1e-3 * (1 + 1e-9) * np.eye(d)[0]  # just too far
+    apart = cdist(train, train)
+    nearest = float(np.sort(apart, axis=1)[:, 1].mean())
+    for within in (1e-3 * (1 + 1e-12), nearest, float(apart.max())):
+        _, group = connected_components(apart <= within, directed=False)
+        first = np.unique(group, return_index=True)[1][group]
+        merged = merge_copies(train, within, device="cpu", memory=memory)
+        np.testing.assert_array_equal(merged, train[first])
+    merged = merge_copies(train, 1.001e-3, device="cpu")
+    np.testing.assert_array_equal(merged[700:705], np.repeat(train[3:4], 5, axis=0))
+    assert merge_copies(train, 0.0) is train
 
 
 def test_of_a_large_set_the_first_images_are_looked_at(monkeypatch) -> None:

@@ -20,10 +20,10 @@ from wildmiddle.theory.claims import CLAIMS, Assumption, select
 from wildmiddle.theory.claims.claim import parameters, then
 
 PAPER = """
-    B K M N S S1 S2 T a alpha alpha_bar b c d d_j d_max d_min delta diam distances eigenvalues
-    failure first_block first_row lambda_0 lambda_max lambda_min level log_snr mean n noise norm
-    peaks phi points probability q r r_j r_nn rho rho1 rho2 share sigma sigma_max sigma_min sigmas t
-    torus_eigenvalues w weighting x y z
+    B K M N S S1 S2 T a alpha alpha_bar b c d d_j d_max d_min delta diam distances effective
+    eigenvalues failure first_block first_row lambda_0 lambda_max lambda_min level log_snr mean n
+    noise norm p peaks phi points probability q r r_j r_nn ratios rho rho1 rho2 rows share sigma
+    sigma_max sigma_min sigmas t torus_eigenvalues w weighting x y z
 """
 
 

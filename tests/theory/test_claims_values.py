@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from wildmiddle.theory import (
+    copies,
     copying,
     coverage,
     denoising,
@@ -80,7 +81,9 @@ AT = {
     "mean": 0.6,
     "r_j": OTHERS,
     "d_j": np.array([[0.0, 3.0]] * 3),
+    "p": np.array([0.5, 0.25, 0.25]),
 }
+RATIOS = copies.log_ratios(AT["p"])
 BOUND = flow_matching.cosine_bound(
     AT["norm"], AT["d_min"], 5.5, n=3, d=7, t=0.3, w=0.6, a=1.1, b=0.7
 )
@@ -222,10 +225,21 @@ EXPECTED = {
         "coverage at least": population.coverage_lower([2.0, 3.0], 1.4, 7, 0.05, 1.3),
         "coverage at most": population.coverage_upper([2.0, 3.0], 1.4, 3, 7, 0.05, 1.3),
     },
-    "copying": {"share of copies at least": copying.copying_lower(OTHERS, AT["d_j"], 1.4)},
+    "copying": {"share of copies at least": copying.copying_lower(OTHERS, AT["d_j"], 1.4, [2, 1])},
+    "copies": {
+        "log(p_j/p_i)": np.log([[1 / 2, 1 / 2], [2, 1], [2, 1]]),
+        "effective number": np.sqrt(8),
+        "weight at least": regimes.weight_lower(OTHERS, 1.4, RATIOS),
+        "entropy at least": regimes.posterior_entropy(OTHERS, 1.4, RATIOS),
+    },
 }
 
-INSTEAD = {"E.1": {"rho": 2.0}, "4.10b": {"a": 0.5}}
+INSTEAD = {
+    "E.1": {"rho": 2.0},
+    "4.10b": {"a": 0.5},
+    "copying": {"p": np.array([2, 1])},
+    "copies": {"ratios": RATIOS},
+}
 """Symbols that mean something else in these claims."""
 
 
@@ -304,6 +318,7 @@ ENDS = [
     ("0 < alpha < 1", "alpha", [SMALLEST, down(1)], [0, 1]),
     ("r_j >= 0", "r_j", [[0.0, 1.0]], [[-SMALLEST, 1.0]]),
     ("d_j >= 0", "d_j", [[0.0, 1.0]], [[-SMALLEST, 1.0]]),
+    ("p_i > 0", "p", [[SMALLEST, 1.0]], [[0.0, 1.0]]),
     ("0 < delta < 1", "delta", [SMALLEST, down(1)], [0, 1]),
     ("d_min >= 0", "d_min", [0], [-SMALLEST]),
     ("d_max >= 0", "d_max", [0], [-SMALLEST]),

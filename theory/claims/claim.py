@@ -21,6 +21,7 @@ SYMBOLS = {
     "to_points": "r_j",
     "from_nearest": "d_j",
     "covariance": "S",
+    "prior": "p",
     "hit_probability": "q",
     "ball": "K",
     "length": "B",

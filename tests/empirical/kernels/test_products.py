@@ -61,6 +61,7 @@ def test_weights_are_those_of_direct_differences(sets, memory) -> None:
 
 def test_squares_are_those_of_all_weights(sets) -> None:
     train, test = sets
+    same = np.unique(train, axis=0, return_inverse=True)[1]
     found = empirical.curves(train, test, SIGMAS, weight_queries=256, coverage_queries=256)
     chosen = indices(0, "weight", 256, 150)
     noise = next(blocks(0, "curves", 256, D)).noise
@@ -69,7 +70,9 @@ def test_squares_are_those_of_all_weights(sets) -> None:
         apart = train - train[i]
         a, g = np.square(apart).sum(1) / 2, apart @ z
         t = np.exp((g[:, None] * SIGMAS - a[:, None]) / SIGMAS**2)
-        squares.append(np.square(t / t.sum(0)).sum(0))
+        weight = np.zeros_like(t)
+        np.add.at(weight, same, t / t.sum(0))  # copies are one point
+        squares.append(np.square(weight).sum(0))
     np.testing.assert_allclose(found.squared_weight.mean, np.mean(squares, 0), rtol=0, atol=1e-6)
 
 
@@ -159,8 +162,9 @@ def test_nearest_and_ties_are_those_of_an_exhaustive_search(sets, monkeypatch) -
     direct = np.linalg.norm(samples[:, None] - train[None], axis=2)
     found = empirical.memorization(samples, train)
     np.testing.assert_array_equal(found.nearest, direct.argmin(1))
-    ordered = np.sort(direct, axis=1)
+    ordered = np.sort(np.delete(direct, [21, 22, 23], axis=1), axis=1)  # copies are one image
     np.testing.assert_allclose(found.ratio, ordered[:, 0] / ordered[:, 1], rtol=1e-9)
+    ordered = np.sort(direct, axis=1)
     np.testing.assert_allclose(distances[:40], ordered[:40, :2], rtol=1e-5, atol=1e-5)
     ends = extreme_distances(train)
     between = np.linalg.norm(train[:, None] - train[None], axis=2)
@@ -183,7 +187,7 @@ def test_curves_hardly_depend_on_memory(sets) -> None:
     np.testing.assert_array_equal(whole.covered_draws, parts.covered_draws)
     np.testing.assert_array_equal(whole.nearest, parts.nearest)
     np.testing.assert_allclose(whole.mean_overlap, parts.mean_overlap, rtol=1e-3, atol=1e-55)
-    pairs = np.linalg.norm(sets[1][:, None] - sets[0][None], axis=2)
+    pairs = np.linalg.norm(sets[1][:, None] - np.unique(sets[0], axis=0), axis=2)
     np.testing.assert_allclose(whole.nearest, pairs.min(1), rtol=1e-12)
     exact = mean_overlap(pairs, SIGMAS, D)
     direct = overlap_probability(pairs[:, :, None], SIGMAS, D).mean(axis=(0, 1))
