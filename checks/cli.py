@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wildmiddle.checks.options import EXPERIMENTS, JUDGED, module_name, parser, settings_of
+from wildmiddle.checks.options import ALONE, EXPERIMENTS, JUDGED, module_name, parser, settings_of
 from wildmiddle.checks.output import (
     AUDIT,
     require_experiments_folder,
@@ -266,7 +266,9 @@ def _mutants(options: argparse.Namespace) -> int:
 def _reproduce(options: argparse.Namespace) -> int:
     from wildmiddle.checks.experiments.scale import read_scale
 
-    names = list(EXPERIMENTS) if options.experiment == "all" else [options.experiment]
+    names = [options.experiment]
+    if options.experiment == "all":
+        names = [name for name in EXPERIMENTS if name not in ALONE]
     scales = {name: read_scale(options.scale, EXPERIMENTS[name], options.data) for name in names}
     require_experiments_folder(options.output, names)
     for scale in scales.values():
@@ -299,14 +301,17 @@ def _reproduce(options: argparse.Namespace) -> int:
         for data in {study.data.sha256: study.data for study in studies.values()}.values():
             show("\n".join([f"Data: {data.title}", *data.notes]))
             _say_doubts(data, _merged(data.train, settings), settings)
+    left_out: dict[str, list[str]] = {}
     for name in [name for name in names if name in JUDGED]:
         try:
             _ = studies[scales[name].group].extractor  # refused before any training, not after it
         except ValueError as error:
             if options.experiment != "all":
                 raise
-            complain(f"{name} is left out: {error}")
+            left_out.setdefault(str(error), []).append(name)
             del scales[name]
+    for reason, without in left_out.items():
+        complain(f"left out: {', '.join(without)}: {reason}")
     # Of several processes the first holds the folder for all.
     first = os.environ.get("RANK", "0") == "0"
     with hold_folder(options.output) if first else nullcontext():

@@ -33,6 +33,9 @@ EXPERIMENTS = {
     "trajectories": "",
     "distances": "gaps",
     "boundaries": "",
+    "supervision": "",
+    "copy-time": "",
+    "gap-law": "",
 }
 """Modules of ``wildmiddle.checks.experiments`` by their place in the paper, in the order of a whole
 run, those without training first; and the group of experiments whose values they take from the
@@ -46,6 +49,9 @@ def module_name(experiment: str) -> str:
 
 UNTRAINED = ("figure3", "figure6", "figure7", "figure8", "remark4.3", "remarkA.3")
 """Those that train nothing."""
+
+ALONE = ("copy-time", "gap-law")
+"""Those of many trainings of their own, which are no part of ``all``."""
 
 JUDGED = ("figure4", "figure5", "figure9")
 """Those that take samples' quality: without features to take it in they are refused at once."""

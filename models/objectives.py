@@ -5,7 +5,8 @@ state is saved, a resumed run draws what an uninterrupted one would have drawn, 
 of several draws the whole batch and takes its part.
 
 A gap is an interval ``(low, high)`` of noise levels left out of training (Section 5): levels with
-``low <= level < high`` are drawn again, so that the rest keeps its relative weight.
+``low <= level < high`` are drawn again, so that the rest keeps its relative weight and is trained
+more; or they are dropped, with the weight 0, and the rest is trained as often as without a gap.
 
 Every loss is a weighted square error of ``x_hat``: an error in the network's own target (EDM's
 ``F``, epsilon, velocity) is one in ``x_hat`` times a factor that depends on sigma alone. The
@@ -49,7 +50,7 @@ def merge_gaps(gaps: Iterable[tuple[float, float]]) -> Gaps:
     return tuple(joined)
 
 
-def in_gaps(levels: Array, gaps: Gaps) -> NDArray[np.bool_]:
+def in_gaps(levels: NDArray[Any], gaps: Gaps) -> NDArray[np.bool_]:
     """Which levels lie in a gap, as a mask of the shape of ``levels``."""
     found = np.zeros(levels.shape, bool)
     for low, high in gaps:
@@ -181,7 +182,10 @@ def _weighted_square_error(
     weight: Tensor,
     noise: Tensor,
     labels: Tensor | None,
+    kept: Tensor | None,
 ) -> Tensor:
+    if kept is not None:
+        weight = weight * kept
     per_pixel = (-1, *[1] * (images.ndim - 1))
     found = denoiser(images + sigma.reshape(per_pixel) * noise, sigma, labels)
     return (weight.reshape(per_pixel) * (found - images).square()).mean()
@@ -195,13 +199,15 @@ def edm_loss(
     *,
     sigma_data: float,
     labels: Tensor | None = None,
+    kept: Tensor | None = None,
 ) -> Tensor:
     """EDM's loss, weight ``(sigma^2 + sigma_data^2) / (sigma sigma_data)^2``, averaged over pixels.
 
-    ``images`` and ``noise`` (B, ...), ``sigma`` (B,). Source: Karras et al. 2022, Table 1.
+    ``images`` and ``noise`` (B, ...), ``sigma`` (B,); ``kept`` (B,) is 0 for what a gap drops.
+    Source: Karras et al. 2022, Table 1.
     """
     weight = (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2
-    return _weighted_square_error(denoiser, images, sigma, weight, noise, labels)
+    return _weighted_square_error(denoiser, images, sigma, weight, noise, labels, kept)
 
 
 def ddpm_loss(
@@ -212,6 +218,7 @@ def ddpm_loss(
     *,
     sigmas: Tensor,
     labels: Tensor | None = None,
+    kept: Tensor | None = None,
 ) -> Tensor:
     """Mean square error of epsilon, ``eps - z = (x_0 - x_hat) / sigma``, averaged over pixels.
 
@@ -219,7 +226,7 @@ def ddpm_loss(
     Source: Ho et al. 2020, Eq. 14.
     """
     sigma = sigmas[timestep]
-    return _weighted_square_error(denoiser, images, sigma, sigma**-2, noise, labels)
+    return _weighted_square_error(denoiser, images, sigma, sigma**-2, noise, labels, kept)
 
 
 def flow_loss(
@@ -229,6 +236,7 @@ def flow_loss(
     noise: Tensor,
     *,
     labels: Tensor | None = None,
+    kept: Tensor | None = None,
 ) -> Tensor:
     """Mean square error of the velocity, that of ``x_hat`` over ``(1 - t)^2``, ``t = 1/(1+sigma)``.
 
@@ -236,4 +244,4 @@ def flow_loss(
     of Section A.2, Eq. 20.
     """
     weight = ((1 + sigma) / sigma) ** 2
-    return _weighted_square_error(denoiser, images, sigma, weight, noise, labels)
+    return _weighted_square_error(denoiser, images, sigma, weight, noise, labels, kept)

@@ -20,6 +20,7 @@ from wildmiddle.models.objectives import (
 Objective = Literal["edm", "ddpm", "flow"]
 Decay = Literal["none", "linear", "cosine"]
 Precision = Literal["no", "bf16"]
+GapMode = Literal["redraw", "drop"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,9 @@ class Training:
     ``warmup`` steps; ``decay`` brings it down to 0 at the last. ``ema`` is the half-life, in steps,
     of the averaged weights, at most a twentieth of the steps so far (Karras et al. 2022); 0 keeps
     the last weights. ``gap`` holds intervals ``low <= level < high`` left out of training, sigmas
-    for "edm" and "flow", timesteps for "ddpm". ``flips`` mirrors each image with probability 1/2.
+    for "edm" and "flow", timesteps for "ddpm"; ``gap_mode`` draws such a level again, or
+    drops it, so that nothing else is trained more. ``flips`` mirrors each image with probability
+    1/2.
     ``dummy`` adds as many images of noise as there are images, as a class of their own (Yoon et
     al. 2023). Raises ValueError for values that cannot be used, among them a gap that leaves
     nothing.
@@ -45,6 +48,7 @@ class Training:
     decay: Decay = "none"
     ema: float = 200.0
     gap: Gaps = ()
+    gap_mode: GapMode = "redraw"
     flips: bool = False
     dummy: bool = False
     seed: int = 0
@@ -89,15 +93,23 @@ class Training:
         return flow_share
 
 
-_CHOICES = {"objective": Objective, "decay": Decay, "mixed_precision": Precision}
+_CHOICES = {
+    "objective": Objective,
+    "decay": Decay,
+    "gap_mode": GapMode,
+    "mixed_precision": Precision,
+}
 _LEVELS = {"edm": "sigma", "ddpm": "the timestep", "flow": "sigma"}
 
 
 def training_from(values: Mapping[str, Any]) -> Training:
     """The settings that ``dataclasses.asdict`` and JSON made ``values`` of.
 
-    Raises ValueError for names that are missing or unknown, and values that cannot be used.
+    Without ``gap_mode``, as older versions wrote them, levels in a gap were drawn again. Raises
+    ValueError for names that are missing or unknown, and values that cannot be used.
     """
+    if isinstance(values, Mapping):
+        values = {"gap_mode": "redraw", **values}
     require_names(values, [field.name for field in fields(Training)])
     require_names(values["network"], [field.name for field in fields(Network)])
     network: dict[str, Any] = {}

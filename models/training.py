@@ -37,6 +37,7 @@ from wildmiddle.models.objectives import (
     edm_loss,
     flow_levels,
     flow_loss,
+    in_gaps,
 )
 from wildmiddle.models.parameterizations import DDPMDenoiser, NetworkDenoiser
 from wildmiddle.models.settings import Training
@@ -335,6 +336,7 @@ def _stepper(
     on_gpu = device.type == "cuda"
     images = on_device(training_set.images)
     labels = None if training_set.labels is None else on_device(training_set.labels)
+    drops = training.gap_mode == "drop"
     draw_levels, loss_of = _objective(training, state.denoiser, sigma_data, device)
 
     def take_step(step: int) -> Tensor:
@@ -357,6 +359,7 @@ def _stepper(
             on_device(batch.levels),
             on_device(batch.noise),
             labels=None if labels is None else labels[indices],
+            kept=on_device(~in_gaps(batch.levels, training.gap)) if drops else None,
         )
         state.optimizer.zero_grad()
         accelerator.backward(loss)
@@ -383,15 +386,16 @@ def _objective(
     training: Training, denoiser: NetworkDenoiser, sigma_data: float, device: torch.device
 ) -> tuple[Callable[[np.random.Generator, int], NDArray[Any]], Callable[..., Tensor]]:
     """How this objective draws levels, and its loss."""
+    gaps = training.gap if training.gap_mode == "redraw" else ()
     if training.objective == "edm":
         mean, std = training.log_sigma_mean, training.log_sigma_std
-        draw = partial(edm_levels, gaps=training.gap, mean=mean, std=std)
+        draw = partial(edm_levels, gaps=gaps, mean=mean, std=std)
         return draw, partial(edm_loss, sigma_data=sigma_data)
     if training.objective == "ddpm":
         assert isinstance(denoiser, DDPMDenoiser)
-        ddpm_draw = partial(ddpm_levels, gaps=training.gap, timesteps=training.timesteps)
+        ddpm_draw = partial(ddpm_levels, gaps=gaps, timesteps=training.timesteps)
         return ddpm_draw, partial(ddpm_loss, sigmas=denoiser.sigmas.to(device))
-    return partial(flow_levels, gaps=training.gap), flow_loss
+    return partial(flow_levels, gaps=gaps), flow_loss
 
 
 def _accelerator(training: Training, device: str) -> Accelerator:

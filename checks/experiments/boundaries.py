@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
 from wildmiddle.checks.experiments.samples import find_copies, is_copy, mcnemar
-from wildmiddle.checks.experiments.seeds import OverSeeds, SeedResult, measured_rows, seeds_result
+from wildmiddle.checks.experiments.seeds import SeedResult, between, judge
 from wildmiddle.checks.experiments.table1 import COLOURS, swap
 from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.records import Comparison, Relation
@@ -38,6 +38,8 @@ OCTAVES = 1.0
 CHANGE = "change of the rate by the exchange at small noise"
 BELOW = "octaves of the halving point below 10% coverage"
 APART = "octaves between the two halving points"
+
+METHOD = "Clopper-Pearson"
 
 PAPER = "nothing of this: it exchanges three fixed parts of the schedule."
 
@@ -68,12 +70,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
             )
             for k, bound in enumerate(bounds)
         ]
-    coverage = study.curves.coverage
-    covered = crossing(study.curves.sigmas, coverage, LOW_COVERAGE, rising=True)
-    places = {
-        "coverage 10%": (covered.sigma, covered.low, covered.high),
-        "certain zone": (study.zone.certain.start,) * 3,
-    }
+    found = places(study)
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -81,7 +78,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
             rate = rates[direction]
             axes.fill_between(bounds, rate.low, rate.high, color=COLOURS[above], alpha=0.12)
             axes.plot(bounds, rate.mean, "o-", color=COLOURS[above], label=f"{above} above")
-        for name, (sigma, _, _) in places.items():
+        for name, sigma, *_ in found:
             axes.axvline(sigma, color=MUTED, linestyle=DOTTED)
             axes.text(sigma, 1.03, name, ha="center", color=MUTED, fontsize="small")
         set_sigma_axis(axes, bounds[0], bounds[-1])
@@ -106,13 +103,21 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         ),
         tuple(rows),
         draw,
-        tables={
-            "places": (
-                ("place", "sigma", "low", "high"),
-                tuple((name, *map(float, at)) for name, at in places.items()),
-            )
-        },
+        tables={"places": (PLACES, tuple(found))},
     )
+
+
+PLACES = ("place", "sigma", "low", "high")
+
+
+def places(study: TrainedStudy) -> list[tuple[str, float, float, float]]:
+    """Where the coverage of held-out images passes 10%, and where the certain zone starts."""
+    at = crossing(study.curves.sigmas, study.curves.coverage, LOW_COVERAGE, rising=True)
+    start = float(study.zone.certain.start)
+    return [
+        ("coverage 10%", at.sigma, at.low, at.high),
+        ("certain zone", start, start, start),
+    ]
 
 
 def boundaries(sigmas: Array) -> Array:
@@ -131,27 +136,20 @@ def boundaries(sigmas: Array) -> Array:
 def combine(found: Mapping[int, SeedResult], alpha: float) -> ExperimentResult:
     """Where copying halves, and what small noise changes, over the seeds."""
     measured = {seed: measure(one, alpha) for seed, one in found.items()}
-    claims: list[tuple[str, str, Relation, float]] = []
-    for direction in DIRECTIONS:
-        claims.append((direction, CHANGE, "<=", LITTLE))
-        claims.append((direction, BELOW, ">=", OCTAVES))
-    claims.append(("rising against falling", APART, ">=", 0.0))
-    compared = [
-        OverSeeds(
-            Comparison(
-                claim="boundaries",
-                instance=instance,
-                quantity=quantity,
-                relation=relation,
-                bound=bound,
-            ),
-            {seed: one[f"{instance}: {quantity}"] for seed, one in measured.items()},
+    claims = [
+        Comparison(
+            claim="boundaries", instance=instance, quantity=quantity, relation=relation, bound=bound
         )
-        for instance, quantity, relation, bound in claims
+        for instance, quantity, relation, bound in _CLAIMS
     ]
-    header = ("seed", "quantity", "estimate", "low", "high", "interval")
-    tables = {"measured": (header, tuple(measured_rows(measured, alpha)))}
-    return seeds_result("boundaries", PAPER, compared, alpha, tables)
+    return judge(PAPER, measured, claims, alpha)
+
+
+_CLAIMS: tuple[tuple[str, str, Relation, float], ...] = (
+    *((direction, CHANGE, "<=", LITTLE) for direction in DIRECTIONS),
+    *((direction, BELOW, ">=", OCTAVES) for direction in DIRECTIONS),
+    ("rising against falling", APART, ">=", 0.0),
+)
 
 
 def measure(one: SeedResult, alpha: float) -> dict[str, Estimate]:
@@ -180,10 +178,11 @@ def measure(one: SeedResult, alpha: float) -> dict[str, Estimate]:
             proportion(int(rows[at][which]), n, alpha / 8)
             for which in (("gained", "lost") if rising else ("lost", "gained"))
         )
-        found[f"{direction}: {CHANGE}"] = _estimate(
+        found[f"{direction}: {CHANGE}"] = between(
             float(more.mean - fewer.mean),
             float(more.low - fewer.high),
             float(more.high - fewer.low),
+            METHOD,
             n,
         )
         crossed = [
@@ -193,7 +192,7 @@ def measure(one: SeedResult, alpha: float) -> dict[str, Estimate]:
         low = np.nan_to_num(min(one.low for one in crossed), nan=0.0)
         high = np.nan_to_num(max(one.high for one in crossed), nan=np.inf)
         halves[direction] = half = np.array([crossed[0].sigma, low, high])
-        found[f"{direction}: halving point, sigma"] = _estimate(half[0], low, high, n)
+        found[f"{direction}: halving point, sigma"] = between(half[0], low, high, METHOD, n)
         found[f"{direction}: {BELOW}"] = _octaves(half, covered, n)
         found[f"{direction}: octaves of the halving point below the certain zone's start"] = (
             _octaves(half, zone, n)
@@ -206,12 +205,4 @@ def _octaves(low: Array, high: Array, n: int) -> Estimate:
     # How far the first place lies below the second: value, least and most each.
     with np.errstate(divide="ignore", invalid="ignore"):
         a, b = np.log2(low), np.log2(high)
-        return _estimate(b[0] - a[0], b[1] - a[2], b[2] - a[1], n)
-
-
-def _estimate(value: float, low: float, high: float, n: int) -> Estimate:
-    # Nothing is known of a place that is never reached.
-    if not np.isfinite(value):
-        value, low, high = np.nan, -np.inf, np.inf
-    ends = np.asarray(low), np.asarray(high)
-    return Estimate(np.asarray(value), *ends, n=n, alpha=0.0, method="Clopper-Pearson")
+        return between(b[0] - a[0], b[1] - a[2], b[2] - a[1], METHOD, n)

@@ -55,6 +55,6 @@ def training_cost(wanted: Mapping[str, TrainedStudy], folders: Sequence[Path]) -
     if not steps:
         return "To train: nothing that is not there already"
     return (
-        f"To train: {models} of {len(planned) * len(folders)} models, {steps:,} steps, about "
+        f"To train: {models} of {len(planned) * len(folders)} models, {steps:,} steps, at most "
         f"{seconds / 3600:.2g} hours on this machine ({1000 * seconds / steps:.0f} ms a step)"
     )

@@ -70,30 +70,15 @@ class OverSeeds:
 
     comparison: Comparison
     found: Mapping[int, Estimate]
+    censored: bool = False
+    """Whether each seed's ends are sure limits, as of a time between two looks, and no interval."""
 
     def record(self, alpha: float) -> Record:
-        """The verdict over seeds: Student's interval, no narrower than the seeds' own allow.
-
-        Where all seeds count the same, as no copies at all, they do not vary; what is not known of
-        each is still there, and averages out with the root of their number.
-        """
-        ends = [[float(e) for e in (f.mean, f.low, f.high)] for f in self.found.values()]
-        means, lows, highs = np.array(ends).T
-        student = student_mean(means, alpha)
-        finite = means[np.isfinite(means)]
-        mean = finite.mean() if len(finite) else self.comparison.bound
-        root = np.sqrt(len(means))
-        below = above = np.inf
-        if np.isfinite(ends).all():
-            below, above = (means - lows).mean() / root, (highs - means).mean() / root
-        widened = replace(
-            student,
-            mean=np.asarray(mean),
-            low=np.minimum(student.low, mean - below),
-            high=np.maximum(student.high, mean + above),
-            method=f"Student over {len(means)} seeds",
-        )
-        return from_estimate(self.comparison, widened, min(self.found))
+        """The verdict over seeds."""
+        found = over_seeds(self.found, alpha, censored=self.censored)
+        if np.isnan(found.mean):  # no seed says anything, and the interval has no ends
+            found = replace(found, mean=np.asarray(self.comparison.bound))
+        return from_estimate(self.comparison, found, min(self.found))
 
     def agreeing(self) -> int:
         """Number of seeds whose own estimate agrees with the claim."""
@@ -101,6 +86,32 @@ class OverSeeds:
         alone = (replace(one, low=one.mean, high=one.mean) for one in known)
         own = [from_estimate(self.comparison, one, None, detectable=0.0) for one in alone]
         return sum(record.verdict == "holds" for record in own)
+
+
+def over_seeds(found: Mapping[int, Estimate], alpha: float, *, censored: bool = False) -> Estimate:
+    """The mean of a quantity over seeds, with Student's interval.
+
+    Where all seeds count the same, as no copies at all, they do not vary; what is not known of each
+    is still there, and averages out with the root of their number: the interval reaches as far.
+    Sure limits, as of a time between two looks, do not average out: the lower end is Student's of
+    the lower limits, and the upper end likewise. The mean is of the seeds that have a value.
+    """
+    means, lows, highs = np.array([[f.mean, f.low, f.high] for f in found.values()], float).T
+    known = means[np.isfinite(means)]
+    mean = float(known.mean()) if len(known) else np.nan
+    if censored:
+        low, high = student_mean(lows, alpha).low, student_mean(highs, alpha).high
+    else:
+        student, root = student_mean(means, alpha), np.sqrt(len(means))
+        below, above = (
+            gap.mean() / root if np.isfinite(gap).all() else np.inf
+            for gap in (means - lows, highs - means)
+        )
+        low, high = np.minimum(student.low, mean - below), np.maximum(student.high, mean + above)
+    method = f"Student over {len(means)} seeds"
+    if np.isnan(mean):
+        low, high = np.asarray(-np.inf), np.asarray(np.inf)
+    return Estimate(np.asarray(mean), low, high, len(means), alpha, method)
 
 
 def run_over_seeds(
@@ -228,19 +239,57 @@ def seeds_result(
     )
 
 
-def measured_rows(measured: Mapping[int, Mapping[str, Estimate]], alpha: float) -> list[TableRow]:
-    """A line for each seed of each quantity, then one of Student's interval over the seeds.
+Measured = Mapping[int, Mapping[str, Estimate]]
+"""Quantities by seed and name; what is claimed of one is named ``instance: quantity``."""
 
-    Seed, quantity, estimate, low, high and method. No verdict rests on them: each interval over
-    seeds misses with probability ``alpha``.
+
+def judge(
+    paper: str,
+    measured: Measured,
+    claims: Sequence[Comparison],
+    alpha: float,
+    *,
+    censored: bool = False,
+) -> ExperimentResult:
+    """The verdicts on claims over seeds, with a table of all that was measured."""
+    compared = [
+        OverSeeds(
+            claim,
+            {seed: one[f"{claim.instance}: {claim.quantity}"] for seed, one in measured.items()},
+            censored,
+        )
+        for claim in claims
+    ]
+    rows = measured_rows(measured, alpha, censored)
+    header = ("seed", "quantity", "estimate", "low", "high", "interval")
+    return seeds_result(
+        claims[0].claim, paper, compared, alpha, {"measured": (header, tuple(rows))}
+    )
+
+
+def measured_rows(measured: Measured, alpha: float, censored: bool) -> list[TableRow]:
+    """A line for each seed of each quantity, then one over the seeds.
+
+    No verdict rests on them: each interval over seeds misses with probability ``alpha``.
     """
     rows: list[TableRow] = []
-    for name in next(iter(measured.values())):
-        of_seeds = {seed: one[name] for seed, one in measured.items()}
-        over = student_mean([float(one.mean) for one in of_seeds.values()], alpha)
+    for name in dict.fromkeys(name for one in measured.values() for name in one):
+        of_seeds = {seed: one[name] for seed, one in measured.items() if name in one}
+        over = over_seeds(of_seeds, alpha, censored=censored)
         lines: list[tuple[int | str, Estimate]] = [*of_seeds.items(), ("all", over)]
         rows += [(of, name, *map(float, (e.mean, e.low, e.high)), e.method) for of, e in lines]
     return rows
+
+
+def between(value: float, low: float, high: float, method: str, n: int = 0) -> Estimate:
+    """A quantity of one seed with its two ends, by a method that is named.
+
+    Without a finite value nothing is known of it, nor beyond an end that is none.
+    """
+    if not np.isfinite(value):
+        value, low, high = np.nan, -np.inf, np.inf
+    low, high = -np.inf if np.isnan(low) else low, np.inf if np.isnan(high) else high
+    return Estimate(np.asarray(value), np.asarray(low), np.asarray(high), n, 0.0, method)
 
 
 def seed_rows(compared: Sequence[OverSeeds], records: Sequence[Record]) -> list[TableRow]:

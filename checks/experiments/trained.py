@@ -118,10 +118,14 @@ class TrainedStudy(Study):
         """Whether training mirrors images, so that a mirrored image is a copy as well."""
         return self.training().flips
 
-    def compare(self, images: Images) -> Memorization:
-        """Compare images (n, C, H, W) with those of the memorizing model."""
+    def compare(self, images: Images, count: int | None = None) -> Memorization:
+        """Compare images (n, C, H, W) with the memorizing model's, or with the first ``count``."""
         return memorization(
-            images, self.few, device=self.settings.device, units=False, mirrored=self.mirrored
+            images,
+            self.few if count is None else self.pool[:count],
+            device=self.settings.device,
+            units=False,
+            mirrored=self.mirrored,
         )
 
     @property
@@ -162,11 +166,13 @@ class TrainedStudy(Study):
             )
         return train_classifier(self.pool, data.train_labels, data_name=data.title)
 
-    def train_denoiser(self, count: int, name: str, **changes: Any) -> Denoiser:
+    def train_denoiser(
+        self, count: int, name: str, *, stop_after: int | None = None, **changes: Any
+    ) -> Denoiser:
         """A denoiser of the first ``count`` images; trained, or gone on with, or loaded.
 
         ``changes`` are values of :class:`~wildmiddle.models.settings.Training` that differ from the
-        scale's.
+        scale's; ``stop_after`` ends at that step.
         """
         return train(
             self.data.train[:count],
@@ -175,6 +181,7 @@ class TrainedStudy(Study):
             data=self.data,
             device=self.settings.device,
             progress=self.progress,
+            stop_after=stop_after,
         )
 
     def checkpoint(self, name: str, step: int) -> Denoiser:

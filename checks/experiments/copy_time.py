@@ -1,0 +1,109 @@
+"""When copying sets in, by the number of training images, at one network and batch size.
+
+Beyond the paper: Bonnaire et al. 2025 and Favero et al. 2025 have the time proportional to n.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from wildmiddle.checks.experiments.looks import (
+    HEADER,
+    METHOD,
+    RATE,
+    Look,
+    look_rows,
+    look_until,
+    onset,
+)
+from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
+from wildmiddle.checks.experiments.seeds import SeedResult, between, judge
+from wildmiddle.checks.experiments.trained import TrainedStudy, Trainings
+from wildmiddle.checks.records import Comparison
+from wildmiddle.checks.report.drawing import DOTTED, MUTED, add_legend
+from wildmiddle.empirical.intervals import Estimate
+
+SIZES = (50, 100, 200, 400)
+FIRST, EACH = 100, 4
+"""The first look, and looks an octave of steps."""
+MOST = 4
+"""Longest training in units of the scale's steps."""
+SLOPE, WITHIN = 1.0, 0.25
+
+GROWTH = ("on more images", "slope of log time on log n")
+
+PAPER = "nothing of this: it trains on one number of images at a time."
+
+
+def trainings(study: TrainedStudy) -> Trainings:
+    """What this experiment trains, at most."""
+    steps = MOST * study.training().steps
+    return {f"copy-time-{n}": (n, {"steps": steps}) for n in sizes(study)}
+
+
+def sizes(study: TrainedStudy) -> list[int]:
+    """The numbers of images. Raises ValueError where there are too few images for a slope."""
+    found = [n for n in SIZES if n <= len(study.data.train)]
+    if len(found) < 3:
+        raise ValueError(
+            f"{study.data.title} has {len(study.data.train)} training images; copy-time needs "
+            f"{SIZES[2]} or more"
+        )
+    return found
+
+
+def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
+    """Train on each number of images until copies are common, for one seed; no verdict."""
+    rows: list[TableRow] = []
+    found: dict[int, list[Look]] = {}
+    for name, (n, changes) in trainings(study).items():
+        found[n] = looks = look_until(study, name, n, changes, first=FIRST, each=EACH)
+        rows += [(n, *line) for line in look_rows(looks, alpha / (len(SIZES) * len(looks)))]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for n, looks in found.items():
+            rates = [look.copies / look.samples for look in looks]
+            axes.plot([look.step for look in looks], rates, "o-", label=f"{n} images")
+        axes.axhline(RATE, color=MUTED, linestyle=DOTTED)
+        axes.set(xlabel="training steps", ylabel="memorized samples", xscale="log")
+        add_legend(figure)
+
+    return ExperimentResult("copy-time", PAPER, (), ("images", *HEADER), tuple(rows), draw)
+
+
+def combine(found: Mapping[int, SeedResult], alpha: float) -> ExperimentResult:
+    """The slope of log time on log n over the seeds."""
+    measured = {seed: measure(one) for seed, one in found.items()}
+    slope = Comparison(
+        claim="copy-time",
+        instance=GROWTH[0],
+        quantity=GROWTH[1],
+        relation="==",
+        bound=SLOPE,
+        margin=WITHIN,
+    )
+    return judge(PAPER, measured, [slope], alpha, censored=True)
+
+
+def measure(one: SeedResult) -> dict[str, Estimate]:
+    """Of one seed: steps until copies are common for each number of images, and the slope."""
+    numbers = list(dict.fromkeys(int(row["images"]) for row in one.rows))
+    onsets = {n: onset([row for row in one.rows if int(row["images"]) == n]) for n in numbers}
+    logs = np.log2(numbers) - np.log2(numbers).mean()
+    weights = logs / (logs**2).sum()
+    value, low, high = (
+        np.array([getattr(onsets[n], end) for n in numbers]) for end in ("mean", "low", "high")
+    )
+    # Each weight takes the limit that makes the slope least, and the one that makes it most.
+    with np.errstate(invalid="ignore"):
+        least, most = (
+            float((weights * np.where((weights > 0) == up, high, low)).sum())
+            for up in (False, True)
+        )
+    slope = between(float(weights @ value), least, most, METHOD)
+    return {
+        **{f"log2 of the steps, {n} images": onsets[n] for n in numbers},
+        ": ".join(GROWTH): slope,
+    }

@@ -1,0 +1,161 @@
+"""The place of a gap, or how much is trained below it: the same gap under four laws of sigma.
+
+Beyond the paper, whose gaps are under one law. A gap by drawing again trains the rest more, one by
+dropping does not; a gap of the same mass two octaves higher leaves the zone to training.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.special import ndtr, ndtri
+
+from wildmiddle.checks.experiments.gaps import Gap, zone_gaps
+from wildmiddle.checks.experiments.looks import (
+    HEADER,
+    METHOD,
+    RATE,
+    Look,
+    look_rows,
+    look_until,
+    onset,
+)
+from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
+from wildmiddle.checks.experiments.seeds import SeedResult, between, judge
+from wildmiddle.checks.experiments.trained import TrainedStudy, Trainings
+from wildmiddle.checks.records import Comparison
+from wildmiddle.checks.report.drawing import DOTTED, MUTED, add_legend
+from wildmiddle.empirical.intervals import Estimate
+
+SHARES = (0.10, 0.95, 0.40, 0.70)
+"""Of the draws of sigma that lie below the gap."""
+CORNERS = SHARES[:2]
+"""Those that every seed is run with; seed 0 has the others too."""
+KINDS = ("none", "redraw", "drop", "higher")
+OCTAVES_HIGHER = 2
+FIRST, EACH = 250, 2
+"""The first look, and looks an octave of steps."""
+TIMES = 8
+"""A gap without copies after so many times what they take without one prevents them."""
+MOST = 4
+"""Longest training in units of the scale's steps."""
+
+PAPER = "a gap over the danger zone takes copies from 78.8% to 0.7%, under one law of sigma."
+
+
+def trainings(study: TrainedStudy) -> Trainings:
+    """What this experiment trains, at most."""
+    count, most = study.scale.memorizing, MOST * study.training().steps
+    return {
+        f"gap-law-{share:.0%}-{kind}".replace("%", ""): (count, {**changes, "steps": most})
+        for share, kind, changes in _conditions(study)
+    }
+
+
+def _conditions(study: TrainedStudy) -> Iterator[tuple[float, str, dict[str, Any]]]:
+    gap = zone_gaps(study)["lowered zone"]
+    std = study.training().log_sigma_std
+    for share in SHARES if study.settings.seed == 0 else CORNERS:
+        mean = round(float(np.log(gap[0]) - std * ndtri(share)), 4)
+        law = {"log_sigma_mean": mean}
+        yield share, "none", law
+        for mode in ("redraw", "drop"):
+            yield share, mode, {**law, "gap": (gap,), "gap_mode": mode}
+        yield share, "higher", {**law, "gap": (higher_gap(gap, mean, std),)}
+
+
+def higher_gap(gap: Gap, mean: float, std: float) -> Gap:
+    """A gap two octaves higher with the same share of the draws, or with all above its start."""
+    low, high = (np.log(gap) - mean) / std
+    start = low + OCTAVES_HIGHER * np.log(2) / std
+    end = ndtri(min(ndtr(start) + ndtr(high) - ndtr(low), 1.0))
+    with np.errstate(over="ignore"):
+        found = np.exp(mean + std * np.array([start, end]))
+    return float(f"{found[0]:.3g}"), float(f"{found[1]:.3g}")
+
+
+def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
+    """Train each condition until copies are common, for one seed; no verdict."""
+    planned = list(zip(_conditions(study), trainings(study).items(), strict=True))
+    found: dict[tuple[float, str], list[Look]] = {}
+    rows: list[TableRow] = []
+    for (share, kind, _), (name, (count, changes)) in planned:
+        most = changes["steps"]
+        if kind != "none":
+            base = found[share, "none"][-1]
+            if not base.common:
+                continue  # there is no time to take the delay from
+            most = min(most, TIMES * base.step)
+        capped = {**changes, "steps": most}
+        looks = look_until(study, name, count, capped, first=FIRST, each=EACH)
+        found[share, kind] = looks
+        training = study.training(**changes)
+        (low, high) = training.gap[0] if training.gap else (0.0, 0.0)
+        mass = training.share()(low, high) if training.gap else 0.0
+        law = share, kind, training.log_sigma_mean, low, high, mass
+        rows += [(*law, *line) for line in look_rows(looks, alpha / (len(planned) * len(looks)))]
+
+    def draw(figure: Figure) -> None:
+        shares = sorted({share for share, _ in found})
+        panels = figure.subplots(1, len(shares), sharey=True, squeeze=False)[0]
+        for axes, share in zip(panels, shares, strict=True):
+            for kind in KINDS:
+                looks = found.get((share, kind), [])
+                rates = [look.copies / look.samples for look in looks]
+                label = kind if share == shares[0] else None
+                axes.plot([look.step for look in looks], rates, "o-", label=label)
+            axes.axhline(RATE, color=MUTED, linestyle=DOTTED)
+            axes.set(xlabel="training steps", xscale="log")
+            axes.set_title(f"{share:.0%} below", fontsize="small")
+        panels[0].set_ylabel("memorized samples")
+        add_legend(figure)
+
+    header = ("below", "gap", "mean of log sigma", "from", "to", "mass", *HEADER)
+    return ExperimentResult("gap-law", PAPER, (), header, tuple(rows), draw)
+
+
+def combine(found: Mapping[int, SeedResult], alpha: float) -> ExperimentResult:
+    """The delays at the two ends of the shares, and at two places, over the seeds."""
+    measured = {seed: measure(one) for seed, one in found.items()}
+    claims = [
+        Comparison(claim="gap-law", instance=instance, quantity=LONGER, relation=">=", bound=bound)
+        for instance, (bound, *_) in _CLAIMS.items()
+    ]
+    return judge(PAPER, measured, claims, alpha, censored=True)
+
+
+def measure(one: SeedResult) -> dict[str, Estimate]:
+    """The delay by each gap of one seed, in octaves of the time without a gap."""
+    onsets = {
+        (share, kind): onset(
+            [row for row in one.rows if (float(row["below"]), row["gap"]) == (share, kind)]
+        )
+        for share, kind in dict.fromkeys((float(row["below"]), row["gap"]) for row in one.rows)
+    }
+    delays = {key: _less(each, onsets[key[0], "none"]) for key, each in onsets.items()}
+    found = {
+        f"octaves of delay, {share:.0%} below, {kind}": each
+        for (share, kind), each in delays.items()
+        if kind != "none"
+    }
+    unknown = between(np.nan, np.nan, np.nan, METHOD)
+    for instance, (_, *pair) in _CLAIMS.items():
+        longer, shorter = (delays.get(each, unknown) for each in pair)
+        found[f"{instance}: {LONGER}"] = _less(longer, shorter)
+    return found
+
+
+def _less(one: Estimate, other: Estimate) -> Estimate:
+    value, low, high = one.mean - other.mean, one.low - other.high, one.high - other.low
+    return between(float(value), float(low), float(high), METHOD)
+
+
+LONGER = "octaves by which copies are delayed more"
+
+_CLAIMS: dict[str, tuple[float, tuple[float, str], tuple[float, str]]] = {
+    "drawn again, 10% of the training below against 95%": (0.0, (0.10, "redraw"), (0.95, "redraw")),
+    "dropped, 10% of the training below against 95%": (0.0, (0.10, "drop"), (0.95, "drop")),
+    "10% below, the gap against one two octaves higher": (1.0, (0.10, "redraw"), (0.10, "higher")),
+}
+"""Bound, and the two conditions that are compared."""
