@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ pytest.importorskip("accelerate", reason="needs the extra train")
 
 from wildmiddle.models import checkpoints
 from wildmiddle.models.parameterizations import NetworkDenoiser
+from wildmiddle.models.settings import training_from
 from wildmiddle.models.training import Training, ema_decay, learning_rate, train
 
 PARTS = ("weights", "ema", "optimizer")
@@ -220,7 +221,7 @@ def test_training_runs_outside_the_main_thread(images, settings, tmp_path) -> No
 
 SHARED = """
 import json, os, signal, sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 import numpy as np
 import torch
@@ -402,6 +403,35 @@ def test_gap_is_left_out_of_training(images, settings, tmp_path, watch, objectiv
     kept = (others < ends[0]) | (others >= ends[1])
     assert 0 < kept.sum() < 80
     torch.testing.assert_close(sigma[kept], others[kept], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("objective", ["edm", "ddpm", "flow"])
+def test_what_a_gap_drops_has_no_weight_and_nothing_else_has_more(
+    images, settings, tmp_path, watch, objective
+) -> None:
+    low, high = (100, 800) if objective == "ddpm" else (0.1, 1.0)
+    first = {}
+    settings = replace(settings, objective=objective, steps=1, gap_mode="drop")
+    for name, gap in (
+        ("whole", ()),
+        ("inside", ((0, low), (high, 1e9 if objective != "ddpm" else 1000))),
+        ("outside", ((low, high),)),
+    ):
+        train(images, replace(settings, gap=gap), tmp_path / name)
+        first[name] = float(log_of(tmp_path / name)[1][1])
+    # Whatever is dropped is seen all the same, so that the draws stay those without a gap.
+    sigmas = [arguments[1] for arguments in watch]
+    torch.testing.assert_close(sigmas[0], sigmas[2], rtol=0, atol=0)
+    assert min(first.values()) > 0
+    assert first["inside"] + first["outside"] == pytest.approx(first["whole"], rel=1e-5)
+
+
+def test_settings_from_before_there_were_modes_draw_again() -> None:
+    values = json.loads(json.dumps(asdict(Training(gap=((0.1, 1.0),)))))
+    assert values.pop("gap_mode") == "redraw"
+    assert training_from(values) == Training(gap=((0.1, 1.0),))
+    with pytest.raises(ValueError, match="gap_mode = 'skip'; give one of redraw, drop"):
+        Training(gap_mode="skip")
 
 
 def test_each_pass_sees_every_image_once(images, settings, tmp_path, watch, monkeypatch) -> None:

@@ -1,0 +1,246 @@
+"""Looks at trainings as they go, and the three experiments that rest on them or on trajectories."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("diffusers", reason="needs the extra train")
+
+from wildmiddle.checks.experiments import copy_time, gap_law, looks, supervision
+from wildmiddle.checks.experiments.scale import read_scale
+from wildmiddle.checks.experiments.seeds import SeedResult
+from wildmiddle.checks.experiments.trained import trained_study
+from wildmiddle.checks.experiments.trajectories import in_shell, record_trajectories
+from wildmiddle.checks.settings import Settings
+from wildmiddle.models.denoisers import EmpiricalDenoiser, GaussianDenoiser
+from wildmiddle.models.objectives import edm_share
+
+
+@pytest.fixture
+def trainer(tmp_path, monkeypatch):
+    """A study whose training copies ``step / 10`` of 100 samples, and the steps it is asked for."""
+    asked = []
+
+    def train(count, name, *, stop_after, **changes):
+        (tmp_path / name).mkdir(exist_ok=True)
+        asked.append(stop_after)
+        return stop_after
+
+    def compare(samples, count):
+        return SimpleNamespace(ratio=np.where(np.arange(100) < samples / 10, 0.0, 1.0))
+
+    monkeypatch.setattr(looks, "draw_samples", lambda study, denoiser: denoiser)
+    study = SimpleNamespace(
+        models=tmp_path, train_denoiser=train, compare=compare, scale=SimpleNamespace(samples=100)
+    )
+    return study, asked
+
+
+def test_looks_are_evenly_spaced_in_octaves_and_end_with_the_last_step() -> None:
+    assert list(looks.look_steps(100, 2, 500)) == [100, 141, 200, 283, 400, 500]
+    assert list(looks.look_steps(100, 2, 401)) == [100, 141, 200, 283, 401]
+
+
+def test_a_training_ends_when_copies_are_common_and_goes_on_where_it_was(trainer) -> None:
+    study, asked = trainer
+    found = looks.look_until(study, "a", 5, {"steps": 150}, first=50, each=1)
+    assert [(one.step, one.copies) for one in found] == [(50, 5), (100, 10), (150, 15)]
+    more = looks.look_until(study, "a", 5, {"steps": 900}, first=50, each=1)
+    assert asked == [50, 100, 150, 150, 200, 400]
+    assert more[:3] == found
+    assert [one.step for one in more] == [50, 100, 150, 200, 400]
+    assert [one.common for one in more] == [False] * 4 + [True]
+    again = looks.look_until(study, "a", 5, {"steps": 900}, first=50, each=1)
+    assert (again, asked[6:]) == (more, [400])
+    study.scale.samples = 7
+    with pytest.raises(ValueError, match="has looks of 100 samples, not 7; give another folder"):
+        looks.look_until(study, "a", 5, {"steps": 900}, first=50, each=1)
+
+
+def lines(steps: list[int], common: bool, **more) -> list[dict[str, str]]:
+    """Looks without copies, but for the last where they are common."""
+    return [
+        {
+            "step": str(step),
+            "memorized": str(40 if common and step == steps[-1] else 0),
+            "samples": "100",
+            **{key: str(value) for key, value in more.items()},
+        }
+        for step in steps
+    ]
+
+
+def test_the_onset_lies_between_two_looks() -> None:
+    between = looks.onset(lines([64, 128, 256], common=True))
+    assert (between.low, between.mean, between.high) == (7, 7.5, 8)
+    late = looks.onset(lines([64, 128], common=False))
+    assert (late.low, late.mean, late.high) == (7, 7, np.inf)
+    at_once = looks.onset(lines([64], common=True))
+    assert (at_once.low, at_once.high) == (-np.inf, 6)
+
+
+def result(name: str, rows: list[dict[str, str]], **tables) -> SeedResult:
+    return SeedResult(SimpleNamespace(name=name), {name: rows, **tables})
+
+
+def grown(power: float, *, reached: bool = True) -> SeedResult:
+    """Onsets that grow as a power of the number of images, within an eighth of an octave."""
+    rows = []
+    for n in copy_time.SIZES:
+        at = 5 + power * np.log2(n)
+        common = reached or n < copy_time.SIZES[-1]
+        rows += lines([2 ** (at - 1 / 8), 2 ** (at + 1 / 8)], common, images=n)
+    for row in rows:
+        row["step"] = str(round(float(row["step"]) * 1000))
+    return result("copy-time", rows)
+
+
+def test_the_slope_of_copying_times_and_its_limits() -> None:
+    found = copy_time.measure(grown(1.3))[": ".join(copy_time.GROWTH)]
+    assert float(found.mean) == pytest.approx(1.3, abs=1e-3)
+    # Four sizes an octave apart: weights -0.3, -0.1, 0.1 and 0.3, each off by an eighth.
+    assert float(found.high - found.mean) == pytest.approx(0.8 / 8, abs=1e-3)
+    assert float(found.mean - found.low) == pytest.approx(0.8 / 8, abs=1e-3)
+    open_end = copy_time.measure(grown(1.3, reached=False))[": ".join(copy_time.GROWTH)]
+    assert (np.isfinite(open_end.low), open_end.high) == (True, np.inf)
+    verdicts = {
+        power: [
+            record.verdict
+            for record in copy_time.combine(dict.fromkeys(range(3), grown(power)), 0.05).records
+        ]
+        for power in (0.5, 1.0, 1.2, 1.5)
+    }
+    assert verdicts == {
+        0.5: ["violated", "holds"],
+        1.0: ["holds", "holds"],
+        1.2: ["holds", "inconclusive"],
+        1.5: ["holds", "violated"],
+    }
+
+
+def test_the_laws_put_their_share_below_the_gap_and_the_higher_gap_weighs_the_same(
+    tiny_text, tmp_path
+) -> None:
+    (tmp_path / "tiny.toml").write_text(tiny_text)
+    scale = read_scale(tmp_path / "tiny.toml")
+    study = trained_study(scale, tmp_path, Settings(device="cpu"))
+    trainings = {
+        name: study.training(**changes) for name, (_, changes) in gap_law.trainings(study).items()
+    }
+    assert len(trainings) == 16
+    for share in gap_law.SHARES:
+        none, redraw, drop, higher = (
+            trainings[f"gap-law-{100 * share:.0f}-{kind}"] for kind in gap_law.KINDS
+        )
+        assert none.gap == ()
+        assert (redraw.gap_mode, drop.gap_mode, drop.gap) == ("redraw", "drop", redraw.gap)
+        ((low, high),) = redraw.gap
+        assert redraw.share()(0, low) == pytest.approx(share, abs=1e-4)
+        ((above, end),) = higher.gap
+        assert above == pytest.approx(4 * low, rel=1e-2)
+        assert higher.share()(above, end) <= redraw.share()(low, high) + 1e-3
+        if share == 0.1:
+            assert higher.share()(above, end) == pytest.approx(redraw.share()(low, high), abs=1e-3)
+        else:
+            assert end == np.inf
+    other = trained_study(scale, tmp_path, Settings(device="cpu", seed=1))
+    assert len(gap_law.trainings(other)) == 8
+    assert edm_share(*redraw.gap[0]) != pytest.approx(redraw.share()(*redraw.gap[0]))
+
+
+def delayed(few: float, many: float, higher: float) -> SeedResult:
+    """Delays in octaves, by the gap at 10% and 95% below, and by the one two octaves higher."""
+    octaves = {
+        (0.1, "none"): 0, (0.1, "redraw"): few, (0.1, "drop"): few, (0.1, "higher"): higher,
+        (0.95, "none"): 0, (0.95, "redraw"): many, (0.95, "drop"): many, (0.95, "higher"): 0,
+    }  # fmt: skip
+    rows = []
+    for (share, kind), more in octaves.items():
+        steps = [round(2 ** (10 + more)), round(2 ** (10.5 + more))]
+        rows += lines(steps, common=True, below=share, gap=kind)
+    return result("gap-law", rows)
+
+
+def test_delays_are_compared_by_their_limits() -> None:
+    found = gap_law.measure(delayed(3, 0.5, 0.5))
+    delay = found["octaves of delay, 10% below, redraw"]
+    assert float(delay.mean) == pytest.approx(3, abs=1e-2)
+    assert float(delay.high - delay.mean) == pytest.approx(0.5, abs=1e-2)
+    outcome = gap_law.combine(dict.fromkeys(range(3), delayed(3, 0.5, 0.5)), 0.05)
+    assert [record.verdict for record in outcome.records] == ["holds", "holds", "holds"]
+    outcome = gap_law.combine(dict.fromkeys(range(3), delayed(0, 3, 0.5)), 0.05)
+    assert [record.verdict for record in outcome.records] == ["violated"] * 3
+    # Within an octave of each other the limits of four looks leave it open which is longer.
+    outcome = gap_law.combine(dict.fromkeys(range(3), delayed(1, 1, 0)), 0.05)
+    assert [record.verdict for record in outcome.records] == ["inconclusive"] * 3
+
+
+def test_a_law_under_which_nothing_is_copied_gives_no_verdict() -> None:
+    rows = [row for row in delayed(3, 0, 0).rows if row["below"] == "0.1"]
+    rows += lines([64, 128], common=False, below=0.95, gap="none")
+    outcome = gap_law.combine({seed: result("gap-law", rows) for seed in range(3)}, 0.05)
+    assert [record.verdict for record in outcome.records] == [
+        "inconclusive",
+        "inconclusive",
+        "holds",
+    ]
+
+
+@pytest.fixture
+def known(tiny_text, tmp_path):
+    (tmp_path / "tiny.toml").write_text(tiny_text)
+    settings = Settings(device="cpu", samples=2000)
+    study = trained_study(read_scale(tmp_path / "tiny.toml"), tmp_path, settings)
+    rows = study.pool.flatten(1)
+    vars(study)["memorizing"] = EmpiricalDenoiser(study.few, "cpu")
+    vars(study)["generalizing"] = GaussianDenoiser(rows.mean(0), rows.T.cov())
+    return study
+
+
+def test_supervised_states_are_those_in_shells_and_errors_are_from_the_optimum(known) -> None:
+    outcome = supervision.run(known, 1e-3)
+    rows = {(row[0], row[1]): row for row in outcome.rows}
+    sigmas = known.sigmas.tolist()
+    # The optimum itself is at no distance from it.
+    own = np.array([rows["memorizing", sigma][7:11:3] for sigma in sigmas])
+    assert (own[np.isfinite(own)] == 0).all()
+    states, outputs = record_trajectories(known, known.generalizing)
+    k = 11
+    inside = in_shell(known, states[k], sigmas[k])
+    squared = (outputs[k] - known.optimum(states[k], sigmas[k])).flatten(1).double()
+    errors = squared.square().sum(1).numpy()
+    row = rows["generalizing", sigmas[k]]
+    assert 0 < row[2] == inside.sum() < row[3] == 24
+    assert row[7] == pytest.approx(errors[inside].mean())
+    assert row[10] == pytest.approx(errors[~inside].mean())
+    # Held-out images at this noise lie in a shell as often as the curve says.
+    at = np.abs(np.log(known.curves.sigmas / sigmas[k])).argmin()
+    assert abs(row[4] - known.curves.coverage.mean[at]) < 0.15
+
+
+def followed(beyond: float, away: float, octaves: float) -> SeedResult:
+    """Three steps: low, an octave below 10% coverage, and high noise."""
+    rows = []
+    for name, shares in (("memorizing", (0, beyond, 1)), ("generalizing", (0, away, 1))):
+        for sigma, share, covered in zip((0.05, 0.2, 3), shares, (0, 0, 1), strict=True):
+            more = 2.0**octaves
+            values = (name, sigma, round(1000 * share), 1000, *[covered] * 3)
+            values += (1, 0.99, 1.01, more, 0.99 * more, 1.01 * more)
+            rows.append(dict(zip(supervision.HEADER, map(str, values), strict=True)))
+    places = [{"place": "coverage 10%", "sigma": "0.4"}, {"place": "certain zone", "sigma": "0.8"}]
+    return result("supervision", rows, **{"supervision-places": places})
+
+
+@pytest.mark.parametrize(
+    ("values", "verdicts"),
+    [
+        ((0.8, 0.05, 3), ["holds", "holds", "holds"]),
+        ((0.2, 0.5, 0.5), ["violated", "violated", "violated"]),
+        ((0.5, 0.2, 1), ["inconclusive"] * 3),
+    ],
+)
+def test_what_is_claimed_of_supervision_can_hold_and_fail(values, verdicts) -> None:
+    outcome = supervision.combine({seed: followed(*values) for seed in range(3)}, 0.05)
+    assert [record.verdict for record in outcome.records] == verdicts
+    assert sum(record.alpha for record in outcome.records) == pytest.approx(0.05)
