@@ -53,6 +53,9 @@ def test_a_training_ends_when_copies_are_common_and_goes_on_where_it_was(trainer
     assert [one.common for one in more] == [False] * 4 + [True]
     again = looks.look_until(study, "a", 5, {"steps": 900}, first=50, each=1)
     assert (again, asked[6:]) == (more, [400])
+    for steps in (100, 900):
+        found = looks.look_until(study, "b", 5, {"steps": steps}, first=50, each=1)
+    assert [one.step for one in found] == [50, 100, 200, 400]
     study.scale.samples = 7
     with pytest.raises(ValueError, match="has looks of 100 samples, not 7; give another folder"):
         looks.look_until(study, "a", 5, {"steps": 900}, first=50, each=1)

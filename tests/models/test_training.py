@@ -411,13 +411,14 @@ def test_what_a_gap_drops_has_no_weight_and_nothing_else_has_more(
 ) -> None:
     low, high = (100, 800) if objective == "ddpm" else (0.1, 1.0)
     first = {}
-    settings = replace(settings, objective=objective, steps=1, gap_mode="drop")
+    settings = replace(settings, objective=objective, steps=1)
     for name, gap in (
         ("whole", ()),
         ("inside", ((0, low), (high, 1e9 if objective != "ddpm" else 1000))),
         ("outside", ((low, high),)),
     ):
-        train(images, replace(settings, gap=gap), tmp_path / name)
+        mode = "drop" if gap else "redraw"
+        train(images, replace(settings, gap=gap, gap_mode=mode), tmp_path / name)
         first[name] = float(log_of(tmp_path / name)[1][1])
     # Whatever is dropped is seen all the same, so that the draws stay those without a gap.
     sigmas = [arguments[1] for arguments in watch]
