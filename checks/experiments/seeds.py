@@ -27,6 +27,9 @@ from wildmiddle.empirical.intervals import Estimate, student_mean
 ALPHA = 0.05
 """Error rate of all comparisons of an experiment over seeds: few seeds carry no smaller one."""
 
+FEWEST = 3
+"""Seeds below which there is no interval: two that happen to agree say nothing of a third."""
+
 FOLDER = "seeds"
 """Where the files of the single seeds are, a folder each."""
 
@@ -94,7 +97,8 @@ def over_seeds(found: Mapping[int, Estimate], alpha: float, *, censored: bool = 
     Where all seeds count the same, as no copies at all, they do not vary; what is not known of each
     is still there, and averages out with the root of their number: the interval reaches as far.
     Sure limits, as of a time between two looks, do not average out: the lower end is Student's of
-    the lower limits, and the upper end likewise. The mean is of the seeds that have a value.
+    the lower limits, and the upper end likewise. The mean is of the seeds that have a value. Fewer
+    seeds than :data:`FEWEST` give no ends.
     """
     means, lows, highs = np.array([[f.mean, f.low, f.high] for f in found.values()], float).T
     known = means[np.isfinite(means)]
@@ -109,7 +113,7 @@ def over_seeds(found: Mapping[int, Estimate], alpha: float, *, censored: bool = 
         )
         low, high = np.minimum(student.low, mean - below), np.maximum(student.high, mean + above)
     method = f"Student over {len(means)} seeds"
-    if np.isnan(mean):
+    if np.isnan(mean) or len(means) < FEWEST:
         low, high = np.asarray(-np.inf), np.asarray(np.inf)
     return Estimate(np.asarray(mean), low, high, len(means), alpha, method)
 

@@ -50,7 +50,8 @@ def test_seeds_that_do_not_vary_leave_what_is_not_known_of_each() -> None:
     assert 1 - all_copies.low == pytest.approx((1 - proportion(256, 256, 1e-3).low) / 2)
 
 
-def test_one_seed_is_no_verdict() -> None:
+def test_one_seed_is_no_verdict_nor_are_two() -> None:
+    assert over({0: 0, 1: 0}).record(0.01).verdict == "inconclusive"
     one = over({0: 0})
     found = one.record(0.01)
     assert (found.verdict, found.low, found.high) == ("inconclusive", -np.inf, np.inf)
@@ -62,13 +63,18 @@ def test_one_seed_is_no_verdict() -> None:
 
 
 def test_a_quantity_that_is_not_found_in_a_seed_gives_no_verdict() -> None:
-    one = over({0: 0, 1: 0})
+    one = over(dict.fromkeys(range(3), 0))
     unknown = replace(one.found[1], mean=np.array(np.nan), high=np.array(np.inf))
     one = replace(one, found={**one.found, 1: unknown})
     found = one.record(0.01)
     assert (found.verdict, found.estimate) == ("inconclusive", 0.0)
-    assert [row[9] for row in seed_rows([one], [found])] == ["holds", *["inconclusive"] * 2]
-    assert one.agreeing() == 1
+    assert [row[9] for row in seed_rows([one], [found])] == [
+        "holds",
+        "inconclusive",
+        "holds",
+        "inconclusive",
+    ]
+    assert one.agreeing() == 2
 
 
 def result_of(tmp_path, seed: int, count: int, bound: float = 0.5) -> SeedResult:
