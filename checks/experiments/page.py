@@ -147,9 +147,8 @@ def title(name: str) -> str:
     """``figures11-16`` as the paper writes it."""
     if name == "timestep-grids":
         return "Section\u00a0E.9"
-    return re.sub(
-        r"^([a-z]+)(?=A?\.?\d)", lambda word: word[0].capitalize() + "\u00a0", name
-    ).replace("-", "–")
+    named = re.sub(r"^([a-z]+)(?=A?\.?\d)", lambda word: word[0].capitalize() + "\u00a0", name)
+    return re.sub(r"(?<=\d)-(?=\d)", "–", named)
 
 
 def place(name: str) -> tuple[float, str]:

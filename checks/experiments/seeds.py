@@ -229,7 +229,7 @@ def seeds_result(
         around = np.array([*spread, *(record.bound for record in records)])
         around = around[np.isfinite(around)]
         axes.set_xlim(around.min(initial=0) - 0.5, around.max(initial=0) + 0.5)
-        axes.set_xlabel("one dot a seed, the interval over seeds, and the bound")
+        axes.set_xlabel("dots: seeds; line: over seeds; bar: the bound")
 
     return ExperimentResult(
         name,
