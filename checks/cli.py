@@ -359,6 +359,8 @@ def _run_experiments(
             found = iter([(module.run(study, options.alpha), study.run())])
         for outcome, run in found:
             page = write_with_page(outcome, options.output, run)
+            if options.seeds > 1 and not options.quiet:
+                show(f"{name}: {run.seeds} of {options.seeds} seeds")
         verdicts += [record.verdict for record in outcome.records]
         if not options.quiet:
             files = options.output / f"{name}.*"

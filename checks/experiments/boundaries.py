@@ -32,6 +32,8 @@ SMALL_NOISE = 0.11
 LITTLE = 0.10
 """Change of the rate that counts as none."""
 LOW_COVERAGE = 0.10
+THRESHOLDS = (0.25, 1 / 3, 0.5)
+"""Of the copying test: the verdicts are at the paper's, 1/3."""
 OCTAVES = 1.0
 """How far the halving point is to lie below the noise where coverage is low."""
 
@@ -49,12 +51,19 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     denoisers = {"memorizing": study.memorizing, "generalizing": study.generalizing}
     bounds, n = boundaries(study.sigmas), study.scale.samples
     rows: list[TableRow] = []
+    variants: list[TableRow] = []
     rates: dict[str, Estimate] = {}
     for direction, (above, below) in DIRECTIONS.items():
-        copies = [
-            is_copy(find_copies(study, swap(denoisers[above], denoisers[below], 0, bound)))
-            for bound in bounds
+        mixed = [swap(denoisers[above], denoisers[below], 0, bound) for bound in bounds]
+        found = [find_copies(study, each) for each in mixed]
+        by_heun = [find_copies(study, each, "heun") for each in mixed]
+        variants += [
+            (sampler, threshold, direction, float(bound), int((one.ratio < threshold).sum()), n)
+            for sampler, each in ((study.scale.method, found), ("heun", by_heun))
+            for threshold in THRESHOLDS
+            for bound, one in zip(bounds, each, strict=True)
         ]
+        copies = [is_copy(one) for one in found]
         counts = np.array([each.sum() for each in copies])
         rates[direction] = rate = proportion(counts, n, alpha / (2 * len(bounds)))
         rows += [
@@ -70,7 +79,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
             )
             for k, bound in enumerate(bounds)
         ]
-    found = places(study)
+    at = places(study)
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -78,7 +87,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
             rate = rates[direction]
             axes.fill_between(bounds, rate.low, rate.high, color=COLOURS[above], alpha=0.12)
             axes.plot(bounds, rate.mean, "o-", color=COLOURS[above], label=f"{above} above")
-        for name, sigma, *_ in found:
+        for name, sigma, *_ in at:
             axes.axvline(sigma, color=MUTED, linestyle=DOTTED)
             axes.text(sigma, 1.03, name, ha="center", color=MUTED, fontsize="small")
         set_sigma_axis(axes, bounds[0], bounds[-1])
@@ -103,10 +112,11 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         ),
         tuple(rows),
         draw,
-        tables={"places": (PLACES, tuple(found))},
+        tables={"places": (PLACES, tuple(at)), "variants": (VARIANTS, tuple(variants))},
     )
 
 
+VARIANTS = ("sampler", "threshold", "direction", "boundary", "memorized", "samples")
 PLACES = ("place", "sigma", "low", "high")
 
 
@@ -170,8 +180,6 @@ def measure(one: SeedResult, alpha: float) -> dict[str, Estimate]:
         bounds = np.array([float(row["boundary"]) for row in rows])
         counts = np.array([int(row["memorized"]) for row in rows])
         n, rising = int(rows[0]["samples"]), direction == "rising"
-        rate = proportion(counts, n, alpha / (4 * len(rows)))
-        own = -1 if rising else 0  # where the memorizing denoiser is asked alone
         at = int(np.flatnonzero(bounds <= max(SMALL_NOISE * zone[0], bounds[0]))[-1])
         # By the samples that change, a share of all each way: they are compared one by one.
         more, fewer = (
@@ -185,20 +193,48 @@ def measure(one: SeedResult, alpha: float) -> dict[str, Estimate]:
             METHOD,
             n,
         )
-        crossed = [
-            crossing(bounds, rate, float(end[own]) / 2, rising=rising)
-            for end in (rate.mean, rate.low, rate.high)
-        ]
-        low = np.nan_to_num(min(one.low for one in crossed), nan=0.0)
-        high = np.nan_to_num(max(one.high for one in crossed), nan=np.inf)
-        halves[direction] = half = np.array([crossed[0].sigma, low, high])
-        found[f"{direction}: halving point, sigma"] = between(half[0], low, high, METHOD, n)
+        halves[direction] = half = _halving(bounds, counts, n, rising, alpha / 4)
+        found[f"{direction}: halving point, sigma"] = between(half[0], half[1], half[2], METHOD, n)
         found[f"{direction}: {BELOW}"] = _octaves(half, covered, n)
         found[f"{direction}: octaves of the halving point below the certain zone's start"] = (
             _octaves(half, zone, n)
         )
     found[f"rising against falling: {APART}"] = _octaves(halves["falling"], halves["rising"], n)
+    return found | _by_variant(one, covered, alpha)
+
+
+def _by_variant(one: SeedResult, covered: Array, alpha: float) -> dict[str, Estimate]:
+    # The octaves below 10% coverage by other samplers and thresholds; no verdict rests on them.
+    rows = one.tables.get("boundaries-variants", [])
+    kinds = dict.fromkeys((row["direction"], row["sampler"], row["threshold"]) for row in rows)
+    found = {}
+    for direction, sampler, threshold in kinds:
+        own = [
+            row
+            for row in rows
+            if (row["direction"], row["sampler"], row["threshold"])
+            == (direction, sampler, threshold)
+        ]
+        bounds = np.array([float(row["boundary"]) for row in own])
+        counts = np.array([int(row["memorized"]) for row in own])
+        n = int(own[0]["samples"])
+        half = _halving(bounds, counts, n, direction == "rising", alpha)
+        name = f"{direction}: {BELOW}, by {sampler}, threshold {float(threshold):.2g}"
+        found[name] = _octaves(half, covered, n)
     return found
+
+
+def _halving(bounds: Array, counts: NDArray[np.int64], n: int, rising: bool, alpha: float) -> Array:
+    # Where the rate passes half of what it is by the memorizing denoiser alone, and the two ends
+    # between which that lies, as far as the counts fix them.
+    rate = proportion(counts, n, alpha / len(bounds))
+    crossed = [
+        crossing(bounds, rate, float(end[-1 if rising else 0]) / 2, rising=rising)
+        for end in (rate.mean, rate.low, rate.high)
+    ]
+    low, high = np.min([one.low for one in crossed]), np.max([one.high for one in crossed])
+    ends = np.nan_to_num(low, nan=0.0), np.nan_to_num(high, nan=np.inf)
+    return np.array([crossed[0].sigma, *ends])
 
 
 def _octaves(low: Array, high: Array, n: int) -> Estimate:

@@ -162,6 +162,17 @@ def test_the_halving_point_is_where_half_of_the_copies_are_left() -> None:
     assert below.low == pytest.approx(np.log2(0.4 / after))
     apart = found[f"rising against falling: {boundaries.APART}"]
     assert 2 < float(apart.low) < float(apart.mean) < float(apart.high)
+    one = table(0.1, 1.5)
+    variants = [
+        {**row, "sampler": "heun", "threshold": "0.5"}
+        for row in one.rows
+        if row["direction"] == "rising"
+    ]
+    other = replace(one, tables={**one.tables, "boundaries-variants": variants})
+    more = boundaries.measure(other, 0.05)
+    name = f"rising: {boundaries.BELOW}, by heun, threshold 0.5"
+    assert set(more) - set(found) == {name}
+    assert more[name].mean == found[f"rising: {boundaries.BELOW}"].mean
     # 0.11 of the zone's start is 0.088, below the boundary at which anything changes.
     assert float(found[f"falling: {boundaries.CHANGE}"].mean) == 0
     changed = boundaries.measure(table(0.03, 0.03), 0.05)
@@ -203,6 +214,12 @@ def test_both_families_end_with_one_denoiser_alone(tiny_text, tmp_path) -> None:
         own = [row for row in outcome.rows if row[0] == direction]
         assert (own[0][3], own[-1][3]) == ends
         assert [row[2] for row in own] == list(range(19))
+    # The same samples at the paper's threshold, and no fewer copies at a wider one.
+    variants = {tuple(row[:4]): row[4] for row in outcome.tables["variants"][1]}
+    for direction, bound, _, memorized, *_ in outcome.rows:
+        wider, narrower = (variants["euler", t, direction, bound] for t in (0.5, 0.25))
+        assert narrower <= variants["euler", 1 / 3, direction, bound] == memorized <= wider
+        assert 0 <= variants["heun", 0.5, direction, bound] <= 24
     # The optimum copies by its last steps: under a low boundary it has them all the same.
     at = {(row[0], row[2]): row[3] for row in outcome.rows}
     assert at["rising", 12] == 24
@@ -210,7 +227,7 @@ def test_both_families_end_with_one_denoiser_alone(tiny_text, tmp_path) -> None:
 
 def test_seeds_are_kept_and_the_next_goes_on(tiny_text, tmp_path, capsys) -> None:
     path = tmp_path / "tiny.toml"
-    path.write_text(tiny_text.replace("\nsteps = 18\nwindow = 5", "\nsteps = 6\nwindow = 5"))
+    path.write_text(tiny_text.replace("\nsteps = 18\nwindow = 5", "\nsteps = 2\nwindow = 1"))
     folder = tmp_path / "found"
     command = ["reproduce", "boundaries", "--scale", str(path), "--output", str(folder)]
     command += ["--device", "cpu", "--samples", "200"]
