@@ -1,10 +1,12 @@
-"""Hypothesis profiles for all tests, and the exact tests that every simulation ends in.
+"""Hypothesis profiles, the exact tests that every simulation ends in, and files of real images.
 
 ``--hypothesis-profile=thorough`` asks for the longer profile.
 """
 
 import math
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,3 +66,17 @@ def reference_weights() -> Callable[..., np.ndarray]:
         return np.array([term / math.fsum(terms) for term in terms])
 
     return weights
+
+
+@pytest.fixture(scope="session")
+def shared() -> Callable[[str], Path]:
+    """The path of a file of real images by its name; the test is skipped where it is not there."""
+
+    def find(name: str) -> Path:
+        default = Path(__file__).resolve().parents[2] / "shared" / "data"
+        path = Path(os.environ.get("WILDMIDDLE_DATA", default)) / name
+        if not path.is_file():
+            pytest.skip(f"no {path}: set WILDMIDDLE_DATA to the folder that holds it")
+        return path
+
+    return find

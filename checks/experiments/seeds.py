@@ -144,7 +144,8 @@ def run_over_seeds(
         experiment = read(place, name)
         tables = {Path(file).stem: read_rows(place / file) for file in experiment.tables}
         found[seed] = SeedResult(experiment, tables)
-        yield combine(found, ALPHA), replace(first, seeds=len(found))
+        over_all = {**first.settings, "alpha": ALPHA}
+        yield combine(found, ALPHA), replace(first, seeds=len(found), settings=over_all)
 
 
 def _is_there(place: Path, name: str, run: Run) -> bool:

@@ -238,3 +238,17 @@ def test_the_larger_scales_want_images_and_train_their_networks(
     assert study.checkpoint_steps[-1] == training.steps
     assert all(step % training.checkpoint_every == 0 for step in study.checkpoint_steps[:-1])
     assert study.models == tmp_path / "models" / scale.group
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "count"), [("faces", "olivetti_faces", 320), ("cars", "cifar10_subset", 366)]
+)
+def test_real_images_have_a_scale(tmp_path, shared, name, file, count) -> None:
+    scale = read_scale(name, "", shared(f"{file}.npz"))
+    study = trained_study(scale, tmp_path, Settings(device="cpu"))
+    assert study.few.shape == (50, 1, 16, 16)
+    assert study.pool.shape == (count, 1, 16, 16)
+    assert len(study.fresh) == 80
+    assert 0.1 < study.zone.certain.start < study.zone.certain.end < 10
+    with pytest.raises(ValueError, match="no labels of two classes"):
+        _ = study.extractor

@@ -241,7 +241,8 @@ def test_seeds_are_kept_and_the_next_goes_on(tiny_text, tmp_path, capsys) -> Non
     assert (folder / "models" / "memorizing").is_dir()
     assert (folder / "seeds" / "1" / "models" / "memorizing").is_dir()
     found = json.loads((folder / "boundaries.json").read_text())
-    assert found["run"]["seeds"] == 2
+    assert (found["run"]["seeds"], found["run"]["settings"]["alpha"]) == (2, 0.05)
+    assert json.loads(kept.read_text())["run"]["settings"]["alpha"] == 1e-3
     assert {record["n"] for record in found["records"]} == {2}
     # Other draws are another run: nothing of before stands in it.
     assert main([*command[:-1], "210", "--seeds", "1", "--quiet"]) == 0

@@ -1,8 +1,4 @@
-"""Point sets and files that the tests of the estimates share."""
-
-import os
-from collections.abc import Callable
-from pathlib import Path
+"""Point sets that the tests of the estimates share."""
 
 import numpy as np
 import pytest
@@ -21,17 +17,3 @@ def cloud() -> np.ndarray:
 def small_images() -> np.ndarray:
     """Twenty images of 8x8 pixels in [-1, 1]."""
     return np.random.default_rng(32).uniform(-1, 1, (20, 8, 8))
-
-
-@pytest.fixture(scope="session")
-def shared() -> Callable[[str], Path]:
-    """The path of a file of real images by its name; the test is skipped where it is not there."""
-
-    def find(name: str) -> Path:
-        default = Path(__file__).resolve().parents[3] / "shared" / "data"
-        path = Path(os.environ.get("WILDMIDDLE_DATA", default)) / name
-        if not path.is_file():
-            pytest.skip(f"no {path}: set WILDMIDDLE_DATA to the folder that holds it")
-        return path
-
-    return find
