@@ -1,6 +1,7 @@
 """When copying sets in, by the number of training images, at one network and batch size.
 
-Beyond the paper: Bonnaire et al. 2025 and Favero et al. 2025 have the time proportional to n.
+Beyond the paper: Bonnaire et al. 2025 and Favero et al. 2025 have the time proportional to n, and
+the time at which a model generalizes the same for all n.
 """
 
 from collections.abc import Mapping
@@ -13,12 +14,13 @@ from wildmiddle.checks.experiments.looks import (
     METHOD,
     RATE,
     Look,
+    least_error,
     look_rows,
     look_until,
     onset,
 )
 from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
-from wildmiddle.checks.experiments.seeds import SeedResult, between, judge
+from wildmiddle.checks.experiments.seeds import Rows, SeedResult, between, judge
 from wildmiddle.checks.experiments.trained import TrainedStudy, Trainings
 from wildmiddle.checks.records import Comparison, Relation
 from wildmiddle.checks.report.drawing import DOTTED, MUTED, add_legend
@@ -29,10 +31,15 @@ FIRST, EACH = 100, 4
 """The first look, and looks an octave of steps."""
 MOST = 4
 """Longest training in units of the scale's steps."""
-_CLAIMS: tuple[tuple[Relation, float], ...] = ((">=", 0.75), ("<=", 1.25))
-"""Of the slope: 1, to within a quarter."""
-
-GROWTH = ("on more images", "slope of log time on log n")
+SLOPE = "slope of log time on log n"
+COPIES, ERROR = "until copies are common", "until the held-out error is near its least"
+_CLAIMS: tuple[tuple[str, Relation, float], ...] = (
+    (COPIES, ">=", 0.75),
+    (COPIES, "<=", 1.25),
+    (ERROR, ">=", -0.25),
+    (ERROR, "<=", 0.25),
+)
+"""Of the slope, to within a quarter: 1 for copies, 0 for what all images have in common."""
 
 PAPER = "nothing of this: it trains on one number of images at a time."
 
@@ -75,29 +82,37 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
 
 
 def combine(found: Mapping[int, SeedResult], alpha: float) -> ExperimentResult:
-    """The slope of log time on log n over the seeds."""
+    """The slopes of log time on log n over the seeds."""
     measured = {seed: measure(one) for seed, one in found.items()}
     claims = [
         Comparison(
-            claim="copy-time",
-            instance=GROWTH[0],
-            quantity=GROWTH[1],
-            relation=relation,
-            bound=bound,
+            claim="copy-time", instance=until, quantity=SLOPE, relation=relation, bound=bound
         )
-        for relation, bound in _CLAIMS
+        for until, relation, bound in _CLAIMS
     ]
     return judge(PAPER, measured, claims, alpha, censored=True)
 
 
 def measure(one: SeedResult) -> dict[str, Estimate]:
-    """Of one seed: steps until copies are common for each number of images, and the slope."""
-    numbers = list(dict.fromkeys(int(row["images"]) for row in one.rows))
-    onsets = {n: onset([row for row in one.rows if int(row["images"]) == n]) for n in numbers}
-    logs = np.log2(numbers) - np.log2(numbers).mean()
+    """Of one seed: the steps that both take for each number of images, and the two slopes."""
+    of_size: dict[int, Rows] = {}
+    for row in one.rows:
+        of_size.setdefault(int(row["images"]), []).append(row)
+    found: dict[str, Estimate] = {}
+    for until, time in ((COPIES, onset), (ERROR, least_error)):
+        times = {n: time(rows) for n, rows in of_size.items()}
+        found |= {f"log2 of the steps {until}, {n} images": each for n, each in times.items()}
+        found[f"{until}: {SLOPE}"] = slope(times)
+    return found
+
+
+def slope(times: Mapping[int, Estimate]) -> Estimate:
+    """Slope by least squares of log2 steps on log2 of the number of images, and its limits."""
+    logs = np.log2(list(times)) - np.log2(list(times)).mean()
     weights = logs / (logs**2).sum()
     value, low, high = (
-        np.array([getattr(onsets[n], end) for n in numbers]) for end in ("mean", "low", "high")
+        np.array([float(getattr(each, end)) for each in times.values()])
+        for end in ("mean", "low", "high")
     )
     # Each weight takes the limit that makes the slope least, and the one that makes it most.
     with np.errstate(invalid="ignore"):
@@ -105,8 +120,4 @@ def measure(one: SeedResult) -> dict[str, Estimate]:
             float((weights * np.where((weights > 0) == up, high, low)).sum())
             for up in (False, True)
         )
-    slope = between(float(weights @ value), least, most, METHOD)
-    return {
-        **{f"log2 of the steps, {n} images": onsets[n] for n in numbers},
-        ": ".join(GROWTH): slope,
-    }
+    return between(float(weights @ value), least, most, METHOD)

@@ -5,7 +5,7 @@ The looks of a training are kept beside its checkpoints, so that one that was st
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from itertools import count as count_from
 from typing import Any
 
@@ -17,22 +17,29 @@ from wildmiddle.checks.experiments.seeds import between
 from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.report.files import write_text
 from wildmiddle.empirical.intervals import Estimate, proportion
+from wildmiddle.models.denoisers import Denoiser
+from wildmiddle.models.one_step import denoising_error
 
 RATE = 0.25
 """Share of copies at which they count as common."""
 
 METHOD = "between looks"
 FILE = "looks.csv"
-HEADER = ("step", "memorized", "samples", "low", "high")
+HEADER = ("step", "memorized", "samples", "low", "high", "held-out error")
+NEAR = 1.1
+"""Error over the least one at which a model counts as trained on what is common to all images."""
+STREAM = "looks/held-out error"
+"""Name of the noise stream: all looks are compared on the same noise."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """Copies among the samples after some steps of training."""
+    """Copies among the samples, and the error on held-out images, after some steps of training."""
 
     step: int
     copies: int
     samples: int
+    error: float
 
     @property
     def common(self) -> bool:
@@ -77,9 +84,25 @@ def look_until(
             continue
         denoiser = study.train_denoiser(count, name, stop_after=step, **settings)
         copies = is_copy(study.compare(draw_samples(study, denoiser), count))
-        looks.append(Look(step, int(copies.sum()), len(copies)))
-        write_text(path, "".join(f"{look.step},{look.copies},{look.samples}\n" for look in looks))
+        looks.append(Look(step, int(copies.sum()), len(copies), held_out_error(study, denoiser)))
+        lines = (",".join(map(str, astuple(look))) for look in looks)
+        write_text(path, "\n".join(lines))
     return looks
+
+
+def held_out_error(study: TrainedStudy, denoiser: Denoiser) -> float:
+    """Mean squared error on held-out images with as much noise as their pixels deviate."""
+    data = study.data
+    found = denoising_error(
+        denoiser,
+        study.fresh.to(study.torch_device),
+        [data.sigma_data],
+        study.scale.outputs,
+        study.settings.seed,
+        value_range=None if data.centred else data.value_range,
+        stream=STREAM,
+    )
+    return float(found.mean[0])
 
 
 def _read(study: TrainedStudy, name: str) -> list[Look]:
@@ -87,7 +110,10 @@ def _read(study: TrainedStudy, name: str) -> list[Look]:
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        looks = [Look(*map(int, line)) for line in csv.reader(file)]
+        looks = [
+            Look(int(step), int(copies), int(samples), float(error))
+            for step, copies, samples, error in csv.reader(file)
+        ]
     if any(look.samples != study.scale.samples for look in looks):
         raise ValueError(
             f"{path} has looks of {looks[0].samples} samples, not {study.scale.samples}; give "
@@ -101,7 +127,8 @@ def look_rows(looks: Sequence[Look], alpha: float) -> list[TableRow]:
     rows: list[TableRow] = []
     for look in looks:
         rate = proportion(look.copies, look.samples, alpha)
-        rows.append((look.step, look.copies, look.samples, float(rate.low), float(rate.high)))
+        ends = float(rate.low), float(rate.high)
+        rows.append((look.step, look.copies, look.samples, *ends, look.error))
     return rows
 
 
@@ -111,13 +138,27 @@ def onset(rows: Sequence[Mapping[str, str]]) -> Estimate:
     Between the look before and the first with common copies; from the last look up where there is
     none, and the estimate is that look then.
     """
-    looks = [Look(int(row["step"]), int(row["memorized"]), int(row["samples"])) for row in rows]
-    found = next((k for k, look in enumerate(looks) if look.common), None)
-    if found is None:
-        low, high = np.log2(looks[-1].step), np.inf
-        value = low
-    else:
-        low = np.log2(looks[found - 1].step) if found else -np.inf
-        high = np.log2(looks[found].step)
-        value = (low + high) / 2 if found else high
-    return between(float(value), float(low), float(high), METHOD)
+    common = [int(row["memorized"]) >= RATE * int(row["samples"]) for row in rows]
+    if not any(common):
+        last = float(np.log2(int(rows[-1]["step"])))
+        return between(last, last, np.inf, METHOD)
+    return _at_look(rows, common.index(True))
+
+
+def least_error(rows: Sequence[Mapping[str, str]]) -> Estimate:
+    """log2 of the steps after which the error is near its least, from the rows of one training.
+
+    Known from below alone where the last look has the least: more training may have less.
+    """
+    errors = np.array([float(row["held-out error"]) for row in rows])
+    found = _at_look(rows, int(np.flatnonzero(errors <= NEAR * errors.min())[0]))
+    return replace(found, high=np.asarray(np.inf)) if errors.argmin() == len(rows) - 1 else found
+
+
+def _at_look(rows: Sequence[Mapping[str, str]], k: int) -> Estimate:
+    # What is first seen at look k lies between it and the look before.
+    high = float(np.log2(int(rows[k]["step"])))
+    if k == 0:
+        return between(high, -np.inf, high, METHOD)
+    low = float(np.log2(int(rows[k - 1]["step"])))
+    return between((low + high) / 2, low, high, METHOD)

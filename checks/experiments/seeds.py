@@ -112,7 +112,7 @@ def over_seeds(found: Mapping[int, Estimate], alpha: float, *, censored: bool = 
             for gap in (means - lows, highs - means)
         )
         low, high = np.minimum(student.low, mean - below), np.maximum(student.high, mean + above)
-    method = f"Student over {len(means)} seeds"
+    method = f"Student over {len(means)} seed{'s' if len(means) > 1 else ''}"
     if np.isnan(mean) or len(means) < FEWEST:
         low, high = np.asarray(-np.inf), np.asarray(np.inf)
     return Estimate(np.asarray(mean), low, high, len(means), alpha, method)

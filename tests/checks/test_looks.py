@@ -31,6 +31,7 @@ def trainer(tmp_path, monkeypatch):
         return SimpleNamespace(ratio=np.where(np.arange(100) < samples / 10, 0.0, 1.0))
 
     monkeypatch.setattr(looks, "draw_samples", lambda study, denoiser: denoiser)
+    monkeypatch.setattr(looks, "held_out_error", lambda study, denoiser: 1 / denoiser)
     study = SimpleNamespace(
         models=tmp_path, train_denoiser=train, compare=compare, scale=SimpleNamespace(samples=100)
     )
@@ -68,6 +69,7 @@ def lines(steps: list[int], common: bool, **more) -> list[dict[str, str]]:
             "step": str(step),
             "memorized": str(40 if common and step == steps[-1] else 0),
             "samples": "100",
+            "held-out error": "1.0" if step == steps[0] else "2.0",
             **{key: str(value) for key, value in more.items()},
         }
         for step in steps
@@ -81,6 +83,25 @@ def test_the_onset_lies_between_two_looks() -> None:
     assert (late.low, late.mean, late.high) == (7, 7, np.inf)
     at_once = looks.onset(lines([64], common=True))
     assert (at_once.low, at_once.high) == (-np.inf, 6)
+
+
+def test_the_least_error_lies_between_two_looks() -> None:
+    rows = lines([64, 128, 256, 512], common=False)
+    for row, error in zip(rows, ("3", "1.05", "1", "2"), strict=True):
+        row["held-out error"] = error
+    found = looks.least_error(rows)
+    assert (found.low, found.mean, found.high) == (6, 6.5, 7)
+    # The last look has the least: it may fall on, and what is near it comes later.
+    open_end = looks.least_error(rows[:3])
+    assert (open_end.low, open_end.high) == (6, np.inf)
+    rows[1]["held-out error"] = "1.2"
+    assert looks.least_error(rows).low == 7
+
+
+def test_the_error_of_a_look_is_of_held_out_images(known) -> None:
+    found = looks.held_out_error(known, known.memorizing)
+    assert found == looks.held_out_error(known, known.memorizing)  # the same noise at every look
+    assert found > looks.held_out_error(known, known.generalizing) > 0
 
 
 def result(name: str, rows: list[dict[str, str]], **tables) -> SeedResult:
@@ -100,13 +121,16 @@ def grown(power: float, *, reached: bool = True) -> SeedResult:
 
 
 def test_the_slope_of_copying_times_and_its_limits() -> None:
-    found = copy_time.measure(grown(1.3))[": ".join(copy_time.GROWTH)]
+    found = copy_time.measure(grown(1.3))[f"{copy_time.COPIES}: {copy_time.SLOPE}"]
     assert float(found.mean) == pytest.approx(1.3, abs=1e-3)
     # Four sizes an octave apart: weights -0.3, -0.1, 0.1 and 0.3, each off by an eighth.
     assert float(found.high - found.mean) == pytest.approx(0.8 / 8, abs=1e-3)
     assert float(found.mean - found.low) == pytest.approx(0.8 / 8, abs=1e-3)
-    open_end = copy_time.measure(grown(1.3, reached=False))[": ".join(copy_time.GROWTH)]
+    open_end = copy_time.measure(grown(1.3, reached=False))[
+        f"{copy_time.COPIES}: {copy_time.SLOPE}"
+    ]
     assert (np.isfinite(open_end.low), open_end.high) == (True, np.inf)
+    unknown = ["inconclusive"] * 2  # the least error at the first look: from when on, nobody knows
     verdicts = {
         power: [
             record.verdict
@@ -115,11 +139,27 @@ def test_the_slope_of_copying_times_and_its_limits() -> None:
         for power in (0.5, 1.0, 1.2, 1.5)
     }
     assert verdicts == {
-        0.5: ["violated", "holds"],
-        1.0: ["holds", "holds"],
-        1.2: ["holds", "inconclusive"],
-        1.5: ["holds", "violated"],
+        0.5: ["violated", "holds", *unknown],
+        1.0: ["holds", "holds", *unknown],
+        1.2: ["holds", "inconclusive", *unknown],
+        1.5: ["holds", "violated", *unknown],
     }
+
+
+@pytest.mark.parametrize(
+    ("power", "expected"),
+    [(0, ["holds", "holds"]), (1, ["holds", "violated"]), (-1, ["violated", "holds"])],
+)
+def test_the_time_to_the_least_error_can_be_the_same_for_all_numbers(power, expected) -> None:
+    rows = []
+    for n in copy_time.SIZES:
+        at = 15 + power * np.log2(n / 100)
+        own = lines([round(2 ** (at + more)) for more in (-1 / 8, 1 / 8, 1)], False, images=n)
+        for row, error in zip(own, (2, 1, 1.5), strict=True):
+            row["held-out error"] = str(error)
+        rows += own
+    outcome = copy_time.combine(dict.fromkeys(range(3), result("copy-time", rows)), 0.05)
+    assert [record.verdict for record in outcome.records[2:]] == expected
 
 
 def test_the_laws_put_their_share_below_the_gap_and_the_higher_gap_weighs_the_same(
