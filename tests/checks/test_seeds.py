@@ -16,8 +16,10 @@ from wildmiddle.checks.cli import main
 from wildmiddle.checks.experiments import boundaries
 from wildmiddle.checks.experiments.page import read
 from wildmiddle.checks.experiments.results import ExperimentResult, write
+from wildmiddle.checks.experiments.samples import find_copies
 from wildmiddle.checks.experiments.scale import read_scale
 from wildmiddle.checks.experiments.seeds import OverSeeds, SeedResult, combine_records, seed_rows
+from wildmiddle.checks.experiments.table1 import swap
 from wildmiddle.checks.experiments.trained import trained_study
 from wildmiddle.checks.records import Comparison
 from wildmiddle.checks.settings import Settings
@@ -219,7 +221,14 @@ def test_both_families_end_with_one_denoiser_alone(tiny_text, tmp_path) -> None:
     for direction, bound, _, memorized, *_ in outcome.rows:
         wider, narrower = (variants["euler", t, direction, bound] for t in (0.5, 0.25))
         assert narrower <= variants["euler", 1 / 3, direction, bound] == memorized <= wider
-        assert 0 <= variants["heun", 0.5, direction, bound] <= 24
+    totals = dict.fromkeys((key[:2] for key in variants), 0)
+    for key, count in variants.items():
+        totals[key[:2]] += count
+    assert len(set(totals.values())) == len(totals) == 6
+    above, below = study.memorizing, study.generalizing
+    bound = outcome.rows[4][1]
+    by_heun = find_copies(study, swap(above, below, 0, bound), "heun").ratio
+    assert variants["heun", 0.5, "falling", bound] == (by_heun < 0.5).sum()
     # The optimum copies by its last steps: under a low boundary it has them all the same.
     at = {(row[0], row[2]): row[3] for row in outcome.rows}
     assert at["rising", 12] == 24
