@@ -54,8 +54,15 @@ def trainings(study: TrainedStudy) -> Trainings:
 
 
 def _conditions(study: TrainedStudy) -> Iterator[tuple[float, str, dict[str, Any]]]:
-    gap = zone_gaps(study)["lowered zone"]
-    std = study.training().log_sigma_std
+    gap, training = zone_gaps(study)["lowered zone"], study.training()
+    if training.objective != "edm":
+        raise ValueError(f"objective = {training.objective!r}; gap-law moves the law of 'edm'")
+    if not 0 < gap[0] < gap[1] < np.inf:
+        raise ValueError(
+            f"the possible zone of the memorizing model's images, halved, runs from {gap[0]:g} to "
+            f"{gap[1]:g}, which is no gap; give other images, or another number of them"
+        )
+    std = training.log_sigma_std
     for share in SHARES if study.settings.seed == 0 else CORNERS:
         mean = round(float(np.log(gap[0]) - std * ndtri(share)), 4)
         law = {"log_sigma_mean": mean}

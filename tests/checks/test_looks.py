@@ -1,5 +1,6 @@
 """Looks at trainings as they go, and the three experiments that rest on them or on trajectories."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +16,7 @@ from wildmiddle.checks.experiments.trajectories import in_shell, record_trajecto
 from wildmiddle.checks.settings import Settings
 from wildmiddle.models.denoisers import EmpiricalDenoiser, GaussianDenoiser
 from wildmiddle.models.objectives import edm_share
+from wildmiddle.theory.regimes import Zone
 
 
 @pytest.fixture
@@ -189,6 +191,12 @@ def test_the_laws_put_their_share_below_the_gap_and_the_higher_gap_weighs_the_sa
             assert end == np.inf
     other = trained_study(scale, tmp_path, Settings(device="cpu", seed=1))
     assert len(gap_law.trainings(other)) == 8
+    ddpm = replace(scale, training={**scale.training, "objective": "ddpm"})
+    with pytest.raises(ValueError, match="objective = 'ddpm'; gap-law moves the law of 'edm'"):
+        gap_law.trainings(trained_study(ddpm, tmp_path, Settings(device="cpu")))
+    vars(study)["zone"] = replace(study.zone, possible=Zone(0.0, 1.0))
+    with pytest.raises(ValueError, match=r"runs from 0 to 0\.5, which is no gap"):
+        gap_law.trainings(study)
     assert edm_share(*redraw.gap[0]) != pytest.approx(redraw.share()(*redraw.gap[0]))
 
 
