@@ -4,7 +4,7 @@ import json
 from base64 import b64encode
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
-from math import inf, nan
+from math import inf, isnan, nan
 from pathlib import Path
 
 import pytest
@@ -124,8 +124,8 @@ def test_known_outcomes_stand_beside_the_paper(folder) -> None:
         "digits <b>: 1400 training and 300 held-out images of shape 1 × 8 × 8",
         "−1 to 1, not centred",
         "sha256:0123",
-        "c = 5.0, w = 0.95, delta = 0.05, seed = 7, samples = 20000, alpha = 0.001, device = cpu, "
-        "memory = 1GB (alpha is for each experiment)",
+        "c = 5.0, w = 0.95, copies within = 0.0, delta = 0.05, seed = 7, samples = 20000, "
+        "alpha = 0.001, device = cpu, memory = 1GB (alpha is for each experiment)",
         "python 3.11.7, torch 2.13.0",
     ):
         assert said in run, said
@@ -238,15 +238,15 @@ def test_what_is_missing_is_said(folder) -> None:
 
 
 def test_numbers_that_are_not_finite_survive_the_file(tmp_path) -> None:
-    odd = replace(record("odd", "<=", 3), low=-inf, high=inf, estimate=nan)
+    odd = replace(record("odd", "<=", 3), low=-inf, high=inf, estimate=inf, detectable=nan)
     write(outcome("figure1", odd), tmp_path, RUN)
     text = (tmp_path / "figure1.json").read_text()
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     found = read(tmp_path, "figure1")
     assert (found.records[0].low, found.records[0].high) == (-inf, inf)
-    assert found.records[0].verdict == "violated"
+    assert isnan(found.records[0].detectable)
     assert found.run == RUN
-    assert "nan [−∞, ∞]" in Page(to_html(tmp_path)).text("figure1")
+    assert "∞ [−∞, ∞]" in Page(to_html(tmp_path)).text("figure1")
 
 
 def test_the_name_of_a_file_is_shown_as_it_is(folder) -> None:
