@@ -31,7 +31,7 @@ from wildmiddle.empirical.kernels.products import (
     squared_distances,
     squared_norms,
 )
-from wildmiddle.empirical.noise import BLOCK, blocks, indices
+from wildmiddle.empirical.noise import BLOCK, Beyond, blocks, indices
 from wildmiddle.theory.constants import DEFAULT_MEMORY, SHELL_WIDTH
 from wildmiddle.theory.shells import radii
 
@@ -84,6 +84,8 @@ class _Task:
     """Squared radii of the shell at sigma = 1."""
     known: Distances | None
     """Distances of all pairs, where the caller has them."""
+    beyond: torch.Tensor
+    """``|z|^2`` of each query's noise in dimensions that the points do not have, (queries,)."""
     covered: torch.Tensor
     """(queries, K), filled tile by tile."""
 
@@ -106,17 +108,21 @@ def coverage_accumulator(
     origin: torch.Tensor,
     chosen: NDArray[np.int64],
     c: float,
+    *,
     known: Distances | None = None,
+    beyond: Beyond | None = None,
 ) -> tuple[Accumulator, Callable[[slice], NDArray[np.bool_]]]:
     """Accumulator of the coverage for a pass over ``points``, and its value once the pass is done.
 
     The value takes what :func:`~wildmiddle.empirical.kernels.noise_pass.run_pass` returns. Each
     query noises its own row of ``held_out``: ``chosen`` (queries in whole blocks). ``known`` are
-    the distances of all ``held_out`` to all ``points``, where the caller has them.
+    the distances of all ``held_out`` to all ``points``, where the caller has them, and ``beyond``
+    is the noise in dimensions in which all of them are equal.
     """
     where = points.device
     levels = torch.as_tensor(np.atleast_1d(np.asarray(sigmas, np.float64)))
-    r_in, r_out = (float(r) for r in radii(points.shape[1], c))
+    more = beyond or Beyond(0, np.zeros(whole_blocks(queries)))
+    r_in, r_out = (float(r) for r in radii(points.shape[1] + more.dimensions, c))
     task = _Task(
         points,
         held_out,
@@ -126,6 +132,7 @@ def coverage_accumulator(
         r_in**2,
         r_out**2,
         known,
+        torch.as_tensor(more.squared).to(where, working_dtype(where)),
         torch.zeros(whole_blocks(queries), len(levels), dtype=torch.bool, device=where),
     )
 
@@ -163,6 +170,7 @@ def _prepare(task: _Task, queries: slice, tile: Tile) -> AddQueries | None:
         )
         norms, reach = squared_norms(z), found.reach[which]
         errors = unit * reach.square(), unit * norms.sqrt() * reach
+        norms = norms + task.beyond[queries]
         _mark_covered(task, task.covered[queries], pairs, norms, errors, z, point, tile.start)
 
     return add

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -54,6 +54,23 @@ def indices(seed: int, stream: str, n: int, population: int) -> NDArray[np.int64
             for number in range(-(-n // BLOCK))
         ]
     )
+
+
+class Beyond(NamedTuple):
+    """Noise in dimensions in which only its length counts."""
+
+    dimensions: int
+    squared: NDArray[np.float64]
+    """``|z|^2`` of each query's noise in them, chi-squared, (queries,) in whole blocks."""
+
+
+def beyond(seed: int, stream: str, n: int, dimensions: int) -> Beyond:
+    """Lengths, in more ``dimensions``, of the noise of ``n`` queries of :func:`blocks`."""
+    squared = [
+        generator(seed, f"{stream}/beyond", number).chisquare(dimensions, BLOCK)
+        for number in range(-(-n // BLOCK))
+    ]
+    return Beyond(dimensions, np.concatenate(squared))
 
 
 def blocks(

@@ -10,7 +10,8 @@ from wildmiddle.empirical import coverage, posterior
 from wildmiddle.empirical.distinct import distinct
 from wildmiddle.empirical.intervals import Estimate, bounded_mean, exact, proportion
 from wildmiddle.empirical.kernels.device import rows_of_both
-from wildmiddle.empirical.kernels.distances import Distances
+from wildmiddle.empirical.kernels.distances import Distances, pair_terms
+from wildmiddle.empirical.kernels.fewer_dimensions import in_fewer_dimensions
 from wildmiddle.empirical.kernels.noise_pass import run_pass
 from wildmiddle.empirical.kernels.overlap_sums import PairSums
 from wildmiddle.empirical.kernels.products import (
@@ -19,7 +20,7 @@ from wildmiddle.empirical.kernels.products import (
     product_dtype,
 )
 from wildmiddle.empirical.neighbours import nearest_two
-from wildmiddle.empirical.noise import blocks, indices
+from wildmiddle.empirical.noise import beyond, blocks, indices
 from wildmiddle.theory.constants import DEFAULT_MEMORY, SHELL_WIDTH
 from wildmiddle.theory.coverage import mean_overlap, upper_bound
 from wildmiddle.theory.domain import require, require_positive
@@ -83,9 +84,10 @@ def curves(
     points stand for the distribution p: the coverage and its bounds are those of the uniform
     distribution on them, given both sets. ``memory`` bounds the buffers in bytes, the arguments and
     the result apart. Training points that are equal count as one, with the weight of its copies.
-    Raises ValueError for fewer than two that differ, shapes that differ, values that are not
-    finite, no sigma or sigma <= 0, alpha outside (0, 1), or c <= 0. Source: Def 4.1, Def 4.6,
-    Theorem 4.8, E.2, E.3.
+    Where there are few for so many pixels, noise of the same law is drawn in fewer dimensions
+    (:mod:`~wildmiddle.empirical.kernels.fewer_dimensions`). Raises ValueError for fewer than two
+    that differ, shapes that differ, values that are not finite, no sigma or sigma <= 0, alpha
+    outside (0, 1), or c <= 0. Source: Def 4.1, Def 4.6, Theorem 4.8, E.2, E.3.
     """
     listed, held_out = rows_of_both(train, test, "test", device)
     sigmas = np.atleast_1d(np.asarray(sigmas, np.float64))
@@ -95,13 +97,19 @@ def curves(
     require(0 < alpha < 1, "alpha", alpha, "must lie strictly between 0 and 1")
     different = distinct(listed)
     points, prior = different.points_and_prior(listed)
-    (n, d), each = points.shape, alpha / len(sigmas)
+    (n, d), each, queries = points.shape, alpha / len(sigmas), max(weight_queries, coverage_queries)
+    images, more = (points, held_out), None
+    fewer = in_fewer_dimensions(points, held_out, queries, memory // _SHARE)
+    if fewer is not None:
+        points, held_out = fewer
+        memory -= points.nbytes + held_out.nbytes
+        more = beyond(seed, "curves", queries, d - points.shape[1])
 
     origin = mean_of(points)
     reach = norms_about(held_out, origin) + norms_about(points, origin).max()
     pairs = PairSums(float(sigmas.min()), float(reach.max()))
     # Kept for the coverage, or else, where they take too much, found by it once more.
-    dtype = product_dtype(d, points.device)
+    dtype = product_dtype(points.shape[1], points.device)
     size = len(held_out) * n * dtype.itemsize
     held = _SHARE * size <= memory
     apart = torch.empty((len(held_out), n) if held else 0, dtype=dtype, device=points.device)
@@ -112,8 +120,10 @@ def curves(
             apart[rows, columns] = squared
 
     memory -= held * size
-    distance, _ = nearest_two(held_out, points, memory=memory, visit=visit)
-    nearest = distance[:, 0].double().cpu().numpy()
+    index = nearest_two(held_out, points, memory=memory, visit=visit)[1][:, 0]
+    own = torch.arange(len(held_out), device=index.device)
+    squared, _ = pair_terms(images[1], own, images[0], index)  # a copy is at 0 exactly
+    nearest = squared.sqrt_().double().cpu().numpy()
     overlap = pairs.mean_overlap(sigmas, d, c)
     noised = different.group[indices(seed, "weight", weight_queries, len(listed))]
     weight, weights = posterior.weight_accumulator(
@@ -128,9 +138,10 @@ def curves(
         indices(seed, "coverage", coverage_queries, len(held_out)),
         c,
         known=Distances(apart, None, reach) if held else None,
+        beyond=more,
     )
     # The two curves share the noise of their queries: one product serves both.
-    drawn = blocks(seed, "curves", max(weight_queries, coverage_queries), d, dtype=np.float32)
+    drawn = blocks(seed, "curves", queries, points.shape[1], dtype=np.float32)
     done = run_pass(points, origin, drawn, [weight, cover], memory)
     found, covered = weights(done), cover_draws(done)
     draws = [np.minimum(each, 1) for each in (found.largest, found.self_weight, found.squares)]

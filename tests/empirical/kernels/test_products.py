@@ -93,6 +93,7 @@ def test_coverage_is_that_of_direct_differences(sets) -> None:
 def test_coverage_is_decided_in_float64_at_the_end_of_a_shell(both) -> None:
     rng = np.random.default_rng(SEED)
     train, test = rng.standard_normal((3, D)), rng.standard_normal((5, D))
+    train = np.vstack([train, train[:1]])  # with a copy the curves keep all dimensions
     stream = "curves" if both else "coverage"
     index, z = indices(SEED, "coverage", 60, 5)[:60], noise(stream, 60, 5)[1]
     gap = test[index][:, None] - train[None]
