@@ -89,8 +89,9 @@ def _verify(options: argparse.Namespace) -> int:
     data = _load(options)
 
     def say(study: "Study") -> None:
-        if first and not options.quiet:
-            _say_doubts(data, study.images, settings)
+        # By all processes, which share the search for copies; one of them aloud.
+        if not options.quiet:
+            _say_doubts(data, study.images, settings, aloud=first)
 
     with processes.join(options.device):
         first = processes.rank() == 0
@@ -416,7 +417,9 @@ def _merged(train: "Array", settings: Settings) -> "Array":
     return merge_copies(train, settings.copies_within, device=device, memory=memory, progress=True)
 
 
-def _say_doubts(data: "DataSet", train: "Array", settings: Settings) -> tuple[str, ...]:
+def _say_doubts(
+    data: "DataSet", train: "Array", settings: Settings, *, aloud: bool = True
+) -> tuple[str, ...]:
     """Say on stderr where the images look otherwise than they are taken, and which are copies.
 
     ``train`` are the training images, near copies made equal. Returns what is said of their copies.
@@ -428,7 +431,7 @@ def _say_doubts(data: "DataSet", train: "Array", settings: Settings) -> tuple[st
     rows = training_rows(train, settings.device)
     copies = distinct(rows).sentences(settings.copies_within)
     near = near_copies(train, data.test, device=settings.device, memory=settings.memory)
-    for sentence in (*data.doubts, *copies, *data.copies, *near.sentences):
+    for sentence in (*data.doubts, *copies, *data.copies, *near.sentences) if aloud else ():
         complain(sentence)
     return copies
 

@@ -6,6 +6,7 @@ On two training images the copies of the nearer one have the bound's chance exac
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
@@ -16,7 +17,7 @@ from wildmiddle.checks.sharper import Sharper, Truth, sharper_form
 from wildmiddle.checks.statistics import settle
 from wildmiddle.checks.study import Study
 from wildmiddle.models import EmpiricalDenoiser
-from wildmiddle.models.one_step import count_copies, queries
+from wildmiddle.models.one_step import count_copies, map_queries
 from wildmiddle.theory import copying
 
 Array = NDArray[np.float64]
@@ -67,13 +68,12 @@ def _small_set(
     denoiser, seed = EmpiricalDenoiser(points, "cpu"), study.settings.seed
 
     def draw(count: int, name: str, pending: object) -> int:
-        total = 0
-        for clean, noise, kept in queries(HELD_OUT, count, seed, name):
-            output = denoiser(clean + sigma * noise, sigma)[:kept]
-            near = cdist(output, points)
+        def find_copies(clean: torch.Tensor, noise: torch.Tensor) -> NDArray[np.bool_]:
+            near = cdist(denoiser(clean + sigma * noise, sigma), points)
             # The others may be copies of each other; the nearest one is none of them.
-            total += int((near[:, 0] < near[:, 1:].min(1) / 3).sum())
-        return total
+            return near[:, 0] < near[:, 1:].min(1) / 3
+
+        return int(map_queries(find_copies, HELD_OUT, count, seed, name).sum())
 
     stream, most = f"copying/{copies}/{sigma:g}", study.settings.samples
     return settle(draw, [comparison], stream=stream, most=most, alpha=alpha, seed=seed)[0]

@@ -16,8 +16,9 @@ from wildmiddle.checks.registry import Formula
 from wildmiddle.checks.statistics import from_bounded, from_estimate, settle
 from wildmiddle.checks.study import Study
 from wildmiddle.empirical.intervals import pair_mean
+from wildmiddle.empirical.kernels.processes import map_rows
 from wildmiddle.empirical.kernels.products import squared_distances
-from wildmiddle.empirical.noise import blocks, generator
+from wildmiddle.empirical.noise import Block, blocks, generator
 from wildmiddle.theory import coverage
 from wildmiddle.theory.shells import radii
 
@@ -167,12 +168,15 @@ def _queries(
     # For each noised pool point: whether a fresh set covers it, and q(Y) over the whole pool.
     points = torch.as_tensor(pool)
     r_in, r_out = (float(r) for r in radii(study.d, study.settings.c))
-    covered, hit = [], []
-    for block in blocks(study.settings.seed, stream, count, study.d, len(pool)):
-        y = points[torch.as_tensor(block.indices)] + sigma * torch.as_tensor(block.noise)
+
+    def cover(block: Block) -> Array:
+        y = points[torch.as_tensor(block.indices)] + sigma * torch.as_tensor(block.draw())
         gap = squared_distances(y, points).sqrt().numpy()
         inside = (gap >= sigma * r_in) & (gap <= sigma * r_out)
         chosen = block.generator("sets").integers(len(pool), size=(len(inside), SET_SIZE))
-        covered.append(np.take_along_axis(inside, chosen, axis=1).any(axis=1))
-        hit.append(inside.mean(axis=1))
-    return np.concatenate(covered)[:count], np.concatenate(hit)[:count]
+        covered = np.take_along_axis(inside, chosen, axis=1).any(axis=1)
+        return np.column_stack([covered, inside.mean(axis=1)])
+
+    drawn = list(blocks(study.settings.seed, stream, count, study.d, len(pool)))
+    covered, q = map_rows(cover, drawn)[:count].T
+    return covered > 0, q

@@ -7,7 +7,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from wildmiddle.empirical.kernels.device import as_rows
-from wildmiddle.empirical.noise import blocks
+from wildmiddle.empirical.kernels.processes import map_rows
+from wildmiddle.empirical.noise import Block, blocks
 from wildmiddle.theory.domain import require
 
 Array = NDArray[np.float64]
@@ -45,19 +46,22 @@ def fields(
     """
     require(0 < t < 1, "t", t, "must lie strictly between 0 and 1")
     points = as_rows(train, device)
-    parts = []
-    for block in blocks(seed, stream, queries, points.shape[1]):
-        z = torch.as_tensor(block.noise).to(points)
+
+    def compare(block: Block) -> Array:
+        z = torch.as_tensor(block.draw()).to(points)
         if isinstance(index, int):
-            parts.append(_compare(points, index, z, t))
-        else:
-            own = index[block.start : block.start + len(z)].tolist()
-            parts += [_compare(points, i, z[k, None], t) for k, i in enumerate(own)]
-    return Fields(*(np.concatenate(columns)[:queries] for columns in zip(*parts, strict=True)))
+            return _compare(points, index, z, t)
+        own = index[block.start : block.start + len(z)]
+        # Queries beyond the last noise its point: the block has as many rows as the others.
+        own = np.pad(own, (0, len(z) - len(own)), mode="edge").tolist()
+        return np.concatenate([_compare(points, i, z[k, None], t) for k, i in enumerate(own)])
+
+    drawn = list(blocks(seed, stream, queries, points.shape[1]))
+    return Fields(*map_rows(compare, drawn)[:queries].T)
 
 
-def _compare(points: torch.Tensor, i: int, z: torch.Tensor, t: float) -> list[Array]:
-    # The fields at (1-t) z + t x_i, a row of z (Q, d) a query.
+def _compare(points: torch.Tensor, i: int, z: torch.Tensor, t: float) -> Array:
+    # The fields at (1-t) z + t x_i, a row of z (Q, d) a query: (Q, 4) in the order of `Fields`.
     x = points[i]
     apart = points - x
     y = (1 - t) * z + t * x
@@ -74,4 +78,4 @@ def _compare(points: torch.Tensor, i: int, z: torch.Tensor, t: float) -> list[Ar
         torch.linalg.vector_norm(conditional, dim=1),
         torch.cosine_similarity(optimal, conditional, dim=1),
     )
-    return [column.double().cpu().numpy() for column in row]
+    return torch.stack(row, dim=1).double().cpu().numpy()

@@ -16,6 +16,7 @@ from wildmiddle.empirical.distinct import distinct
 from wildmiddle.empirical.intervals import proportion
 from wildmiddle.empirical.kernels.device import rows_of_both, training_rows, working_dtype
 from wildmiddle.empirical.kernels.distances import pair_terms
+from wildmiddle.empirical.kernels.processes import gather_rows, own_rows
 from wildmiddle.empirical.kernels.products import (
     Tile,
     cancellation_limit,
@@ -71,8 +72,19 @@ def nearest_two(
 
     ``queries`` (Q, d) and ``points`` (N, d) on one device; with N = 1 the results are (Q, 1). Of
     equal distances the lower index comes first. ``visit`` is called with every block of squared
-    distances, by several threads. ``memory`` bounds the buffers in bytes.
+    distances, by several threads. ``memory`` bounds the buffers in bytes. Without ``visit`` several
+    processes share the queries (:mod:`wildmiddle.empirical.kernels.processes`).
     """
+    if visit is not None:
+        return _search(queries, points, memory, visit)
+    own = own_rows(len(queries))
+    distance, index = _search(queries[own], points, memory)
+    return gather_rows(distance, own, len(queries)), gather_rows(index, own, len(queries))
+
+
+def _search(
+    queries: torch.Tensor, points: torch.Tensor, memory: int, visit: Visit | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
     origin = mean_of(points)
     squared, index, doubt = _search_products(queries, points, origin, memory, visit)
     if len(doubt):

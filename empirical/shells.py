@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from wildmiddle.empirical.kernels.processes import map_rows
 from wildmiddle.empirical.noise import blocks, generator
 
 Array = NDArray[np.float64]
@@ -18,7 +19,5 @@ def squared_radii(
     """
     direction = generator(seed, stream + "/direction").standard_normal(dimension)
     shift = offset * direction / np.linalg.norm(direction)
-    squared = [
-        np.square(block.noise + shift).sum(1) for block in blocks(seed, stream, queries, dimension)
-    ]
-    return np.concatenate(squared)[:queries]
+    drawn = list(blocks(seed, stream, queries, dimension))
+    return map_rows(lambda block: np.square(block.draw() + shift).sum(1), drawn)[:queries]

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wildmiddle.empirical.noise import blocks
+from wildmiddle.empirical.kernels.processes import map_rows
+from wildmiddle.empirical.noise import Block, blocks
 from wildmiddle.theory.constants import SHELL_WIDTH
 from wildmiddle.theory.shells import radii
 
@@ -38,11 +39,13 @@ def shell_losses(
 
     ``points`` (N, d); returns (queries,). N times the mean is the objective of Theorem B.6.
     """
-    losses = []
-    # One more normal than dimensions: its distribution function is the uniform for the radius.
-    for block in blocks(seed, stream, queries, points.shape[1] + 1, len(points)):
-        z = torch.as_tensor(block.noise).to(points)
+
+    def losses(block: Block) -> Array:
+        z = torch.as_tensor(block.draw()).to(points)
         x = points[torch.as_tensor(block.indices).to(points.device)]
         noisy = x + sigma * shell_noise(z[:, 1:], torch.special.ndtr(z[:, 0]), c)
-        losses.append((denoiser(noisy, sigma) - x).square().sum(1).double().cpu().numpy())
-    return np.concatenate(losses)[:queries]
+        return (denoiser(noisy, sigma) - x).square().sum(1).double().cpu().numpy()
+
+    # One more normal than dimensions: its distribution function is the uniform for the radius.
+    drawn = blocks(seed, stream, queries, points.shape[1] + 1, len(points))
+    return map_rows(losses, list(drawn))[:queries]

@@ -14,6 +14,7 @@ from wildmiddle.empirical.kernels.distances import Distances, pair_terms
 from wildmiddle.empirical.kernels.fewer_dimensions import in_fewer_dimensions
 from wildmiddle.empirical.kernels.noise_pass import run_pass
 from wildmiddle.empirical.kernels.overlap_sums import PairSums
+from wildmiddle.empirical.kernels.processes import combine_rows, gather_rows, own_rows
 from wildmiddle.empirical.kernels.products import (
     mean_of,
     norms_about,
@@ -114,16 +115,20 @@ def curves(
     held = _SHARE * size <= memory
     apart = torch.empty((len(held_out), n) if held else 0, dtype=dtype, device=points.device)
 
+    own = own_rows(len(held_out))
+
     def visit(rows: slice, columns: slice, squared: torch.Tensor) -> None:
         pairs.add(squared)
         if held:
-            apart[rows, columns] = squared
+            apart[own][rows, columns] = squared
 
     memory -= held * size
-    index = nearest_two(held_out, points, memory=memory, visit=visit)[1][:, 0]
-    own = torch.arange(len(held_out), device=index.device)
-    squared, _ = pair_terms(images[1], own, images[0], index)  # a copy is at 0 exactly
-    nearest = squared.sqrt_().double().cpu().numpy()
+    index = nearest_two(held_out[own], points, memory=memory, visit=visit)[1][:, 0]
+    number = torch.arange(len(index), device=index.device)
+    squared, _ = pair_terms(images[1][own], number, images[0], index)  # a copy is at 0 exactly
+    nearest = gather_rows(squared, own, len(held_out)).sqrt_().double().cpu().numpy()
+    pairs.combine()
+    apart = combine_rows(apart, own) if held else apart
     overlap = pairs.mean_overlap(sigmas, d, c)
     noised = different.group[indices(seed, "weight", weight_queries, len(listed))]
     weight, weights = posterior.weight_accumulator(

@@ -13,15 +13,16 @@ only in the limit of many queries, and its ``method`` says so.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
 from wildmiddle.empirical.intervals import Estimate, bounded_mean, student_mean
+from wildmiddle.empirical.kernels.processes import map_rows
 from wildmiddle.empirical.neighbours import memorization
-from wildmiddle.empirical.noise import blocks
+from wildmiddle.empirical.noise import Block, blocks
 from wildmiddle.empirical.small_noise import shell_noise
 from wildmiddle.models.denoisers import Denoiser
 from wildmiddle.models.images import Images, as_tensor
@@ -92,14 +93,15 @@ def count_copies(
     outputs that are not finite and unless sigma is finite and above 0. Source: Section 3.
     """
     require_positive("sigma", sigma)
-    total = 0
-    for clean, noise, kept in queries(images, count, seed, stream):
+
+    def find_copies(clean: torch.Tensor, noise: torch.Tensor) -> NDArray[np.bool_]:
         with torch.no_grad():
-            output = denoiser(clean + sigma * noise, sigma)[:kept]
+            output = denoiser(clean + sigma * noise, sigma)
         # In the units of the images, whatever the denoiser makes of them.
         found = memorization(output, train, device=device, units=False, mirrored=mirrored)
-        total += int((found.ratio < 1 / 3).sum())
-    return total
+        return found.ratio < 1 / 3
+
+    return int(map_queries(find_copies, images, count, seed, stream).sum())
 
 
 def nested_copies(
@@ -241,9 +243,29 @@ def queries(
     """
     pool = as_tensor(images)
     for block in blocks(seed, stream, count, pool[0].numel(), len(pool)):
-        clean = pool[torch.as_tensor(block.indices).to(pool.device)]
-        noise = torch.as_tensor(block.noise).to(pool).reshape(clean.shape)
+        clean, noise = _query(pool, block)
         yield clean, noise, min(len(clean), count - block.start)
+
+
+def map_queries(
+    work: Callable[[torch.Tensor, torch.Tensor], NDArray[Any]],
+    images: Images,
+    count: int,
+    seed: int,
+    stream: str,
+) -> NDArray[Any]:
+    """``work(clean, noise)`` of the :func:`queries`, a row for each, (count, ...).
+
+    Several processes share them (:mod:`wildmiddle.empirical.kernels.processes`).
+    """
+    pool = as_tensor(images)
+    drawn = list(blocks(seed, stream, count, pool[0].numel(), len(pool)))
+    return map_rows(lambda block: work(*_query(pool, block)), drawn)[:count]
+
+
+def _query(pool: torch.Tensor, block: Block) -> tuple[torch.Tensor, torch.Tensor]:
+    clean = pool[torch.as_tensor(block.indices).to(pool.device)]
+    return clean, torch.as_tensor(block.draw()).to(pool).reshape(clean.shape)
 
 
 def noise_levels(sigmas: ArrayLike) -> list[float]:

@@ -6,7 +6,7 @@ over batches of queries whose noise fits into memory, the inner one over tiles o
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -63,7 +63,8 @@ def run_pass(
     sizes = plan(memory, *rows.shape)
     best = product_dtype(rows.shape[1], rows.device)
     own = share(list(drawn))
-    for batch in batches(own, sizes.queries // BLOCK):
+    for shared in batches(own, sizes.queries // BLOCK):
+        batch = [replace(block) for block in shared]  # whose noise goes with the batch
         for ends in tiles(len(rows), sizes.columns):
             for dtype in (best, working_dtype(rows.device)):
                 tile = tile_of(rows, ends, origin, dtype, sizes.threads)

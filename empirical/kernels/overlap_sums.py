@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wildmiddle.empirical.kernels.processes import add_up
 from wildmiddle.theory.coverage import mean_overlap
 
 Array = NDArray[np.float64]
@@ -49,6 +50,10 @@ class PairSums:
             part[k:] += np.bincount(index, weight, count)[: count - k]
         with self._lock:
             self._weights[first : first + count] += part
+
+    def combine(self) -> None:
+        """Add what other processes have added, where there are several."""
+        self._weights = add_up(torch.from_numpy(self._weights)).numpy()
 
     def mean_overlap(self, sigmas: Array, d: int, c: float) -> Array:
         """Mean of ``p_sigma`` over all pairs that were added, (K,), from the smallest sigma on."""

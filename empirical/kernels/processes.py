@@ -1,19 +1,22 @@
 """Several processes on one estimate: each takes a share of the queries; then all get all results.
 
 They communicate by torch.distributed; one process alone does not need it. Noise is drawn block by
-block, so that the shares together are the queries that one process would draw. A process that was
-killed ends the others by itself; of one that was stopped they would hear nothing and wait, so each
-shows every few seconds that it is alive.
+block, so that the shares together are the queries that one process would draw. Only processes that
+:func:`join` share; where there is another process group, as in training, one of them may call an
+estimate alone. A process that was killed ends the others by itself; of one that was stopped they
+would hear nothing and wait, so each shows every few seconds that it is alive.
 """
 
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import distributed
 
 T = TypeVar("T")
@@ -26,6 +29,8 @@ LOST = 3
 """Exit code of a process that ends because another one is lost."""
 
 _AWAY = "away"
+
+_sharing = False
 
 
 def rank() -> int:
@@ -65,10 +70,20 @@ def join(device: str = "auto") -> Iterator[None]:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     distributed.init_process_group("nccl" if on_gpus else "gloo")
     try:
-        with watch_ranks():
+        with watch_ranks(), _share_work(True):
             yield
     finally:
         distributed.destroy_process_group()
+
+
+@contextmanager
+def _share_work(shared: bool) -> Iterator[None]:
+    global _sharing
+    before, _sharing = _sharing, shared
+    try:
+        yield
+    finally:
+        _sharing = before
 
 
 @contextmanager
@@ -151,20 +166,58 @@ def _end(who: str) -> NoReturn:
 
 def share(items: Sequence[T]) -> Sequence[T]:
     """The consecutive items that fall to this process."""
-    if not _several():
+    if not _sharing:
         return items
     own, all_ = distributed.get_rank(), distributed.get_world_size()
     return items[len(items) * own // all_ : len(items) * (own + 1) // all_]
 
 
+def own_rows(count: int) -> slice:
+    """Which of so many rows fall to this process."""
+    own = share(range(count))
+    return slice(own[0], own[-1] + 1) if own else slice(0, 0)
+
+
 def combine_rows(values: torch.Tensor, own: slice) -> torch.Tensor:
     """Rows of all processes put together: each has filled its ``own`` rows of ``values``."""
-    if not _several():
+    return gather_rows(values[own], own, len(values)) if _sharing else values
+
+
+def gather_rows(part: torch.Tensor, own: slice, count: int) -> torch.Tensor:
+    """All ``count`` rows, of which each process gives its ``own`` ones."""
+    if not _sharing:
+        return part
+    whole = part.new_zeros(count, *part.shape[1:])
+    whole[own] = part
+    return add_up(whole)
+
+
+def add_up(values: torch.Tensor) -> torch.Tensor:
+    """The sum of the ``values`` of all processes; of booleans one may be true."""
+    if not _sharing:
         return values
-    whole = torch.zeros_like(values, dtype=torch.uint8 if values.dtype == torch.bool else None)
-    whole[own] = values[own].to(whole.dtype)
-    distributed.all_reduce(whole)
-    return whole.to(values.dtype)
+    device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+    dtype = torch.uint8 if values.dtype == torch.bool else values.dtype
+    total = values.to(device, dtype, copy=True)
+    distributed.all_reduce(total)
+    return total.to(values)
+
+
+def map_rows(work: Callable[[T], NDArray[Any]], items: Sequence[T]) -> NDArray[Any]:
+    """Rows that ``work`` gives for each item, as many for each, in their order: (rows, ...).
+
+    Several processes share the items, unless these are fewer; within ``work`` nothing is shared
+    once more.
+    """
+    several = _sharing and len(items) >= distributed.get_world_size()
+    own = own_rows(len(items)) if several else slice(len(items))
+    with _share_work(False):
+        found = np.concatenate([work(item) for item in items[own]])
+    if not several:
+        return found
+    each = len(found) // (own.stop - own.start)
+    rows = slice(own.start * each, own.stop * each)
+    return gather_rows(torch.from_numpy(found), rows, len(items) * each).numpy()
 
 
 def _several() -> bool:

@@ -5,8 +5,11 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import numpy as np
 import pytest
+import torch
 
 from wildmiddle.empirical.kernels import processes
 
@@ -65,13 +68,44 @@ def test_a_stopped_process_ends_the_other_in_one_line(stopped, who) -> None:
     assert "heard of for 2.4 s" in line[0]
 
 
-@pytest.mark.parametrize(("items", "world"), [(7, 3), (2, 3), (12, 4), (5, 1)])
-def test_shares_are_consecutive_and_hold_every_item_once(monkeypatch, items, world) -> None:
-    shares = []
-    monkeypatch.setattr(processes, "_several", lambda: True)
+def be_each_of(monkeypatch, world: int) -> Iterator[int]:
+    """Be process 0, 1 and so on of ``world``, in turn."""
+    monkeypatch.setattr(processes, "_sharing", True)
     monkeypatch.setattr(processes.distributed, "get_world_size", lambda: world)
     for rank in range(world):
         monkeypatch.setattr(processes.distributed, "get_rank", lambda rank=rank: rank)
+        yield rank
+
+
+@pytest.mark.parametrize(("items", "world"), [(7, 3), (2, 3), (12, 4), (5, 1)])
+def test_shares_are_consecutive_and_hold_every_item_once(monkeypatch, items, world) -> None:
+    shares = []
+    for _ in be_each_of(monkeypatch, world):
         shares.append(list(processes.share(range(items))))
     assert [item for share in shares for item in share] == list(range(items))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@pytest.mark.parametrize(("items", "world"), [(7, 3), (4, 4), (2, 3)])
+def test_rows_of_shared_items_are_those_of_one_process(monkeypatch, items, world) -> None:
+    def work(item: int) -> np.ndarray:
+        # Were this shared once more, the processes would wait for each other in different places.
+        assert list(processes.share(range(9))) == list(range(9))
+        return np.full((5, 2), item)
+
+    expected = np.repeat(np.arange(items), 5)[:, None] * np.ones((1, 2))
+    np.testing.assert_array_equal(processes.map_rows(work, range(items)), expected)
+    filled = []
+    monkeypatch.setattr(processes, "add_up", lambda values: filled.append(values) or values)
+    found = [processes.map_rows(work, range(items)) for _ in be_each_of(monkeypatch, world)]
+    if items < world:
+        assert all((rows == expected).all() for rows in found)
+    else:
+        np.testing.assert_array_equal(torch.stack(filled).sum(0).numpy(), expected)
+
+
+def test_processes_that_did_not_join_do_not_wait_for_each_other(monkeypatch) -> None:
+    monkeypatch.setattr(processes, "_several", lambda: True)
+    rows = torch.arange(3)
+    assert processes.share(range(3)) == range(3)
+    assert processes.combine_rows(rows, slice(0, 1)) is rows
