@@ -137,7 +137,7 @@ def _exchange_signs(store: Any, signs: dict[int, str], left: threading.Event) ->
 
 
 def _watch(signs: dict[int, str], left: threading.Event) -> None:
-    own = distributed.get_rank()
+    own, silent_for = distributed.get_rank(), f"has not been heard of for {BEAT * MISSED:g} s"
     last, missed = dict(signs), dict.fromkeys(signs, 0)
     # Looks are counted, not seconds: where all processes were stopped and go on, none is lost.
     while not left.wait(BEAT):
@@ -145,19 +145,19 @@ def _watch(signs: dict[int, str], left: threading.Event) -> None:
             silent = sign == last[rank] != _AWAY
             last[rank], missed[rank] = sign, missed[rank] + 1 if silent else 0
         if missed[own] >= MISSED:  # then nothing is heard of the others either
-            _end("the process that keeps the store of all, 0 or torchrun,")
+            _end(f"the process that keeps the store of all, 0 or torchrun, {silent_for}")
         if missed[own] == 0 and max(missed.values()) >= MISSED:
-            _end(f"process {max(missed, key=missed.__getitem__)} of {len(signs)}")
+            _end(f"process {max(missed, key=missed.__getitem__)} of {len(signs)} {silent_for}")
 
 
 def _name(rank: int) -> str:
     return f"wildmiddle/alive/{rank}"
 
 
-def _end(who: str) -> NoReturn:
+def _end(what: str) -> NoReturn:
     print(
-        f"wildmiddle: {who} has not been heard of for {BEAT * MISSED:g} s: it was stopped, or its "
-        "machine is lost; this run ends, give the command again",
+        f"wildmiddle: {what}: it was stopped, or its machine is lost; this run ends, give the "
+        "command again",
         file=sys.stderr,
         flush=True,
     )
@@ -199,7 +199,11 @@ def add_up(values: torch.Tensor) -> torch.Tensor:
     device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
     dtype = torch.uint8 if values.dtype == torch.bool else values.dtype
     total = values.to(device, dtype, copy=True)
-    distributed.all_reduce(total)
+    try:
+        distributed.all_reduce(total)
+    except RuntimeError as error:  # gloo raises no class of its own
+        why = next(iter(str(error).splitlines()), "")
+        _end(f"another process does not answer ({why})")
     return total.to(values)
 
 

@@ -1,4 +1,4 @@
-"""How processes share the work; and of two of which one is stopped, the other ends and says so."""
+"""How processes share the work; and of two of which one is lost, the other ends and says so."""
 
 import os
 import signal
@@ -46,16 +46,21 @@ def start() -> list[subprocess.Popen]:
 
 
 @pytest.mark.parametrize(
-    ("stopped", "who"),
-    [(1, "process 1 of 2 has not"), (0, "the process that keeps the store of all")],
+    ("stopped", "how", "who"),
+    [
+        (1, signal.SIGSTOP, "process 1 of 2 has not been heard of for 2.4 s"),
+        (0, signal.SIGSTOP, "the process that keeps the store of all, 0 or torchrun, has not"),
+        (1, signal.SIGKILL, "another process does not answer ("),
+    ],
+    ids=["one stopped", "the first stopped", "one killed"],
 )
-def test_a_stopped_process_ends_the_other_in_one_line(stopped, who) -> None:
+def test_a_lost_process_ends_the_other_in_one_line(stopped, how, who) -> None:
     both = start()
     try:
         for each in both:
             assert each.stdout is not None
             assert each.stdout.readline() == "at work\n"
-        both[stopped].send_signal(signal.SIGSTOP)
+        both[stopped].send_signal(how)
         _, said = both[1 - stopped].communicate(timeout=60)
     finally:
         for each in both:
@@ -65,7 +70,6 @@ def test_a_stopped_process_ends_the_other_in_one_line(stopped, who) -> None:
     line = [line for line in said.splitlines() if line.startswith("wildmiddle: ")]
     assert len(line) == 1
     assert who in line[0]
-    assert "heard of for 2.4 s" in line[0]
 
 
 def be_each_of(monkeypatch, world: int) -> Iterator[int]:
