@@ -1,18 +1,18 @@
 """Time of the estimates beside one bare float32 matrix product: ``python benchmarks/speed.py``.
 
-Each case runs in a process of its own: bare product and estimate in turns, medians of all turns
-after one that is not counted; the largest case has one turn. The ratio is all that the machine does
-not decide. The bare product has the shapes (weight + coverage queries, d) x (d, N), or (samples, d)
-x (d, N), and writes into memory that it has written to before. The memory is that of the whole
-process at its peak, and how much of it the estimate added to the images and the libraries. The
-images are synthetic, float32, with the falling spectrum of photographs. Writes the table to
-``benchmarks/README.md``; ``--print`` leaves the file alone.
+Each case runs in a process of its own: bare product and estimate in turns after one that is not
+counted, the least processor time of each, since other work on the machine only adds to it; the
+largest case has one turn. The ratio is all that the machine does not decide. The bare product has
+the shapes (weight + coverage queries, d) x (d, N), or (samples, d) x (d, N), and writes into memory
+that it has written to before. The memory is that of the whole process at its peak, and how much of
+it the estimate added to the images and the libraries. The images are synthetic, float32, with the
+falling spectrum of photographs. Writes the table to ``benchmarks/README.md``; ``--print`` leaves
+the file alone.
 """
 
 import argparse
 import json
 import resource
-import statistics
 import subprocess
 import sys
 import time
@@ -50,30 +50,38 @@ def images(seed: int, n: int) -> np.ndarray:
     return result
 
 
-def curves(n: int, m: int, steps: int, queries: int, turns: int) -> dict[str, float]:
+def curves(
+    n: int, m: int, steps: int, queries: int, turns: int, device: str = "cpu"
+) -> dict[str, float]:
     """The two curves; ``queries`` for the weight and twice as many for the coverage."""
-    train, test = images(1, n), images(2, m)
+    train, test = torch.as_tensor(images(1, n)).to(device), torch.as_tensor(images(2, m)).to(device)
     levels = edm_sigmas(steps)
-    noise = torch.randn(3 * queries, 3072)
-    rows = torch.as_tensor(train)
+    noise = torch.randn(3 * queries, 3072, device=device)
 
     def estimate() -> None:
         empirical.curves(
-            train, test, levels, weight_queries=queries, coverage_queries=2 * queries, device="cpu"
+            train, test, levels, weight_queries=queries, coverage_queries=2 * queries, device=device
         )
 
-    return compare(noise, rows, estimate, turns)
+    return compare(noise, train, estimate, turns)
 
 
-def memorization(n: int, samples: int, turns: int) -> dict[str, float]:
+def samples_near(train: np.ndarray, count: int) -> np.ndarray:
+    """``count`` images, every other one of them near a training image."""
+    drawn = images(3, count)
+    drawn[::2] = train[:: len(train) // count][: len(drawn[::2])] + 0.3 * drawn[::2]
+    return drawn
+
+
+def memorization(n: int, samples: int, turns: int, device: str = "cpu") -> dict[str, float]:
     """Two nearest neighbours; the first 100 samples against scikit-learn's brute force."""
     from sklearn.neighbors import NearestNeighbors
 
-    train, drawn = images(1, n), images(3, samples)
-    drawn[::2] = train[:: n // samples][: len(drawn[::2])] + 0.3 * drawn[::2]
-    a, b = torch.as_tensor(drawn), torch.as_tensor(train)
-    result = compare(a, b, lambda: empirical.memorization(drawn, train, device="cpu"), turns)
-    found = empirical.memorization(drawn[:100], train, device="cpu")
+    train = images(1, n)
+    drawn = samples_near(train, samples)
+    a, b = (torch.as_tensor(rows).to(device) for rows in (drawn, train))
+    result = compare(a, b, lambda: empirical.memorization(a, b, device=device), turns)
+    found = empirical.memorization(drawn[:100], train, device=device)
     search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(train)
     nearest = search.kneighbors(drawn[:100], return_distance=False)[:, 0]
     return result | {"different": int((nearest != found.nearest[:100]).sum())}
@@ -82,27 +90,35 @@ def memorization(n: int, samples: int, turns: int) -> dict[str, float]:
 def compare(
     a: torch.Tensor, b: torch.Tensor, estimate: Callable[[], object], turns: int
 ) -> dict[str, float]:
-    """Median seconds of ``a @ b.T`` and the estimate, their ratio, and memory in bytes."""
+    """Least seconds of ``a @ b.T`` and the estimate, their ratio, and memory in bytes."""
     before = psutil.Process().memory_info().rss
     times: tuple[list[float], list[float]] = ([], [])
     estimate()  # warm; and the peak before the bare product, whose result may take more than all
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    out = torch.zeros(len(a), len(b))
+    out = torch.zeros(len(a), len(b), device=a.device)
     bare = partial(torch.mm, a, b.T, out=out)
     bare()
     for _ in range(turns):
         for run, seconds in zip((bare, estimate), times, strict=True):
-            started = time.perf_counter()
+            started = clock(a.device)
             run()
-            seconds.append(time.perf_counter() - started)
-    ratios = [after / first for first, after in zip(*times, strict=True)]
+            seconds.append(clock(a.device) - started)
+    bare_seconds, estimate_seconds = map(min, times)
     return {
-        "bare": statistics.median(times[0]),
-        "estimate": statistics.median(times[1]),
-        "ratio": statistics.median(ratios),
+        "bare": bare_seconds,
+        "estimate": estimate_seconds,
+        "ratio": estimate_seconds / bare_seconds,
         "peak": peak,
         "added": peak - before,
     }
+
+
+def clock(device: torch.device) -> float:
+    """Processor seconds of this process; of an accelerator, seconds once it has done its work."""
+    if device.type == "cpu":
+        return time.process_time()
+    torch.accelerator.synchronize()
+    return time.perf_counter()
 
 
 CASES: dict[str, tuple[str, Callable[[], dict[str, float]]]] = {
