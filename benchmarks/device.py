@@ -158,7 +158,9 @@ def main() -> int:
     if found is None:
         print("No accelerator here: the column of the CPU alone.\n")
     name = torch.cuda.get_device_name() if devices[-1] == "cuda" else devices[-1]
-    print("| | " + " | ".join([f"CPU, {torch.get_num_threads()} threads", name][: len(devices)]) + " |")
+    threads = torch.get_num_threads()
+    heads = ["", f"CPU, {threads} thread{'s' * (threads > 1)}", name][: len(devices) + 1]
+    print("| " + " | ".join(heads) + " |")
     print("|---|" + "---|" * len(devices))
     for title, measure in ROWS.items():
         cells = []

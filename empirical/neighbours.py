@@ -16,7 +16,7 @@ from wildmiddle.empirical.distinct import distinct
 from wildmiddle.empirical.intervals import proportion
 from wildmiddle.empirical.kernels.device import rows_of_both, training_rows, working_dtype
 from wildmiddle.empirical.kernels.distances import pair_terms
-from wildmiddle.empirical.kernels.processes import gather_rows, own_rows
+from wildmiddle.empirical.kernels.processes import combine_rows, gather_rows, own_rows
 from wildmiddle.empirical.kernels.products import (
     Tile,
     cancellation_limit,
@@ -227,9 +227,11 @@ def extreme_distances(
 
     ``train`` (N, ...), N >= 2; raises ValueError below. A duplicate's nearest distance is 0
     exactly. These are d_min(i) and d_max(i) of Theorem 4.2. ``memory`` bounds the buffers in bytes.
+    Several processes share the points.
     """
     points = training_rows(train, device)
     n, work, origin = len(points), working_dtype(points.device), mean_of(points)
+    mine = own_rows(n)
     ends = torch.empty(n, 2, dtype=work, device=points.device)
     ends[:, 0], ends[:, 1] = torch.inf, 0.0
     sizes = plan(memory, n, points.shape[1])
@@ -237,8 +239,8 @@ def extreme_distances(
         tile = tile_of(points, span, origin, work, sizes.threads)
 
         def update(part: tuple[int, int], tile: Tile = tile) -> None:
-            own = torch.arange(*part, device=points.device)
-            rows = slice(*part)
+            rows = slice(mine.start + part[0], mine.start + part[1])
+            own = torch.arange(rows.start, rows.stop, device=points.device)
             x = centre(points[rows], origin, work)
             squared = squared_distances(x, tile.points, b_norms=tile.norms)
             farthest = squared.argmax(1)
@@ -250,8 +252,8 @@ def extreme_distances(
             torch.minimum(ends[rows, 0], near.sqrt(), out=ends[rows, 0])
             torch.maximum(ends[rows, 1], far.sqrt(), out=ends[rows, 1])
 
-        for_each(update, tiles(n, BLOCK), points.device, sizes.threads)
-    return ends.double().cpu().numpy()
+        for_each(update, tiles(mine.stop - mine.start, BLOCK), points.device, sizes.threads)
+    return combine_rows(ends, mine).double().cpu().numpy()
 
 
 def distances_to_others(
