@@ -53,7 +53,8 @@ def run(n: int, d: int, levels: int) -> None:
 
     with processes.join("cpu"):
         estimate(train[:50], 100)  # the first call is slower
-        print(f"cost {min(bare)} {estimate(train, QUERIES)}", flush=True)
+        line = f"cost {min(bare)} {estimate(train, QUERIES)}\n"
+        print(line, end="", flush=True)  # in one piece: the processes share the output
 
 
 def main() -> None:
