@@ -1,4 +1,4 @@
-"""How the cost of the curves grows with N, d, sigmas and processes: ``python benchmarks/processes.py``.
+"""How the cost of the curves grows with N, d, sigmas and processes: ``benchmarks/processes.py``.
 
 Each case runs once under ``torchrun`` for each number of processes, one thread each. A cost is the
 processor time of the busiest process, which is the time that it takes where each has a core of its

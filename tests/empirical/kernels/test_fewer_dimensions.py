@@ -86,7 +86,9 @@ def test_curves_are_those_of_the_coordinates_and_the_noise_beyond(sets) -> None:
     # So many sigmas that a degree of freedom more or less would change some of the events.
     sigmas, queries = np.geomspace(0.01, 1, 200), 2 * BLOCK
     options = {"weight_queries": queries, "coverage_queries": queries, "seed": SEED}
-    curves = empirical.curves(train, test, sigmas, **options)
+    listed = np.vstack([train, train[[30, 30]]])  # copies count as one point with their weight
+    counts = np.bincount([*range(N), 30, 30])
+    curves = empirical.curves(listed, test, sigmas, **options)
     fewer = in_fewer_dimensions(*tensors(train, test), queries, DEFAULT_MEMORY)
     assert fewer is not None
     rows, held_out = (part.numpy() for part in fewer)
@@ -94,7 +96,8 @@ def test_curves_are_those_of_the_coordinates_and_the_noise_beyond(sets) -> None:
     more = beyond(SEED, "curves", queries, D - N)
     r_in, r_out = radii(D)
     chosen = indices(SEED, "coverage", queries, M)
-    noised = indices(SEED, "weight", queries, N)
+    noised = indices(SEED, "weight", queries, N + 2)
+    noised[noised >= N] = 30
     between = {
         name: (apart(x, rows), np.einsum("qnk,qk->qn", x[:, None] - rows, z))
         for name, x in (("coverage", held_out[chosen]), ("weight", rows[noised]))
@@ -107,10 +110,9 @@ def test_curves_are_those_of_the_coordinates_and_the_noise_beyond(sets) -> None:
         np.testing.assert_array_equal(curves.covered_draws[:, k], inside)
         squared, inner = between["weight"]
         exponent = -(squared / sigma + 2 * inner) / (2 * sigma)
-        weight = np.exp(exponent - exponent.max(1, keepdims=True))
-        np.testing.assert_allclose(
-            curves.max_weight_draws[:, k], 1 / weight.sum(1), rtol=0, atol=1e-6
-        )
+        weight = counts * np.exp(exponent - exponent.max(1, keepdims=True))
+        weight /= weight.sum(1, keepdims=True)
+        np.testing.assert_allclose(curves.max_weight_draws[:, k], weight.max(1), rtol=0, atol=1e-6)
     np.testing.assert_allclose(curves.nearest, np.sqrt(apart(test, train).min(1)), rtol=1e-12)
     assert curves.nearest[2] == 0
     exact = overlap_probability(np.sqrt(apart(test, train))[:, :, None], sigmas, D)
