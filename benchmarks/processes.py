@@ -65,7 +65,11 @@ def main() -> None:
     if options.one:
         run(*options.one)
         return
-    print("| N | d | sigmas | " + " | ".join(f"{count} processes" for count in PROCESSES) + " |")
+    print(
+        "| N | d | sigmas | "
+        + " | ".join(f"{count} process{'es' * (count > 1)}" for count in PROCESSES)
+        + " |"
+    )
     print("|---:|---:|---:|" + "---:|" * len(PROCESSES))
     for case in CASES:
         cells = []
