@@ -10,9 +10,10 @@ from wildmiddle import empirical
 from wildmiddle.empirical import two_curves
 from wildmiddle.empirical.coverage import coverage_draws
 from wildmiddle.empirical.kernels import products
+from wildmiddle.empirical.kernels.noise_pass import run_pass
 from wildmiddle.empirical.neighbours import extreme_distances
 from wildmiddle.empirical.noise import blocks, indices
-from wildmiddle.empirical.posterior import weights
+from wildmiddle.empirical.posterior import weight_accumulator, weights
 from wildmiddle.theory.constants import DEFAULT_MEMORY
 from wildmiddle.theory.coverage import mean_overlap, overlap_probability
 from wildmiddle.theory.shells import radii
@@ -236,3 +237,14 @@ def test_weights_of_real_images_are_right_to_1e6(shared) -> None:
         w = softmax((sigma * g - a) / sigma**2, axis=1)
         np.testing.assert_allclose(found[0][:, k], w.max(1), rtol=0, atol=1e-6)
         np.testing.assert_allclose(found[1][:, k], w[np.arange(n), i], rtol=0, atol=1e-6)
+
+
+def test_a_pass_leaves_no_noise_behind(sets) -> None:
+    rows = torch.as_tensor(sets[0])
+    origin = products.mean_of(rows)
+    chosen = indices(SEED, "weight", 600, len(rows))
+    accumulator, _ = weight_accumulator(rows, SIGMAS, 600, origin, chosen)
+    drawn = list(blocks(SEED, "weight", 600, D, dtype=np.float32))
+    run_pass(rows, origin, drawn, [accumulator], DEFAULT_MEMORY)
+    assert not any("noise" in vars(block) for block in drawn)
+    assert drawn[0].noise is vars(drawn[0])["noise"]  # where it would have been
