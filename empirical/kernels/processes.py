@@ -59,7 +59,7 @@ def join(device: str = "auto") -> Iterator[None]:
     """Join the processes that torchrun started, if it did; leave them at the end.
 
     With nccl on GPUs, each process on its own, else with gloo. Raises ValueError as
-    :func:`require_launcher` does.
+    :func:`require_launcher` does, and for more processes than GPUs.
     """
     require_launcher()
     if os.environ.get("WORLD_SIZE", "1") == "1":
@@ -67,7 +67,13 @@ def join(device: str = "auto") -> Iterator[None]:
         return
     on_gpus = device in ("auto", "cuda") and torch.cuda.is_available()
     if on_gpus:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        local, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if local >= gpus:
+            raise ValueError(
+                f"process {local} of this machine has no GPU of its own, there are {gpus}; give "
+                f"torchrun --nproc-per-node {gpus}, or --device cpu"
+            )
+        torch.cuda.set_device(local)
     distributed.init_process_group("nccl" if on_gpus else "gloo")
     try:
         with watch_ranks(), _share_work(True):

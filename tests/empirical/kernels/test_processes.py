@@ -113,3 +113,16 @@ def test_processes_that_did_not_join_do_not_wait_for_each_other(monkeypatch) -> 
     rows = torch.arange(3)
     assert processes.share(range(3)) == range(3)
     assert processes.combine_rows(rows, slice(0, 1)) is rows
+
+
+def test_more_processes_than_gpus_are_refused_with_the_remedy(monkeypatch) -> None:
+    shared = {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "3", "MASTER_ADDR": "127.0.0.1"}
+    for name, value in (shared | {"MASTER_PORT": "1"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with (
+        pytest.raises(ValueError, match=r"process 3 .* there are 2; .* --nproc-per-node 2"),
+        processes.join(),
+    ):
+        pass
