@@ -113,7 +113,8 @@ def _zone(options: argparse.Namespace) -> int:
     from wildmiddle.checks.terminal import zone_page
     from wildmiddle.empirical.danger_zone import zone_of
 
-    data = _load(options)
+    # Distances within which images are merged are in the units of sigma, not in those of bytes.
+    data = _load(options, as_stored=not settings.copies_within)
     train = _merged(data.train, settings)
     copies = _say_doubts(data, train, settings)
     zone = zone_of(
@@ -122,6 +123,11 @@ def _zone(options: argparse.Namespace) -> int:
         c=settings.c,
         weight_high=settings.weight_high,
         coverage_high=settings.coverage_high,
+        exact=options.exact,
+        resolution=options.resolution,
+        time=options.time,
+        unit=data.unit,
+        seed=settings.seed,
         device=settings.device,
         memory=settings.memory,
         progress=True,
@@ -378,7 +384,7 @@ def _data(options: argparse.Namespace) -> int:
     return OK
 
 
-def _load(options: argparse.Namespace) -> "DataSet":
+def _load(options: argparse.Namespace, *, as_stored: bool = False) -> "DataSet":
     from wildmiddle.empirical.data import load
 
     if options.cache is not None:
@@ -397,6 +403,7 @@ def _load(options: argparse.Namespace) -> "DataSet":
             size=options.size,
             cache=options.cache,
             progress=not getattr(options, "quiet", False),
+            as_stored=as_stored,
         )
 
 
@@ -428,9 +435,11 @@ def _say_doubts(
     from wildmiddle.empirical.distinct import distinct
     from wildmiddle.empirical.kernels.device import training_rows
 
-    rows = training_rows(train, settings.device)
+    rows = training_rows(train, settings.device, keep_bytes=True)
     copies = distinct(rows).sentences(settings.copies_within)
-    near = near_copies(train, data.test, device=settings.device, memory=settings.memory)
+    near = near_copies(
+        train, data.test, unit=data.unit, device=settings.device, memory=settings.memory
+    )
     for sentence in (*data.doubts, *copies, *data.copies, *near.sentences) if aloud else ():
         complain(sentence)
     return copies
@@ -441,7 +450,8 @@ def _progress(quiet: bool) -> Callable[[str, int, int], None] | None:
         return None
     from tqdm import tqdm
 
-    bar = tqdm(bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}]", leave=False)
+    form = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]"
+    bar = tqdm(bar_format=form, leave=False)
 
     def show(line: str, done: int, total: int) -> None:
         bar.total = total

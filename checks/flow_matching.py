@@ -54,7 +54,7 @@ def lemma_a_1(
         image = Instance(
             f"training image {index}", study.train, study.settings.w, study.settings.delta, None
         )
-        d_min = float(study.nearest[index])
+        d_min, _ = study.extremes_of(index)
         most = study.settings.samples
         yield _concentration(claimed, study, image, index, d_min, study.diameter, most, each)
 
@@ -217,7 +217,7 @@ def _constants(study: Study) -> dict[str, Any]:
 
 
 def _alignment(claimed: _Alignment, study: Study, index: int, alpha: float) -> list[Record]:
-    norm, d_min = float(np.linalg.norm(study.train[index])), float(study.nearest[index])
+    norm, (d_min, _) = float(np.linalg.norm(study.train[index])), study.extremes_of(index)
     sigma = float(posterior.sigma_minus(d_min, study.n, COSINE_W, COSINE_DELTA))
     t = float(claimed.flow_time(sigma))
     bound = claimed.cosine_bound(norm, d_min, study.diameter, t=t, **_constants(study))
@@ -277,7 +277,8 @@ def sharper(study: Study) -> Iterator[Sharper]:
     Over those where the corollary claims something.
     """
     chosen = isolated_images(study, AVERAGED)
-    nearest, norms = study.nearest[chosen], np.linalg.norm(study.train[chosen], axis=1)
+    nearest = np.array([study.extremes_of(index)[0] for index in chosen])
+    norms = np.linalg.norm(study.train[chosen], axis=1)
     t = sigma_to_flow_time(posterior.sigma_minus(nearest, study.n, COSINE_W, COSINE_DELTA))
     bound = flow_matching.cosine_bound(norms, nearest, study.diameter, t=t, **_constants(study))
     stated = bound.cosine > -1

@@ -23,6 +23,7 @@ Array = NDArray[np.float64]
 
 ROUNDING = 1e-9
 WIDEST = 256
+MOST_IMAGES = 4096
 RELATIVE_SIGMAS = (0.1, 0.5, 2.0)
 """Noise levels, in units of the square root of the largest eigenvalue of the covariance."""
 SQUEEZED = (1.0, 0.5, 0.1)
@@ -32,10 +33,11 @@ RELATIVE_SIGMA = 0.5
 
 
 def image_rows(images: Array) -> Array:
-    """All rows of pixels of the images, one channel each, as (rows, width).
+    """All rows of pixels of the first 4,096 images, one channel each, as (rows, width).
 
     Flat data (N, d) are taken as rows of d pixels, of which the first 256 are used.
     """
+    images = images[:MOST_IMAGES]
     if images.ndim >= 3:
         across = np.moveaxis(images, 2, -1)  # the width last
         return across.reshape(-1, across.shape[-1])[:, :WIDEST]

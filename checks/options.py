@@ -4,6 +4,7 @@ Imports nothing heavy: ``--help`` must not wait for torch.
 """
 
 import argparse
+import math
 import os
 from dataclasses import fields
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, NoReturn
 
 from wildmiddle.checks.settings import Settings, arguments, option
 from wildmiddle.checks.streams import complain, show
+from wildmiddle.theory.constants import ZONE_RESOLUTION, ZONE_TIME
 
 EXPERIMENTS = {
     "figure3": "",
@@ -101,7 +103,29 @@ def parser() -> Parser:
         "certain, and the part outside of which there is none.",
     )
     _add_data(zone)
-    _add_settings(zone, "weight_high", "coverage_high", "c", "copies_within", "device", "memory")
+    _add_settings(
+        zone, "weight_high", "coverage_high", "c", "copies_within", "seed", "device", "memory"
+    )
+    large = zone.add_argument_group("large sets")
+    large.add_argument(
+        "--exact",
+        action="store_true",
+        help="take all pairs of images, where N^2 d is above 1e12 too, not images drawn at random",
+    )
+    large.add_argument(
+        "--resolution",
+        type=_above_zero,
+        default=ZONE_RESOLUTION,
+        metavar="OCTAVES",
+        help="draw images until the zone's ends are known so well",
+    )
+    large.add_argument(
+        "--time",
+        type=_above_zero,
+        default=ZONE_TIME,
+        metavar="SECONDS",
+        help="or until about so much time has passed",
+    )
 
     audit = _command(
         commands,
@@ -380,6 +404,16 @@ def _path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("an empty name; give a path")
     return Path(_name_or_path(text))
+
+
+def _above_zero(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return value
 
 
 def _value_range(text: str) -> tuple[float, float]:

@@ -10,12 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.distance import cdist
 
 from wildmiddle.checks.records import Comparison, Record
 from wildmiddle.checks.registry import Check, Formula
 from wildmiddle.checks.sharper import AVERAGED, Sharper, Truth, sharper_form
 from wildmiddle.checks.statistics import settle
-from wildmiddle.checks.study import Study
+from wildmiddle.checks.study import CURVE_ALPHA, Study
+from wildmiddle.empirical.intervals import proportion
 from wildmiddle.empirical.neighbours import extreme_distances
 from wildmiddle.empirical.posterior import weights
 from wildmiddle.theory import posterior, regimes, spectrum
@@ -72,7 +74,8 @@ def theorem_4_2_part_1(
     ``distance`` picks the one of ``(d_min, d_max)`` that sigma_plus is a multiple of.
     """
     part = _Part("4.2.1", "sigma_plus", sigma_plus, distance)
-    yield from _part_records(part, study, low_weight(study.n), pick_evenly(study.farthest), alpha)
+    chosen = [int(study.examined[k]) for k in pick_evenly(study.farthest)]
+    yield from _part_records(part, study, low_weight(study.n), chosen, alpha)
 
 
 def theorem_4_2_part_2(
@@ -122,7 +125,7 @@ def isolated_images(study: Study, count: int = POINTS) -> list[int]:
     Without those whose ``d_min`` float64 does not tell from 0: the certified range is empty there.
     """
     single = np.flatnonzero(study.nearest > 0)
-    return [int(single[k]) for k in pick_evenly(study.nearest[single], count)]
+    return [int(study.examined[single[k]]) for k in pick_evenly(study.nearest[single], count)]
 
 
 def _failures(
@@ -131,7 +134,7 @@ def _failures(
     claim, name, points, w, delta, truth = part.claim, *instance
     above, n = claim == "4.2.1", len(points)
     if points is study.train:
-        d_min, d_max = float(study.nearest[index]), float(study.farthest[index])
+        d_min, d_max = study.extremes_of(index)
     else:
         d_min, d_max = (float(v) for v in extreme_distances(points, study.settings.device)[index])
     sigma = float(part.threshold(part.distance((d_min, d_max)), n, w, delta))
@@ -174,19 +177,23 @@ def weight_bounds(
     study: Study,
     sigmas: ArrayLike,
     *,
+    alpha: float = CURVE_ALPHA,
     weight_lower: Formula = regimes.weight_lower,
     posterior_entropy: Formula = regimes.posterior_entropy,
     weight_of_entropy: Formula = regimes.weight_of_entropy,
 ) -> tuple[Array, Array, Array]:
     """What all distances say: lower and upper bound on W and the least entropy in nats, (K,) each.
 
-    ``sigmas`` (K,). One pass over the pairs of training images; of the entropy's two bounds, by all
-    distances and by the spectrum, the better one counts.
+    ``sigmas`` (K,); ``alpha`` is the error rate where not all pairs are taken. One pass over the
+    pairs of training images; of the entropy's two bounds, by all distances and by the spectrum, the
+    better one counts.
     """
     low, entropy = study.mean_over_images(
         lambda apart, ratios: np.stack(
             [weight_lower(apart, sigmas, ratios), posterior_entropy(apart, sigmas, ratios)]
-        )
+        ),
+        top=np.array([[1.0], [np.log(len(study.listed))]]),
+        alpha=alpha,
     )
     by_spectrum = spectrum.entropy_lower(study.eigenvalues, study.effective, sigmas)
     entropy = np.maximum(entropy, by_spectrum)
@@ -194,9 +201,20 @@ def weight_bounds(
 
 
 def levels_of_high_weight(study: Study) -> Array:
-    """``sigma_minus`` of every training image, (N,), at the study's w and delta."""
+    """``sigma_minus`` of the examined training images, (R,), at the study's w and delta."""
     at = study.settings
     return posterior.sigma_minus(study.nearest, study.n, at.w, at.delta)
+
+
+def share_of_all(study: Study, counts: ArrayLike) -> Array:
+    """Share of all training images that these numbers of the examined ones stand for, no more.
+
+    Where not all pairs are taken: Clopper-Pearson's lower end.
+    """
+    counts, examined = np.asarray(counts), len(study.examined)
+    if study.all_pairs:
+        return counts / examined
+    return proportion(counts, examined, CURVE_ALPHA).low
 
 
 def sharper(study: Study) -> Iterator[Sharper]:
@@ -209,7 +227,7 @@ def _sharper_levels(study: Study) -> Iterator[Sharper]:
     n, w, delta = study.n, study.settings.w, study.settings.delta
     once = study.prior is None  # Theorem 4.2 has no prior, and the curves have
     weight, seen = study.curves.self_weight, "where the measured mean weight passes it"
-    low, chosen = low_weight(n), pick_evenly(study.farthest, AVERAGED)
+    low, chosen = low_weight(n), study.examined[pick_evenly(study.farthest, AVERAGED)].tolist()
     apart = _to_others(study, chosen)
     paper = posterior.sigma_plus(apart.max(1), n, low, delta).mean()
     ours = posterior.sigma_plus_from_distances(apart, low, delta).mean()
@@ -226,8 +244,8 @@ def _sharper_levels(study: Study) -> Iterator[Sharper]:
 
 
 def _to_others(study: Study, chosen: list[int]) -> Array:
-    # By direct differences, a row at a time: few rows, and all their digits.
-    rows = [np.linalg.norm(study.train - study.train[i], axis=1) for i in chosen]
+    # By direct differences: few rows, and all their digits.
+    rows = cdist(study.train[chosen], study.train)
     return np.array([np.delete(row, i) for i, row in zip(chosen, rows, strict=True)])
 
 
@@ -236,7 +254,7 @@ def _sharper_weight(study: Study) -> Iterator[Sharper]:
     k = int(np.argmin(np.abs(curve.mean - at.weight_high)))
     sigma = float(study.curves.sigmas[k])
     # Theorem 4.2: w_i >= w with probability 1 - delta at each image whose sigma_minus is not below.
-    share = float((levels_of_high_weight(study) >= sigma).mean())
+    share = float(share_of_all(study, (levels_of_high_weight(study) >= sigma).sum()))
     low, high = (float(bound[0]) for bound in weight_bounds(study, sigma)[:2])
     name, truth = f"posterior weight W at σ = {sigma:.3g}", Truth.measured(curve, k)
     paper = share * at.w * (1 - at.delta) if study.prior is None else None

@@ -48,7 +48,7 @@ def over_random_sets(
     dawson_sankoff_lower: Formula,
 ) -> Iterator[Record]:
     """The two bounds and the exact identity ``C = E[1 - (1 - q(Y))^N]`` over fresh sets."""
-    pool = np.concatenate([study.train, study.test])[:POOL]
+    pool = np.concatenate([study.train[:POOL], study.test])[:POOL]
     pairs = np.sqrt(squared_distances(torch.as_tensor(pool), torch.as_tensor(pool)).numpy())
     given_the_point = (expected_coverage, second_order_upper, dawson_sankoff_lower)
     each = alpha / (PER_LEVEL * len(LEVELS))

@@ -12,12 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr, ndtr
 
-from wildmiddle.checks.posterior import TWO_POINTS, levels_of_high_weight, weight_bounds
+from wildmiddle.checks.posterior import (
+    TWO_POINTS,
+    levels_of_high_weight,
+    share_of_all,
+    weight_bounds,
+)
 from wildmiddle.checks.records import Comparison, Parameters, Record, Relation
 from wildmiddle.checks.registry import Check, Formula
 from wildmiddle.checks.sharper import Sharper, Truth, sharper_form
 from wildmiddle.checks.statistics import from_bounded, from_estimate, from_exact, settle
-from wildmiddle.checks.study import Study
+from wildmiddle.checks.study import ZONE_SHARE, Study
 from wildmiddle.empirical.denoising import denoising, scale
 from wildmiddle.empirical.intervals import Estimate, bounded_mean, proportion
 from wildmiddle.empirical.posterior import weights
@@ -56,21 +61,25 @@ def section_4_2(
     noise levels (K,) along which the weight falls and the coverage rises.
     """
     zone = danger_zone(study)
+    # Where images are drawn in the place of all pairs, they have half of the error rate.
+    left = 1.0 if study.all_pairs else 0.5
     yield from _two_points(study, alpha / 5, weight_lower, posterior_entropy)
     yield _copies_of_one(posterior_entropy)
     yield from _no_knowledge(weight_of_entropy)
-    yield from _zone(study, zone, alpha / 5)
+    mislead = ZONE_SHARE * study.settings.alpha if zone.drawn else 0.0
+    yield from _zone(study, zone, alpha / 5 - mislead)
     bounds = weight_bounds(
         study,
         study.curves.sigmas,
+        alpha=alpha / 10,
         weight_lower=weight_lower,
         posterior_entropy=posterior_entropy,
         weight_of_entropy=weight_of_entropy,
     )
-    yield from _within_bounds(study, alpha / 5, bounds)
+    yield from _within_bounds(study, left * alpha / 5, bounds)
     yield from _order(study, alpha / 5, order(study.curves.sigmas), fall_bound)
     yield _merging_balls(fall_bound)
-    yield from _copies_below(study, zone, alpha / 5, copying_lower)
+    yield from _copies_below(study, zone, left * alpha / 5, copying_lower)
 
 
 CHECKS: dict[str, Check] = {"regimes": section_4_2}
@@ -294,7 +303,9 @@ def _copies_below(
 ) -> list[Record]:
     denoiser = EmpiricalDenoiser(study.listed, study.settings.device)
     levels = [factor * zone.certain.start for factor in BELOW]
-    bounds = study.mean_over_images(lambda apart, ratios: copying_lower(apart, levels, ratios))
+    bounds = study.mean_over_images(
+        lambda apart, ratios: copying_lower(apart, levels, ratios), alpha=alpha
+    )
     comparisons = [
         _comparison(
             study,
@@ -344,9 +355,9 @@ def sharper(study: Study) -> Iterator[Sharper]:
     start = Truth.crossing(study, curves.coverage, at.coverage_high, "measured", rising=True)
     end = Truth.crossing(study, curves.max_weight, at.weight_high, "measured", rising=False)
     # Theorem 4.2 gives W >= share w (1 - delta), of the images whose sigma_minus is not below.
-    shares = np.arange(1, study.n + 1) / study.n
-    enough = shares * at.w * (1 - at.delta) >= at.weight_high
     levels = np.sort(levels_of_high_weight(study))[::-1]
+    shares = share_of_all(study, np.arange(1, len(levels) + 1))
+    enough = shares * at.w * (1 - at.delta) >= at.weight_high
     paper = float(levels[np.argmax(enough)]) if enough.any() else 0.0
     known = paper if study.prior is None else None
     name, gain = "σ at which the danger zone", "no sampling"

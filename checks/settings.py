@@ -71,7 +71,7 @@ class Settings(Thresholds):
         0.05, "failure probability (Theorem 4.2)", inside_unit, _STRICT, **_CLAIMS
     )
     seed: int = constant(
-        0, "seed of all noise", lambda seed: seed >= 0, "must not be below 0", **_SAMPLING
+        0, "seed of all that is drawn", lambda seed: seed >= 0, "must not be below 0", **_SAMPLING
     )
     samples: int = constant(
         20_000,

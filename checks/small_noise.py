@@ -15,6 +15,7 @@ from wildmiddle.checks.registry import Check, Formula
 from wildmiddle.checks.statistics import from_exact, settle
 from wildmiddle.checks.study import Study
 from wildmiddle.empirical.kernels.products import squared_distances
+from wildmiddle.empirical.neighbours import extreme_distances
 from wildmiddle.empirical.noise import generator
 from wildmiddle.empirical.small_noise import shell_losses
 from wildmiddle.theory import small_noise
@@ -64,8 +65,9 @@ def _exact(
 
 
 def _two_minimisers(study: Study, disjoint_sigma: Formula) -> Iterator[Record]:
-    points = torch.as_tensor(np.unique(study.train, axis=0))  # copies share their shell
-    smallest = float(study.nearest[study.nearest > 0].min())
+    # Copies share their shell. Of a large set the examined images alone, with shells of their own.
+    points = torch.as_tensor(np.unique(study.train[study.examined], axis=0))
+    smallest = float(extreme_distances(points, points.device)[:, 0].min())
     sigma = 0.9 * float(disjoint_sigma(smallest, study.d, study.settings.c))
     r_in, r_out = (float(r) for r in radii(study.d, study.settings.c))
 

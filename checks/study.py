@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import torch
@@ -14,9 +15,10 @@ from wildmiddle.empirical.copies import NearCopies, merge_copies, near_copies
 from wildmiddle.empirical.danger_zone import zone_of
 from wildmiddle.empirical.data.conventions import require_resolution, require_same_shape
 from wildmiddle.empirical.distinct import Distinct, distinct
-from wildmiddle.empirical.intervals import proportion
+from wildmiddle.empirical.intervals import bounded_mean, proportion
 from wildmiddle.empirical.kernels.device import resolve_device
 from wildmiddle.empirical.neighbours import distances_to_others, extreme_distances
+from wildmiddle.empirical.noise import indices
 from wildmiddle.empirical.regimes import Crossing, Regime, crossing, read_regimes, regime_between
 from wildmiddle.models import EmpiricalDenoiser
 from wildmiddle.models.one_step import memorization_by_level
@@ -35,6 +37,12 @@ SPANS = (1e-6, 1e6)
 of other images, and distances on so many scales leave float64 too few digits."""
 COPYING_QUERIES = 1024
 """Outputs of the empirical optimum that are searched for copies at each noise level."""
+
+ALL_PAIRS, DRAWN = 4096, 1024
+"""Training images up to which all pairs are taken, and how many of more are drawn at random, whose
+distances to all others are."""
+ZONE_SHARE = 1e-3
+"""Of the error rate of a run: where the zone rests on images that were drawn, that they mislead."""
 
 CURVE_ALPHA = 0.05
 """Error rate of each curve as drawn, of the regimes read off it and of the population's zones; no
@@ -145,6 +153,24 @@ class Study:
         """Small, medium, danger and large, read off the curves."""
         return read_regimes(self.curves, self.settings, self.value_range)
 
+    @property
+    def all_pairs(self) -> bool:
+        """Whether what the training images have in pairs is taken of all pairs."""
+        return self.n <= ALL_PAIRS
+
+    @cached_property
+    def examined(self) -> NDArray[np.int64]:
+        """Numbers of the training images whose distances to all others are taken: all, or some."""
+        if self.all_pairs:
+            return np.arange(self.n)
+        return np.unique(self._drawn)
+
+    @cached_property
+    def _drawn(self) -> NDArray[np.int64]:
+        # Independent draws of a listed image: which of the different ones each is.
+        listed = indices(self.settings.seed, "study/training images", DRAWN, len(self.listed))
+        return self.distinct.group[listed]
+
     @cached_property
     def zone(self) -> PredictedZone:
         """The danger zone by the distances alone."""
@@ -156,6 +182,9 @@ class Study:
             weight_high=at.weight_high,
             coverage_high=at.coverage_high,
             alpha=CURVE_ALPHA,
+            drawn_alpha=ZONE_SHARE * at.alpha,
+            time=np.inf,  # or else what is drawn would depend on the machine
+            seed=at.seed,
             device=at.device,
             memory=at.memory,
         )
@@ -206,36 +235,62 @@ class Study:
         """Eigenvalues of the covariance of the training images, the largest first."""
         return self.zone.eigenvalues
 
-    def mean_over_images(self, bound: Callable[[Array, ArrayLike], Array]) -> Array:
+    def mean_over_images(
+        self,
+        bound: Callable[[Array, ArrayLike], Array],
+        *,
+        top: float | Array = 1.0,
+        alpha: float = CURVE_ALPHA,
+    ) -> Array:
         """``bound`` of all training images, for a mean over the images, some of them at a time.
 
         ``bound`` takes the distances (R, G - 1) from R images to all others and their
-        :func:`~wildmiddle.theory.copies.log_ratios`, 0 where all have one prior.
+        :func:`~wildmiddle.theory.copies.log_ratios`, 0 where all have one prior. Where not all
+        pairs are taken, the result is a lower confidence limit: of each image the bound lies in [0,
+        ``top``], and ``alpha`` is the error rate of all values together.
         """
-        prior, counts = self.prior, self.distinct.counts
+        at, prior = self.settings, self.prior
+        if not self.all_pairs:
+            values = []
+            apart = distances_to_others(self.train, at.device, at.memory, self._drawn)
+            for k, row in zip(self._drawn.tolist(), chain.from_iterable(apart), strict=True):
+                ratios = 0.0 if prior is None else log_ratios(prior, slice(k, k + 1))
+                values.append(bound(row[None], ratios) / top)
+            found = bounded_mean(np.clip(values, 0, 1), alpha / values[0].size)
+            return np.asarray(found.low * top)
+        counts = self.distinct.counts
         total, start = np.zeros(()), 0
-        for apart in distances_to_others(self.train, self.settings.device, self.settings.memory):
-            rows = slice(start, start + len(apart))
+        for part in distances_to_others(self.train, at.device, at.memory):
+            rows = slice(start, start + len(part))
             ratios = 0.0 if prior is None else log_ratios(prior, rows)
-            total = total + counts[rows].sum() * bound(apart, ratios)
+            total = total + counts[rows].sum() * bound(part, ratios)
             start = rows.stop
         return np.asarray(total / counts.sum())
 
     @cached_property
     def _extremes(self) -> Array:
-        return extreme_distances(self.train, self.settings.device, self.settings.memory)
+        at = self.settings
+        return extreme_distances(self.train, at.device, at.memory, self.examined)
 
     @property
     def nearest(self) -> Array:
-        """``d_min`` of every training image, to the nearest that differs, (G,)."""
+        """``d_min`` of the examined training images, to the nearest that differs, (R,)."""
         return self._extremes[:, 0]
 
     @property
     def farthest(self) -> Array:
-        """``d_max`` of every training image, (G,)."""
+        """``d_max`` of the examined training images, (R,)."""
         return self._extremes[:, 1]
 
-    @property
+    def extremes_of(self, number: int) -> tuple[float, float]:
+        """``d_min`` and ``d_max`` of one of the examined training images."""
+        d_min, d_max = self._extremes[np.searchsorted(self.examined, number)].tolist()
+        return d_min, d_max
+
+    @cached_property
     def diameter(self) -> float:
-        """Largest distance between two training images."""
-        return float(self.farthest.max())
+        """Largest distance between two training images; where not all pairs are taken, no less."""
+        if self.all_pairs:
+            return float(self.farthest.max())
+        mean = self.train.mean(0)
+        return 2 * max(float(np.linalg.norm(image - mean)) for image in self.train)

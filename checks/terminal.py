@@ -14,7 +14,7 @@ from wildmiddle.theory.schedules import SCHEDULE_RANGE, steps_between
 
 if TYPE_CHECKING:
     from wildmiddle.empirical.data import DataSet
-    from wildmiddle.theory.regimes import PredictedZone
+    from wildmiddle.theory.regimes import DrawnRows, PredictedZone
 
 _SCHEDULES = "steps and timesteps are those of models for pixels in [-1, 1]"
 
@@ -144,15 +144,18 @@ def zone_page(data: "DataSet", zone: "PredictedZone", copies: Sequence[str] = ()
         steps, timesteps = map(_span, steps_between(*part, data.value_range))
         span = f"{part.start:.4g} to {part.end:.4g}"
         lines.append(f"{name:<22}{span:<20}{steps:<18}{timesteps}")
+    held_out = "the " + (f"{zone.drawn.held_out} of the " if zone.drawn else "")
     notes = (
         "certain: weight and coverage are both high there; outside of possible one is not. This "
-        f"holds for the {len(data.test)} held-out images that are given. population: for all "
+        f"holds for {held_out}{len(data.test)} held-out images that are given. population: for all "
         f"images that these are independent draws of, but for a chance of {zone.alpha:.0%} that "
         "such a draw misleads. to copy: coverage is high, and at least half of the empirical "
         "optimum's outputs on the held-out images are copies. A weight of 3/4 makes a copy where "
         "there are two training images; more of them take more weight."
     )
     lines += ["", fill(notes, 98), ""]
+    if zone.drawn:
+        lines += [fill(_drawn_rows(zone.drawn, len(data.train), zone.alpha), 98), ""]
     lines.append(f"{'images':<22}{'collapse scale':<20}zone ends at the latest")
     for each in zone.by_size:
         number = f"{each.n}" + (", these" if each.n == zone.n else "")
@@ -166,9 +169,24 @@ def zone_page(data: "DataSet", zone: "PredictedZone", copies: Sequence[str] = ()
         "",
         fill(scales, 98),
         "",
-        "By the distances between the images alone: nothing was sampled, no model was trained.",
+        "By the distances between the images alone: no noise was drawn, no model was trained.",
     ]
     return "\n".join(lines)
+
+
+def _drawn_rows(drawn: "DrawnRows", n: int, alpha: float) -> str:
+    known = (
+        f"ends between {low:.4g} and {high:.4g}" if low > 0 and high < np.inf else "is not known"
+        for low, high in (drawn.certain_end, drawn.possible_end)
+    )
+    certain, possible = known
+    return (
+        f"In the place of all pairs (--exact) {drawn.train} of the {n} training images were drawn "
+        "at random, and their distances to all others taken. By decoding errors the certain zone "
+        f"of all pairs {certain}; by Fano's inequality the possible one {possible}. The first end "
+        "of the one and the second of the other are taken, or the covariance's where that is "
+        f"smaller. All zones above hold but for a chance of {alpha:.0%} altogether."
+    )
 
 
 def _span(inside: tuple[int, ...]) -> str:

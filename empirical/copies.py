@@ -40,9 +40,9 @@ _SHARE = 1 / 10
 """Of the typical distance to the nearest other training image. Nearest distances concentrate as
 the dimension grows: of independent points in 8 dimensions one in 10^8 has a neighbour so near."""
 _DIMENSIONS = 8  # in fewer, independent points come so near by chance
-_MOST = 2_000
-"""Images of each set that are looked at, against all training images: the cost of a large set is
-that of a small share of one pass over all pairs. The images of a data set stand in random order."""
+_MOST, _LEAST, _PRODUCTS = 2_000, 128, 4 * 10**11
+"""Images of each set that are looked at, evenly spaced, against all training images; down to 128 of
+them where these take more products, so that the cost stays a small share of that of the zone."""
 
 
 def merge_copies(
@@ -134,22 +134,28 @@ def near_copies(
     train: ArrayLike | torch.Tensor,
     test: ArrayLike | torch.Tensor,
     *,
+    unit: float = 1.0,
     device: str | torch.device = "auto",
     memory: int = DEFAULT_MEMORY,
 ) -> NearCopies:
     """Count near copies among training images (N, ...) and of them in held-out ones (M, ...).
 
-    The first 2,000 images of each set are looked at, against all training images; those that are
-    equal count as one. Where more than half of the training images have a near copy, the median is
-    that of near copies, and they are not seen. Raises ValueError for fewer than two training images
-    that differ and images of different shapes.
+    Up to 2,000 images of each set are looked at, against all training images; those that are equal
+    count as one. ``unit`` is the size of one step of their values. Where more than half of the
+    training images have a near copy, the median is that of near copies, and they are not seen.
+    Raises ValueError for fewer than two training images that differ and images of different shapes.
     """
-    listed, held_out = rows_of_both(train, test, "test", device, units=False)
+    listed, held_out = rows_of_both(train, test, "test", device, units=False, keep_bytes=True)
     points, _ = distinct(listed).points_and_prior(listed)
-    some, others = points[:_MOST], held_out[:_MOST]
+    most = min(_MOST, max(_LEAST, _PRODUCTS // points.numel()))
+    some, others = (
+        rows[torch.linspace(0, len(rows) - 1, min(len(rows), most), device=rows.device).long()]
+        for rows in (points, held_out)
+    )
+    found, _ = nearest_two(torch.cat([some, others]), points, memory=memory)
+    distances = unit * found.double().cpu().numpy()
     # Of the two nearest one is the image itself.
-    apart = nearest_two(some, points, memory=memory)[0][:, 1].double().cpu().numpy()
-    away = nearest_two(others, points, memory=memory)[0][:, 0].double().cpu().numpy()
+    apart, away = distances[: len(some), 1], distances[len(some) :, 0]
     told = points.shape[1] >= _DIMENSIONS
     limit = _SHARE * float(np.median(apart)) if told else 0.0
     near_train, near_test = (int(((d > 0) & (d < limit)).sum()) for d in (apart, away))

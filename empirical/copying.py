@@ -55,8 +55,12 @@ class CopyingBound:
 
         ``sigmas`` (K,).
         """
+        return (1 - self.missed(rows, sigmas)).mean(0).double().cpu().numpy()
+
+    def missed(self, rows: torch.Tensor, sigmas: Array) -> torch.Tensor:
+        """Upper bound on the probability that each of the ``rows`` (R,) is not copied, (R, K)."""
         points, work = self._points, working_dtype(self._points.device)
-        n, d = points.shape
+        (n, d), rows = points.shape, rows.to(points.device)
         sums = torch.zeros(2, len(rows), len(sigmas), dtype=work, device=points.device)
         sizes = plan(self._memory, n, d)
         for ends in tiles(n, sizes.columns):
@@ -69,7 +73,7 @@ class CopyingBound:
             for_each(update, tiles(len(rows), BLOCK), points.device, sizes.threads)
         missed = sums.amin(0)
         missed[self._d_min(rows) == 0] = 1  # of two copies neither is nearer than the other
-        return (1 - missed.clamp_(max=1)).mean(0).double().cpu().numpy()
+        return missed.clamp_(max=1)
 
     def _d_min(self, rows: torch.Tensor) -> torch.Tensor:
         return self._closest[self._row[rows]].to(working_dtype(self._points.device))

@@ -2,11 +2,15 @@
 
 Both bounds of the posterior weight are means, over the training points, of a function of a sum over
 all other points. A few points, evenly spaced, give a guess of where each bound crosses its level; a
-pass over all pairs at a few noise levels about the guess then gives the crossing.
+pass over all pairs at a few noise levels about the guess then gives the crossing. Of large sets the
+means are over points drawn at random, and the crossings have intervals
+(:mod:`wildmiddle.empirical.sampled_means`).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from time import monotonic
 
 import numpy as np
 import torch
@@ -16,13 +20,14 @@ from tqdm import tqdm
 
 from wildmiddle.empirical.copying import CopyingBound
 from wildmiddle.empirical.distinct import distinct
+from wildmiddle.empirical.intervals import bounded_mean
 from wildmiddle.empirical.kernels.device import rows_of_both, working_dtype
 from wildmiddle.empirical.kernels.distances import distances_to
 from wildmiddle.empirical.kernels.overlap_sums import PairSums
 from wildmiddle.empirical.kernels.products import (
+    LARGE,
     Tile,
     mean_of,
-    norms_about,
     plan,
     product_dtype,
     tile_of,
@@ -30,15 +35,25 @@ from wildmiddle.empirical.kernels.products import (
 )
 from wildmiddle.empirical.kernels.threads import for_each
 from wildmiddle.empirical.neighbours import nearest_two
-from wildmiddle.empirical.noise import BLOCK
+from wildmiddle.empirical.noise import BLOCK, generator, indices
+from wildmiddle.empirical.sampled_means import passing
 from wildmiddle.empirical.spectrum import eigenvalues
-from wildmiddle.theory.constants import DEFAULT_MEMORY, SHELL_WIDTH, ZONE_ALPHA, Thresholds
+from wildmiddle.theory.constants import (
+    DEFAULT_MEMORY,
+    SHELL_WIDTH,
+    ZONE_ALPHA,
+    ZONE_RESOLUTION,
+    ZONE_TIME,
+    Thresholds,
+)
 from wildmiddle.theory.copies import effective_number
 from wildmiddle.theory.coverage import lower_bound, upper_bound
 from wildmiddle.theory.regimes import (
     MEAN_LOG_TERM,
     REACH,
+    DrawnRows,
     PredictedZone,
+    Zone,
     assemble,
     crossing_of,
     require_levels,
@@ -54,6 +69,10 @@ _LEVELS = 11
 _AROUND = 0.12
 """Noise levels of a pass over all pairs, and how far in log sigma they reach to either side: about
 six times the error of the first guess."""
+_HELD_OUT = 256
+"""Held-out images that are looked at, whatever the number of training images."""
+_COPIED, _COPIED_LEVELS = 64, 12
+"""Of them, those drawn for the bound on copying of a large set, and its noise levels."""
 
 
 def zone_of(
@@ -64,62 +83,137 @@ def zone_of(
     weight_high: float = Thresholds.weight_high,
     coverage_high: float = Thresholds.coverage_high,
     alpha: float = ZONE_ALPHA,
+    drawn_alpha: float | None = None,
+    exact: bool = False,
+    resolution: float = ZONE_RESOLUTION,
+    time: float = ZONE_TIME,
+    unit: float = 1.0,
+    seed: int = 0,
     device: str | torch.device = "auto",
     memory: int = DEFAULT_MEMORY,
     progress: bool = False,
 ) -> PredictedZone:
-    """The danger zone of two sets of images from their distances alone, without any sampling.
+    """The danger zone of two sets of images from their distances alone, without any noise.
 
-    ``train`` (N, ...), ``test`` (M, ...) in the units of sigma; the levels are those of
+    ``train`` (N, ...), ``test`` (M, ...), in which one step is ``unit`` of sigma: bytes, as of a
+    file that is mapped, are never copied as a whole. The levels are those of
     :class:`~wildmiddle.theory.constants.Thresholds`, ``alpha`` the error rate of the population's
     zones over the held-out images. As :func:`wildmiddle.theory.regimes.danger_zone`, right to 1e-4,
     but ``memory`` bounds the buffers in bytes whatever N and M: one pass over all pairs of training
     images as a rule, another where the first guess misses an end, and as many from the held-out
     images and their nearest to all. Training images that are equal count as one, with the weight of
-    its copies. Raises ValueError for fewer than two that differ, shapes that differ, levels outside
-    (0, 1), or where the memory is too small.
+    its copies.
+
+    Unless ``exact``, a set with ``N^2 d`` above 1e12 is looked at from some of its images, drawn at
+    random with the ``seed``: held-out ones, whose zone it then is, and training images until the
+    ends are known to ``resolution`` octaves, or about ``time`` seconds have passed. The certain
+    zone then ends where its interval begins and the possible one where its interval ends, and
+    ``alpha`` is the error rate of all zones together, half of it or ``drawn_alpha`` for the images
+    drawn.
+
+    Raises ValueError for fewer than two training images that differ, shapes that differ, levels
+    outside (0, 1), a resolution or a time that is not above 0, or where the memory is too small.
     """
     require_levels(weight_high, coverage_high)
-    listed, held_out = rows_of_both(train, test, "test", device)
-    points, prior = distinct(listed).points_and_prior(listed)
+    for name, value in (("resolution", resolution), ("time", time), ("unit", unit)):
+        if not value > 0:
+            raise ValueError(f"{name} = {value:g} must be above 0")
+    until = monotonic() + time
+    listed, held_out = rows_of_both(train, test, "test", device, keep_bytes=True)
+    different = distinct(listed)
+    points, prior = different.points_and_prior(listed)
     n, d = points.shape
+    all_pairs, share = exact or n * n * d <= LARGE, alpha / 2
+    if drawn_alpha is not None:
+        share = drawn_alpha
+    if not all_pairs:
+        most = max(_HELD_OUT, LARGE // (n * d))
+        order = generator(seed, "zone/held-out images").permutation(len(held_out))[:most]
+        held_out = held_out[torch.from_numpy(order).to(held_out.device)]
     origin = mean_of(points)
-    reach = float(norms_about(points, origin).max() + norms_about(held_out, origin).max())
+    low, high = zip(*(rows.aminmax() for rows in (points, held_out)), strict=True)
+    reach = math.sqrt(d) * (float(max(high)) - float(min(low)))  # no distance is larger
     spread = _typical_distance(points, held_out)
     pairs = PairSums(spread * math.exp(-REACH), reach)
-    distances, index = nearest_two(
-        held_out, points, memory=memory, visit=lambda rows, columns, squared: pairs.add(squared)
-    )
+    with _bar(progress, "held-out images", len(held_out) * n) as bar:
+
+        def visit(rows: slice, columns: slice, squared: torch.Tensor) -> None:
+            pairs.add(squared)
+            bar.update(squared.numel())
+
+        distances, index = nearest_two(held_out, points, memory=memory, visit=visit)
     close = distances[:, 0].double().cpu().numpy()
-    copying = CopyingBound(points, held_out, index[:, 0], memory, prior)
+    start = (
+        crossing_of(lambda s: lower_bound(close, s, d, c) - coverage_high, spread),
+        crossing_of(lambda s: upper_bound(pairs.mean_overlap(s, d, c), n) - coverage_high, spread),
+    )
+    values = eigenvalues(points if prior is None else listed, memory=memory, exact=all_pairs)
 
     def weight_above(rows: torch.Tensor, sigmas: Array) -> Array:
-        told = progress and len(rows) == n
-        bounds = union_and_fano_bounds(points, rows, origin, sigmas, memory, prior, progress=told)
+        bounds = union_and_fano_bounds(
+            points, rows, origin, sigmas, memory, prior, progress=progress
+        )
         return bounds - weight_high
 
-    return assemble(
-        start=(
-            crossing_of(lambda s: lower_bound(close, s, d, c) - coverage_high, spread),
-            crossing_of(
-                lambda s: upper_bound(pairs.mean_overlap(s, d, c), n) - coverage_high, spread
+    guides = _guide_bounds(points, origin, memory, prior)
+    guess = _guess(lambda sigmas: guides(sigmas) - weight_high, 2, spread)
+    drawn = None
+    if all_pairs:
+        end = _crossings(weight_above, guess, n, spread)
+        copying = CopyingBound(points, held_out, index[:, 0], memory, prior)
+
+        def copied(rows: torch.Tensor, sigmas: Array) -> Array:
+            return copying.at(rows, sigmas[0])[None] - 0.5
+
+        some = _evenly(len(held_out), _GUIDES)
+        guess = _guess(lambda sigmas: copied(some, sigmas), 1, spread)
+        half_copied = float(_crossings(copied, guess, len(held_out), spread)[0])
+    else:
+        # No posterior of N listed images, copies and all, has an entropy above log N.
+        top = math.log(len(listed))
+
+        def shares(rows: torch.Tensor, sigmas: Array) -> Array:
+            own = torch.from_numpy(different.group)[rows]
+            error, entropy = _terms(points, own, origin, sigmas, memory, prior, progress=progress)
+            return np.stack([error, entropy / top])
+
+        found = passing(
+            shares,
+            (
+                lambda error: error - (1 - weight_high),
+                lambda share: weight_high - weight_of_entropy(share * top, n),
             ),
-        ),
-        end=_crossings(weight_above, points, 2, spread).tolist(),
-        half_copied=float(
-            _crossings(lambda rows, s: copying.at(rows, s[0])[None] - 0.5, held_out, 1, spread)[0]
-        ),
-        nearest=close,
-        eigenvalues=eigenvalues(points if prior is None else listed, memory=memory),
+            guess,
+            len(listed),
+            alpha=share * 2 / 3,
+            resolution=resolution,
+            until=until,
+            seed=seed,
+            stream="zone/training images",
+        )
+        end = np.array([found.low[0], found.high[1]])
+        intervals = (unit * np.stack([found.low, found.high], axis=1)).tolist()
+        drawn = DrawnRows(found.rows, len(held_out), *(Zone(*each) for each in intervals))
+        chosen = torch.from_numpy(indices(seed, "zone/copying", _COPIED, len(held_out))[:_COPIED])
+        near = index[chosen, 0]
+        copying = CopyingBound(points, held_out[chosen], near, memory, prior)
+        half_copied = _surely_copied(copying, (start[0], end[1]), share / 3)
+    zone = assemble(
+        start=[unit * sigma for sigma in start],
+        end=(unit * end).tolist(),
+        half_copied=unit * half_copied,
+        nearest=unit * close,
+        eigenvalues=unit**2 * values,
         n=n,
         effective=n if prior is None else effective_number(prior.cpu()),
         d=d,
-        scale=spread,
+        scale=unit * spread,
         c=c,
         weight_high=weight_high,
         coverage_high=coverage_high,
-        alpha=alpha,
+        alpha=alpha if all_pairs else alpha - share,
     )
+    return replace(zone, alpha=alpha, drawn=drawn)
 
 
 def union_and_fano_bounds(
@@ -140,28 +234,87 @@ def union_and_fano_bounds(
     other ``points`` (N, d), whatever their number. ``prior`` (N,), where copies give the points
     one: the mean over the rows is by it then.
     """
-    (n, d), device = points.shape, points.device
-    best, work = product_dtype(d, device), working_dtype(device)
-    errors, overlaps = torch.zeros(2, len(rows), sigmas.shape[1], dtype=work, device=device)
-    logs = None if prior is None else prior.log()
-    sizes = plan(memory, n, d)
-    every = list(tiles(n, sizes.columns))
-    for ends in tqdm(every, "distances", leave=False, disable=None if progress else True):
-        tile = tile_of(points, ends, origin, best, sizes.threads)
-        for start, end in tiles(len(rows), sizes.queries):
-            own = slice(start, end)
-            squared = _squared_to_others(points, rows[own], tile, origin)
-            if squared is None:
-                double = tile_of(points, ends, origin, work, sizes.threads)
-                squared = _squared_to_others(points, rows[own], double, origin)
-            assert squared is not None
-            pair = None if logs is None else (logs[rows[own]], logs[slice(*ends)])
-            _add(squared, pair, errors[own], overlaps[own], sigmas, sizes.threads)
-    found = torch.stack([errors.clamp_(max=1), overlaps.log1p_()])
-    if prior is not None:
-        found *= (prior[rows] / prior[rows].mean())[:, None]
-    error, entropy = found.mean(1).double().cpu().numpy()
+    terms = _terms(points, rows, origin, sigmas, memory, prior, progress=progress)
+    return _bounds_of(terms, rows, prior, len(points))
+
+
+def _bounds_of(terms: Array, rows: torch.Tensor, prior: torch.Tensor | None, n: int) -> Array:
+    # From the terms of some rows (2, R, K) the bounds (2, K), means by the prior.
+    shares = None if prior is None else prior.cpu().numpy()[rows.cpu().numpy()]
+    error, entropy = np.average(terms, axis=1, weights=shares)
     return np.stack([1 - error, weight_of_entropy(entropy, n)])
+
+
+def _terms(
+    points: torch.Tensor,
+    rows: torch.Tensor,
+    origin: torch.Tensor,
+    sigmas: Array,
+    memory: int,
+    prior: torch.Tensor | None,
+    *,
+    progress: bool,
+) -> Array:
+    # Of each row the decoding error's bound at sigmas[0], and the bound of its posterior's entropy
+    # at sigmas[1]: (2, R, K).
+    (n, d), device, rows = points.shape, points.device, rows.to(points.device)
+    sums = torch.zeros(2, len(rows), sigmas.shape[1], dtype=working_dtype(device), device=device)
+    logs, threads = None if prior is None else prior.log(), plan(memory, n, d).threads
+    for own, columns, squared in _distances(points, rows, origin, memory, progress):
+        pair = None if logs is None else (logs[rows[own]], logs[columns])
+        _add(squared, pair, sums[0, own], sums[1, own], sigmas, threads)
+    return _finish(sums)
+
+
+def _finish(sums: torch.Tensor) -> Array:
+    sums[0].clamp_(max=1)
+    sums[1].log1p_()
+    return sums.double().cpu().numpy()
+
+
+def _guide_bounds(
+    points: torch.Tensor, origin: torch.Tensor, memory: int, prior: torch.Tensor | None
+) -> Callable[[Array], Array]:
+    # The bounds of a few rows at any sigmas (2, K), from distances that are kept.
+    (n, d), device = points.shape, points.device
+    rows = _evenly(n, max(2, min(_GUIDES, memory // (32 * n)))).to(device)
+    kept = torch.empty(len(rows), n, dtype=product_dtype(d, device), device=device)
+    for own, columns, squared in _distances(points, rows, origin, memory, progress=False):
+        kept[own, columns] = squared.to(kept.dtype)
+    pair = None if prior is None else (prior.log()[rows], prior.log())
+
+    def at(sigmas: Array) -> Array:
+        work = working_dtype(device)
+        sums = torch.zeros(2, len(rows), sigmas.shape[1], dtype=work, device=device)
+        _add(kept, pair, sums[0], sums[1], sigmas, plan(memory, n, d).threads)
+        return _bounds_of(_finish(sums), rows, prior, n)
+
+    return at
+
+
+def _distances(
+    points: torch.Tensor, rows: torch.Tensor, origin: torch.Tensor, memory: int, progress: bool
+) -> Iterator[tuple[slice, slice, torch.Tensor]]:
+    # Squared distances of some rows to some points, infinite to the point itself, all of them once.
+    (n, d), device = points.shape, points.device
+    sizes = plan(memory, n, d)
+    with _bar(progress, "training images", len(rows) * n) as bar:
+        for ends in tiles(n, sizes.columns):
+            tile = tile_of(points, ends, origin, product_dtype(d, device), sizes.threads)
+            for start, end in tiles(len(rows), sizes.queries):
+                own = slice(start, end)
+                squared = _squared_to_others(points, rows[own], tile, origin)
+                if squared is None:
+                    wide = tile_of(points, ends, origin, working_dtype(device), sizes.threads)
+                    squared = _squared_to_others(points, rows[own], wide, origin)
+                assert squared is not None
+                yield own, slice(*ends), squared
+                bar.update(squared.numel())
+
+
+def _bar(progress: bool, what: str, total: int) -> "tqdm[object]":
+    hidden = None if progress else True  # None: hidden unless stderr is a terminal
+    return tqdm(desc=what, total=total, unit=" pairs", unit_scale=True, leave=False, disable=hidden)
 
 
 def _squared_to_others(
@@ -207,38 +360,61 @@ def _add(
     for_each(update, tiles(len(squared), BLOCK), squared.device, threads)
 
 
-def _guides(rows: torch.Tensor) -> torch.Tensor:
-    # Numbers of a few rows, evenly spaced.
-    return torch.linspace(0, len(rows) - 1, min(len(rows), _GUIDES), device=rows.device).long()
+def _evenly(count: int, most: int) -> torch.Tensor:
+    # Numbers of a few of so many rows, evenly spaced.
+    return torch.linspace(0, count - 1, min(count, most)).long()
 
 
 def _typical_distance(points: torch.Tensor, held_out: torch.Tensor) -> float:
     # A distance of the size of most: by medians, since one outlier moves any mean.
-    a, b = (rows[_guides(rows)].to(working_dtype(rows.device)) for rows in (points, held_out))
+    a, b = (
+        rows[_evenly(len(rows), _GUIDES).to(rows.device)].to(working_dtype(rows.device))
+        for rows in (points, held_out)
+    )
     apart = torch.cdist(a, a)[~torch.eye(len(a), dtype=torch.bool, device=a.device)]
     return float(apart.median() + torch.cdist(b, a).amin(1).median()) or 1.0  # all points equal
 
 
-def _crossings(
-    falling: Callable[[torch.Tensor, Array], Array], rows: torch.Tensor, count: int, spread: float
-) -> Array:
-    # The sigmas at which functions that fall with sigma, means over the rows, pass zero, (count,):
-    # of numbers of rows and sigmas (count, K) they give (count, K).
-    scale, guides = math.log(spread), _guides(rows)
+def _guess(falling: Callable[[Array], Array], count: int, spread: float) -> Array:
+    # Near log sigma where functions that fall with sigma pass zero, (count,): of sigmas (count, K)
+    # they give (count, K).
+    scale = math.log(spread)
     span = np.array([[scale - REACH, scale + REACH]] * count)
     curves = np.arange(count)
     for _ in range(3):
         levels = np.linspace(span[:, 0], span[:, 1], _COARSE, axis=1)
-        low = falling(guides, np.exp(levels)) < 0
+        low = falling(np.exp(levels)) < 0
         first = np.where(low.any(1), low.argmax(1), _COARSE - 1)
         span = np.stack([levels[curves, np.maximum(first - 1, 0)], levels[curves, first]], axis=1)
-    levels = span.mean(1, keepdims=True) + np.linspace(-_AROUND, _AROUND, _LEVELS)
-    everyone, found = torch.arange(len(rows), device=rows.device), np.full(count, np.nan)
+    return span.mean(1)
+
+
+def _crossings(
+    falling: Callable[[torch.Tensor, Array], Array], guess: Array, n: int, spread: float
+) -> Array:
+    # The sigmas at which functions that fall with sigma, means over n rows, pass zero, (count,): of
+    # numbers of rows and sigmas (count, K) they give (count, K).
+    levels = guess[:, None] + np.linspace(-_AROUND, _AROUND, _LEVELS)
+    everyone, found = torch.arange(n), np.full(len(guess), np.nan)
     while np.isnan(found).any():
         rising = -falling(everyone, np.exp(levels))
-        for k in range(count):
-            found[k], levels[k] = _root(levels[k], rising[k], scale)
+        for k in range(len(guess)):
+            found[k], levels[k] = _root(levels[k], rising[k], math.log(spread))
     return np.exp(found)
+
+
+def _surely_copied(copying: CopyingBound, span: tuple[float, float], alpha: float) -> float:
+    # The largest of a few sigmas at which at least half are copied, by rows drawn at random; or 0.
+    if not 0 < span[0] < span[1] < np.inf:
+        return 0.0
+    levels, found = np.geomspace(*span, _COPIED_LEVELS), 0.0
+    for sigmas in (levels[:1], levels[1:]):  # the first alone decides as a rule, and costs less
+        missed = copying.missed(torch.arange(_COPIED), sigmas).double().cpu().numpy()
+        sure = bounded_mean(missed, alpha / _COPIED_LEVELS).high <= 0.5
+        if not sure.any():
+            break
+        found = float(sigmas[sure].max())
+    return found
 
 
 def _root(levels: Array, rising: Array, scale: float) -> tuple[float, Array]:

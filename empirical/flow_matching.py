@@ -8,10 +8,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from wildmiddle.empirical.kernels.device import as_rows
 from wildmiddle.empirical.kernels.processes import map_rows
+from wildmiddle.empirical.kernels.products import tiles
 from wildmiddle.empirical.noise import Block, blocks
 from wildmiddle.theory.domain import require
 
 Array = NDArray[np.float64]
+
+_COLUMNS = 4096
+"""Training points whose differences from the noised one are held at once."""
 
 
 class Fields(NamedTuple):
@@ -63,13 +67,18 @@ def fields(
 def _compare(points: torch.Tensor, i: int, z: torch.Tensor, t: float) -> Array:
     # The fields at (1-t) z + t x_i, a row of z (Q, d) a query: (Q, 4) in the order of `Fields`.
     x = points[i]
-    apart = points - x
     y = (1 - t) * z + t * x
     # -|y - t x_j|^2 / (2 (1-t)^2), less what is common to all j. With y - t x_j written as
     # (1-t) z - t (x_j - x) no digits cancel, however close the nearest neighbour.
-    logits = (t * (1 - t) * z @ apart.T - t**2 * apart.square().sum(1) / 2) / (1 - t) ** 2
-    weight = torch.softmax(logits, dim=1)
-    error = weight @ apart  # m_t(y) - x, Eq. 22
+    weight = z.new_empty(len(z), len(points))
+    for ends in tiles(len(points), _COLUMNS):
+        apart = points[slice(*ends)] - x
+        inner = t * (1 - t) * z @ apart.T
+        weight[:, slice(*ends)] = (inner - t**2 * apart.square().sum(1) / 2) / (1 - t) ** 2
+    weight = torch.softmax(weight, dim=1)
+    error = torch.zeros_like(z)  # m_t(y) - x, Eq. 22
+    for ends in tiles(len(points), _COLUMNS):
+        error += weight[:, slice(*ends)] @ (points[slice(*ends)] - x)
     optimal = (x + error - y) / (1 - t)  # Eq. 21
     conditional = x - z  # Eq. 20
     row = (

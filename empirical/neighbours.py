@@ -222,17 +222,19 @@ def extreme_distances(
     train: ArrayLike | torch.Tensor,
     device: str | torch.device = "auto",
     memory: int = DEFAULT_MEMORY,
+    chosen: NDArray[np.int64] | None = None,
 ) -> Array:
     """Distance of every training point to its nearest and its farthest other one, (N, 2).
 
-    ``train`` (N, ...), N >= 2; raises ValueError below. A duplicate's nearest distance is 0
-    exactly. These are d_min(i) and d_max(i) of Theorem 4.2. ``memory`` bounds the buffers in bytes.
-    Several processes share the points.
+    Or of those of the numbers ``chosen`` (R,), (R, 2). ``train`` (N, ...), N >= 2; raises
+    ValueError below. A duplicate's nearest distance is 0 exactly. These are d_min(i) and d_max(i)
+    of Theorem 4.2. ``memory`` bounds the buffers in bytes. Several processes share the points.
     """
     points = training_rows(train, device)
     n, work, origin = len(points), working_dtype(points.device), mean_of(points)
-    mine = own_rows(n)
-    ends = torch.empty(n, 2, dtype=work, device=points.device)
+    numbers = _numbers(points, chosen)
+    mine = own_rows(len(numbers))
+    ends = torch.empty(len(numbers), 2, dtype=work, device=points.device)
     ends[:, 0], ends[:, 1] = torch.inf, 0.0
     sizes = plan(memory, n, points.shape[1])
     for span in tiles(n, sizes.columns):
@@ -240,8 +242,8 @@ def extreme_distances(
 
         def update(part: tuple[int, int], tile: Tile = tile) -> None:
             rows = slice(mine.start + part[0], mine.start + part[1])
-            own = torch.arange(rows.start, rows.stop, device=points.device)
-            x = centre(points[rows], origin, work)
+            own = numbers[rows]
+            x = centre(points.index_select(0, own), origin, work)
             squared = squared_distances(x, tile.points, b_norms=tile.norms)
             farthest = squared.argmax(1)
             squared[tile.find(own)] = torch.inf
@@ -256,28 +258,36 @@ def extreme_distances(
     return combine_rows(ends, mine).double().cpu().numpy()
 
 
+def _numbers(points: torch.Tensor, chosen: NDArray[np.int64] | None) -> torch.Tensor:
+    everyone = np.arange(len(points)) if chosen is None else chosen
+    return torch.from_numpy(everyone).to(points.device)
+
+
 def distances_to_others(
     train: ArrayLike | torch.Tensor,
     device: str | torch.device = "auto",
     memory: int = DEFAULT_MEMORY,
+    chosen: NDArray[np.int64] | None = None,
 ) -> Iterator[Array]:
     """Yield the distances from every training point to all others, some points at a time.
 
-    ``train`` (N, ...), N >= 2; raises ValueError below. Yields (R, N - 1) float64, R points in
-    their order. ``memory`` bounds the buffers in bytes, with room for ten numbers a pair.
+    Or from those of the numbers ``chosen``. ``train`` (N, ...), N >= 2; raises ValueError below.
+    Yields (R, N - 1) float64, R points in their order. ``memory`` bounds the buffers in bytes, with
+    room for ten numbers a pair.
     """
     points = training_rows(train, device)
     (n, d), work = points.shape, working_dtype(points.device)
-    origin, sizes = mean_of(points), plan(memory, n, d)
-    for start, end in tiles(n, max(1, min(BLOCK, memory // (80 * n)))):
-        x = centre(points[start:end], origin, work)
+    origin, sizes, numbers = mean_of(points), plan(memory, n, d), _numbers(points, chosen)
+    for start, end in tiles(len(numbers), max(1, min(BLOCK, memory // (80 * n)))):
+        own_numbers = numbers[start:end]
+        x = centre(points.index_select(0, own_numbers), origin, work)
         own = squared_norms(x)
         square = torch.empty(end - start, n, dtype=work, device=points.device)
         for ends in tiles(n, sizes.columns):
             tile = tile_of(points, ends, origin, work, sizes.threads)
             square[:, slice(*ends)] = squared_distances(x, tile.points, own, tile.norms)
         keep = torch.ones_like(square, dtype=torch.bool)
-        keep[torch.arange(end - start), torch.arange(start, end)] = False
+        keep[torch.arange(end - start), own_numbers] = False
         yield square.sqrt_()[keep].view(end - start, n - 1).double().cpu().numpy()
 
 

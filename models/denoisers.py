@@ -52,7 +52,8 @@ class EmpiricalDenoiser:
         self.points = as_rows(train, resolve_device(device))
         self.shape = tuple(np.shape(train)[1:])
         origin = self.points.mean(0)
-        self._about = origin, (self.points - origin).square().sum(1)
+        norms = [(part - origin).square().sum(1) for part in self.points.split(1024)]
+        self._about = origin, torch.cat(norms)
 
     def __call__(self, x: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:
         """Posterior mean of the training images given ``x`` (B, ...), computed in float64.

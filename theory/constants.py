@@ -13,6 +13,11 @@ SHELL_WIDTH = 5.0
 ZONE_ALPHA = 0.05
 """Probability that a predicted zone of the population is wrong, over the held-out images."""
 
+ZONE_RESOLUTION = 0.1
+ZONE_TIME = 240.0
+"""Octaves of sigma to which the zone's ends are to be known, and seconds after which they are taken
+as known so far, where training images are drawn in the place of all pairs."""
+
 DEFAULT_MEMORY = 2**30
 """Bytes that the buffers of one estimate may take."""
 

@@ -199,6 +199,19 @@ class SpectralEnd(NamedTuple):
     """From here on the weight is below its level, by :func:`weight_of_spectrum`: a bound."""
 
 
+class DrawnRows(NamedTuple):
+    """What the zone of a large set rests on, in the place of all pairs of images."""
+
+    train: int
+    """Training images that were drawn; their distances go to all others."""
+    held_out: int
+    """Held-out images that were looked at: the zone is theirs."""
+    certain_end: Zone
+    """Between these the certain zone of all pairs ends; of the zone the first counts."""
+    possible_end: Zone
+    """The same of the possible zone, by Fano's inequality; of the zone the second counts."""
+
+
 NOWHERE, ANYWHERE = Zone(np.inf, 0.0), Zone(0.0, np.inf)
 
 
@@ -214,7 +227,10 @@ class PredictedZone:
     """The same of all images that the held-out ones are drawn from, as Definition 4.6 has it."""
     possible_of_population: Zone = ANYWHERE
     alpha: float = ZONE_ALPHA
-    """Probability, over the held-out images, that one of the population's two zones is wrong."""
+    """Probability, over the held-out images, that one of the population's two zones is wrong; over
+    the training images that were drawn as well, that any zone is."""
+    drawn: DrawnRows | None = None
+    """What was drawn; None where all pairs were taken."""
     n: int = 0
     """Number of training images, those that are copies of others counted once."""
     half_copied: float = 0.0
@@ -368,7 +384,8 @@ def assemble(
 
 def _beyond(sigma: float, scale: float) -> float:
     # 0 or infinity for a crossing that is not on the decades that crossing_of looks at.
-    place = np.log(sigma / scale) / REACH
+    with np.errstate(divide="ignore"):
+        place = np.log(sigma / scale) / REACH
     return sigma if abs(place) < 1 - 1e-6 else (np.inf if place > 0 else 0.0)
 
 

@@ -37,6 +37,7 @@ from wildmiddle.checks.report.drawing import DASHED, MUTED, add_edm_axis, add_le
 from wildmiddle.checks.statistics import from_estimate
 from wildmiddle.empirical import Curves
 from wildmiddle.empirical.intervals import Estimate
+from wildmiddle.empirical.neighbours import extreme_distances
 from wildmiddle.empirical.regimes import Regime
 from wildmiddle.theory.constants import Thresholds
 from wildmiddle.theory.shells import outside_probability
@@ -49,6 +50,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     regimes = regimes_of(curves, study.settings)
     danger = regimes["danger"]
     seed, n = study.settings.seed, curves.coverage.n
+    nearest = extreme_distances(study.train, study.settings.device, study.settings.memory)[:, 0]
     inside = zone_records(danger.start, danger.end, predicted, n, alpha=alpha / 2, seed=seed)
     found = [
         *_within_bounds(curves, alpha / 2),
@@ -96,7 +98,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
             *interval_rows({f"zone {name}": zones[name] for name in list(zones)[1:]}),
             level_row(
                 "all shells are disjoint up to (Section 4.2.1)",
-                float(disjoint_sigma(study.nearest.min(), study.d, study.settings.c)),
+                float(disjoint_sigma(nearest.min(), study.d, study.settings.c)),
             ),
         ),
         draw,

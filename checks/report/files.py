@@ -138,6 +138,7 @@ def to_json(result: Result) -> dict[str, Any]:
                     "half_copied": study.zone.half_copied,
                     "speciation": study.zone.speciation,
                     "by_size": [each._asdict() for each in study.zone.by_size],
+                    "drawn": study.zone.drawn and study.zone.drawn._asdict(),
                 },
                 "half_copied": vars(study.half_copied),
             },

@@ -127,13 +127,19 @@ def zone_sentence(result: Result) -> str:
     def span(zone: Zone) -> str:
         return "empty" if zone.empty else " to ".join(map(format_number, zone))
 
-    zone = result.study.zone
+    zone, drawn = result.study.zone, ""
+    if zone.drawn:
+        drawn = (
+            f" It rests on the distances of {zone.drawn.train} training images, drawn at random, "
+            "to all others; each end is on the safe side of its interval."
+        )
+    held_out = zone.drawn.held_out if zone.drawn else len(result.study.test)
     return (
-        "Danger zone predicted by the distances alone, without sampling or training, of the "
-        f"{len(result.study.test)} held-out images that are given: certain {span(zone.certain)}, "
+        "Danger zone predicted by the distances alone, without noise or training, of the "
+        f"{held_out} held-out images that are given: certain {span(zone.certain)}, "
         f"possible {span(zone.possible)}; of the population that they are drawn from, but for a "
         f"chance of {zone.alpha:.0%}: certain {span(zone.certain_of_population)}, possible "
-        f"{span(zone.possible_of_population)}."
+        f"{span(zone.possible_of_population)}.{drawn}"
     )
 
 

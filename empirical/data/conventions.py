@@ -34,6 +34,7 @@ _FAR = 300
 """Mean pixel, in units of the standard deviation about the mean image. Checks that compute about 0
 allow for the rounding of pixels near it; at 9,000 it was found five times what they allow."""
 _COARSE = 1e-6  # spacing of float64 at a pixel, in units of the spread: six digits are left
+_PART = 1024  # images at a time: a copy of all would fill the memory
 _LARGEST, _SMALLEST = 1e38, 1e-37  # squares that float32, the precision of the products, holds
 
 
@@ -247,17 +248,20 @@ def require_resolution(train: NDArray[np.float64], largest: float | None = None)
     float32.
     """
     rows = train.reshape(len(train), -1)
-    if (rows == rows[0]).all():
+    parts = [rows[k : k + _PART] for k in range(0, len(rows), _PART)]
+    if all((part == rows[0]).all() for part in parts):
         return
     # In parts: halves of float64's largest number have no finite sum.
-    mean = (rows / len(rows)).sum(0)
-    most, offset = float(np.abs(rows - mean).max()), float(np.abs(mean).max())
+    mean = sum((part / len(rows)).sum(0) for part in parts)
+    most = max(float(np.abs(part - mean).max()) for part in parts)
+    offset = float(np.abs(mean).max())
     if most > (_LARGEST / rows.shape[1]) ** 0.5 / 2 or most < _SMALLEST**0.5:
         raise DataError(
             f"pixels that differ by up to {most:.4g} from their mean, d = {rows.shape[1]}: squared "
             "distances overflow or underflow; scale the pixels to a range such as -1 to 1"
         )
-    spread = most * float(np.sqrt(np.square((rows - mean) / most).mean()))
+    squares = sum(float(np.square((part - mean) / most).sum()) for part in parts)
+    spread = most * (squares / rows.size) ** 0.5
     if np.spacing(offset if largest is None else largest) > _COARSE * spread:
         raise DataError(
             f"pixels near {largest or offset:.6g} that differ by {spread:.2g} only: float64 has no "

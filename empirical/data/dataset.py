@@ -49,7 +49,7 @@ from wildmiddle.empirical.data.source import (
     irregular,
     require_memory,
 )
-from wildmiddle.empirical.data.split import as_integer, split, subset
+from wildmiddle.empirical.data.split import as_integer, gather_rows, split, subset
 
 __all__ = ["DataError", "DataSet", "Images", "load", "load_images"]
 
@@ -60,13 +60,16 @@ _SOURCES = (
 ARRAYS = (".npy", ".npz", ".pt", ".pth", ".safetensors")
 """Files that hold images as arrays, whose layout has to be told from the numbers."""
 
+_PART = 1024  # images at a time, where a copy of all would fill the memory
+
 
 @dataclass(frozen=True, eq=False)
 class DataSet:
     """Train and test images in one range, with what is needed to draw them again.
 
-    `train` has shape (N, *shape), `test` (M, *shape), both float64. `value_range` is the range
-    before centring. `train_indices` and `test_indices` count in the source, from 0 in each part
+    `train` has shape (N, *shape), `test` (M, *shape), both float64 in the range, or as stored;
+    `unit` is the size in the range of one step of their values. `value_range` is the range before
+    centring. `train_indices` and `test_indices` count in the source, from 0 in each part
     where the source itself sets test images apart. `sha256` is of the pixels that the split draws
     from, after `classes`, `limit`, `grayscale` and `size`, train before test: of each part the
     little-endian dtype, the shape and the bytes. `sigma_data` is the standard deviation over all
@@ -80,8 +83,8 @@ class DataSet:
     """
 
     name: str
-    train: NDArray[np.float64]
-    test: NDArray[np.float64]
+    train: Pixels
+    test: Pixels
     value_range: tuple[float, float]
     centred: bool
     train_indices: NDArray[np.int64]
@@ -100,6 +103,7 @@ class DataSet:
     leaked: int = 0
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    unit: float = 1.0
 
     @property
     def copies(self) -> tuple[str, ...]:
@@ -145,6 +149,7 @@ def load(
     size: int | None = None,
     cache: str | Path | None = None,
     progress: bool = False,
+    as_stored: bool = False,
 ) -> DataSet:
     """Read a source of images into a `DataSet`.
 
@@ -166,6 +171,10 @@ def load(
     default min(1,000, 0.6 n) for train, and of the rest at most 1,000 for test. The images stand
     in random order, so the first few are a random sample as well. `seed` is that of the split.
 
+    `as_stored` is for large sets, of which distances alone are wanted: integers stay bytes, neither
+    scaled nor centred, those of an `.npy` file stay on disk until they are used, and the training
+    images stand in no random order.
+
     Warns with `DataWarning` where the images look otherwise than they are taken, as floats none
     of which is below 0 in a range from -1. Raises `DataError`, a ValueError of one line, for every
     source or value that cannot be used, and for images that take more memory than
@@ -181,6 +190,7 @@ def load(
         size=size,
         cache=cache,
         progress=progress,
+        mapped=as_stored,
     )
     pools, kept, labels, value_range = whole.pools, whole.kept, whole.labels, whole.value_range
     train, test = pools[0], pools[-1]
@@ -189,14 +199,22 @@ def load(
     else:
         train_indices = subset("train_size", train_size, len(train), 2, [seed, 0])
         test_indices = subset("test_size", test_size, len(test), 1, [seed, 1])
-    whole.require_memory(len(train_indices) + len(test_indices))
-    train = _scale(train[train_indices], whole.top, value_range)
-    test = _scale(test[test_indices], whole.top, value_range)
-    copies = _count_copies(train, test)
-    mean = train.mean(axis=0) if centre else None
-    if mean is not None:
-        train, test = train - mean, test - mean
-    require_resolution(train, None if mean is None else float(np.abs(mean).max()))
+    sha256, unit = _sha256(*pools), 1.0
+    if as_stored and train.dtype.kind in "iu":
+        unit, mean = (value_range[1] - value_range[0]) / whole.top, None
+        test = test[test_indices].astype(np.uint8)
+        train, train_indices = gather_rows(train.astype(np.uint8, copy=False), train_indices)
+        copies = _count_copies(train, test)
+    else:
+        whole.require_memory(len(train_indices) + len(test_indices))
+        train = _scale(train[train_indices], whole.top, value_range)
+        test = _scale(test[test_indices], whole.top, value_range)
+        copies = _count_copies(train, test)
+        mean = train.mean(axis=0) if centre else None
+        if mean is not None:
+            train -= mean
+            test -= mean
+        require_resolution(train, None if mean is None else float(np.abs(mean).max()))
     train_indices, test_indices = kept[0][train_indices], kept[-1][test_indices]
     return DataSet(
         name=whole.name,
@@ -206,8 +224,8 @@ def load(
         centred=centre,
         train_indices=train_indices,
         test_indices=test_indices,
-        sha256=_sha256(*pools),
-        sigma_data=float(train.std()),
+        sha256=sha256,
+        sigma_data=unit * _spread(train),
         duplicates=copies.train,
         classes=whole.classes,
         limit=limit,
@@ -220,6 +238,7 @@ def load(
         leaked=copies.leaked,
         notes=_join(reading.notes for reading in whole.readings),
         doubts=_say_doubts(whole.readings),
+        unit=unit,
     )
 
 
@@ -343,8 +362,9 @@ def _prepare(
     cache: str | Path | None,
     progress: bool,
     least: int = 3,
+    mapped: bool = False,
 ) -> _Whole:
-    # `least` images where the source has one part.
+    # `least` images where the source has one part; `mapped` as for `read_numpy`.
     given = value_range is not None
     value_range = _as_range(DEFAULT_RANGE if value_range is None else value_range)
     limit = None if limit is None else as_integer("limit", limit, 1)
@@ -362,7 +382,7 @@ def _prepare(
             cache=None if cache is None else Path(cache),
             progress=progress,
         )
-        whole = _read(source, options, labels=classes is not None)
+        whole = _read(source, options, labels=classes is not None, mapped=mapped)
         name = _printable(Path(source).resolve().name)
     for part in whole.parts:
         _check_shape(part.images, str(source))
@@ -421,7 +441,7 @@ def _digits() -> Source:
     return Source(Part(np.asarray(digits.images).astype(np.uint8), digits.target))  # 0..16
 
 
-def _read(source: str | Path, options: ReadOptions, *, labels: bool) -> Source:
+def _read(source: str | Path, options: ReadOptions, *, labels: bool, mapped: bool) -> Source:
     path = Path(source)
     with data_errors(path, "give a file or folder that can be opened"):
         if not str(source) or not path.exists():
@@ -434,7 +454,7 @@ def _read(source: str | Path, options: ReadOptions, *, labels: bool) -> Source:
         if path.is_dir():
             return read_folder(path, options)
         if suffix in (".npy", ".npz"):
-            return read_numpy(path, labels=labels)
+            return read_numpy(path, labels=labels, mapped=mapped)
         if suffix == ".zip":
             return read_zip(path, options)
         if suffix == ".tar":
@@ -454,7 +474,8 @@ def _read(source: str | Path, options: ReadOptions, *, labels: bool) -> Source:
 
 
 def _take(images: Pixels, at: NDArray[np.int64]) -> Pixels:
-    return images if len(at) == len(images) else images[at]  # no copy where all are kept
+    first = images[: len(at)]  # no copy where these are kept
+    return first if len(at) and at[-1] == len(at) - 1 else images[at]
 
 
 def _check_and_reduce(
@@ -556,6 +577,15 @@ def _scale(images: Pixels, top: int, value_range: tuple[float, float]) -> NDArra
     return pixels
 
 
+def _spread(images: Pixels) -> float:
+    # Standard deviation of all pixels, some images at a time.
+    parts = range(0, len(images), _PART)
+    rows = images.reshape(len(images), -1)
+    mean = sum(rows[k : k + _PART].sum(dtype=np.float64) for k in parts) / rows.size
+    squares = sum(np.square(rows[k : k + _PART] - mean).sum() for k in parts)
+    return float(np.sqrt(squares / rows.size))
+
+
 class _Copies(NamedTuple):
     # Images with an exact copy in their own set, and held-out images that train holds as well.
     train: int
@@ -563,10 +593,11 @@ class _Copies(NamedTuple):
     leaked: int
 
 
-def digests(images: NDArray[np.floating[Any]]) -> Iterator[bytes]:
+def digests(images: Pixels) -> Iterator[bytes]:
     """SHA-256 of each image's pixels (N, ...): equal images have equal ones."""
-    # + 0.0 makes -0.0 and 0.0, equal pixels, equal bytes.
-    return (hashlib.sha256((image + 0.0).tobytes()).digest() for image in images)
+    # Adding 0 makes -0.0 and 0.0, equal pixels, equal bytes.
+    zero = images.dtype.type(0)
+    return (hashlib.sha256((image + zero).tobytes()).digest() for image in images)
 
 
 def _count_copies(train: NDArray[np.float64], test: NDArray[np.float64]) -> _Copies:

@@ -42,6 +42,8 @@ class _Header:
     dtype: np.dtype[Any]
     size: int
     start: int
+    rows_first: bool
+    """Whether the pixels of an image stand side by side (C order)."""
 
     @property
     def memory(self) -> int:
@@ -49,20 +51,21 @@ class _Header:
         return self.size + _IMAGE * (self.shape[0] if self.shape else 1)
 
 
-def read_numpy(path: Path, *, labels: bool = False) -> Source:
+def read_numpy(path: Path, *, labels: bool = False, mapped: bool = False) -> Source:
     """Read an `.npy` array of images, or an `.npz` file of one or two such arrays.
 
     Of an `.npz` file: the arrays `train` and `test`; else `images`; else the only array with two
     or more dimensions. `train_labels` and `test_labels`, or `labels`, are read too, and with
-    `labels` they must not be objects; other arrays are left alone. Raises `DataError` for object
-    arrays, a file that NumPy cannot read, one that does not fit into memory
+    `labels` they must not be objects; other arrays are left alone. With `mapped` the pixels of an
+    `.npy` file stay on disk until they are used; changes of the array stay in memory. Raises
+    `DataError` for object arrays, a file that NumPy cannot read, one that does not fit into memory
     (`wildmiddle.empirical.data.source.memory_limit`), and names that do not settle the choice.
     """
     with data_errors(path, _REMEDY), open_regular(path) as file:
         start = file.read(6)
         stored = os.fstat(file.fileno()).st_size
         if start == b"\x93NUMPY":
-            return Source(Part(_read_npy(path, file, stored)), stored=stored)
+            return Source(Part(_read_npy(path, file, stored, mapped)), stored=stored)
         if not start.startswith(b"PK"):
             raise DataError(f"{path}: not a NumPy file; {_REMEDY}")
         with zipfile.ZipFile(file) as archive:
@@ -76,7 +79,7 @@ def read_array(path: Path, name: str) -> Pixels:
         return _Archive(path, archive, os.fstat(file.fileno()).st_size).array(name)
 
 
-def _read_npy(path: Path, file: BinaryIO, stored: int) -> Pixels:
+def _read_npy(path: Path, file: BinaryIO, stored: int, mapped: bool) -> Pixels:
     file.seek(0)
     header = _read_header(path, "the array", file)
     _refuse_objects(path, "the array", header)
@@ -87,6 +90,8 @@ def _read_npy(path: Path, file: BinaryIO, stored: int) -> Pixels:
             f"or changed; {_REMEDY}"
         )
     require_memory(path, header.memory, stored)
+    if mapped and header.rows_first and header.size:
+        return np.memmap(file, header.dtype, "c", header.start, header.shape)
     file.seek(0)
     return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
 
@@ -99,11 +104,12 @@ def _read_header(path: Path, which: str, stream: Any) -> _Header:
     read = np.lib.format.read_array_header_1_0
     if version == (2, 0):
         read = np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(content, max_header_size=_HEADER)
+    shape, columns_first, dtype = read(content, max_header_size=_HEADER)
     if min(shape, default=0) < 0:
         raise DataError(f"{path}: {which} has the shape {shape}; {_REMEDY}")
     # At least a byte each, so that the empty string takes memory too.
-    return _Header(shape, dtype, math.prod(shape) * max(1, dtype.itemsize), content.tell())
+    size = math.prod(shape) * max(1, dtype.itemsize)
+    return _Header(shape, dtype, size, content.tell(), not columns_first)
 
 
 class _Archive:

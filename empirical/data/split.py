@@ -8,6 +8,7 @@ size gives a subset of a larger one and leaves the test images alone.
 
 import operator
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,26 @@ def subset(
     """Where a part's images stand, of the `count` that the source sets apart for it."""
     size = min(_MOST, count) if size is None else _size(name, size, least, count)
     return _order(count, seed)[:size]
+
+
+def gather_rows(
+    pool: NDArray[Any], chosen: NDArray[np.int64]
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The chosen images as the first of the pool, changed in place, and where each stood.
+
+    Images that are not chosen give way to those that stand too far back, so that of a large file
+    that is mapped (copy on write) few are copied: their order is not that of `chosen`. A pool that
+    cannot be changed is left alone.
+    """
+    if not pool.flags.writeable:
+        return pool[chosen], chosen
+    order = np.arange(len(chosen))
+    holes = np.setdiff1d(order, chosen)
+    back = chosen[chosen >= len(chosen)]
+    for hole, place in zip(holes, back, strict=True):
+        pool[hole] = pool[place]
+    order[holes] = back
+    return pool[: len(chosen)], order
 
 
 def _size(name: str, size: int, least: int, available: int) -> int:

@@ -44,22 +44,33 @@ def working_dtype(device: torch.device) -> torch.dtype:
 
 
 def as_rows(
-    points: ArrayLike | torch.Tensor, device: str | torch.device, *, keep_single: bool = False
+    points: ArrayLike | torch.Tensor,
+    device: str | torch.device,
+    *,
+    keep_single: bool = False,
+    keep_bytes: bool = False,
 ) -> torch.Tensor:
     """Points of any shape (N, ...) as a matrix (N, d) on the device, in its working precision.
 
-    With ``keep_single`` float32 stays float32: large sets are not copied. A tensor is detached: no
-    gradient flows to it. Raises ValueError as :func:`resolve_device`, and for fewer than 2 axes, no
+    With ``keep_single`` float32 stays float32: large sets are not copied. With ``keep_bytes`` bytes
+    stay bytes where they are, as in a file that is mapped. A tensor is detached: no gradient flows
+    to it. Raises ValueError as :func:`resolve_device`, and for fewer than 2 axes, no
     point, values that are not finite, or so large that their squared distances overflow.
     """
     device = resolve_device(device)
     if isinstance(points, torch.Tensor):
         array = points.detach()
+    elif keep_bytes and isinstance(points, np.ndarray) and points.dtype == np.uint8:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The given NumPy array is not writ")  # nor is it
+            array = torch.from_numpy(np.ascontiguousarray(points))
     else:
         # torch takes no negative strides, and warns of arrays that are read-only.
         array = torch.as_tensor(np.require(points, requirements=["C", "W"]))
     if array.ndim < 2 or len(array) == 0:
         raise ValueError(f"points of shape {tuple(array.shape)}; give (N, d) or (N, ...), N >= 1")
+    if keep_bytes and array.dtype == torch.uint8:
+        return array.reshape(len(array), -1).to(device)
     single = keep_single and array.dtype == torch.float32
     dtype = torch.float32 if single else working_dtype(device)
     rows = array.reshape(len(array), -1).to(device=device, dtype=dtype)
@@ -76,9 +87,11 @@ def as_rows(
     return rows
 
 
-def training_rows(train: ArrayLike | torch.Tensor, device: str | torch.device) -> torch.Tensor:
+def training_rows(
+    train: ArrayLike | torch.Tensor, device: str | torch.device, *, keep_bytes: bool = False
+) -> torch.Tensor:
     """Two or more training points as :func:`as_rows`, float32 kept; ValueError for one alone."""
-    rows = as_rows(train, device, keep_single=True)
+    rows = as_rows(train, device, keep_single=True, keep_bytes=keep_bytes)
     if len(rows) < 2:
         raise ValueError(f"train holds N = {len(rows)} image; at least 2 are needed")
     return rows
@@ -92,6 +105,7 @@ def rows_of_both(
     *,
     least: int = 2,
     units: bool = True,
+    keep_bytes: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Training points, at least ``least`` of them, and other ones as :func:`as_rows`, float32 kept.
 
@@ -100,8 +114,12 @@ def rows_of_both(
     are asked about and one set holds bytes, the other does not. Warns where they only look to be in
     different units (:func:`~wildmiddle.empirical.data.conventions.compare_units`).
     """
-    rows = as_rows(train, device, keep_single=True) if least < 2 else training_rows(train, device)
-    others = as_rows(points, rows.device, keep_single=True)
+    single = {"keep_single": True, "keep_bytes": keep_bytes}
+    if least < 2:
+        rows = as_rows(train, device, **single)
+    else:
+        rows = training_rows(train, device, keep_bytes=keep_bytes)
+    others = as_rows(points, rows.device, **single)
     require_same_shape(_image_shape(points), _image_shape(train), name)
     if units:
         warn_of_units(others, rows, name)

@@ -20,6 +20,10 @@ from wildmiddle.empirical.kernels.device import working_dtype
 from wildmiddle.empirical.kernels.threads import for_each
 from wildmiddle.empirical.noise import BLOCK, Block
 
+LARGE = 10**12
+"""Products beyond which no matrix of all pairs, or of all pixels, is taken unless it is asked for:
+some twenty seconds on two cores."""
+
 _SINGLE_FROM = 256
 _COLUMNS = 1024
 _ENTRIES = 2**18
@@ -90,6 +94,7 @@ def mean_of(rows: torch.Tensor) -> torch.Tensor:
 
     Of all rows or, where these are many, of a thousand or two at equal steps. Any point near the
     rows would do; one that is the same for float32 and float64 rows makes the results the same too.
+    Of bytes it is whole numbers, so that no centred row is rounded.
     """
     work = working_dtype(rows.device)
     rows = rows[:: max(1, len(rows) // _MEAN)]
@@ -136,12 +141,13 @@ def tile_of(
 ) -> Tile:
     """The tile ``rows[start:end]``, about the origin and in ``dtype``."""
     start, count = ends[0], ends[1] - ends[0]
+    origin = origin.to(torch.promote_types(rows.dtype, dtype))
     points = torch.empty(count, rows.shape[1], dtype=dtype, device=rows.device)
     norms = torch.empty(count, dtype=working_dtype(rows.device), device=rows.device)
 
     def fill(part: tuple[int, int]) -> None:
         own = slice(*part)
-        points[own] = centre(rows[start + part[0] : start + part[1]], origin, dtype)
+        torch.sub(rows[start + part[0] : start + part[1]], origin, out=points[own])
         norms[own] = squared_norms(points[own])
 
     for_each(fill, tiles(count, BLOCK), rows.device, threads)

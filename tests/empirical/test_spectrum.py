@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from wildmiddle.empirical import spectrum
 from wildmiddle.empirical.spectrum import eigenvalues
 from wildmiddle.theory.spectrum import information_upper
 
@@ -41,6 +42,23 @@ def test_little_memory_gives_blocks_whose_bound_is_weaker_and_true(shape) -> Non
     loose = information_upper(blocks, sigmas)
     assert (loose > tight).all()
     assert loose[-1] == pytest.approx(tight[-1], rel=0.01)
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.uint8])
+def test_a_large_set_has_a_bound_that_is_weaker_and_true(monkeypatch, kind) -> None:
+    monkeypatch.setattr(spectrum, "LARGE", 10**6)
+    monkeypatch.setattr(spectrum, "_IMAGES", 400)
+    points, sigmas = images(2000, 300), np.geomspace(0.1, 100, 9)
+    far = 100 * np.random.default_rng(0).standard_normal((2000, 1)) / np.sqrt(300)  # one long axis
+    points = (points * np.geomspace(9, 1, 300) + 90 + far).clip(0, 255).astype(kind)
+    tight = information_upper(eigenvalues(points), sigmas)
+    found = eigenvalues(points, exact=False)
+    assert len(found) == 300
+    assert found.sum() == pytest.approx(known(points).sum(), rel=1e-5)
+    loose = information_upper(found, sigmas)
+    assert (loose > tight).all()
+    assert loose[-1] == pytest.approx(tight[-1], rel=0.01)
+    assert found[0] == pytest.approx(known(points)[0], rel=0.05)
 
 
 def test_one_image_is_refused() -> None:
