@@ -1,5 +1,7 @@
 """Checks of large sets: distances of drawn images in the place of all pairs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -26,18 +28,26 @@ def large(monkeypatch) -> Study:
     return Study(DATA.train, DATA.test, Settings(samples=1000, device="cpu"))
 
 
-def test_a_limit_lies_below_the_mean_of_all(large) -> None:
-    def bound(apart):
+@pytest.mark.parametrize("copies", [1, 100])
+def test_a_limit_lies_below_the_mean_of_all(large, copies) -> None:
+    # The first fifty images are listed a hundred times: they are most of what a mean is over.
+    train = np.concatenate([DATA.train, np.repeat(DATA.train[:50], copies - 1, 0)])
+    large = replace(large, images=train)
+
+    def bound(apart, ratios):
         return np.stack(
-            [regimes.weight_lower(apart, SIGMAS), regimes.posterior_entropy(apart, SIGMAS)]
+            [
+                regimes.weight_lower(apart, SIGMAS, ratios),
+                regimes.posterior_entropy(apart, SIGMAS, ratios),
+            ]
         )
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "ALL_PAIRS", 400)
-        whole = Study(DATA.train, DATA.test, Settings(device="cpu"))
+        whole = Study(train, DATA.test, Settings(device="cpu"))
         assert len(whole.examined) == 400
         exact = whole.mean_over_images(bound)
-    top = np.array([[1.0], [np.log(400)]])
+    top = np.array([[1.0], [np.log(len(train))]])
     sure, likely = (large.mean_over_images(bound, top=top, alpha=a) for a in (1e-6, 0.3))
     assert (sure <= likely).all()
     assert (sure <= exact).all()

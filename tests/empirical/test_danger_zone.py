@@ -255,6 +255,20 @@ def test_the_zone_of_drawn_rows_holds_that_of_all_pairs() -> None:
 
 
 @pytest.mark.usefixtures("small_limits")
+def test_drawn_rows_know_of_copies() -> None:
+    # The four narrowest of the twelve clusters are listed twenty times: most drawn rows are theirs.
+    images = photos(260)
+    train = np.repeat(images[:240], np.where(np.arange(240) % 12 < 4, 20, 1), axis=0)
+    whole = zone_of(train, images[240:], exact=True, device="cpu")
+    zone = zone_of(train, images[240:], alpha=1e-3, resolution=0.3, device="cpu")
+    once = zone_of(images[:240], images[240:], exact=True, device="cpu")
+    assert zone.drawn is not None
+    low, high = zone.drawn.certain_end
+    assert low < whole.certain.end < high < once.certain.end
+    assert zone.possible.end >= whole.possible.end
+
+
+@pytest.mark.usefixtures("small_limits")
 def test_more_held_out_images_than_are_needed_are_drawn(monkeypatch) -> None:
     monkeypatch.setattr(danger_zone, "_HELD_OUT", 50)
     images = photos(900)
