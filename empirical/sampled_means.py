@@ -64,7 +64,8 @@ def passing(
     rate, so that looking more than once costs nothing; it is split evenly over the means. A
     crossing is one noise level, and the betting interval at it misses with its error rate whatever
     the others do: what is returned are the levels at which the interval holds the crossing's mean,
-    its ends interpolated between levels a twentieth apart in log sigma.
+    its ends interpolated between levels a twentieth apart in log sigma. Of a mean that passes its
+    level more than once, ``low`` is below the first crossing, with the same error rate.
     """
     means = range(len(surplus))
     levels = guess[:, None] + np.linspace(-_AROUND, _AROUND, _LEVELS)

@@ -52,8 +52,10 @@ class EmpiricalDenoiser:
         self.points = as_rows(train, resolve_device(device))
         self.shape = tuple(np.shape(train)[1:])
         origin = self.points.mean(0)
-        norms = [(part - origin).square().sum(1) for part in self.points.split(1024)]
-        self._about = origin, torch.cat(norms)
+        norms = self.points.new_empty(len(self.points))
+        for part, own in zip(self.points.split(1024), norms.split(1024), strict=True):
+            torch.sum((part - origin).square(), 1, out=own)
+        self._about = origin, norms
 
     def __call__(self, x: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:
         """Posterior mean of the training images given ``x`` (B, ...), computed in float64.
