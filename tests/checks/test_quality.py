@@ -108,7 +108,7 @@ def test_images_without_labels_are_refused_before_any_training(tmp_path, tiny_te
     np.savez(tmp_path / "plain.npz", images=images)
     scale, folder = tmp_path / "tiny.toml", tmp_path / "out"
     scale.write_text(tiny_text)
-    command = ["reproduce", "all", "--scale", str(scale), "--output", str(folder)]
+    command = ["reproduce", "figure4", "--scale", str(scale), "--output", str(folder)]
     assert main([*command, "--data", str(tmp_path / "plain.npz")]) == 2
     assert "has no labels of two classes or more" in capsys.readouterr().err
     assert not folder.exists()
