@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from wildmiddle.checks.options import ALONE, EXPERIMENTS, JUDGED, module_name, parser, settings_of
 from wildmiddle.checks.output import (
     AUDIT,
+    ZONE,
     require_experiments_folder,
     require_folder,
     require_outside,
@@ -109,12 +110,15 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _zone(options: argparse.Namespace) -> int:
+    if options.output is not None:
+        require_report_folder(options.output, ZONE)
+        require_outside("--output", options.output, options.data)
     settings = settings_of(options)
     from wildmiddle.checks.terminal import zone_page
     from wildmiddle.empirical.danger_zone import zone_of
 
     # Distances within which images are merged are in the units of sigma, not in those of bytes.
-    data = _load(options, as_stored=not settings.copies_within)
+    data = _load(options, as_stored=not settings.copies_within, whole=True)
     train = _merged(data.train, settings)
     copies = _say_doubts(data, train, settings)
     zone = zone_of(
@@ -132,7 +136,21 @@ def _zone(options: argparse.Namespace) -> int:
         memory=settings.memory,
         progress=True,
     )
+    if options.output is not None:
+        from wildmiddle.checks import zone_report
+
+        risks = zone_report.images_at_risk(
+            data, settings.weight_high, device=settings.device, memory=settings.memory
+        )
+        zone_report.write_zone(data, zone, risks, list(copies), options.output)
+    if options.json:
+        from wildmiddle.checks import zone_report
+
+        show(json.dumps(zone_report.to_json(data, zone), indent=1, allow_nan=False))
+        return OK
     show(zone_page(data, zone, copies))
+    if options.output is not None:
+        show(f"The page, gap.json and the images: {options.output / 'index.html'}")
     return OK
 
 
@@ -384,7 +402,9 @@ def _data(options: argparse.Namespace) -> int:
     return OK
 
 
-def _load(options: argparse.Namespace, *, as_stored: bool = False) -> "DataSet":
+def _load(
+    options: argparse.Namespace, *, as_stored: bool = False, whole: bool = False
+) -> "DataSet":
     from wildmiddle.empirical.data import load
 
     if options.cache is not None:
@@ -404,6 +424,7 @@ def _load(options: argparse.Namespace, *, as_stored: bool = False) -> "DataSet":
             cache=options.cache,
             progress=not getattr(options, "quiet", False),
             as_stored=as_stored,
+            whole=whole,
         )
 
 

@@ -106,6 +106,14 @@ def parser() -> Parser:
     _add_settings(
         zone, "weight_high", "coverage_high", "c", "copies_within", "seed", "device", "memory"
     )
+    zone.add_argument(
+        "--output",
+        type=_path,
+        metavar="FOLDER",
+        help="write a page, the zone as JSON, gap.json (the noise levels to leave out of training) "
+        "and the images that stand apart most",
+    )
+    zone.add_argument("--json", action="store_true", help="print zone.json instead of a table")
     large = zone.add_argument_group("large sets")
     large.add_argument(
         "--exact",

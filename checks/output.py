@@ -1,11 +1,11 @@
 """Where output goes: checked before the work begins, and written whole or not at all.
 
-A folder of ``verify`` or ``audit`` holds one report and nothing else. It is written beside the old
-one and takes its place in one step, so that a reader sees the old report or the new one. Its mark
-is a ``report.json`` or ``audit.json`` that begins as ours do. A folder of ``reproduce`` grows: the
-files of an experiment and the page of all are put into it together, and where a process is killed
-while it does that, the next one goes on. Its marks are the first line of each ``NAME.json`` and a
-line of ``index.html``.
+A folder of ``verify``, ``audit`` or ``zone`` holds one report and nothing else. It is written
+beside the old one and takes its place in one step, so that a reader sees the old report or the new
+one. Its mark is a ``report.json``, ``audit.json`` or ``zone.json`` that begins as ours do. A folder
+of ``reproduce`` grows: the files of an experiment and the page of all are put into it together, and
+where a process is killed while it does that, the next one goes on. Its marks are the first line of
+each ``NAME.json`` and a line of ``index.html``.
 What bears no mark is somebody else's: it is neither overwritten nor deleted.
 """
 
@@ -47,6 +47,7 @@ AUDIT = Kind(
     ),
     b"wildmiddle-audit/",
 )
+ZONE = Kind(("zone.json", "index.html", "gap.json", "images.csv"), b"wildmiddle-zone/")
 
 _PAGE = re.compile(rb'.*<p class="eyebrow">wildmiddle reproduce</p>', re.DOTALL)
 _NEW, _READY, _OLD = ".wildmiddle-new", ".wildmiddle-ready", ".wildmiddle-old"

@@ -130,7 +130,7 @@ def to_json(result: Result) -> dict[str, Any]:
                 "centred": data.centred,
                 "intervals": [_regime(regime) for regime in result.study.regimes],
                 "predicted": {
-                    name.replace(",", "").replace(" ", "_"): _zone(part, data.value_range)
+                    name.replace(",", "").replace(" ", "_"): zone_values(part, data.value_range)
                     for name, part in study.zone.parts.items()
                 }
                 | {
@@ -219,7 +219,8 @@ def _regime(regime: Regime) -> dict[str, Any]:
     }
 
 
-def _zone(zone: Zone, value_range: tuple[float, float]) -> dict[str, Any]:
+def zone_values(zone: Zone, value_range: tuple[float, float]) -> dict[str, Any]:
+    """A zone in sigma, in steps of EDM's 18 and in DDPM's timesteps, as plain values."""
     edm, ddpm = steps_between(*zone, value_range)
     return {
         "empty": zone.empty,

@@ -49,7 +49,7 @@ from wildmiddle.empirical.data.source import (
     irregular,
     require_memory,
 )
-from wildmiddle.empirical.data.split import as_integer, gather_rows, split, subset
+from wildmiddle.empirical.data.split import MOST, as_integer, gather_rows, split, subset
 
 __all__ = ["DataError", "DataSet", "Images", "load", "load_images"]
 
@@ -76,7 +76,8 @@ class DataSet:
     pixels of `train`. `duplicates` and `test_duplicates` are the numbers of training and of
     held-out images that have an exact copy in their own set, `leaked` that of held-out images that
     are training images as well. `notes` say what the source was taken for, `doubts` where it looks
-    otherwise (`wildmiddle.empirical.data.conventions`). `train_labels` (N,) and `test_labels` (M,)
+    otherwise (`wildmiddle.empirical.data.conventions`). `names` are those of the files of the
+    source's images, of the part to train on. `train_labels` (N,) and `test_labels` (M,)
     are the classes of the images, None where the source has none; strings become their place among
     all names in sorted order. `mean`, of the shape of an image, is what centring subtracted, None
     without it.
@@ -104,6 +105,12 @@ class DataSet:
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     unit: float = 1.0
+    names: tuple[str, ...] = ()
+
+    def place(self, i: int) -> str:
+        """What training image i is called: by its file, or by its number in the source."""
+        at = int(self.train_indices[i])
+        return self.names[at] if self.names else str(at)
 
     @property
     def copies(self) -> tuple[str, ...]:
@@ -150,6 +157,7 @@ def load(
     cache: str | Path | None = None,
     progress: bool = False,
     as_stored: bool = False,
+    whole: bool = False,
 ) -> DataSet:
     """Read a source of images into a `DataSet`.
 
@@ -171,6 +179,9 @@ def load(
     default min(1,000, 0.6 n) for train, and of the rest at most 1,000 for test. The images stand
     in random order, so the first few are a random sample as well. `seed` is that of the split.
 
+    `whole` uses all images: a fifth, at most 1,000, are held out, or those that the source sets
+    apart, and all others are training images, unless sizes are given.
+
     `as_stored` is for large sets, of which distances alone are wanted: integers stay bytes, neither
     scaled nor centred, those of an `.npy` file stay on disk until they are used, and the training
     images stand in no random order.
@@ -181,7 +192,7 @@ def load(
     `wildmiddle.empirical.data.source.memory_limit`.
     """
     seed = as_integer("seed", seed, 0)
-    whole = _prepare(
+    prepared = _prepare(
         source,
         value_range=value_range,
         classes=classes,
@@ -192,23 +203,33 @@ def load(
         progress=progress,
         mapped=as_stored,
     )
-    pools, kept, labels, value_range = whole.pools, whole.kept, whole.labels, whole.value_range
+    pools, kept, labels, value_range = (
+        prepared.pools,
+        prepared.kept,
+        prepared.labels,
+        prepared.value_range,
+    )
     train, test = pools[0], pools[-1]
     if len(pools) == 1:
+        if whole and train_size is None:
+            test_size = max(1, min(MOST, len(train) // 5)) if test_size is None else test_size
+            train_size = max(2, len(train) - test_size)
         train_indices, test_indices = split(len(train), train_size, test_size, seed)
     else:
+        if whole and train_size is None:
+            train_size = len(train)
         train_indices = subset("train_size", train_size, len(train), 2, [seed, 0])
         test_indices = subset("test_size", test_size, len(test), 1, [seed, 1])
     sha256, unit = _sha256(*pools), 1.0
     if as_stored and train.dtype.kind in "iu":
-        unit, mean = (value_range[1] - value_range[0]) / whole.top, None
+        unit, mean = (value_range[1] - value_range[0]) / prepared.top, None
         test = test[test_indices].astype(np.uint8)
         train, train_indices = gather_rows(train.astype(np.uint8, copy=False), train_indices)
         copies = _count_copies(train, test)
     else:
-        whole.require_memory(len(train_indices) + len(test_indices))
-        train = _scale(train[train_indices], whole.top, value_range)
-        test = _scale(test[test_indices], whole.top, value_range)
+        prepared.require_memory(len(train_indices) + len(test_indices))
+        train = _scale(train[train_indices], prepared.top, value_range)
+        test = _scale(test[test_indices], prepared.top, value_range)
         copies = _count_copies(train, test)
         mean = train.mean(axis=0) if centre else None
         if mean is not None:
@@ -217,7 +238,7 @@ def load(
         require_resolution(train, None if mean is None else float(np.abs(mean).max()))
     train_indices, test_indices = kept[0][train_indices], kept[-1][test_indices]
     return DataSet(
-        name=whole.name,
+        name=prepared.name,
         train=train,
         test=test,
         value_range=value_range,
@@ -227,7 +248,7 @@ def load(
         sha256=sha256,
         sigma_data=unit * _spread(train),
         duplicates=copies.train,
-        classes=whole.classes,
+        classes=prepared.classes,
         limit=limit,
         grayscale=grayscale,
         size=size,
@@ -236,9 +257,10 @@ def load(
         mean=mean,
         test_duplicates=copies.test,
         leaked=copies.leaked,
-        notes=_join(reading.notes for reading in whole.readings),
-        doubts=_say_doubts(whole.readings),
+        notes=_join(reading.notes for reading in prepared.readings),
+        doubts=_say_doubts(prepared.readings),
         unit=unit,
+        names=prepared.file_names[0],
     )
 
 

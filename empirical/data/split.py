@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from wildmiddle.empirical.data.source import DataError
 
-_MOST = 1_000  # images of each part, unless told: the size of the paper's own geometry studies
+MOST = 1_000  # images of each part, unless told: the size of the paper's own geometry studies
 
 
 def as_integer(name: str, value: int, least: int) -> int:
@@ -41,10 +41,10 @@ def split(
     Raises `DataError` for sizes that do not leave at least 2 and 1 images.
     """
     held_out = 1 if test_size is None else _size("test_size", test_size, 1, count - 2)
-    n_train = min(_MOST, max(2, count * 3 // 5), count - held_out)
+    n_train = min(MOST, max(2, count * 3 // 5), count - held_out)
     if train_size is not None:
         n_train = _size("train_size", train_size, 2, count - held_out)
-    n_test = min(_MOST, count - n_train) if test_size is None else held_out
+    n_test = min(MOST, count - n_train) if test_size is None else held_out
     order = _order(count, seed)
     return order[:n_train], order[::-1][:n_test].copy()
 
@@ -53,7 +53,7 @@ def subset(
     name: str, size: int | None, count: int, least: int, seed: Sequence[int]
 ) -> NDArray[np.int64]:
     """Where a part's images stand, of the `count` that the source sets apart for it."""
-    size = min(_MOST, count) if size is None else _size(name, size, least, count)
+    size = min(MOST, count) if size is None else _size(name, size, least, count)
     return _order(count, seed)[:size]
 
 

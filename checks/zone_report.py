@@ -1,0 +1,184 @@
+"""What ``zone --output`` writes: a page, the zone as JSON, the gap, the images that stand apart."""
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from wildmiddle.checks.output import ZONE, replace_folder
+from wildmiddle.checks.report.drawing import draw_svg
+from wildmiddle.checks.report.files import to_plain, write_text, zone_values
+from wildmiddle.checks.report.image_grids import colours, draw_strips, hstack_pairs, split_into_rows
+from wildmiddle.checks.report.template import load_template
+from wildmiddle.empirical.data import DataSet
+from wildmiddle.empirical.kernels.device import training_rows
+from wildmiddle.empirical.neighbours import nearest_two
+from wildmiddle.models.gap import Gap
+from wildmiddle.models.images import to_channels_first
+from wildmiddle.theory.regimes import PredictedZone, Zone, concentration_threshold
+from wildmiddle.theory.schedules import sigma_to_flow_time, sigma_to_log_snr
+
+SCHEMA = "wildmiddle-zone/1"
+MOST = 5_000
+"""Training images up to which each has its nearest neighbour looked up."""
+SHOWN, COLUMNS = 24, 8
+"""Pairs in the picture, and how many stand side by side."""
+
+
+class Risk(NamedTuple):
+    """How far a training image stands from the others: the farther, the longer it can be copied."""
+
+    image: str
+    nearest: str
+    distance: float
+    sigma: float
+    """Up to this noise level its posterior weight is at least the level that counts as high."""
+
+
+def images_at_risk(
+    data: DataSet, level: float, *, device: str = "auto", memory: int
+) -> list[tuple[Risk, int, int]]:
+    """The training images, those that are certain to be told apart at the largest noise first.
+
+    With each its number and that of its nearest other image, both in ``data.train``. Empty for more
+    than 5,000 images. The noise level is :func:`wildmiddle.theory.regimes.concentration_threshold`.
+    """
+    n = len(data.train)
+    if n > MOST:
+        return []
+    points = training_rows(data.train, device).double() * data.unit
+    apart, index = (found.cpu().numpy() for found in nearest_two(points, points, memory=memory))
+    own = np.arange(n)
+    # Of the two nearest one is the image itself; of copies the first stands for both.
+    other = np.where(index[:, 0] == own, index[:, 1], index[:, 0])
+    sigma = concentration_threshold(apart[:, 1], 1.0, level, n)
+    order = np.argsort(-apart[:, 1], kind="stable")
+    return [
+        (
+            Risk(data.place(i), data.place(other[i]), float(apart[i, 1]), float(sigma[i])),
+            int(i),
+            int(other[i]),
+        )
+        for i in order.tolist()
+    ]
+
+
+def write_zone(
+    data: DataSet,
+    zone: PredictedZone,
+    risks: list[tuple[Risk, int, int]],
+    notes: list[str],
+    folder: Path,
+) -> None:
+    """Write ``index.html``, ``zone.json``, ``gap.json`` and ``images.csv`` in place of older ones.
+
+    There is no ``gap.json`` where the distances leave no possible zone, and no ``images.csv`` for
+    more than 5,000 images. Raises ValueError for a folder that holds anything else.
+    """
+    gap = Gap.of_zone(zone, data.value_range)
+    with replace_folder(folder, ZONE) as new:
+        text = json.dumps(to_json(data, zone), indent=1, ensure_ascii=False, allow_nan=False)
+        write_text(new / "zone.json", text)
+        if gap is not None:
+            gap.save(new / "gap.json")
+        if risks:
+            with (new / "images.csv").open("w", newline="", encoding="utf-8") as file:
+                lines = csv.writer(file, lineterminator="\n")
+                lines.writerow(("image", "nearest", "distance", "weight high up to sigma"))
+                lines.writerows(tuple(risk) for risk, _, _ in risks)
+        pairs = _draw_pairs(data, risks) if risks and data.train.ndim > 2 else ""
+        write_text(new / "index.html", to_html(data, zone, gap, risks, notes, pairs))
+
+
+def to_json(data: DataSet, zone: PredictedZone) -> dict[str, Any]:
+    """The zone in every parameterization, as plain values."""
+    gap = Gap.of_zone(zone, data.value_range)
+
+    def part(one: Zone) -> dict[str, Any]:
+        return zone_values(one, data.value_range) | {
+            "log_snr": [_log_snr(one.end), _log_snr(one.start)],
+            "flow_time": [_flow_time(one.end), _flow_time(one.start)],
+        }
+
+    return to_plain(
+        {
+            "schema": SCHEMA,
+            "data": {
+                "title": data.title,
+                "train_size": len(data.train),
+                "test_size": len(data.test),
+                "dimension": data.dimension,
+                "value_range": list(data.value_range),
+                "sigma_data": data.sigma_data,
+                "sha256": data.sha256,
+                "notes": list(data.notes),
+                "doubts": list(data.doubts),
+            },
+            "zone": {name: part(one) for name, one in zone.parts.items()},
+            "alpha": zone.alpha,
+            "by_size": [each._asdict() for each in zone.by_size],
+            "gap": None if gap is None else {"low": gap.low, "high": gap.high},
+        },
+        nan=None,
+    )
+
+
+def to_html(
+    data: DataSet,
+    zone: PredictedZone,
+    gap: Gap | None,
+    risks: list[tuple[Risk, int, int]],
+    notes: list[str],
+    pairs: str,
+) -> str:
+    """The page as text."""
+    in_range = data.value_range
+    rows = [
+        (name, one, zone_values(one, in_range), _ends(_flow_time, one), _ends(_log_snr, one))
+        for name, one in zone.parts.items()
+    ]
+    return load_template("zone.html").render(
+        data=data,
+        zone=zone,
+        gap=gap,
+        rows=rows,
+        notes=notes,
+        risks=[risk for risk, _, _ in risks[:SHOWN]],
+        count=len(risks),
+        pairs=pairs,
+    )
+
+
+def _ends(convert: Any, zone: Zone) -> tuple[float, float]:
+    return convert(zone.end), convert(zone.start)
+
+
+def _flow_time(sigma: float) -> float:
+    return 0.0 if math.isinf(sigma) else float(sigma_to_flow_time(sigma)) if sigma > 0 else 1.0
+
+
+def _log_snr(sigma: float) -> float:
+    return -math.inf if math.isinf(sigma) else float(sigma_to_log_snr(sigma)) if sigma else math.inf
+
+
+def _draw_pairs(data: DataSet, risks: list[tuple[Risk, int, int]]) -> str:
+    low, high = data.value_range
+    # As stored, one step is a unit of sigma, and 0 the low end of the range.
+    bounds = (0.0, (high - low) / data.unit) if data.unit != 1 else (low, high)
+    mean: torch.Tensor | float = 0.0
+    if data.mean is not None:
+        mean = to_channels_first(data.mean[None])[0]
+    numbers = np.array([(own, other) for _, own, other in risks[:SHOWN]])
+    sides = [
+        colours(to_channels_first(np.asarray(data.train[numbers[:, side]])), bounds, mean)
+        for side in (0, 1)
+    ]
+    tiles = hstack_pairs(*sides)
+    strips = split_into_rows(tiles, np.zeros(len(tiles), bool), min(COLUMNS, len(tiles)))
+    height, width = sides[0].shape[1:3]
+    inches = min(9.0, 0.3 + 7.0 * len(strips) * height / (2.2 * width * min(COLUMNS, len(tiles))))
+    return draw_svg(lambda figure: draw_strips(figure.subplots(), strips), inches)

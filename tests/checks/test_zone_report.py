@@ -1,0 +1,122 @@
+"""What ``zone`` writes: the zone in all parameterizations, the gap, the images that stand apart."""
+
+import base64
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wildmiddle.checks.cli import main
+from wildmiddle.empirical.danger_zone import zone_of
+from wildmiddle.empirical.data import load
+from wildmiddle.models.gap import Gap
+from wildmiddle.theory.posterior import decoding_error
+from wildmiddle.theory.schedules import flow_time_to_sigma, log_snr_to_sigma
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> tuple[Path, Path]:
+    """A folder of digits as files, one of them far from all others, and the report on it."""
+    root = tmp_path_factory.mktemp("zone")
+    images = np.rint((load("digits", train_size=100, test_size=20).train + 1) * 127.5)
+    images[7] = 255 - images[7]
+    (root / "images").mkdir()
+    for k, image in enumerate(images.astype(np.uint8)):
+        Image.fromarray(image).save(root / "images" / f"digit-{k:03}.png")
+    assert main(["zone", "--data", str(root / "images"), "--output", str(root / "out")]) == 0
+    return root / "images", root / "out"
+
+
+def content(out: Path) -> dict:
+    return json.loads((out / "zone.json").read_text())
+
+
+def test_a_fifth_is_held_out_and_all_others_are_training_images(written, capsys) -> None:
+    images, out = written
+    found = content(out)["data"]
+    assert (found["train_size"], found["test_size"]) == (80, 20)
+    assert main(["zone", "--data", str(images), "--train-size", "30"]) == 0
+    assert "N = 30 training and M = 70 held-out" in capsys.readouterr().out
+
+
+def test_the_zone_is_that_of_the_images_in_every_parameterization(written) -> None:
+    images, out = written
+    found = content(out)
+    data = load(images, whole=True)
+    zone = zone_of(data.train, data.test)
+    certain = found["zone"]["certain"]
+    assert (certain["start"], certain["end"]) == pytest.approx(zone.certain, rel=1e-6)
+    ends = certain["end"], certain["start"]
+    assert flow_time_to_sigma(certain["flow_time"]) == pytest.approx(ends)
+    assert log_snr_to_sigma(certain["log_snr"]) == pytest.approx(ends)
+    gap = Gap.load(out / "gap.json")
+    assert (gap.low, gap.high) == (found["gap"]["low"], found["gap"]["high"])
+    assert (2 * gap.low, 2 * gap.high) == pytest.approx(zone.possible, rel=1e-6)
+
+
+def test_the_image_that_stands_apart_comes_first_and_its_noise_level_is_certified(written) -> None:
+    images, out = written
+    with (out / "images.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    data = load(images, whole=True)
+    names = [data.place(i) for i in range(len(data.train))]
+    assert len(rows) == len(names)
+    first = "digit-007.png" if "digit-007.png" in names else rows[0]["image"]
+    assert rows[0]["image"] == first
+    flat = data.train.reshape(len(names), -1)
+    for row in rows[::17]:
+        i = names.index(row["image"])
+        apart = np.linalg.norm(flat - flat[i], axis=1)
+        others = np.delete(apart, i)
+        assert float(row["distance"]) == pytest.approx(others.min())
+        assert apart[names.index(row["nearest"])] == pytest.approx(others.min())
+        # The error of telling it apart from all others is a quarter at most there.
+        sigma = float(row["weight high up to sigma"])
+        assert decoding_error(others[None], sigma)[0] <= 0.25 * (1 + 1e-9)
+
+
+def test_the_page_and_the_terminal_say_the_same(written, capsys) -> None:
+    images, out = written
+    page = (out / "index.html").read_text()
+    gap = Gap.load(out / "gap.json")
+    assert f"{gap.low:.4g} to {gap.high:.4g}" in page
+    assert page.count("data:image/svg+xml") == 1
+    assert main(["zone", "--data", str(images), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == content(out)
+
+
+def test_bytes_and_floats_give_one_picture(written, tmp_path) -> None:
+    images, _ = written
+    stack = np.stack([np.asarray(Image.open(path)) for path in sorted(images.iterdir())])
+    for name, pixels in (("bytes", stack), ("floats", stack / 127.5 - 1)):
+        np.save(tmp_path / f"{name}.npy", pixels)
+        command = ["zone", "--data", str(tmp_path / f"{name}.npy")]
+        assert main([*command, "--output", str(tmp_path / name)]) == 0
+    one, other = (picture(tmp_path / name / "index.html") for name in ("bytes", "floats"))
+    # The same tiles, those at equal distances in another order, both rounded to 8 bits.
+    assert np.abs(np.sort(one, None) - np.sort(other, None)).mean() < 0.6
+    assert np.ptp(one) > 200
+
+
+def picture(page: Path) -> np.ndarray:
+    """The pixels of the picture in the drawing of a page."""
+
+    def embedded(text: str, kind: str) -> bytes:
+        found = re.search(rf"data:image/{kind};base64,([A-Za-z0-9+/=\s]+)", text)
+        return base64.b64decode(found[1])
+
+    drawing = embedded(page.read_text(), r"svg\+xml").decode()
+    return np.asarray(Image.open(io.BytesIO(embedded(drawing, "png"))).convert("RGB")).astype(int)
+
+
+def test_other_files_are_left_alone(written, tmp_path, capsys) -> None:
+    images, _ = written
+    (tmp_path / "notes.txt").write_text("mine")
+    assert main(["zone", "--data", str(images), "--output", str(tmp_path)]) == 2
+    assert "notes.txt" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
