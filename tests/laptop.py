@@ -17,7 +17,7 @@ from wildmiddle.checks.options import ALONE, EXPERIMENTS
 FOLDER = Path(os.environ.get("WILDMIDDLE_EXPERIMENTS", "experiments"))
 
 UNDERSTOOD = {
-    # With EDM's distribution of sigma a gap delays copying and no more; the others are inconclusive.
+    # With EDM's distribution of sigma a gap delays copying and no more; others are inconclusive.
     ("figure4", "gap over the certain zone: memorized samples"),
 }
 
