@@ -19,12 +19,11 @@ def arguments() -> argparse.Namespace:
 
 
 def digits(output: Path) -> torch.Tensor:
-    """100 digits in [-1, 1] to train on, (100, 1, 8, 8); they and 300 others are saved."""
+    """100 digits in [-1, 1] to train on, (100, 1, 8, 8); they and 300 others are ``data.npz``."""
     images = load_digits().images / 8 - 1
     images = np.random.default_rng(0).permutation(images)
     output.mkdir(parents=True, exist_ok=True)
-    np.save(output / "train.npy", images[:100])
-    np.save(output / "test.npy", images[100:400])
+    np.savez(output / "data.npz", train=images[:100], test=images[100:400])
     return torch.as_tensor(images[:100, None], dtype=torch.float32)
 
 
