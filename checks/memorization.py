@@ -4,11 +4,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wildmiddle.checks.records import Comparison, Record
-from wildmiddle.checks.statistics import from_estimate
+from wildmiddle.checks.statistics import from_estimate, from_proportion
 from wildmiddle.checks.study import Study
 from wildmiddle.empirical.intervals import Estimate, proportion
+from wildmiddle.empirical.neighbours import memorization
 from wildmiddle.models import Denoiser
 from wildmiddle.models.one_step import memorization_by_level
+from wildmiddle.models.sampling import sample
 from wildmiddle.theory.regimes import Zone
 from wildmiddle.theory.schedules import edm_sigmas
 
@@ -51,6 +53,38 @@ def peak(
     )
     found = Estimate(best[0], away.min(), away.max(), n, alpha, "all levels that may be the peak")
     return from_estimate(comparison, found, seed)
+
+
+def copies_among_samples(
+    study: Study, denoiser: Denoiser, limit: float, alpha: float, count: int = 256
+) -> Record:
+    """How many samples of a denoiser are copies of the study's images, against a ``limit``.
+
+    ``count`` samples by 18 steps of Euler's method, as in the paper; the interval is given the
+    denoiser. Raises ValueError unless the limit lies in [0, 1].
+    """
+    if not 0 <= limit <= 1:
+        raise ValueError(f"the most copies that are allowed, {limit}, must be a share in [0, 1]")
+    at = study.settings
+    samples = sample(
+        denoiser,
+        study.images.shape[1:],
+        range(count),
+        sigmas=edm_sigmas(18),
+        method="euler",
+        seed=at.seed,
+        device=at.device,
+    )
+    found = memorization(samples.flatten(1), study.train, device=at.device, units=False)
+    comparison = Comparison(
+        claim="regimes",
+        instance=f"{count} samples of the model",
+        quantity="share of copies",
+        relation="<=",
+        bound=limit,
+    )
+    copies = int((found.ratio < 1 / 3).sum())
+    return from_proportion(comparison, copies, count, alpha=alpha, seed=at.seed)
 
 
 def model_peak(

@@ -9,6 +9,9 @@ Registered as a pytest plugin when wildmiddle is installed; does nothing without
     def pytest_wildmiddle_denoiser(config):
         return denoiser               # denoiser(x, sigma) -> x_hat
 
+    def pytest_wildmiddle_most_copies(config):
+        return 0.01                   # of its samples; an item fails where there are more
+
 The items are named after their claim, so that ``-k 4.2`` picks them; bound, estimate, interval and
 slack are properties in JUnit XML. The checks run while pytest collects.
 """
@@ -36,6 +39,10 @@ class Hooks:
     @pytest.hookspec(firstresult=True)
     def pytest_wildmiddle_denoiser(self, config: pytest.Config) -> "Denoiser | None":
         """A model trained on those images, whose memorization peak must lie by the danger zone."""
+
+    @pytest.hookspec(firstresult=True)
+    def pytest_wildmiddle_most_copies(self, config: pytest.Config) -> float | None:
+        """Share of that model's samples that may be copies; without it no item asks."""
 
 
 class ViolatedError(AssertionError):
@@ -115,7 +122,7 @@ def pytest_collection_modifyitems(
 
 
 def _records(config: pytest.Config) -> Iterator["Record"]:
-    from wildmiddle.checks.memorization import model_peak
+    from wildmiddle.checks.memorization import copies_among_samples, model_peak
     from wildmiddle.checks.registry import checks
     from wildmiddle.checks.study import Study
     from wildmiddle.checks.verify import checked_claims
@@ -124,6 +131,7 @@ def _records(config: pytest.Config) -> Iterator["Record"]:
     wanted = config.getoption("--claims")
     claims = checked_claims(None if wanted == "all" else wanted)
     denoiser = config.hook.pytest_wildmiddle_denoiser(config=config)
+    most_copies = config.hook.pytest_wildmiddle_most_copies(config=config)
     images = config.hook.pytest_wildmiddle_data(config=config)
     if images is None:
         digits = load()
@@ -133,8 +141,15 @@ def _records(config: pytest.Config) -> Iterator["Record"]:
     )
     train, test = images
     study = Study(train, test, settings)
-    alpha = settings.alpha / (len(claims) + (denoiser is not None))
+    if most_copies is not None and denoiser is None:
+        raise ValueError(
+            "pytest_wildmiddle_most_copies is given without pytest_wildmiddle_denoiser, whose "
+            "samples it is about; define both"
+        )
+    alpha = settings.alpha / (len(claims) + (denoiser is not None) + (most_copies is not None))
     for claim in claims:
         yield from checks()[claim.id](study, alpha)
     if denoiser is not None:
         yield model_peak(study, denoiser, alpha)
+    if denoiser is not None and most_copies is not None:
+        yield copies_among_samples(study, denoiser, most_copies, alpha)

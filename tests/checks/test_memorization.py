@@ -1,8 +1,13 @@
 """The noise level at which a model memorizes most, against the zone of its images."""
 
 import numpy as np
+import pytest
+import torch
 
-from wildmiddle.checks.memorization import peak
+from wildmiddle.checks.memorization import copies_among_samples, peak
+from wildmiddle.checks.settings import Settings
+from wildmiddle.checks.study import Study
+from wildmiddle.models import EmpiricalDenoiser, GaussianDenoiser
 from wildmiddle.theory.regimes import Zone
 
 SIGMAS = np.array([8.0, 4.0, 2.0, 1.0, 0.5, 0.25])
@@ -36,3 +41,21 @@ def test_intervals_of_all_levels_hold_together() -> None:
     levels = SIGMAS, np.array([0, 560, 0, 600, 0, 0]), 1000, Zone(1, 2)
     assert peak(*levels, alpha=0.5, seed=3).parameters["candidates"] == 2
     assert peak(*levels, alpha=0.5 * 6, seed=3).parameters["candidates"] == 1
+
+
+@pytest.mark.parametrize(("limit", "verdict"), [(0.99, "violated"), (1.0, "holds")])
+def test_samples_of_the_optimum_are_all_copies(limit, verdict) -> None:
+    rng = np.random.default_rng(0)
+    study = Study(rng.normal(size=(20, 6)), rng.normal(size=(9, 6)), Settings())
+    record = copies_among_samples(study, EmpiricalDenoiser(study.images), limit, 0.05, 400)
+    assert (record.estimate, record.verdict) == (1.0, verdict)
+
+
+def test_samples_of_a_gaussian_are_none() -> None:
+    rng = np.random.default_rng(0)
+    study = Study(rng.normal(size=(20, 30)), rng.normal(size=(9, 30)), Settings())
+    gaussian = GaussianDenoiser(torch.zeros(30), torch.eye(30))
+    record = copies_among_samples(study, gaussian, 0.1, 1e-6)
+    assert (record.estimate, record.verdict) == (0.0, "holds")
+    with pytest.raises(ValueError, match="a share in"):
+        copies_among_samples(study, gaussian, 1.5, 1e-6)

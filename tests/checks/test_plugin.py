@@ -40,8 +40,9 @@ def test_claims_are_items_and_a_model_that_copies_below_the_zone_fails(project: 
     done = run(project, "--claims=4.9,4.10", "--junitxml=found.xml")
     assert done.returncode == 1, done.stdout + done.stderr
     failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
-    assert len(failed) == 1
+    assert len(failed) == 2
     assert "octaves between the memorization peak and the zone" in failed[0]
+    assert "256 samples of the model: share of copies <=" in failed[1]
     assert "seed = 0" in done.stdout
     cases = ElementTree.parse(project / "found.xml").getroot().iter("testcase")
     names = {case.get("name"): case for case in cases}
@@ -56,6 +57,16 @@ def test_k_selects_by_claim(project: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert " deselected" in done.stdout
     assert "failed" not in done.stdout
+
+
+def test_a_limit_without_a_model_is_one_line(project: Path) -> None:
+    conftest = project / "conftest.py"
+    text = conftest.read_text()
+    start = text.index("def pytest_wildmiddle_denoiser")
+    conftest.write_text(text[:start] + text[text.index("def pytest_wildmiddle_most_copies") :])
+    done = run(project, "--claims=4.9")
+    assert done.returncode == 4
+    assert "without pytest_wildmiddle_denoiser" in done.stderr + done.stdout
 
 
 def test_bad_use_is_one_line(project: Path) -> None:
