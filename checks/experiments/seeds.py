@@ -229,7 +229,11 @@ def seeds_result(
         spread = [float(one.mean) for each in compared for one in each.found.values()]
         around = np.array([*spread, *(record.bound for record in records)])
         around = around[np.isfinite(around)]
-        axes.set_xlim(around.min(initial=0) - 0.5, around.max(initial=0) + 0.5)
+        first, last = around.min(initial=0), around.max(initial=0)
+        # Intervals are shown whole, but for those of few seeds, which would squeeze all else.
+        room = last - first + 0.5
+        ends = np.clip([(r.low, r.high) for r in records], first - room, last + room)
+        axes.set_xlim(ends.min(initial=first) - 0.2, ends.max(initial=last) + 0.2)
         axes.set_xlabel("dots: seeds; line: over seeds; bar: the bound")
 
     return ExperimentResult(
