@@ -206,6 +206,14 @@ def test_more_slips_fail():
 # Theorem 4.10's second sentence
 
 
+@pytest.mark.parametrize("peaks", [0, 0.5, 4.5, np.nan])
+def test_range_bound_needs_a_number_of_peaks_that_d_pixels_may_have(peaks):
+    locality.range_bound(0.0, 1.0, 1.0, 2, 8, 1)
+    locality.range_bound(0.0, 1.0, 1.0, 2, 8, 4)
+    with pytest.raises(ValueError, match="peaks"):
+        locality.range_bound(0.0, 1.0, 1.0, 2, 8, peaks)
+
+
 def test_range_bound_is_its_expression():
     p = proofs
     symbols = (p.lowest, p.highest, p.sigma, p.rho, p.d, p.count)
