@@ -75,6 +75,16 @@ class Parser(argparse.ArgumentParser):
         show(self.format_help(), end="")
 
 
+class _Version(argparse.Action):
+    """Print the version of the installed package; it is looked up when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version
+
+        show(f"wildmiddle {version('wildmiddle')}")
+        parser.exit()
+
+
 def parser() -> Parser:
     """The parser of ``wildmiddle``; a parsed command has its name in ``command``."""
     top = Parser(
@@ -82,6 +92,7 @@ def parser() -> Parser:
         description="Where along the noise schedule a diffusion model copies its training images: "
         "the theory of 'Two Calm Ends and the Wild Middle' checked on your data.",
     )
+    top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = top.add_subparsers(required=True, metavar="COMMAND", dest="command")
     verify = _command(
         commands,

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -345,3 +346,10 @@ def test_theory_refuses_in_one_line(capsys, arguments, fragment) -> None:
     assert printed.out == ""
     assert len(printed.err.splitlines()) == 1
     assert fragment in printed.err
+
+
+def test_the_version_is_that_of_the_installed_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"wildmiddle {version('wildmiddle')}\n"
