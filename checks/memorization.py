@@ -11,6 +11,7 @@ from wildmiddle.empirical.neighbours import memorization
 from wildmiddle.models import Denoiser
 from wildmiddle.models.one_step import memorization_by_level
 from wildmiddle.models.sampling import sample
+from wildmiddle.theory.constants import COPY_RATIO
 from wildmiddle.theory.regimes import Zone
 from wildmiddle.theory.schedules import edm_sigmas
 
@@ -83,7 +84,7 @@ def copies_among_samples(
         relation="<=",
         bound=limit,
     )
-    copies = int((found.ratio < 1 / 3).sum())
+    copies = int((found.ratio < COPY_RATIO).sum())
     return from_proportion(comparison, copies, count, alpha=alpha, seed=at.seed)
 
 

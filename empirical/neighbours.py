@@ -33,7 +33,7 @@ from wildmiddle.empirical.kernels.products import (
 )
 from wildmiddle.empirical.kernels.threads import for_each
 from wildmiddle.empirical.noise import BLOCK
-from wildmiddle.theory.constants import DEFAULT_MEMORY
+from wildmiddle.theory.constants import COPY_RATIO, DEFAULT_MEMORY
 
 Array = NDArray[np.float64]
 
@@ -294,7 +294,7 @@ def distances_to_others(
 def memorization(
     samples: ArrayLike | torch.Tensor,
     train: ArrayLike | torch.Tensor,
-    threshold: float = 1 / 3,
+    threshold: float = COPY_RATIO,
     *,
     alpha: float = 0.05,
     device: str | torch.device = "auto",

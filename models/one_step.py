@@ -26,7 +26,7 @@ from wildmiddle.empirical.noise import Block, blocks
 from wildmiddle.empirical.small_noise import shell_noise
 from wildmiddle.models.denoisers import Denoiser
 from wildmiddle.models.images import Images, as_tensor
-from wildmiddle.theory.constants import SHELL_WIDTH
+from wildmiddle.theory.constants import COPY_RATIO, SHELL_WIDTH
 from wildmiddle.theory.domain import require, require_positive
 
 Array = NDArray[np.float64]
@@ -99,7 +99,7 @@ def count_copies(
             output = denoiser(clean + sigma * noise, sigma)
         # In the units of the images, whatever the denoiser makes of them.
         found = memorization(output, train, device=device, units=False, mirrored=mirrored)
-        return found.ratio < 1 / 3
+        return found.ratio < COPY_RATIO
 
     return int(map_queries(find_copies, images, count, seed, stream).sum())
 
@@ -138,7 +138,7 @@ def nested_copies(
             with torch.no_grad():
                 output = denoiser(clean + sigma * noise, sigma)[: len(numbers)]
             found = memorization(output, train, device=device, mirrored=mirrored)
-            copied[k, numbers] = found.ratio < 1 / 3
+            copied[k, numbers] = found.ratio < COPY_RATIO
     return copied.reshape(len(levels), len(pool), noises).sum(2).T
 
 

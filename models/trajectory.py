@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from wildmiddle.empirical.intervals import Estimate, proportion
 from wildmiddle.empirical.neighbours import Memorization
+from wildmiddle.theory.constants import COPY_RATIO
 
 Array = NDArray[np.float64]
 
@@ -33,7 +34,7 @@ def write_samples(
     path: str | Path,
     found: Mapping[str, Memorization],
     train_indices: ArrayLike | None = None,
-    threshold: float = 1 / 3,
+    threshold: float = COPY_RATIO,
     names: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Write a CSV with a line for each sample: number, nearest image, distances, ratio, verdict.

@@ -18,6 +18,9 @@ ZONE_TIME = 240.0
 """Octaves of sigma to which the zone's ends are to be known, and seconds after which they are taken
 as known so far, where training images are drawn in the place of all pairs."""
 
+COPY_RATIO = 1 / 3
+"""A sample is a copy where ``d_(1) < COPY_RATIO d_(2)`` (Section 3, after Yoon et al. 2023)."""
+
 DEFAULT_MEMORY = 2**30
 """Bytes that the buffers of one estimate may take."""
 

@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 
 from wildmiddle.checks.audit.functions import named_function
-from wildmiddle.checks.audit.samples import THRESHOLD
 from wildmiddle.checks.experiments.samples import mcnemar
 from wildmiddle.checks.experiments.table1 import parts_of_zone, swap
 from wildmiddle.empirical.danger_zone import zone_of
@@ -28,6 +27,7 @@ from wildmiddle.models.diffusers_folders import is_diffusers_folder, load_diffus
 from wildmiddle.models.images import to_channels_first
 from wildmiddle.models.one_step import memorization_by_level, nested_copies
 from wildmiddle.models.sampling import sample
+from wildmiddle.theory.constants import COPY_RATIO
 from wildmiddle.theory.regimes import PredictedZone
 from wildmiddle.theory.schedules import edm_sigmas
 
@@ -159,7 +159,7 @@ def audit_model(
     exchanges = []
     if reference is not None:
         parts = parts_of_zone(zone.certain.start)
-        before = memorization(samples, few, device=device, units=False).ratio < THRESHOLD
+        before = memorization(samples, few, device=device, units=False).ratio < COPY_RATIO
         for part, (low, high) in parts.items():
             mixed = draw_samples(
                 swap(denoiser, reference, low, high),
@@ -169,7 +169,7 @@ def audit_model(
                 device=device,
                 progress=progress,
             )
-            after = memorization(mixed, few, device=device, units=False).ratio < THRESHOLD
+            after = memorization(mixed, few, device=device, units=False).ratio < COPY_RATIO
             rate = proportion(int(after.sum()), len(after), alpha / len(parts))
             exchanges.append(Exchange(part, low, high, rate, *mcnemar(before, after)))
     share = alpha / len(sigmas)

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from wildmiddle.checks.audit.model import ModelAudit
-from wildmiddle.checks.audit.samples import THRESHOLD, THRESHOLDS, SampleAudit, SpaceAudit
+from wildmiddle.checks.audit.samples import THRESHOLDS, SampleAudit, SpaceAudit
 from wildmiddle.checks.output import AUDIT, replace_folder
 from wildmiddle.checks.report.drawing import (
     COVERAGE,
@@ -40,6 +40,7 @@ from wildmiddle.checks.report.template import load_template
 from wildmiddle.empirical.neighbours import Memorization
 from wildmiddle.models.images import to_channels_first
 from wildmiddle.models.trajectory import write_samples
+from wildmiddle.theory.constants import COPY_RATIO
 
 SCHEMA = "wildmiddle-audit/1"
 PAIRS, COLUMNS = 48, 8
@@ -67,10 +68,10 @@ def write_audit(audit: SampleAudit, folder: Path, model: ModelAudit | None = Non
             found["held-out"] = audit.pixels.held_out
             names["held-out"] = audit.held_out.places
         places = np.array(audit.train.places)
-        write_samples(new / "samples.csv", found, places, THRESHOLD, names)
+        write_samples(new / "samples.csv", found, places, COPY_RATIO, names)
         if audit.features is not None:
             found = {"samples": audit.features.samples}
-            write_samples(new / "samples-features.csv", found, places, THRESHOLD, names)
+            write_samples(new / "samples-features.csv", found, places, COPY_RATIO, names)
         _write_csv(new / "copied.csv", ("training image", "copies"), copied(audit))
         _write_csv(new / "thresholds.csv", _SWEEP, _sweep_rows(audit))
         if model is not None:
@@ -157,7 +158,7 @@ def to_json(audit: SampleAudit, model: ModelAudit | None = None) -> dict[str, An
             "held_out": sizes(audit.held_out),
             "value_range": list(audit.train.value_range),
             "alpha": audit.alpha,
-            "threshold": THRESHOLD,
+            "threshold": COPY_RATIO,
             "spaces": [
                 {
                     "name": space.name,
@@ -276,7 +277,7 @@ def _draw_sweep(figure: Figure, audit: SampleAudit) -> None:
         rates = audit.sweep(found)
         axes.fill_between(THRESHOLDS, rates.low, rates.high, color=colour, alpha=0.25, linewidth=0)
         axes.plot(THRESHOLDS, rates.mean, color=colour, linestyle=line, label=label)
-    axes.axvline(THRESHOLD, color=MUTED, linestyle=DOTTED)
+    axes.axvline(COPY_RATIO, color=MUTED, linestyle=DOTTED)
     set_unit_axis(axes, "share that pass")
     axes.set_xlabel("threshold of the test d(1) < threshold × d(2)")
     add_legend(figure)

@@ -23,13 +23,11 @@ from wildmiddle.empirical.three_samples import ThreeSamples, three_sample_test
 from wildmiddle.models.images import to_channels_first
 from wildmiddle.models.quality import FrechetDistance, KernelDistance, distances_of_features
 from wildmiddle.models.trajectory import rate_by_threshold
-from wildmiddle.theory.constants import DEFAULT_MEMORY
+from wildmiddle.theory.constants import COPY_RATIO, DEFAULT_MEMORY
 
 Features = Callable[[torch.Tensor], torch.Tensor]
 """From images (B, C, H, W), float32 in [0, 1], to features (B, F)."""
 
-THRESHOLD = 1 / 3
-"""Of the copying test ``d_(1) < threshold d_(2)`` (Section 3)."""
 THRESHOLDS = np.linspace(0.1, 0.9, 17)
 """Other thresholds, whose rates are told too."""
 _BATCH = 256
@@ -51,7 +49,7 @@ class SpaceAudit:
     @property
     def copies(self) -> NDArray[np.bool_]:
         """Which samples are copies, (S,)."""
-        return self.samples.ratio < THRESHOLD
+        return self.samples.ratio < COPY_RATIO
 
     def times_copied(self, count: int) -> NDArray[np.int64]:
         """How often each of ``count`` training images is copied, (count,)."""
@@ -118,7 +116,7 @@ def audit_samples(
     ) -> SpaceAudit:
         def find(queries: torch.Tensor) -> Memorization:
             return memorization(
-                queries, points, THRESHOLD, alpha=alpha, device=device, memory=memory, units=False
+                queries, points, COPY_RATIO, alpha=alpha, device=device, memory=memory, units=False
             )
 
         found = find(drawn)
@@ -129,7 +127,7 @@ def audit_samples(
             drawn, points, others, alpha=alpha, seed=seed, device=device, memory=memory
         )
         table = [
-            [int((each.ratio < THRESHOLD).sum()), int((each.ratio >= THRESHOLD).sum())]
+            [int((each.ratio < COPY_RATIO).sum()), int((each.ratio >= COPY_RATIO).sum())]
             for each in (found, null)
         ]
         p_value = float(fisher_exact(table, alternative="greater").pvalue)

@@ -31,6 +31,7 @@ from wildmiddle.models.denoisers import Denoiser
 from wildmiddle.models.images import Images
 from wildmiddle.models.quality import FrechetDistance, frechet_distance
 from wildmiddle.models.sampling import sample
+from wildmiddle.theory.constants import COPY_RATIO
 
 Copies = NDArray[np.bool_]
 
@@ -119,7 +120,7 @@ def quality(study: TrainedStudy, samples: Images, reference: Reference) -> Frech
 
 def is_copy(found: Memorization) -> Copies:
     """Which samples are copies by the paper's test, (samples,)."""
-    return found.ratio < 1 / 3
+    return found.ratio < COPY_RATIO
 
 
 def pixels(study: TrainedStudy, images: torch.Tensor) -> Pixels:
