@@ -75,18 +75,21 @@ def look_until(
     looks = _read(study, name)
     # The one checkpoint that is kept is that of the last look.
     settings = {"checkpoint_every": changes["steps"], **changes}
-    if looks:  # of this very training, or it is refused
-        study.train_denoiser(count, name, stop_after=looks[-1].step, **settings)
+    done = looks[-1].step if looks else 0
+    if looks and (looks[-1].common or done == changes["steps"]):
+        # Nothing is left to train, but looks of another training are refused.
+        study.train_denoiser(count, name, stop_after=done, **settings)
+        return looks
     for step in look_steps(first, each, changes["steps"]):
-        if looks and looks[-1].common:
-            break
-        if looks and step <= looks[-1].step:
+        if step <= done:
             continue
         denoiser = study.train_denoiser(count, name, stop_after=step, **settings)
         copies = is_copy(study.compare(draw_samples(study, denoiser), count))
         looks.append(Look(step, int(copies.sum()), len(copies), held_out_error(study, denoiser)))
         lines = (",".join(map(str, astuple(look))) for look in looks)
         write_text(path, "\n".join(lines))
+        if looks[-1].common:
+            break
     return looks
 
 

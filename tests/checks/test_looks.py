@@ -23,10 +23,14 @@ from wildmiddle.theory.regimes import Zone
 def trainer(tmp_path, monkeypatch):
     """A study whose training copies ``step / 10`` of 100 samples, and the steps it is asked for."""
     asked = []
+    newest = {}
 
     def train(count, name, *, stop_after, **changes):
         (tmp_path / name).mkdir(exist_ok=True)
         asked.append(stop_after)
+        if stop_after < newest.get(name, 0):
+            raise ValueError(f"no checkpoint of step {stop_after}")
+        newest[name] = stop_after
         return stop_after
 
     def compare(samples, count):
@@ -37,7 +41,7 @@ def trainer(tmp_path, monkeypatch):
     study = SimpleNamespace(
         models=tmp_path, train_denoiser=train, compare=compare, scale=SimpleNamespace(samples=100)
     )
-    return study, asked
+    return study, asked, newest
 
 
 def test_looks_are_evenly_spaced_in_octaves_and_end_with_the_last_step() -> None:
@@ -46,19 +50,24 @@ def test_looks_are_evenly_spaced_in_octaves_and_end_with_the_last_step() -> None
 
 
 def test_a_training_ends_when_copies_are_common_and_goes_on_where_it_was(trainer) -> None:
-    study, asked = trainer
+    study, asked, newest = trainer
     found = looks.look_until(study, "a", 5, {"steps": 150}, first=50, each=1)
     assert [(one.step, one.copies) for one in found] == [(50, 5), (100, 10), (150, 15)]
     more = looks.look_until(study, "a", 5, {"steps": 900}, first=50, each=1)
-    assert asked == [50, 100, 150, 150, 200, 400]
+    assert asked == [50, 100, 150, 200, 400]
     assert more[:3] == found
     assert [one.step for one in more] == [50, 100, 150, 200, 400]
     assert [one.common for one in more] == [False] * 4 + [True]
     again = looks.look_until(study, "a", 5, {"steps": 900}, first=50, each=1)
-    assert (again, asked[6:]) == (more, [400])
+    assert (again, asked[5:]) == (more, [400])
     for steps in (100, 900):
         found = looks.look_until(study, "b", 5, {"steps": steps}, first=50, each=1)
     assert [one.step for one in found] == [50, 100, 200, 400]
+    # A training that was stopped between two looks has no checkpoint of the last one.
+    looks.look_until(study, "c", 5, {"steps": 150}, first=50, each=1)
+    newest["c"] = 170
+    found = looks.look_until(study, "c", 5, {"steps": 900}, first=50, each=1)
+    assert [one.step for one in found] == [50, 100, 150, 200, 400]
     study.scale.samples = 7
     with pytest.raises(ValueError, match="has looks of 100 samples, not 7; give another folder"):
         looks.look_until(study, "a", 5, {"steps": 900}, first=50, each=1)
