@@ -38,6 +38,7 @@ EXPERIMENTS = {
     "supervision": "",
     "copy-time": "",
     "gap-law": "",
+    "gap-rule": "",
 }
 """Modules of ``wildmiddle.checks.experiments`` by their place in the paper, in the order of a whole
 run, those without training first; and the group of experiments whose values they take from the
@@ -52,7 +53,7 @@ def module_name(experiment: str) -> str:
 UNTRAINED = ("figure3", "figure6", "figure7", "figure8", "remark4.3", "remarkA.3")
 """Those that train nothing."""
 
-ALONE = ("copy-time", "gap-law")
+ALONE = ("copy-time", "gap-law", "gap-rule")
 """Those of many trainings of their own, which are no part of ``all``."""
 
 JUDGED = ("figure4", "figure5", "figure9")

@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import ndtr
 from torch import Tensor, nn
@@ -175,6 +176,18 @@ def _permutation(seed: int, number: int, population: int) -> NDArray[np.int64]:
     return generator(seed, "training order", number).permutation(population)
 
 
+class OnceNoised(NamedTuple):
+    """The batch's images with noise of deviation ``sigma`` that is drawn once for each image.
+
+    Above ``sigma`` nothing else is seen of an image: noise is added up to the level, and the mean
+    of the once-noised image, ``a x_hat + (1 - a) x`` with ``a = 1 - (sigma / level)^2``, is held to
+    it, so that ``x_hat`` is the mean of the clean one. Source: Shah et al. 2025; Daras et al. 2024.
+    """
+
+    images: Tensor
+    sigma: float
+
+
 def _weighted_square_error(
     denoiser: nn.Module,
     images: Tensor,
@@ -183,12 +196,21 @@ def _weighted_square_error(
     noise: Tensor,
     labels: Tensor | None,
     kept: Tensor | None,
+    once: OnceNoised | None,
 ) -> Tensor:
     if kept is not None:
         weight = weight * kept
-    per_pixel = (-1, *[1] * (images.ndim - 1))
-    found = denoiser(images + sigma.reshape(per_pixel) * noise, sigma, labels)
-    return (weight.reshape(per_pixel) * (found - images).square()).mean()
+    level, weight = (each.reshape(-1, *[1] * (images.ndim - 1)) for each in (sigma, weight))
+    own = torch.ones_like(level)
+    target, more = images, level
+    if once is not None:
+        above = level > once.sigma
+        own = torch.where(above, 1 - (once.sigma / level) ** 2, own)
+        target = torch.where(above, once.images, images)
+        more = torch.where(above, level * own.sqrt(), level)
+    noisy = target + more * noise
+    found = own * denoiser(noisy, sigma, labels) + (1 - own) * noisy
+    return (weight * (found - target).square()).mean()
 
 
 def edm_loss(
@@ -200,14 +222,16 @@ def edm_loss(
     sigma_data: float,
     labels: Tensor | None = None,
     kept: Tensor | None = None,
+    once: OnceNoised | None = None,
 ) -> Tensor:
     """EDM's loss, weight ``(sigma^2 + sigma_data^2) / (sigma sigma_data)^2``, averaged over pixels.
 
-    ``images`` and ``noise`` (B, ...), ``sigma`` (B,); ``kept`` (B,) is 0 for what a gap drops.
+    ``images`` and ``noise`` (B, ...), ``sigma`` (B,); ``kept`` (B,) is 0 for what a gap drops,
+    ``once`` the once-noised images.
     Source: Karras et al. 2022, Table 1.
     """
     weight = (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2
-    return _weighted_square_error(denoiser, images, sigma, weight, noise, labels, kept)
+    return _weighted_square_error(denoiser, images, sigma, weight, noise, labels, kept, once)
 
 
 def ddpm_loss(
@@ -219,6 +243,7 @@ def ddpm_loss(
     sigmas: Tensor,
     labels: Tensor | None = None,
     kept: Tensor | None = None,
+    once: OnceNoised | None = None,
 ) -> Tensor:
     """Mean square error of epsilon, ``eps - z = (x_0 - x_hat) / sigma``, averaged over pixels.
 
@@ -226,7 +251,7 @@ def ddpm_loss(
     Source: Ho et al. 2020, Eq. 14.
     """
     sigma = sigmas[timestep]
-    return _weighted_square_error(denoiser, images, sigma, sigma**-2, noise, labels, kept)
+    return _weighted_square_error(denoiser, images, sigma, sigma**-2, noise, labels, kept, once)
 
 
 def flow_loss(
@@ -237,6 +262,7 @@ def flow_loss(
     *,
     labels: Tensor | None = None,
     kept: Tensor | None = None,
+    once: OnceNoised | None = None,
 ) -> Tensor:
     """Mean square error of the velocity, that of ``x_hat`` over ``(1 - t)^2``, ``t = 1/(1+sigma)``.
 
@@ -244,4 +270,4 @@ def flow_loss(
     of Section A.2, Eq. 20.
     """
     weight = ((1 + sigma) / sigma) ** 2
-    return _weighted_square_error(denoiser, images, sigma, weight, noise, labels, kept)
+    return _weighted_square_error(denoiser, images, sigma, weight, noise, labels, kept, once)

@@ -34,9 +34,10 @@ class Training:
     for "edm" and "flow", timesteps for "ddpm"; ``gap_mode`` draws such a level again, or
     drops it, so that nothing else is trained more. ``flips`` mirrors each image with probability
     1/2.
-    ``dummy`` adds as many images of noise as there are images, as a class of their own (Yoon et
-    al. 2023). Raises ValueError for values that cannot be used, among them a gap that leaves
-    nothing.
+    Above ``once_noised``, a sigma, training sees an image only with noise of that deviation, drawn
+    once for each (Shah et al. 2025); 0 is without it. ``dummy`` adds as many images of noise as
+    there are images, as a class of their own (Yoon et al. 2023). Raises ValueError for values that
+    cannot be used, among them a gap that leaves nothing.
     """
 
     network: Network = LAPTOP
@@ -51,6 +52,7 @@ class Training:
     gap_mode: GapMode = "redraw"
     flips: bool = False
     dummy: bool = False
+    once_noised: float = 0.0
     seed: int = 0
     checkpoint_every: int = 1000
     mixed_precision: Precision = "no"
@@ -78,7 +80,7 @@ class Training:
         for name in ("learning_rate", "log_sigma_std"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} = {getattr(self, name)} must be above 0")
-        for name in ("warmup", "ema", "seed"):
+        for name in ("warmup", "ema", "once_noised", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} = {getattr(self, name)} must not be below 0")
         object.__setattr__(self, "gap", merge_gaps(self.gap))
@@ -105,11 +107,12 @@ _LEVELS = {"edm": "sigma", "ddpm": "the timestep", "flow": "sigma"}
 def training_from(values: Mapping[str, Any]) -> Training:
     """The settings that ``dataclasses.asdict`` and JSON made ``values`` of.
 
-    Without ``gap_mode``, as older versions wrote them, levels in a gap were drawn again. Raises
-    ValueError for names that are missing or unknown, and values that cannot be used.
+    Older versions wrote no ``gap_mode``, where levels in a gap were drawn again, and no
+    ``once_noised``. Raises ValueError for names that are missing or unknown, and values that cannot
+    be used.
     """
     if isinstance(values, Mapping):
-        values = {"gap_mode": "redraw", **values}
+        values = {"gap_mode": "redraw", "once_noised": 0.0, **values}
     require_names(values, [field.name for field in fields(Training)])
     require_names(values["network"], [field.name for field in fields(Network)])
     network: dict[str, Any] = {}

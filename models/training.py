@@ -30,6 +30,7 @@ from wildmiddle.models import checkpoints
 from wildmiddle.models.checkpoints import Checkpoint
 from wildmiddle.models.images import TrainingSet, prepare_training_set
 from wildmiddle.models.objectives import (
+    OnceNoised,
     ddpm_levels,
     ddpm_loss,
     draw_batch,
@@ -336,6 +337,11 @@ def _stepper(
     on_gpu = device.type == "cuda"
     images = on_device(training_set.images)
     labels = None if training_set.labels is None else on_device(training_set.labels)
+    once_noised, level = None, training.once_noised
+    if level:
+        rng = generator(training.seed, "once-noised images")
+        noise = rng.standard_normal(training_set.images.shape, np.float32)
+        once_noised = on_device(training_set.images + np.float32(level) * noise)
     drops = training.gap_mode == "drop"
     draw_levels, loss_of = _objective(training, state.denoiser, sigma_data, device)
 
@@ -348,18 +354,22 @@ def _stepper(
             training.seed, step, training.batch_size, len(images), shape, draw_levels
         ).of_process(rank, accelerator.num_processes)
         indices = on_device(batch.indices)
-        clean = images[indices]
-        if training.flips:
-            clean = torch.where(
-                on_device(batch.mirrored)[:, None, None, None], clean.flip(-1), clean
-            )
+        mirrored = on_device(batch.mirrored)[:, None, None, None]
+
+        def pick(stack: Tensor) -> Tensor:
+            picked = stack[indices]
+            return torch.where(mirrored, picked.flip(-1), picked) if training.flips else picked
+
         loss = loss_of(
             state.model,
-            clean,
+            pick(images),
             on_device(batch.levels),
             on_device(batch.noise),
             labels=None if labels is None else labels[indices],
             kept=on_device(~in_gaps(batch.levels, training.gap)) if drops else None,
+            once=OnceNoised(pick(once_noised), training.once_noised)
+            if once_noised is not None
+            else None,
         )
         state.optimizer.zero_grad()
         accelerator.backward(loss)

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 
 from wildmiddle.checks.experiments.looks import (
     HEADER,
-    METHOD,
     RATE,
     Look,
     least_error,
@@ -20,7 +19,7 @@ from wildmiddle.checks.experiments.looks import (
     onset,
 )
 from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
-from wildmiddle.checks.experiments.seeds import Rows, SeedResult, between, judge
+from wildmiddle.checks.experiments.seeds import BETWEEN_LOOKS, Rows, SeedResult, between, judge
 from wildmiddle.checks.experiments.trained import TrainedStudy, Trainings
 from wildmiddle.checks.records import Comparison, Relation
 from wildmiddle.checks.report.drawing import DOTTED, MUTED, add_legend
@@ -90,7 +89,7 @@ def combine(found: Mapping[int, SeedResult], alpha: float) -> ExperimentResult:
         )
         for until, relation, bound in _CLAIMS
     ]
-    return judge(PAPER, measured, claims, alpha, censored=True)
+    return judge(PAPER, measured, claims, alpha)
 
 
 def measure(one: SeedResult) -> dict[str, Estimate]:
@@ -120,4 +119,4 @@ def slope(times: Mapping[int, Estimate]) -> Estimate:
             float((weights * np.where((weights > 0) == up, high, low)).sum())
             for up in (False, True)
         )
-    return between(float(weights @ value), least, most, METHOD)
+    return between(float(weights @ value), least, most, BETWEEN_LOOKS)

@@ -11,18 +11,18 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.special import ndtr, ndtri
 
-from wildmiddle.checks.experiments.gaps import Gap, zone_gaps
+from wildmiddle.checks.experiments.gaps import Gap, lowered_zone
 from wildmiddle.checks.experiments.looks import (
     HEADER,
-    METHOD,
     RATE,
     Look,
+    less,
+    look_at_each,
     look_rows,
-    look_until,
     onset,
 )
 from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
-from wildmiddle.checks.experiments.seeds import SeedResult, between, judge
+from wildmiddle.checks.experiments.seeds import BETWEEN_LOOKS, SeedResult, between, judge
 from wildmiddle.checks.experiments.trained import TrainedStudy, Trainings
 from wildmiddle.checks.records import Comparison
 from wildmiddle.checks.report.drawing import DOTTED, MUTED, add_legend
@@ -54,14 +54,9 @@ def trainings(study: TrainedStudy) -> Trainings:
 
 
 def _conditions(study: TrainedStudy) -> Iterator[tuple[float, str, dict[str, Any]]]:
-    gap, training = zone_gaps(study)["lowered zone"], study.training()
+    gap, training = lowered_zone(study), study.training()
     if training.objective != "edm":
         raise ValueError(f"objective = {training.objective!r}; gap-law moves the law of 'edm'")
-    if not 0 < gap[0] < gap[1] < np.inf:
-        raise ValueError(
-            f"the possible zone of the memorizing model's images, halved, runs from {gap[0]:g} to "
-            f"{gap[1]:g}, which is no gap; give other images, or another number of them"
-        )
     std = training.log_sigma_std
     for share in SHARES if study.settings.seed == 0 else CORNERS:
         mean = round(float(np.log(gap[0]) - std * ndtri(share)), 4)
@@ -84,24 +79,21 @@ def higher_gap(gap: Gap, mean: float, std: float) -> Gap:
 
 def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Train each condition until copies are common, for one seed; no verdict."""
-    planned = list(zip(_conditions(study), trainings(study).items(), strict=True))
+    wanted = trainings(study)
+    looks_of = look_at_each(study, wanted, first=FIRST, each=EACH, times=TIMES)
     found: dict[tuple[float, str], list[Look]] = {}
     rows: list[TableRow] = []
-    for (share, kind, _), (name, (count, changes)) in planned:
-        most = changes["steps"]
-        if kind != "none":
-            base = found[share, "none"][-1]
-            if not base.common:
-                continue  # there is no time to take the delay from
-            most = min(most, TIMES * base.step)
-        capped = {**changes, "steps": most}
-        looks = look_until(study, name, count, capped, first=FIRST, each=EACH)
-        found[share, kind] = looks
+    for (share, kind, _), (name, (_, changes)) in zip(
+        _conditions(study), wanted.items(), strict=True
+    ):
+        if name not in looks_of:
+            continue
+        found[share, kind] = looks = looks_of[name]
         training = study.training(**changes)
         (low, high) = training.gap[0] if training.gap else (0.0, 0.0)
         mass = training.share()(low, high) if training.gap else 0.0
         law = share, kind, training.log_sigma_mean, low, high, mass
-        rows += [(*law, *line) for line in look_rows(looks, alpha / (len(planned) * len(looks)))]
+        rows += [(*law, *line) for line in look_rows(looks, alpha / (len(wanted) * len(looks)))]
 
     def draw(figure: Figure) -> None:
         shares = sorted({share for share, _ in found})
@@ -129,7 +121,7 @@ def combine(found: Mapping[int, SeedResult], alpha: float) -> ExperimentResult:
         Comparison(claim="gap-law", instance=instance, quantity=LONGER, relation=">=", bound=bound)
         for instance, (bound, *_) in _CLAIMS.items()
     ]
-    return judge(PAPER, measured, claims, alpha, censored=True)
+    return judge(PAPER, measured, claims, alpha)
 
 
 def measure(one: SeedResult) -> dict[str, Estimate]:
@@ -140,22 +132,17 @@ def measure(one: SeedResult) -> dict[str, Estimate]:
         )
         for share, kind in dict.fromkeys((float(row["below"]), row["gap"]) for row in one.rows)
     }
-    delays = {key: _less(each, onsets[key[0], "none"]) for key, each in onsets.items()}
+    delays = {key: less(each, onsets[key[0], "none"]) for key, each in onsets.items()}
     found = {
         f"octaves of delay, {share:.0%} below, {kind}": each
         for (share, kind), each in delays.items()
         if kind != "none"
     }
-    unknown = between(np.nan, np.nan, np.nan, METHOD)
+    unknown = between(np.nan, np.nan, np.nan, BETWEEN_LOOKS)
     for instance, (_, *pair) in _CLAIMS.items():
         longer, shorter = (delays.get(each, unknown) for each in pair)
-        found[f"{instance}: {LONGER}"] = _less(longer, shorter)
+        found[f"{instance}: {LONGER}"] = less(longer, shorter)
     return found
-
-
-def _less(one: Estimate, other: Estimate) -> Estimate:
-    value, low, high = one.mean - other.mean, one.low - other.high, one.high - other.low
-    return between(float(value), float(low), float(high), METHOD)
 
 
 LONGER = "octaves by which copies are delayed more"

@@ -26,6 +26,17 @@ def zone_gaps(study: TrainedStudy) -> dict[str, Gap]:
     }
 
 
+def lowered_zone(study: TrainedStudy) -> Gap:
+    """The possible zone an octave lower. Raises ValueError where that is no gap."""
+    low, high = zone_gaps(study)["lowered zone"]
+    if not 0 < low < high < np.inf:
+        raise ValueError(
+            f"the possible zone of the memorizing model's images, halved, runs from {low:g} to "
+            f"{high:g}, which is no gap; give other images, or another number of them"
+        )
+    return low, high
+
+
 def timestep_gaps(study: TrainedStudy) -> tuple[tuple[int, int], ...]:
     """The scale's gaps in DDPM's timesteps, else nine around the possible zone, the widest first.
 

@@ -10,22 +10,25 @@ from itertools import count as count_from
 from typing import Any
 
 import numpy as np
+import torch
 
 from wildmiddle.checks.experiments.results import TableRow
 from wildmiddle.checks.experiments.samples import draw_samples, is_copy
-from wildmiddle.checks.experiments.seeds import between
-from wildmiddle.checks.experiments.trained import TrainedStudy
+from wildmiddle.checks.experiments.seeds import BETWEEN_LOOKS, between
+from wildmiddle.checks.experiments.trained import TrainedStudy, Trainings
 from wildmiddle.checks.report.files import write_text
 from wildmiddle.empirical.intervals import Estimate, proportion
 from wildmiddle.models.denoisers import Denoiser
 from wildmiddle.models.one_step import denoising_error
+from wildmiddle.models.quality import distances_of_features
 
 RATE = 0.25
 """Share of copies at which they count as common."""
 
-METHOD = "between looks"
 FILE = "looks.csv"
-HEADER = ("step", "memorized", "samples", "low", "high", "held-out error")
+BASE = "none"
+"""Last word of a training's name where nothing is done against copying."""
+HEADER = ("step", "memorized", "samples", "low", "high", "held-out error", "kernel distance")
 NEAR = 1.1
 """Error over the least one at which a model counts as trained on what is common to all images."""
 STREAM = "looks/held-out error"
@@ -34,12 +37,15 @@ STREAM = "looks/held-out error"
 
 @dataclass(frozen=True)
 class Look:
-    """Copies among the samples, and the error on held-out images, after some steps of training."""
+    """What was seen after some steps of training."""
 
     step: int
     copies: int
     samples: int
     error: float
+    """Mean squared error on held-out images."""
+    distance: float
+    """Kernel distance of the samples, in pixels, from all images that were not trained on."""
 
     @property
     def common(self) -> bool:
@@ -84,13 +90,48 @@ def look_until(
         if step <= done:
             continue
         denoiser = study.train_denoiser(count, name, stop_after=step, **settings)
-        copies = is_copy(study.compare(draw_samples(study, denoiser), count))
-        looks.append(Look(step, int(copies.sum()), len(copies), held_out_error(study, denoiser)))
+        samples = draw_samples(study, denoiser)
+        copies = is_copy(study.compare(samples, count))
+        error, distance = held_out_error(study, denoiser), kernel_distance(study, samples, count)
+        looks.append(Look(step, int(copies.sum()), len(copies), error, distance))
         lines = (",".join(map(str, astuple(look))) for look in looks)
         write_text(path, "\n".join(lines))
         if looks[-1].common:
             break
     return looks
+
+
+def look_at_each(
+    study: TrainedStudy, wanted: Trainings, *, first: int, each: int, times: int
+) -> dict[str, list[Look]]:
+    """The looks of each training, by its name, those named :data:`BASE` before their rivals.
+
+    Trainings of one name but for the last word belong together. All but the base end after
+    ``times`` the time of the base, and are left out where it has no common copies.
+    """
+    found: dict[str, list[Look]] = {}
+    for name, (count, changes) in wanted.items():
+        most, (family, _, kind) = changes["steps"], name.rpartition("-")
+        if kind != BASE:
+            base = found[f"{family}-{BASE}"][-1]
+            if not base.common:
+                continue  # there is no time to take a delay from
+            most = min(most, times * base.step)
+        capped = {**changes, "steps": most}
+        found[name] = look_until(study, name, count, capped, first=first, each=each)
+    return found
+
+
+def kernel_distance(study: TrainedStudy, samples: torch.Tensor, count: int) -> float:
+    """Unbiased kernel distance in pixels between samples and all images after the first ``count``.
+
+    Those and the held-out ones were not trained on, so that copying does not improve it.
+    """
+    unseen = torch.cat([study.pool[count:], study.fresh])
+    _, kernel = distances_of_features(
+        samples.flatten(1), unseen.flatten(1), name="pixels", reference_name="unseen images"
+    )
+    return kernel.value
 
 
 def held_out_error(study: TrainedStudy, denoiser: Denoiser) -> float:
@@ -114,8 +155,8 @@ def _read(study: TrainedStudy, name: str) -> list[Look]:
         return []
     with path.open(newline="", encoding="utf-8") as file:
         looks = [
-            Look(int(step), int(copies), int(samples), float(error))
-            for step, copies, samples, error in csv.reader(file)
+            Look(int(step), int(copies), int(samples), float(error), float(distance))
+            for step, copies, samples, error, distance in csv.reader(file)
         ]
     if any(look.samples != study.scale.samples for look in looks):
         raise ValueError(
@@ -131,7 +172,7 @@ def look_rows(looks: Sequence[Look], alpha: float) -> list[TableRow]:
     for look in looks:
         rate = proportion(look.copies, look.samples, alpha)
         ends = float(rate.low), float(rate.high)
-        rows.append((look.step, look.copies, look.samples, *ends, look.error))
+        rows.append((look.step, look.copies, look.samples, *ends, look.error, look.distance))
     return rows
 
 
@@ -144,8 +185,14 @@ def onset(rows: Sequence[Mapping[str, str]]) -> Estimate:
     common = [int(row["memorized"]) >= RATE * int(row["samples"]) for row in rows]
     if not any(common):
         last = float(np.log2(int(rows[-1]["step"])))
-        return between(last, last, np.inf, METHOD)
+        return between(last, last, np.inf, BETWEEN_LOOKS)
     return _at_look(rows, common.index(True))
+
+
+def less(one: Estimate, other: Estimate) -> Estimate:
+    """The difference of two quantities that are known between limits."""
+    value, low, high = one.mean - other.mean, one.low - other.high, one.high - other.low
+    return between(float(value), float(low), float(high), BETWEEN_LOOKS)
 
 
 def least_error(rows: Sequence[Mapping[str, str]]) -> Estimate:
@@ -162,6 +209,6 @@ def _at_look(rows: Sequence[Mapping[str, str]], k: int) -> Estimate:
     # What is first seen at look k lies between it and the look before.
     high = float(np.log2(int(rows[k]["step"])))
     if k == 0:
-        return between(high, -np.inf, high, METHOD)
+        return between(high, -np.inf, high, BETWEEN_LOOKS)
     low = float(np.log2(int(rows[k - 1]["step"])))
-    return between((low + high) / 2, low, high, METHOD)
+    return between((low + high) / 2, low, high, BETWEEN_LOOKS)

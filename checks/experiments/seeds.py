@@ -30,6 +30,9 @@ ALPHA = 0.05
 FEWEST = 3
 """Seeds below which there is no interval: two that happen to agree say nothing of a third."""
 
+BETWEEN_LOOKS = "between looks"
+"""Method of an :class:`Estimate` of one seed whose ends are sure limits and no interval."""
+
 FOLDER = "seeds"
 """Where the files of the single seeds are, a folder each."""
 
@@ -73,12 +76,10 @@ class OverSeeds:
 
     comparison: Comparison
     found: Mapping[int, Estimate]
-    censored: bool = False
-    """Whether each seed's ends are sure limits, as of a time between two looks, and no interval."""
 
     def record(self, alpha: float) -> Record:
         """The verdict over seeds."""
-        found = over_seeds(self.found, alpha, censored=self.censored)
+        found = over_seeds(self.found, alpha)
         if np.isnan(found.mean):  # no seed says anything, and the interval has no ends
             found = replace(found, mean=np.asarray(self.comparison.bound))
         return from_estimate(self.comparison, found, min(self.found))
@@ -91,19 +92,19 @@ class OverSeeds:
         return sum(record.verdict == "holds" for record in own)
 
 
-def over_seeds(found: Mapping[int, Estimate], alpha: float, *, censored: bool = False) -> Estimate:
+def over_seeds(found: Mapping[int, Estimate], alpha: float) -> Estimate:
     """The mean of a quantity over seeds, with Student's interval.
 
     Where all seeds count the same, as no copies at all, they do not vary; what is not known of each
     is still there, and averages out with the root of their number: the interval reaches as far.
-    Sure limits, as of a time between two looks, do not average out: the lower end is Student's of
-    the lower limits, and the upper end likewise. The mean is of the seeds that have a value. Fewer
-    seeds than :data:`FEWEST` give no ends.
+    The limits of :data:`BETWEEN_LOOKS` are sure and do not average out: the lower end is Student's
+    of the lower limits, and the upper end likewise. The mean is of the seeds that have a value.
+    Fewer seeds than :data:`FEWEST` give no ends.
     """
     means, lows, highs = np.array([[f.mean, f.low, f.high] for f in found.values()], float).T
     known = means[np.isfinite(means)]
     mean = float(known.mean()) if len(known) else np.nan
-    if censored:
+    if all(f.method == BETWEEN_LOOKS for f in found.values()):
         low, high = student_mean(lows, alpha).low, student_mean(highs, alpha).high
     else:
         student, root = student_mean(means, alpha), np.sqrt(len(means))
@@ -257,26 +258,23 @@ def judge(
     measured: Measured,
     claims: Sequence[Comparison],
     alpha: float,
-    *,
-    censored: bool = False,
 ) -> ExperimentResult:
     """The verdicts on claims over seeds, with a table of all that was measured."""
     compared = [
         OverSeeds(
             claim,
             {seed: one[f"{claim.instance}: {claim.quantity}"] for seed, one in measured.items()},
-            censored,
         )
         for claim in claims
     ]
-    rows = measured_rows(measured, alpha, censored)
+    rows = measured_rows(measured, alpha)
     header = ("seed", "quantity", "estimate", "low", "high", "interval")
     return seeds_result(
         claims[0].claim, paper, compared, alpha, {"measured": (header, tuple(rows))}
     )
 
 
-def measured_rows(measured: Measured, alpha: float, censored: bool) -> list[TableRow]:
+def measured_rows(measured: Measured, alpha: float) -> list[TableRow]:
     """A line for each seed of each quantity, then one over the seeds.
 
     No verdict rests on them: each interval over seeds misses with probability ``alpha``.
@@ -284,7 +282,7 @@ def measured_rows(measured: Measured, alpha: float, censored: bool) -> list[Tabl
     rows: list[TableRow] = []
     for name in dict.fromkeys(name for one in measured.values() for name in one):
         of_seeds = {seed: one[name] for seed, one in measured.items() if name in one}
-        over = over_seeds(of_seeds, alpha, censored=censored)
+        over = over_seeds(of_seeds, alpha)
         lines: list[tuple[int | str, Estimate]] = [*of_seeds.items(), ("all", over)]
         rows += [(of, name, *map(float, (e.mean, e.low, e.high)), e.method) for of, e in lines]
     return rows

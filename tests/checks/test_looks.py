@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("diffusers", reason="needs the extra train")
 
-from wildmiddle.checks.experiments import copy_time, gap_law, looks, supervision
+from wildmiddle.checks.experiments import copy_time, gap_law, gap_rule, looks, supervision
 from wildmiddle.checks.experiments.scale import read_scale
 from wildmiddle.checks.experiments.seeds import SeedResult
 from wildmiddle.checks.experiments.trained import trained_study
@@ -17,6 +17,7 @@ from wildmiddle.checks.settings import Settings
 from wildmiddle.models.denoisers import EmpiricalDenoiser, GaussianDenoiser
 from wildmiddle.models.objectives import edm_share
 from wildmiddle.theory.regimes import Zone
+from wildmiddle.theory.schedules import ddpm_sigmas
 
 
 @pytest.fixture
@@ -38,6 +39,7 @@ def trainer(tmp_path, monkeypatch):
 
     monkeypatch.setattr(looks, "draw_samples", lambda study, denoiser: denoiser)
     monkeypatch.setattr(looks, "held_out_error", lambda study, denoiser: 1 / denoiser)
+    monkeypatch.setattr(looks, "kernel_distance", lambda study, samples, count: 2 / samples)
     study = SimpleNamespace(
         models=tmp_path, train_denoiser=train, compare=compare, scale=SimpleNamespace(samples=100)
     )
@@ -71,6 +73,37 @@ def test_a_training_ends_when_copies_are_common_and_goes_on_where_it_was(trainer
     study.scale.samples = 7
     with pytest.raises(ValueError, match="has looks of 100 samples, not 7; give another folder"):
         looks.look_until(study, "a", 5, {"steps": 900}, first=50, each=1)
+
+
+def test_rivals_end_after_so_many_times_the_time_of_the_base(trainer, monkeypatch) -> None:
+    study, *_ = trainer
+    wanted = {name: (5, {"steps": 900}) for name in ("a-none", "a-gap", "b-none", "b-gap")}
+    monkeypatch.setattr(
+        looks,
+        "is_copy",
+        lambda found: np.zeros(100, bool) if study.name in ("a-gap", "b-none") else found.ratio < 1,
+    )
+    train = study.train_denoiser
+
+    def note(count, name, **more):
+        study.name = name
+        return train(count, name, **more)
+
+    study.train_denoiser = note
+    found = looks.look_at_each(study, wanted, first=50, each=1, times=2)
+    last = {name: (one[-1].step, one[-1].common) for name, one in found.items()}
+    # 25 of 100 are copies from step 250 on, which is seen at 400; without copies there is no time.
+    assert last == {"a-none": (400, True), "a-gap": (800, False), "b-none": (900, False)}
+
+
+def test_copies_of_few_images_are_far_from_the_images_not_trained_on(known) -> None:
+    count = len(known.few)
+    mean = known.pool[:count].mean(0, keepdim=True).repeat(50, 1, 1, 1)
+    found = [
+        looks.kernel_distance(known, samples, count)
+        for samples in (known.fresh, known.few.repeat(6, 1, 1, 1), mean)
+    ]
+    assert found == sorted(found)
 
 
 def lines(steps: list[int], common: bool, **more) -> list[dict[str, str]]:
@@ -245,6 +278,63 @@ def test_a_law_under_which_nothing_is_copied_gives_no_verdict() -> None:
         "inconclusive",
         "holds",
     ]
+
+
+def test_the_rule_leaves_out_the_lowered_zone_in_the_levels_of_each_law(
+    tiny_text, tmp_path
+) -> None:
+    (tmp_path / "tiny.toml").write_text(tiny_text)
+    scale = read_scale(tmp_path / "tiny.toml")
+    study = trained_study(scale, tmp_path, Settings(device="cpu"))
+    low, high = study.zone.possible.start / 2, study.zone.possible.end / 2
+    found = {
+        name: study.training(**changes) for name, (_, changes) in gap_rule.trainings(study).items()
+    }
+    (sigmas,), (timesteps,) = (found[f"gap-rule-{law}-gap"].gap for law in ("edm", "ddpm"))
+    assert sigmas == pytest.approx((low, high), rel=1e-2)
+    table = ddpm_sigmas()
+    left_out = table[int(timesteps[0]) : int(timesteps[1])]
+    assert sigmas[0] <= left_out[0] < left_out[-1] < sigmas[1]
+    assert table[int(timesteps[0]) - 1] < sigmas[0]
+    assert table[int(timesteps[1])] >= sigmas[1]
+    assert found["gap-rule-ddpm-once"].once_noised == sigmas[1]
+    assert found["gap-rule-ddpm-dummy"].dummy
+    assert {one.objective for one in found.values()} == {"edm", "ddpm"}
+    other = trained_study(scale, tmp_path, Settings(device="cpu", seed=1))
+    assert len(gap_rule.trainings(other)) == 4  # the controls are of the first seed
+
+
+def ruled(delay: dict[str, float], copies: int, worse: float) -> SeedResult:
+    """Gaps that take so many octaves more, two of which are a whole training without copies."""
+    rows = []
+    for law, more in delay.items():
+        for kind, octaves in (("none", 0.0), ("gap", more)):
+            steps = [round(2 ** (9 + octaves)), round(2 ** (9.5 + octaves))]
+            own = lines(steps, octaves < 2, law=law, training=kind)
+            for row in own:
+                row["kernel distance"] = str(1.0 + worse * (kind == "gap"))
+            if law == "ddpm" and kind == "gap":
+                own[-1]["memorized"] = str(copies)
+            rows += own
+    return result("gap-rule", rows)
+
+
+@pytest.mark.parametrize(
+    ("delay", "copies", "worse", "expected"),
+    [
+        ({"edm": 1.2, "ddpm": 2}, 0, -0.1, ["holds"] * 5),
+        (
+            {"edm": 0, "ddpm": 0},
+            100,
+            0.1,
+            ["violated", "violated", "inconclusive", "violated", "violated"],
+        ),
+        ({"edm": 0.9}, 50, 0, ["inconclusive"] * 4 + ["holds"]),
+    ],
+)
+def test_the_rule_is_judged_by_copies_delay_and_distance(delay, copies, worse, expected) -> None:
+    found = {seed: ruled(delay, copies, worse) for seed in range(3)}
+    assert [record.verdict for record in gap_rule.combine(found, 0.05).records] == expected
 
 
 @pytest.fixture

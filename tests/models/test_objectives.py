@@ -9,6 +9,7 @@ from scipy.stats import norm
 
 from wildmiddle.models.objectives import (
     FLOW_ENDS,
+    OnceNoised,
     ddpm_levels,
     ddpm_loss,
     ddpm_share,
@@ -214,3 +215,37 @@ def test_flow_loss_is_that_of_the_velocity(as_network, draws) -> None:
     x_t = (1 - t) * noise + t * images
     expected = (wavy(x_t, 1000 * t, None) - (images - noise)).square().mean()
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=0)
+
+
+def test_once_noised_images_teach_the_mean_of_the_clean_ones() -> None:
+    # Pixels from N(0, s^2): the denoiser c x is right with c = s^2 / (s^2 + sigma^2) and no other.
+    s, once, sigma, count = 1.5, 0.7, 1.1, 400_000
+    rng = torch.Generator().manual_seed(LOSS_SEED)
+    clean, fixed, noise = torch.randn(3, count, generator=rng, dtype=torch.float64)
+    images = OnceNoised(s * clean + once * fixed, once)
+    levels = torch.full((count,), sigma, dtype=torch.float64)
+
+    def loss(c: float) -> float:
+        # The clean images are given, and must not be looked at: these are others.
+        found = flow_loss(lambda x, *_: c * x, noise.flip(0), levels, noise, once=images)
+        return float(found)
+
+    below, middle, above = loss(0), loss(1), loss(2)
+    best = (3 * below - 4 * middle + above) / (2 * (below - 2 * middle + above))
+    # The deviation of a regression's slope: what is left of the target over the draws, and share.
+    share = 1 - (once / sigma) ** 2
+    left = (s**2 + once**2) - (s**2 + once**2) ** 2 / (s**2 + sigma**2)
+    deviation = np.sqrt(left / (s**2 + sigma**2) / count) / share
+    assert best == pytest.approx(s**2 / (s**2 + sigma**2), abs=5 * deviation)
+    assert 5 * deviation < 0.02
+
+
+def test_up_to_their_level_once_noised_images_change_nothing(as_network, draws) -> None:
+    images, noise, sigma = draws
+    denoiser = EDMDenoiser(as_network(wavy), 0.4).train()
+    once = OnceNoised(torch.full_like(images, torch.nan), float(sigma[-1]))
+    each = [
+        edm_loss(denoiser, images, sigma, noise, sigma_data=0.4, once=given)
+        for given in (None, once)
+    ]
+    assert each[0] == each[1]

@@ -427,9 +427,30 @@ def test_what_a_gap_drops_has_no_weight_and_nothing_else_has_more(
     assert first["inside"] + first["outside"] == pytest.approx(first["whole"], rel=1e-5)
 
 
+@pytest.mark.parametrize("objective", ["ddpm", "flow"])
+def test_above_a_level_an_image_is_seen_with_one_noise_alone(
+    images, settings, tmp_path, watch, objective
+) -> None:
+    settings = replace(settings, objective=objective, steps=30, flips=False, dummy=False)
+    level, one = 0.4, images[:1].repeat(3, 0)
+    train(one, replace(settings, once_noised=level), tmp_path / "once")
+    train(one, settings, tmp_path / "clean")
+    far = []
+    for (once, sigma, _), (clean, same, _) in zip(watch[:30], watch[30:], strict=True):
+        assert torch.equal(sigma, same)
+        torch.testing.assert_close(once[sigma <= level], clean[sigma <= level], rtol=0, atol=0)
+        far.append((once - clean)[sigma > 20 * level].flatten(1))
+    # once - clean = level e_i - (sigma - sqrt(sigma^2 - level^2)) z, of which e_i is left.
+    offsets = torch.cat(far)
+    assert offsets.std().item() == pytest.approx(level, rel=0.3)
+    same_image = torch.cdist(offsets, offsets) < level * offsets.shape[1] ** 0.5 / 2
+    assert len(offsets) > len(same_image.unique(dim=0)) == 3
+
+
 def test_settings_from_before_there_were_modes_draw_again() -> None:
     values = json.loads(json.dumps(asdict(Training(gap=((0.1, 1.0),)))))
     assert values.pop("gap_mode") == "redraw"
+    assert values.pop("once_noised") == 0
     assert training_from(values) == Training(gap=((0.1, 1.0),))
     with pytest.raises(ValueError, match="gap_mode = 'skip'; give one of redraw, drop"):
         Training(gap_mode="skip")
