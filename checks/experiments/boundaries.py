@@ -12,11 +12,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
-from wildmiddle.checks.experiments.samples import find_copies, is_copy, mcnemar
-from wildmiddle.checks.experiments.seeds import SeedResult, between, judge
+from wildmiddle.checks.experiments.samples import COUNTS, find_copies, is_copy, mcnemar
+from wildmiddle.checks.experiments.seeds import Claims, SeedResult, between, judge
 from wildmiddle.checks.experiments.table1 import COLOURS, swap
 from wildmiddle.checks.experiments.trained import TrainedStudy
-from wildmiddle.checks.records import Comparison, Relation
 from wildmiddle.checks.report.drawing import DOTTED, MUTED, add_legend, set_sigma_axis
 from wildmiddle.empirical.intervals import Estimate, proportion
 from wildmiddle.empirical.regimes import crossing
@@ -98,18 +97,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         "boundaries",
         PAPER,
         (),
-        (
-            "direction",
-            "boundary",
-            "steps below",
-            "memorized",
-            "samples",
-            "low",
-            "high",
-            "lost",
-            "gained",
-            "McNemar p",
-        ),
+        ("direction", "boundary", "steps below", *COUNTS),
         tuple(rows),
         draw,
         tables={"places": (PLACES, tuple(at)), "variants": (VARIANTS, tuple(variants))},
@@ -146,16 +134,10 @@ def boundaries(sigmas: Array) -> Array:
 def combine(found: Mapping[int, SeedResult], alpha: float) -> ExperimentResult:
     """Where copying halves, and what small noise changes, over the seeds."""
     measured = {seed: measure(one, alpha) for seed, one in found.items()}
-    claims = [
-        Comparison(
-            claim="boundaries", instance=instance, quantity=quantity, relation=relation, bound=bound
-        )
-        for instance, quantity, relation, bound in _CLAIMS
-    ]
-    return judge(PAPER, measured, claims, alpha)
+    return judge("boundaries", PAPER, measured, _CLAIMS, alpha)
 
 
-_CLAIMS: tuple[tuple[str, str, Relation, float], ...] = (
+_CLAIMS: Claims = (
     *((direction, CHANGE, "<=", LITTLE) for direction in DIRECTIONS),
     *((direction, BELOW, ">=", OCTAVES) for direction in DIRECTIONS),
     ("rising against falling", APART, ">=", 0.0),

@@ -19,9 +19,15 @@ from wildmiddle.checks.experiments.looks import (
     onset,
 )
 from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
-from wildmiddle.checks.experiments.seeds import BETWEEN_LOOKS, Rows, SeedResult, between, judge
+from wildmiddle.checks.experiments.seeds import (
+    BETWEEN_LOOKS,
+    Claims,
+    Rows,
+    SeedResult,
+    between,
+    judge,
+)
 from wildmiddle.checks.experiments.trained import TrainedStudy, Trainings
-from wildmiddle.checks.records import Comparison, Relation
 from wildmiddle.checks.report.drawing import DOTTED, MUTED, add_legend
 from wildmiddle.empirical.intervals import Estimate
 
@@ -32,11 +38,11 @@ MOST = 4
 """Longest training in units of the scale's steps."""
 SLOPE = "slope of log time on log n"
 COPIES, ERROR = "until copies are common", "until the held-out error is near its least"
-_CLAIMS: tuple[tuple[str, Relation, float], ...] = (
-    (COPIES, ">=", 0.75),
-    (COPIES, "<=", 1.25),
-    (ERROR, ">=", -0.25),
-    (ERROR, "<=", 0.25),
+_CLAIMS: Claims = (
+    (COPIES, SLOPE, ">=", 0.75),
+    (COPIES, SLOPE, "<=", 1.25),
+    (ERROR, SLOPE, ">=", -0.25),
+    (ERROR, SLOPE, "<=", 0.25),
 )
 """Of the slope, to within a quarter: 1 for copies, 0 for what all images have in common."""
 
@@ -83,13 +89,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
 def combine(found: Mapping[int, SeedResult], alpha: float) -> ExperimentResult:
     """The slopes of log time on log n over the seeds."""
     measured = {seed: measure(one) for seed, one in found.items()}
-    claims = [
-        Comparison(
-            claim="copy-time", instance=until, quantity=SLOPE, relation=relation, bound=bound
-        )
-        for until, relation, bound in _CLAIMS
-    ]
-    return judge(PAPER, measured, claims, alpha)
+    return judge("copy-time", PAPER, measured, _CLAIMS, alpha)
 
 
 def measure(one: SeedResult) -> dict[str, Estimate]:

@@ -22,9 +22,8 @@ from wildmiddle.checks.experiments.looks import (
     onset,
 )
 from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
-from wildmiddle.checks.experiments.seeds import BETWEEN_LOOKS, SeedResult, between, judge
+from wildmiddle.checks.experiments.seeds import BETWEEN_LOOKS, Claims, SeedResult, between, judge
 from wildmiddle.checks.experiments.trained import TrainedStudy, Trainings
-from wildmiddle.checks.records import Comparison
 from wildmiddle.checks.report.drawing import DOTTED, MUTED, add_legend
 from wildmiddle.empirical.intervals import Estimate
 
@@ -117,11 +116,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
 def combine(found: Mapping[int, SeedResult], alpha: float) -> ExperimentResult:
     """The delays at the two ends of the shares, and at two places, over the seeds."""
     measured = {seed: measure(one) for seed, one in found.items()}
-    claims = [
-        Comparison(claim="gap-law", instance=instance, quantity=LONGER, relation=">=", bound=bound)
-        for instance, (bound, *_) in _CLAIMS.items()
-    ]
-    return judge(PAPER, measured, claims, alpha)
+    return judge("gap-law", PAPER, measured, _CLAIMS, alpha)
 
 
 def measure(one: SeedResult) -> dict[str, Estimate]:
@@ -139,7 +134,7 @@ def measure(one: SeedResult) -> dict[str, Estimate]:
         if kind != "none"
     }
     unknown = between(np.nan, np.nan, np.nan, BETWEEN_LOOKS)
-    for instance, (_, *pair) in _CLAIMS.items():
+    for instance, (_, *pair) in _COMPARED.items():
         longer, shorter = (delays.get(each, unknown) for each in pair)
         found[f"{instance}: {LONGER}"] = less(longer, shorter)
     return found
@@ -147,9 +142,13 @@ def measure(one: SeedResult) -> dict[str, Estimate]:
 
 LONGER = "octaves by which copies are delayed more"
 
-_CLAIMS: dict[str, tuple[float, tuple[float, str], tuple[float, str]]] = {
+_COMPARED: dict[str, tuple[float, tuple[float, str], tuple[float, str]]] = {
     "drawn again, 10% of the training below against 95%": (0.0, (0.10, "redraw"), (0.95, "redraw")),
     "dropped, 10% of the training below against 95%": (0.0, (0.10, "drop"), (0.95, "drop")),
     "10% below, the gap against one two octaves higher": (1.0, (0.10, "redraw"), (0.10, "higher")),
 }
 """Bound, and the two conditions that are compared."""
+
+_CLAIMS: Claims = tuple(
+    (instance, LONGER, ">=", bound) for instance, (bound, *_) in _COMPARED.items()
+)

@@ -22,9 +22,15 @@ from wildmiddle.checks.experiments.looks import (
     onset,
 )
 from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
-from wildmiddle.checks.experiments.seeds import BETWEEN_LOOKS, Rows, SeedResult, between, judge
+from wildmiddle.checks.experiments.seeds import (
+    BETWEEN_LOOKS,
+    Claims,
+    Rows,
+    SeedResult,
+    between,
+    judge,
+)
 from wildmiddle.checks.experiments.trained import TrainedStudy, Trainings
-from wildmiddle.checks.records import Comparison, Relation
 from wildmiddle.checks.report.drawing import DOTTED, MUTED, add_legend
 from wildmiddle.empirical.intervals import Estimate, proportion
 from wildmiddle.models.objectives import Gaps
@@ -50,7 +56,7 @@ SHARE = "copies at the last look with the gap"
 DELAY = "octaves of delay by the gap"
 LONGER = "octaves by which copies are delayed more"
 DISTANCE = "distance at the last look with few copies, with the gap less without"
-_CLAIMS: tuple[tuple[str, str, Relation, float], ...] = (
+_CLAIMS: Claims = (
     ("ddpm", SHARE, "<=", FEW),
     ("edm", DELAY, ">=", 0.5),
     ("ddpm against edm", LONGER, ">=", 0.0),
@@ -125,13 +131,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
 def combine(found: Mapping[int, SeedResult], alpha: float) -> ExperimentResult:
     """Whether the rule does what it promised, over the seeds."""
     measured = {seed: measure(one, alpha) for seed, one in found.items()}
-    claims = [
-        Comparison(
-            claim="gap-rule", instance=instance, quantity=quantity, relation=relation, bound=bound
-        )
-        for instance, quantity, relation, bound in _CLAIMS
-    ]
-    return judge(PAPER, measured, claims, alpha)
+    return judge("gap-rule", PAPER, measured, _CLAIMS, alpha)
 
 
 def measure(one: SeedResult, alpha: float) -> dict[str, Estimate]:

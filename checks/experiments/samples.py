@@ -35,14 +35,11 @@ from wildmiddle.theory.constants import COPY_RATIO
 
 Copies = NDArray[np.bool_]
 
+COUNTS = ("memorized", "samples", "low", "high", "lost", "gained", "McNemar p")
+"""Columns of copies with their interval, and of the samples that changed."""
+
 HEADER = (
-    "memorized",
-    "samples",
-    "low",
-    "high",
-    "lost",
-    "gained",
-    "McNemar p",
+    *COUNTS,
     "Fréchet distance",
     "C_T",
     "nearer than held-out",

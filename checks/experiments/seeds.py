@@ -19,7 +19,7 @@ from wildmiddle.checks.experiments.page import Experiment, read, write_with_page
 from wildmiddle.checks.experiments.results import ExperimentResult, Run, TableRow
 from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.output import require_experiments_folder
-from wildmiddle.checks.records import Comparison, Record
+from wildmiddle.checks.records import Comparison, Record, Relation
 from wildmiddle.checks.report.drawing import COVERAGE, MUTED, WEIGHT
 from wildmiddle.checks.statistics import from_estimate
 from wildmiddle.empirical.intervals import Estimate, student_mean
@@ -253,25 +253,26 @@ Measured = Mapping[int, Mapping[str, Estimate]]
 """Quantities by seed and name; what is claimed of one is named ``instance: quantity``."""
 
 
+Claims = tuple[tuple[str, str, Relation, float], ...]
+"""What is claimed of quantities over seeds: instance, quantity, relation and bound."""
+
+
 def judge(
-    paper: str,
-    measured: Measured,
-    claims: Sequence[Comparison],
-    alpha: float,
+    name: str, paper: str, measured: Measured, claims: Claims, alpha: float
 ) -> ExperimentResult:
-    """The verdicts on claims over seeds, with a table of all that was measured."""
+    """The verdicts on an experiment's claims over seeds, with a table of all that was measured."""
     compared = [
         OverSeeds(
-            claim,
-            {seed: one[f"{claim.instance}: {claim.quantity}"] for seed, one in measured.items()},
+            Comparison(
+                claim=name, instance=instance, quantity=quantity, relation=relation, bound=bound
+            ),
+            {seed: one[f"{instance}: {quantity}"] for seed, one in measured.items()},
         )
-        for claim in claims
+        for instance, quantity, relation, bound in claims
     ]
     rows = measured_rows(measured, alpha)
     header = ("seed", "quantity", "estimate", "low", "high", "interval")
-    return seeds_result(
-        claims[0].claim, paper, compared, alpha, {"measured": (header, tuple(rows))}
-    )
+    return seeds_result(name, paper, compared, alpha, {"measured": (header, tuple(rows))})
 
 
 def measured_rows(measured: Measured, alpha: float) -> list[TableRow]:

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from wildmiddle.checks.experiments.boundaries import PLACES, places
 from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
-from wildmiddle.checks.experiments.seeds import SeedResult, between, judge
+from wildmiddle.checks.experiments.seeds import Claims, SeedResult, between, judge
 from wildmiddle.checks.experiments.table1 import COLOURS
 from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.experiments.trajectories import in_shell, record_trajectories
-from wildmiddle.checks.records import Comparison, Relation
 from wildmiddle.checks.report.drawing import (
     DASHED,
     DOTTED,
@@ -152,24 +151,14 @@ def _mean(errors: Array, alpha: float) -> tuple[float, float, float]:
 def combine(found: Mapping[int, SeedResult], alpha: float) -> ExperimentResult:
     """Whether the memorizing model is supervised where held-out images are not, over the seeds."""
     measured = {seed: measure(one, alpha) for seed, one in found.items()}
-    claims = [
-        Comparison(
-            claim="supervision",
-            instance=instance,
-            quantity=quantity,
-            relation=relation,
-            bound=bound,
-        )
-        for instance, quantity, relation, bound in _CLAIMS
-    ]
-    return judge(PAPER, measured, claims, alpha)
+    return judge("supervision", PAPER, measured, _CLAIMS, alpha)
 
 
 BEYOND = "supervised states beyond the coverage, an octave below 10% coverage"
 AWAY = "largest difference of supervised states from the coverage"
 WORSE = "octaves of the error at states that are not supervised over that at those that are"
 
-_CLAIMS: tuple[tuple[str, str, Relation, float], ...] = (
+_CLAIMS: Claims = (
     ("memorizing", BEYOND, ">=", MORE),
     ("generalizing", AWAY, "<=", CLOSE),
     ("memorizing", WORSE, ">=", OCTAVES),

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
 from wildmiddle.checks.experiments.samples import (
+    COUNTS,
     HALF,
     Copies,
     find_copies,
@@ -134,18 +135,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         "swapping the middle takes memorization from 92.2% to 0% and from 0% to 92.2%; swapping "
         "either end changes nothing.",
         tuple(_records(study, copies, alpha / (len(REPORTED) + len(COLOURS) * len(ENDS)))),
-        (
-            "base",
-            "swapped",
-            "steps",
-            "memorized",
-            "samples",
-            "low",
-            "high",
-            "lost",
-            "gained",
-            "McNemar p",
-        ),
+        ("base", "swapped", "steps", *COUNTS),
         tuple(rows),
         draw,
         height=7.2,
