@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 from wildmiddle.checks.options import ALONE, EXPERIMENTS, JUDGED, module_name, parser, settings_of
 from wildmiddle.checks.output import (
     AUDIT,
+    VERIFY,
     ZONE,
-    require_experiments_folder,
+    experiment,
     require_folder,
+    require_output,
     require_outside,
-    require_report_folder,
 )
 from wildmiddle.checks.settings import Settings
 from wildmiddle.checks.streams import can_show, complain, show
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    require_report_folder(options.output)
+    require_output(options.output, VERIFY)
     require_outside("--output", options.output, options.data)
     if options.claims:
         # Names are checked before torch is imported: bad use is answered at once.
@@ -105,13 +106,13 @@ def _verify(options: argparse.Namespace) -> int:
         show(json.dumps(report.to_json(result), indent=1, allow_nan=False))
     elif not options.quiet:
         show(report.to_markdown(result))
-        show(f"The whole report: {options.output / 'index.html'}")
+        show(f"The whole report: {options.output / 'report.html'}")
     return VIOLATED if result.verdict() == "violated" else OK
 
 
 def _zone(options: argparse.Namespace) -> int:
     if options.output is not None:
-        require_report_folder(options.output, ZONE)
+        require_output(options.output, ZONE)
         require_outside("--output", options.output, options.data)
     settings = settings_of(options)
     from wildmiddle.checks.terminal import zone_page
@@ -150,12 +151,12 @@ def _zone(options: argparse.Namespace) -> int:
         return OK
     show(zone_page(data, zone, copies))
     if options.output is not None:
-        show(f"The page, gap.json and the images: {options.output / 'index.html'}")
+        show(f"The page, gap.json and the images: {options.output / 'zone.html'}")
     return OK
 
 
 def _audit(options: argparse.Namespace) -> int:
-    require_report_folder(options.output, AUDIT)
+    require_output(options.output, AUDIT)
     for source in filter(None, (options.generated, options.train, options.test)):
         require_outside("--output", options.output, source)
     limit = options.fail_above
@@ -243,7 +244,7 @@ def _audit(options: argparse.Namespace) -> int:
     elif not options.quiet:
         told = report.sentences(found) + ([] if model is None else report.model_sentences(model))
         show("\n".join(told))
-        show(f"The pairs, and all numbers: {options.output / 'index.html'}")
+        show(f"The pairs, and all numbers: {options.output / 'audit.html'}")
     return VIOLATED if limit is not None and found.pixels.samples.low > limit else OK
 
 
@@ -295,7 +296,7 @@ def _reproduce(options: argparse.Namespace) -> int:
     if options.experiment == "all":
         names = [name for name in EXPERIMENTS if name not in ALONE]
     scales = {name: read_scale(options.scale, EXPERIMENTS[name], options.data) for name in names}
-    require_experiments_folder(options.output, names)
+    require_output(options.output, *map(experiment, names))
     for scale in scales.values():
         require_outside("--output", options.output, scale.data["source"])
     if options.inception is not None and not options.inception.is_file():

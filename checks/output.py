@@ -1,90 +1,96 @@
 """Where output goes: checked before the work begins, and written whole or not at all.
 
-A folder of ``verify``, ``audit`` or ``zone`` holds one report and nothing else. It is written
-beside the old one and takes its place in one step, so that a reader sees the old report or the new
-one. Its mark is a ``report.json``, ``audit.json`` or ``zone.json`` that begins as ours do. A folder
-of ``reproduce`` grows: the files of an experiment and the page of all are put into it together, and
-where a process is killed while it does that, the next one goes on. Its marks are the first line of
-each ``NAME.json`` and a line of ``index.html``.
-What bears no mark is somebody else's: it is neither overwritten nor deleted.
+One folder may hold what several commands wrote, beside other files. The files of a report are put
+into it together, and where a process is killed while it does that, the next one goes on. A report
+is known by its JSON file, which begins as ours do, and a page by the line that names its command.
+What bears no such mark is somebody else's: it is neither overwritten nor deleted.
 """
 
-import ctypes
+import csv
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+FIGURES = (
+    "regimes",
+    "zone-by-size",
+    "weight-bounds",
+    "curves",
+    "coverage",
+    "self",
+    "thresholds",
+    "large-noise",
+    "sensitivity",
+)
+"""Figures of ``verify``, in the order of its page."""
 
 
 class Kind(NamedTuple):
-    """A kind of report: its files, the first of which bears the mark in its ``schema``."""
+    """A kind of report: its files, the first of which bears the mark as its first key."""
 
     files: tuple[str, ...]
-    schema: bytes
+    key: str
+    mark: str
 
     def owns(self, folder: Path) -> bool:
         """Whether a report of this kind lies in the folder."""
-        mark = rb'\s*\{\s*"schema":\s*"' + re.escape(self.schema)
-        return _begins(folder / self.files[0], re.compile(mark))
+        mark = rf'\s*\{{\s*"{self.key}":\s*"{re.escape(self.mark)}'
+        return _begins(folder / self.files[0], re.compile(mark.encode()))
 
 
-VERIFY = Kind(("report.json", "index.html", "report.md"), b"wildmiddle-report/")
+def experiment(name: str) -> Kind:
+    """The kind of an experiment's report."""
+    files = tuple(f"{name}.{suffix}" for suffix in ("json", "csv", "md", "svg", "png"))
+    return Kind(files, "name", f'{name}"')
+
+
+VERIFY = Kind(
+    (
+        *("report.json", "report.html", "report.md"),
+        *(f"report-{name}.{suffix}" for name in FIGURES for suffix in ("svg", "png", "csv")),
+    ),
+    "schema",
+    "wildmiddle-report/",
+)
 AUDIT = Kind(
     (
         "audit.json",
-        "index.html",
+        "audit.html",
         "samples.csv",
         "samples-features.csv",
-        "copied.csv",
-        "thresholds.csv",
-        "levels.csv",
-        "exchanges.csv",
         "samples.npy",
+        "copied.csv",
+        "exchanges.csv",
+        "levels.csv",
+        "levels.svg",
+        "levels.png",
         "pairs.svg",
+        "pairs.png",
+        "thresholds.csv",
+        "thresholds.svg",
+        "thresholds.png",
     ),
-    b"wildmiddle-audit/",
+    "schema",
+    "wildmiddle-audit/",
 )
-ZONE = Kind(("zone.json", "index.html", "gap.json", "images.csv"), b"wildmiddle-zone/")
+ZONE = Kind(
+    ("zone.json", "zone.html", "gap.json", "images.csv", "images.svg", "images.png"),
+    "schema",
+    "wildmiddle-zone/",
+)
+COMPARISON = Kind(("comparison.json", "comparison.html"), "schema", "wildmiddle-comparison/")
 
-_PAGE = re.compile(rb'.*<p class="eyebrow">wildmiddle reproduce</p>', re.DOTALL)
-_NEW, _READY, _OLD = ".wildmiddle-new", ".wildmiddle-ready", ".wildmiddle-old"
-_PROBE = ".wildmiddle-try"
-_DROPPINGS = (".DS_Store", "Thumbs.db", "desktop.ini", _PROBE)
-"""What file managers leave in any folder, and what is left of a look whether one can write."""
-
-
-def require_report_folder(folder: Path, kind: Kind = VERIFY) -> None:
-    """Raise ValueError, in one line, where a report cannot be written into ``folder``.
-
-    It must be missing, empty or hold an older report alone, and be replaceable by another folder.
-    """
-    with _refusals(folder):
-        real = folder.resolve()
-        if real.is_dir():
-            held = {path.name for path in real.iterdir()}.difference(_DROPPINGS)
-            if kind.owns(real):
-                held -= set(kind.files)
-            if held:
-                raise ValueError(
-                    f"--output {folder} holds {min(held)}, which is no part of a report; name a "
-                    "new folder, an empty one, or one with an older report and nothing else"
-                )
-            if os.path.ismount(real):
-                raise ValueError(
-                    f"--output {folder} is a mount point and cannot be replaced as a whole; name a "
-                    f"folder inside of it, such as {folder / 'report'}"
-                )
-            _require_writable(real)
-        elif real.exists():
-            raise ValueError(f"--output {folder} is a file; name a folder")
-        _require_writable(real.parent, f".{real.name}{_PROBE}")
+INDEX, EXPERIMENTS_PAGE = "index.html", "experiments.html"
+_PAGE = re.compile(rb'.*<p class="eyebrow">wildmiddle', re.DOTALL)
+_NEW, _READY, _PROBE = ".wildmiddle-new", ".wildmiddle-ready", ".wildmiddle-try"
 
 
-def require_experiments_folder(folder: Path, names: Iterable[str]) -> None:
-    """Raise ValueError, in one line, where the experiments ``names`` cannot be written there.
+def require_output(folder: Path, *kinds: Kind) -> None:
+    """Raise ValueError, in one line, where reports of these kinds cannot be written there.
 
     What a process that was killed had ready is put in place first.
     """
@@ -93,12 +99,12 @@ def require_experiments_folder(folder: Path, names: Iterable[str]) -> None:
         if folder.is_dir():
             with _alone(folder):
                 _put_in_place(folder)
-            _require_own(folder / "index.html", _begins(folder / "index.html", _PAGE))
-            for name in names:
-                first = rb'\s*\{\s*"name":\s*"' + re.escape(name.encode()) + b'"'
-                own = _begins(folder / f"{name}.json", re.compile(first))
-                for suffix in ("csv", "json", "md", "svg"):
-                    _require_own(folder / f"{name}.{suffix}", own)
+            for page in (INDEX, EXPERIMENTS_PAGE):
+                _require_own(folder / page, _begins(folder / page, _PAGE))
+            for kind in kinds:
+                own = kind.owns(folder)
+                for name in kind.files:
+                    _require_own(folder / name, own)
         _require_writable(folder)
 
 
@@ -124,46 +130,14 @@ def require_outside(option: str, folder: Path, source: str | Path) -> None:
 
 
 @contextmanager
-def replace_folder(folder: Path, kind: Kind = VERIFY) -> Iterator[Path]:
-    """Give an empty folder to write a report into; at the end it takes the place of ``folder``.
-
-    ``folder`` is made if missing, and stays as it is where an error is raised. Where the system
-    cannot exchange two folders in one step, as outside of Linux, it is missing for a moment; a
-    process killed in that moment leaves it beside, hidden, and the next one puts it back.
-    Raises what :func:`require_report_folder` raises.
-    """
-    require_report_folder(folder, kind)
-    folder = folder.resolve()
-    new, old, probe = (folder.with_name(f".{folder.name}{e}") for e in (_NEW, _OLD, _PROBE))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(folder.parent):
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        for left in (new, old, probe):
-            _delete(left)
-        new.mkdir()
-        try:
-            yield new
-            _sync(new)
-            if not folder.exists():
-                new.rename(folder)
-            else:
-                require_report_folder(folder, kind)  # it may have changed since
-                shutil.copymode(folder, new)
-                if not _exchange(new, folder):
-                    _rename_both(new, folder, old)
-        finally:
-            for left in (new, old):
-                _delete(left)
-
-
-@contextmanager
-def replace_files(folder: Path) -> Iterator[Path]:
+def replace_files(folder: Path, *kinds: Kind) -> Iterator[Path]:
     """Give an empty folder to write files into; at the end all of them are moved to ``folder``.
 
-    Files of the same names are replaced, others stay. Where an error is raised before the end,
-    nothing changes. A process killed while it moves them leaves the rest to the next one.
+    Files of the same names are replaced, those of ``kinds`` that were not written are deleted, and
+    others stay. Where an error is raised before the end, nothing changes. A process killed while it
+    moves them leaves the rest to the next one. Raises what :func:`require_output` raises.
     """
+    require_output(folder, *kinds)
     folder.mkdir(parents=True, exist_ok=True)
     new = folder / _NEW
     with _alone(folder):
@@ -174,38 +148,36 @@ def replace_files(folder: Path) -> Iterator[Path]:
         try:
             yield new
             _sync(new)
+            for name in (name for kind in kinds for name in kind.files):
+                if (folder / name).exists() and not (new / name).exists():
+                    (new / name).mkdir()  # an empty folder says that the file is to go
             new.rename(folder / _READY)  # from here on they win
         finally:
             _delete(new)
         _put_in_place(folder)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text that ends in one newline, in UTF-8 on every system."""
+    path.write_text(text.rstrip("\n") + "\n", encoding="utf-8", newline="\n")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table, a line each, in UTF-8 on every system."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+
+
 def _put_in_place(folder: Path) -> None:
     ready = folder / _READY
     if ready.is_dir():
         for path in sorted(ready.iterdir()):
-            os.replace(path, folder / path.name)
+            if path.is_dir():
+                (folder / path.name).unlink(missing_ok=True)
+                path.rmdir()
+            else:
+                os.replace(path, folder / path.name)
         ready.rmdir()
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    # Linux can exchange two names in one step: renameat2 with RENAME_EXCHANGE = 2, paths as from
-    # the working directory, AT_FDCWD = -100.
-    try:
-        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
-    except (OSError, AttributeError, TypeError):
-        return False
-    names = os.fsencode(one), os.fsencode(other)
-    return bool(renameat2(-100, names[0], -100, names[1], ctypes.c_uint(2)) == 0)
-
-
-def _rename_both(new: Path, folder: Path, old: Path) -> None:
-    folder.rename(old)
-    try:
-        new.rename(folder)
-    except BaseException:
-        old.rename(folder)
-        raise
 
 
 @contextmanager
@@ -241,16 +213,15 @@ def _begins(path: Path, mark: re.Pattern[bytes]) -> bool:
 
 
 def _require_own(path: Path, own: bool) -> None:
-    if os.path.lexists(path) and not own:
+    if os.path.lexists(path) and (path.is_dir() or not own):
         raise ValueError(
-            f"--output: {path} was not written by wildmiddle reproduce; move it, or name another "
-            "folder"
+            f"--output: {path} was not written by wildmiddle; move it, or name another folder"
         )
 
 
-def _require_writable(folder: Path, probe: str = _PROBE) -> None:
+def _require_writable(folder: Path) -> None:
     """Make a folder there and delete it again, with those above it that are missing."""
-    path = folder / probe
+    path = folder / _PROBE
     made = [path, *(each for each in (folder, *folder.parents) if not each.exists())]
     try:
         for each in reversed(made):

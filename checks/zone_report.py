@@ -1,18 +1,20 @@
 """What ``zone --output`` writes: a page, the zone as JSON, the gap, the images that stand apart."""
 
-import csv
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from wildmiddle.checks.output import ZONE, replace_folder
-from wildmiddle.checks.report.drawing import draw_svg
-from wildmiddle.checks.report.files import to_plain, write_text, zone_values
+from wildmiddle.checks.output import ZONE, write_csv, write_text
+from wildmiddle.checks.report.drawing import Picture, draw_figure
+from wildmiddle.checks.report.files import to_plain, zone_values
+from wildmiddle.checks.report.formatting import format_number, zone_cells
 from wildmiddle.checks.report.image_grids import colours, draw_strips, hstack_pairs, split_into_rows
+from wildmiddle.checks.report.index import write_report
 from wildmiddle.checks.report.template import load_template
 from wildmiddle.empirical.data import DataSet
 from wildmiddle.empirical.kernels.device import training_rows
@@ -74,24 +76,24 @@ def write_zone(
     notes: list[str],
     folder: Path,
 ) -> None:
-    """Write ``index.html``, ``zone.json``, ``gap.json`` and ``images.csv`` in place of older ones.
+    """Write ``zone.html``, ``zone.json``, ``gap.json`` and ``images.csv`` in place of older ones.
 
     There is no ``gap.json`` where the distances leave no possible zone, and no ``images.csv`` for
-    more than 5,000 images. Raises ValueError for a folder that holds anything else.
+    more than 5,000 images. Raises ValueError where files of these names are somebody else's.
     """
     gap = Gap.of_zone(zone, data.value_range)
-    with replace_folder(folder, ZONE) as new:
+    with write_report(folder, ZONE) as new:
         text = json.dumps(to_json(data, zone), indent=1, ensure_ascii=False, allow_nan=False)
         write_text(new / "zone.json", text)
         if gap is not None:
             gap.save(new / "gap.json")
         if risks:
-            with (new / "images.csv").open("w", newline="", encoding="utf-8") as file:
-                lines = csv.writer(file, lineterminator="\n")
-                lines.writerow(("image", "nearest", "distance", "weight high up to sigma"))
-                lines.writerows(tuple(risk) for risk, _, _ in risks)
-        pairs = _draw_pairs(data, risks) if risks and data.train.ndim > 2 else ""
-        write_text(new / "index.html", to_html(data, zone, gap, risks, notes, pairs))
+            header = ("image", "nearest", "distance", "weight high up to sigma")
+            write_csv(new / "images.csv", header, [risk for risk, _, _ in risks])
+        pairs = _draw_pairs(data, risks) if risks and data.train.ndim > 2 else None
+        if pairs is not None:
+            pairs.write(new, "images")
+        write_text(new / "zone.html", to_html(data, zone, gap, risks, notes, pairs))
 
 
 def to_json(data: DataSet, zone: PredictedZone) -> dict[str, Any]:
@@ -133,28 +135,35 @@ def to_html(
     gap: Gap | None,
     risks: list[tuple[Risk, int, int]],
     notes: list[str],
-    pairs: str,
+    pairs: Picture | None,
 ) -> str:
     """The page as text."""
-    in_range = data.value_range
-    rows = [
-        (name, one, zone_values(one, in_range), _ends(_flow_time, one), _ends(_log_snr, one))
-        for name, one in zone.parts.items()
-    ]
     return load_template("zone.html").render(
         data=data,
         zone=zone,
         gap=gap,
-        rows=rows,
+        rows=[(name, *_cells(one, data.value_range)) for name, one in zone.parts.items()],
+        sizes=[
+            (f"{each.n}, these" if each.n == zone.n else each.n, *map(format_number, each[1:]))
+            for each in zone.by_size
+        ],
         notes=notes,
-        risks=[risk for risk, _, _ in risks[:SHOWN]],
+        risks=[(*risk[:2], *map(format_number, risk[2:])) for risk, _, _ in risks[:SHOWN]],
         count=len(risks),
         pairs=pairs,
     )
 
 
-def _ends(convert: Any, zone: Zone) -> tuple[float, float]:
-    return convert(zone.end), convert(zone.start)
+def _cells(zone: Zone, value_range: tuple[float, float]) -> tuple[str, ...]:
+    # One zone in sigma, log SNR, steps, timesteps and flow time.
+    if zone.empty:
+        return "none", "", "", "", ""
+    start, end, steps, timesteps = zone_cells(zone, value_range)
+
+    def ends(convert: Callable[[float], float]) -> str:
+        return f"{format_number(convert(zone.end))} to {format_number(convert(zone.start))}"
+
+    return f"{start} to {end}", ends(_log_snr), steps, timesteps, ends(_flow_time)
 
 
 def _flow_time(sigma: float) -> float:
@@ -165,7 +174,7 @@ def _log_snr(sigma: float) -> float:
     return -math.inf if math.isinf(sigma) else float(sigma_to_log_snr(sigma)) if sigma else math.inf
 
 
-def _draw_pairs(data: DataSet, risks: list[tuple[Risk, int, int]]) -> str:
+def _draw_pairs(data: DataSet, risks: list[tuple[Risk, int, int]]) -> Picture:
     low, high = data.value_range
     # As stored, one step is a unit of sigma, and 0 the low end of the range.
     bounds = (0.0, (high - low) / data.unit) if data.unit != 1 else (low, high)
@@ -181,4 +190,4 @@ def _draw_pairs(data: DataSet, risks: list[tuple[Risk, int, int]]) -> str:
     strips = split_into_rows(tiles, np.zeros(len(tiles), bool), min(COLUMNS, len(tiles)))
     height, width = sides[0].shape[1:3]
     inches = min(9.0, 0.3 + 7.0 * len(strips) * height / (2.2 * width * min(COLUMNS, len(tiles))))
-    return draw_svg(lambda figure: draw_strips(figure.subplots(), strips), inches)
+    return draw_figure(lambda figure: draw_strips(figure.subplots(), strips), inches)

@@ -1,8 +1,8 @@
 """The report of an audit of samples: a page, its numbers as JSON and CSV, pairs as a picture."""
 
-import csv
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from wildmiddle.checks.audit.model import ModelAudit
 from wildmiddle.checks.audit.samples import THRESHOLDS, SampleAudit, SpaceAudit
-from wildmiddle.checks.output import AUDIT, replace_folder
+from wildmiddle.checks.output import AUDIT, write_csv, write_text
 from wildmiddle.checks.report.drawing import (
     COVERAGE,
     DANGER,
@@ -20,14 +20,15 @@ from wildmiddle.checks.report.drawing import (
     MUTED,
     SELF,
     WEIGHT,
+    Picture,
     add_legend,
     draw_curve,
-    draw_svg,
+    draw_figure,
     set_sigma_axis,
     set_unit_axis,
     sigma_limits,
 )
-from wildmiddle.checks.report.files import to_plain, write_text
+from wildmiddle.checks.report.files import to_plain
 from wildmiddle.checks.report.formatting import format_number
 from wildmiddle.checks.report.image_grids import (
     Strip,
@@ -36,6 +37,7 @@ from wildmiddle.checks.report.image_grids import (
     hstack_pairs,
     split_into_rows,
 )
+from wildmiddle.checks.report.index import write_report
 from wildmiddle.checks.report.template import load_template
 from wildmiddle.empirical.neighbours import Memorization
 from wildmiddle.models.images import to_channels_first
@@ -52,16 +54,22 @@ MOST = 20
 def write_audit(audit: SampleAudit, folder: Path, model: ModelAudit | None = None) -> None:
     """Write the report into a folder, in the place of an older one of an audit.
 
-    ``index.html``, ``audit.json``, ``samples.csv``, ``copied.csv``, ``thresholds.csv`` and
-    ``pairs.svg``; of a model also its samples, ``samples.npy``, and ``levels.csv`` and
-    ``exchanges.csv``. Raises ValueError for a folder that holds anything else.
+    ``audit.html``, ``audit.json``, ``samples.csv``, ``copied.csv`` and ``thresholds.csv``; of a
+    model also its samples, ``samples.npy``, and ``levels.csv`` and ``exchanges.csv``; and figures.
+    Raises ValueError where files of these names are somebody else's.
     """
-    pairs = draw_svg(*_pairs(audit))
-    with replace_folder(folder, AUDIT) as new:
+    pictures = {
+        "pairs": draw_figure(*_pairs(audit)),
+        "thresholds": draw_figure(lambda figure: _draw_sweep(figure, audit), 3.2),
+    }
+    if model is not None:
+        pictures["levels"] = draw_figure(lambda figure: _draw_levels(figure, model), 3.4)
+    with write_report(folder, AUDIT) as new:
         text = json.dumps(to_json(audit, model), indent=1, ensure_ascii=False, allow_nan=False)
         write_text(new / "audit.json", text)
-        write_text(new / "pairs.svg", pairs)
-        write_text(new / "index.html", to_html(audit, pairs, model))
+        write_text(new / "audit.html", to_html(audit, pictures, model))
+        for name, picture in pictures.items():
+            picture.write(new, name)
         found = {"samples": audit.pixels.samples}
         names = {"samples": audit.samples.places}
         if audit.pixels.held_out is not None and audit.held_out is not None:
@@ -72,12 +80,12 @@ def write_audit(audit: SampleAudit, folder: Path, model: ModelAudit | None = Non
         if audit.features is not None:
             found = {"samples": audit.features.samples}
             write_samples(new / "samples-features.csv", found, places, COPY_RATIO, names)
-        _write_csv(new / "copied.csv", ("training image", "copies"), copied(audit))
-        _write_csv(new / "thresholds.csv", _SWEEP, _sweep_rows(audit))
+        write_csv(new / "copied.csv", ("training image", "copies"), copied(audit))
+        write_csv(new / "thresholds.csv", _SWEEP, _sweep_rows(audit))
         if model is not None:
             np.save(new / "samples.npy", audit.samples.pixels)
-            _write_csv(new / "levels.csv", _LEVELS, _level_rows(model))
-            _write_csv(new / "exchanges.csv", _EXCHANGES, _exchange_rows(model))
+            write_csv(new / "levels.csv", _LEVELS, _level_rows(model))
+            write_csv(new / "exchanges.csv", _EXCHANGES, _exchange_rows(model))
 
 
 def copied(audit: SampleAudit) -> list[tuple[str, int]]:
@@ -189,17 +197,17 @@ def to_json(audit: SampleAudit, model: ModelAudit | None = None) -> dict[str, An
     )
 
 
-def to_html(audit: SampleAudit, pairs: str, model: ModelAudit | None = None) -> str:
-    """The page as text; ``pairs`` is the picture of the pairs as SVG."""
+def to_html(
+    audit: SampleAudit, pictures: Mapping[str, Picture], model: ModelAudit | None = None
+) -> str:
+    """The page as text, with its pictures by name."""
     return load_template("audit.html").render(
         audit=audit,
         model=model,
-        levels=model and draw_svg(lambda figure: _draw_levels(figure, model), 3.4),
         model_sentences=[] if model is None else model_sentences(model),
         sentences=sentences(audit),
-        pairs=pairs,
+        pictures=pictures,
         shown=min(PAIRS, len(audit.samples.places)),
-        sweep=draw_svg(lambda figure: _draw_sweep(figure, audit), 3.2),
         copied=[(_called(place), times) for place, times in copied(audit)[:MOST]],
         count=len(copied(audit)),
     )
@@ -337,8 +345,3 @@ def _sweep_rows(audit: SampleAudit) -> list[tuple[Any, ...]]:
                 values = zip(*(column.tolist() for column in columns), strict=True)
                 rows += [(space.name, name, *row) for row in values]
     return rows
-
-
-def _write_csv(path: Path, header: tuple[str, ...], rows: list[Any]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *rows])

@@ -1,7 +1,7 @@
-"""The page ``index.html`` of a folder: all experiments that ran into it, beside the paper.
+"""The page ``experiments.html`` of a folder: all that ran into it, beside the paper.
 
 What an experiment found is read back from its ``NAME.json``, so that separate runs add up. The page
-is one file that needs no network and no script; figures are part of it, tables stand beside it.
+is one file that needs no network; figures are part of it, tables stand beside it.
 """
 
 import json
@@ -14,17 +14,15 @@ from typing import Any, get_args, get_type_hints
 
 from wildmiddle.checks.experiments.results import ExperimentResult, Run, write_files
 from wildmiddle.checks.options import EXPERIMENTS
-from wildmiddle.checks.output import replace_files
+from wildmiddle.checks.output import EXPERIMENTS_PAGE, experiment, write_text
 from wildmiddle.checks.plain_values import require_fit
 from wildmiddle.checks.records import Record, Relation, Verdict, overall
-from wildmiddle.checks.report.files import write_text
+from wildmiddle.checks.report.formatting import format_number
+from wildmiddle.checks.report.index import DAMAGE, write_report
 from wildmiddle.checks.report.template import load_template
 from wildmiddle.checks.settings import Settings, texts
 
 _RECORD, _RUN = get_type_hints(Record), get_type_hints(Run)
-
-_DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What is raised where a file holds other values than an experiment writes."""
 
 _BEFORE = {"table1": 2, "remark4.3": 2, "remarkA.3": 5.5, "timestep-grids": 19}
 """Figures that stand before the tables, remarks and sections in the paper."""
@@ -43,6 +41,8 @@ class Experiment:
     """None where an older version, which did not say it, wrote the files."""
     svg: str
     """The figure, empty where its file is missing."""
+    figures: tuple[str, ...]
+    """The kinds of file that the figure is there as."""
     shows_images: bool
     """Whether the figure shows images, whose colours stay as they are in dark mode."""
 
@@ -68,6 +68,13 @@ class Experiment:
         return math.fsum(record.alpha for record in self.records)
 
     @property
+    def error_rate(self) -> tuple[str, ...]:
+        """Its line in the table of error rates."""
+        spent = format_number(self.alpha) if self.records else "none spent"
+        given = "not recorded" if self.run is None else str(self.settings["alpha"])
+        return self.title, str(len(self.records)), spent, given
+
+    @property
     def has_paper_numbers(self) -> bool:
         """Whether the paper gives a number for any comparison: the parameter ``paper``."""
         return any("paper" in record.parameters for record in self.records)
@@ -78,11 +85,11 @@ class Experiment:
 
 
 def write_with_page(result: ExperimentResult, folder: Path, run: Run) -> Path:
-    """Write an experiment's files and ``index.html`` with it, together; returns the page's path."""
-    with replace_files(folder) as new:
+    """Write an experiment's files and the page with it, together; returns the page's path."""
+    with write_report(folder, experiment(result.name)) as new:
         write_files(result, new, run)
-        write_text(new / "index.html", to_html(folder, new))
-    return folder / "index.html"
+        write_text(new / EXPERIMENTS_PAGE, to_html(folder, new))
+    return folder / EXPERIMENTS_PAGE
 
 
 def to_html(folder: Path, new: Path | None = None) -> str:
@@ -114,6 +121,7 @@ def to_html(folder: Path, new: Path | None = None) -> str:
         titles=sorted({each.run.data for each in found if each.run is not None}),
         counts={v: sum(r.verdict == v for r in every) for v in get_args(Verdict)},
         verdict=overall(record.verdict for record in every) if every else None,
+        error_rates=[each.error_rate for each in found],
         alphas=math.fsum(
             float(each.run.settings["alpha"]) for each in found if each.run and each.records
         ),
@@ -135,9 +143,10 @@ def read(folder: Path, name: str) -> Experiment:
             tables,
             None if run is None else _run(run),
             figure.read_text(encoding="utf-8") if figure.is_file() else "",
+            tuple(kind for kind in ("svg", "png") if (folder / f"{name}.{kind}").is_file()),
             bool(content.get("shows_images", False)),
         )
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise ValueError(
             f"{name}.json is not what an experiment writes ({type(error).__name__}: {error})"
         ) from error

@@ -1,15 +1,14 @@
 """The result of an experiment: verdicts, tables and a figure, and the files they are written to."""
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from wildmiddle.checks.output import replace_files
+from wildmiddle.checks.output import replace_files, write_csv, write_text
 from wildmiddle.checks.records import Record, overall
-from wildmiddle.checks.report.drawing import Draw, draw_svg
-from wildmiddle.checks.report.files import to_plain, write_text
+from wildmiddle.checks.report.drawing import Draw, draw_figure
+from wildmiddle.checks.report.files import to_plain
 from wildmiddle.checks.report.formatting import markdown_table
 from wildmiddle.empirical.neighbours import Memorization
 from wildmiddle.models.trajectory import write_samples
@@ -63,7 +62,7 @@ class ExperimentResult:
 
 
 def write(result: ExperimentResult, folder: Path, run: Run | None = None) -> Path:
-    """Write ``NAME.csv``, ``NAME.json``, ``NAME.svg`` and ``NAME.md``; returns the last.
+    """Write ``NAME.csv``, ``NAME.json``, ``NAME.md`` and the figure; returns the path of the third.
 
     And ``NAME-samples.csv`` where samples were drawn, ``NAME-KEY.csv`` for each further table. They
     take the place of older ones together.
@@ -78,8 +77,7 @@ def write_files(result: ExperimentResult, folder: Path, run: Run | None = None) 
     tables = {result.name: (result.header, result.rows)}
     tables |= {f"{result.name}-{key}": table for key, table in result.tables.items()}
     for name, (header, rows) in tables.items():
-        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows([header, *rows])
+        write_csv(folder / f"{name}.csv", header, rows)
     files = [f"{name}.csv" for name in tables]
     if result.samples:
         files.append(f"{result.name}-samples.csv")
@@ -95,7 +93,7 @@ def write_files(result: ExperimentResult, folder: Path, run: Run | None = None) 
     text = json.dumps(to_plain(found), indent=1, allow_nan=False)
     # Not by with_suffix: a name such as remark4.3 has a dot of its own.
     write_text(folder / f"{result.name}.json", text)
-    write_text(folder / f"{result.name}.svg", draw_svg(result.draw, result.height))
+    draw_figure(result.draw, result.height).write(folder, result.name)
     write_text(folder / f"{result.name}.md", summary(result))
 
 

@@ -18,7 +18,7 @@ from scipy.stats import binomtest
 from wildmiddle.checks.experiments.page import Experiment, read, write_with_page
 from wildmiddle.checks.experiments.results import ExperimentResult, Run, TableRow
 from wildmiddle.checks.experiments.trained import TrainedStudy
-from wildmiddle.checks.output import require_experiments_folder
+from wildmiddle.checks.output import experiment, require_output
 from wildmiddle.checks.records import Comparison, Record, Relation
 from wildmiddle.checks.report.drawing import COVERAGE, MUTED, WEIGHT
 from wildmiddle.checks.statistics import from_estimate
@@ -140,11 +140,11 @@ def run_over_seeds(
         if seed == seeds[0]:
             first = run
         if not _is_there(place, name, run):
-            require_experiments_folder(place, [name])
+            require_output(place, experiment(name))
             write_with_page(module.run(study, study.settings.alpha), place, run)
-        experiment = read(place, name)
-        tables = {Path(file).stem: read_rows(place / file) for file in experiment.tables}
-        found[seed] = SeedResult(experiment, tables)
+        one = read(place, name)
+        tables = {Path(file).stem: read_rows(place / file) for file in one.tables}
+        found[seed] = SeedResult(one, tables)
         over_all = {**first.settings, "alpha": ALPHA}
         yield combine(found, ALPHA), replace(first, seeds=len(found), settings=over_all)
 

@@ -1,12 +1,13 @@
 """The one style of all figures: palette, fonts, axes and legend, and how a figure becomes SVG.
 
-Both pages embed the SVG as an image on a transparent ground. In dark mode their style sheet inverts
-its lightness, so that a figure is drawn once.
+The pages embed the SVG as an image on a transparent ground. In dark mode their style sheet inverts
+its lightness, so that a figure is drawn once. As PNG it has a white ground.
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ from matplotlib.style import context
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
+from wildmiddle.checks.output import write_csv, write_text
 from wildmiddle.empirical.intervals import Estimate
 from wildmiddle.theory.schedules import ddpm_sigmas, edm_sigmas
 
@@ -72,18 +74,56 @@ STYLE = {
 }
 
 
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A figure as drawn; the same drawing always gives the same bytes."""
+
+    figure: Figure
+    svg: str
+
+    def write(self, folder: Path, name: str) -> None:
+        """Write ``NAME.svg`` and ``NAME.png``; a name may have dots of its own."""
+        write_text(folder / f"{name}.svg", self.svg)
+        with context(["default", STYLE]):
+            self.figure.savefig(
+                folder / f"{name}.png", dpi=144, transparent=False, metadata={"Software": None}
+            )
+
+
+Rows = Sequence[tuple[str, float | str, float, float, float]]
+"""What a figure shows: of each point its series, its place, its value and both ends."""
+
+
 @dataclass(frozen=True)
 class Drawing:
-    """A figure of a page: its SVG, its title above and its caption below."""
+    """A figure of a page with its title above, its caption below, and its numbers."""
 
     name: str
     title: str
     caption: str
-    svg: str
+    picture: Picture
+    rows: Rows
+    along: str = "sigma"
+    """What the second column of the rows is."""
+
+    def write(self, folder: Path) -> None:
+        """Write ``report-NAME.svg``, ``.png``, and ``.csv`` with the numbers."""
+        name = f"report-{self.name}"
+        self.picture.write(folder, name)
+        write_csv(folder / f"{name}.csv", ("series", self.along, "value", "low", "high"), self.rows)
 
 
-def draw_svg(draw: Draw, height: float) -> str:
-    """A figure of this height in inches as SVG; the same drawing always gives the same bytes."""
+def rows_of(name: str, along: Array, values: Array | Estimate) -> Rows:
+    """A curve as rows; values that are computed are their own ends."""
+    if isinstance(values, Estimate):
+        columns = along, values.mean, values.low, values.high
+    else:
+        columns = along, values, values, values
+    return [(name, *row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+
+
+def draw_figure(draw: Draw, height: float) -> Picture:
+    """A figure of this height in inches."""
     no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with context(["default", STYLE]):
         figure = Figure(figsize=(WIDTH, height), dpi=72)
@@ -92,7 +132,7 @@ def draw_svg(draw: Draw, height: float) -> str:
         ConstrainedLayoutEngine().execute(figure)  # as the figure's own it needs a second drawing
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata=no_metadata)
-    return buffer.getvalue()
+    return Picture(figure, buffer.getvalue())
 
 
 def add_legend(figure: Figure | SubFigure, columns: int = 3) -> None:

@@ -23,8 +23,9 @@ from wildmiddle.checks.report.drawing import (
     add_edm_axis,
     add_legend,
     draw_curve,
-    draw_svg,
+    draw_figure,
     label_log_axis,
+    rows_of,
     set_sigma_axis,
     set_unit_axis,
     sigma_limits,
@@ -43,17 +44,20 @@ Array = NDArray[np.float64]
 Interval = tuple[float, float]
 
 
-def figures(result: Result) -> tuple[Drawing, ...]:
-    """The figures of the section that bears their name, in the report's order."""
+def figures(result: Result) -> dict[str, Drawing]:
+    """The figures by name, without those that the data do not have."""
     drawings = (
         weight_and_coverage(result),
+        regime_chart(result),
+        zone_by_size(result),
+        weight_between_bounds(result),
         coverage_bounds(result),
         max_and_self_weight(result),
         weight_thresholds(result),
         large_noise_order(result.study),
         sensitivity_decay(result.study),
     )
-    return tuple(drawing for drawing in drawings if drawing is not None)
+    return {drawing.name: drawing for drawing in drawings if drawing is not None}
 
 
 def regime_chart(result: Result) -> Drawing:
@@ -112,7 +116,22 @@ def regime_chart(result: Result) -> Drawing:
         "predicted zone takes the distances between the images and nothing else: it needs no "
         "sampling and no training. All of its certain part is danger zone, and nothing outside of "
         "its possible part is.",
-        svg=draw_svg(draw, 3.4),
+        picture=draw_figure(draw, 3.4),
+        rows=[
+            *(
+                (regime.name, end, *vars(getattr(regime, end)).values())
+                for regime in result.study.regimes
+                if not regime.empty
+                for end in ("start", "end")
+            ),
+            *(
+                (f"predicted, {name}", end, value, value, value)
+                for name, zone in (("certain", predicted.certain), ("possible", predicted.possible))
+                if not zone.empty
+                for end, value in zone._asdict().items()
+            ),
+        ],
+        along="end",
     )
 
 
@@ -164,7 +183,13 @@ def zone_by_size(result: Result) -> Drawing | None:
         "the information that a noised image can carry is log N. The diamond is where the measured "
         f"weight falls under {at.weight_high:g}, with its interval. More images end the zone "
         "earlier, and slowly. Nothing but the diamond is drawn at random.",
-        svg=draw_svg(draw, 3.0),
+        picture=draw_figure(draw, 3.0),
+        rows=[
+            *rows_of("latest end", sizes, latest),
+            *rows_of("collapse scale", sizes, collapse),
+            ("end, measured", study.n, end.sigma, end.low, end.high),
+        ],
+        along="images",
     )
 
 
@@ -207,7 +232,11 @@ def weight_and_coverage(result: Result) -> Drawing:
         caption="W is the posterior weight of Definition 4.1 and C the coverage of Definition 4.6. "
         "Look for noise levels at which the coverage is already high and the weight still is. "
         f"{zone} {_band_note(result)}",
-        svg=draw_svg(draw, 3.9),
+        picture=draw_figure(draw, 3.9),
+        rows=[
+            *rows_of("posterior weight", curves.sigmas, curves.max_weight),
+            *rows_of("coverage", curves.sigmas, curves.coverage),
+        ],
     )
 
 
@@ -252,7 +281,12 @@ def coverage_bounds(result: Result) -> Drawing:
         "shows the small noise levels, where rare close pairs carry the upper bound and where, "
         "once no query is covered, only the upper end of the band is left to see. Both bounds are "
         f"exact for these two sets: nothing is drawn. {_band_note(result)}",
-        svg=draw_svg(draw, 3.1),
+        picture=draw_figure(draw, 3.1),
+        rows=[
+            *rows_of("coverage", curves.sigmas, curves.coverage),
+            *rows_of("lower bound", curves.sigmas, lower),
+            *rows_of("upper bound", curves.sigmas, upper),
+        ],
     )
 
 
@@ -275,7 +309,11 @@ def max_and_self_weight(result: Result) -> Drawing:
         caption="Where the two agree, the posterior picks the very image that was noised; where "
         "the largest weight is above, it picks another one. Both end at 1/N, where it knows "
         f"nothing. {_band_note(result)}",
-        svg=draw_svg(draw, 3.3),
+        picture=draw_figure(draw, 3.3),
+        rows=[
+            *rows_of("largest weight", curves.sigmas, curves.max_weight),
+            *rows_of("weight on the noised image", curves.sigmas, curves.self_weight),
+        ],
     )
 
 
@@ -317,7 +355,15 @@ def weight_thresholds(result: Result) -> Drawing:
         f"most {low:.3g}, each with probability {1 - at.delta:g}. Look for a curve that "
         "passes above the left mark and below the right one; how far it keeps from them is what "
         f"the bounds give away.{_once_note(study)} {_band_note(result)}",
-        svg=draw_svg(draw, 3.3),
+        picture=draw_figure(draw, 3.3),
+        rows=[
+            *rows_of("weight on the noised image", study.curves.sigmas, study.curves.self_weight),
+            *(
+                (f"{percent}% of {name}", sigma, weight, weight, weight)
+                for sigmas, weight, name, _ in marks
+                for percent, sigma in zip((5, 50, 95), sigmas.tolist(), strict=True)
+            ),
+        ],
     )
 
 
@@ -357,7 +403,13 @@ def weight_between_bounds(result: Result) -> Drawing:
         "diamonds are means of the paper’s two noise levels, which are about the weight on the "
         f"noised image itself: at least {study.settings.w:g} up to σ₋, at most {low:.3g} from σ₊ "
         f"on.{_once_note(study)} {_band_note(result)}",
-        svg=draw_svg(draw, 3.5),
+        picture=draw_figure(draw, 3.5),
+        rows=[
+            *rows_of("posterior weight", curves.sigmas, curves.max_weight),
+            *rows_of("lower bound", curves.sigmas, lower),
+            *rows_of("upper bound", curves.sigmas, upper),
+            *((f"mean {name}", sigma, weight, weight, weight) for sigma, weight, name, _ in marks),
+        ],
     )
 
 
@@ -415,7 +467,13 @@ def large_noise_order(study: Study) -> Drawing:
         "σ⁻², and the orange points stay below their bound, which falls as σ⁻³. Nothing is drawn "
         "at random but z, so there are no intervals. Orange points that rounding would swamp are "
         "left out.",
-        svg=draw_svg(draw, 3.5),
+        picture=draw_figure(draw, 3.5),
+        rows=[
+            *rows_of("|m - mG|", sigmas, gap),
+            *rows_of("leading term", sigmas, order),
+            *rows_of("|m - mG - T/sigma^2|", sigmas, left),
+            *rows_of("remainder bound", sigmas, bound),
+        ],
     )
 
 
@@ -458,7 +516,14 @@ def sensitivity_decay(study: Study) -> Drawing | None:
         caption="The Gaussian denoiser of stationary data with the row covariance of these images, "
         "made cyclic. Theorem 4.10 holds where every point lies below both lines. Everything is "
         "computed and nothing drawn at random, so there are no intervals.",
-        svg=draw_svg(draw, 3.0),
+        picture=draw_figure(draw, 3.0),
+        rows=[
+            row
+            for k, sigma in enumerate(sigmas)
+            for name, values in (("|J|", measured), ("bound", sharp), ("harmonic bound", harmonic))
+            for row in rows_of(f"{name}, sigma = {sigma:.4g}", rho, values[k])
+        ],
+        along="distance",
     )
 
 

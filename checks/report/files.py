@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wildmiddle.checks.output import replace_folder
+from wildmiddle.checks.output import VERIFY, write_text
 from wildmiddle.checks.records import Record
+from wildmiddle.checks.report.figures import figures
 from wildmiddle.checks.report.formatting import (
     code_span,
     copying_sentence,
@@ -30,6 +31,7 @@ from wildmiddle.checks.report.formatting import (
     verdict_sentence,
     zone_sentence,
 )
+from wildmiddle.checks.report.index import write_report
 from wildmiddle.checks.report.page import to_html
 from wildmiddle.checks.settings import texts
 from wildmiddle.checks.verify import Result
@@ -51,24 +53,22 @@ CURVES = (
 
 
 def write(result: Result, folder: Path) -> None:
-    """Write ``index.html``, ``report.json`` and ``report.md`` into a folder, made if missing.
+    """Write ``report.html``, ``report.json``, ``report.md``, the figures and ``index.html``.
 
-    They take the place of an older report together. Raises ValueError for a folder that holds
-    anything else, and OSError where it cannot be written.
+    They take the place of an older report together; the folder is made if missing. Raises
+    ValueError where files of these names are somebody else's, or cannot be written.
     """
+    drawings = figures(result)
     contents = {
         "report.json": json.dumps(to_json(result), indent=1, ensure_ascii=False, allow_nan=False),
         "report.md": to_markdown(result),
-        "index.html": to_html(result),
+        "report.html": to_html(result, drawings),
     }
-    with replace_folder(folder) as new:
+    with write_report(folder, VERIFY) as new:
         for name, text in contents.items():
             write_text(new / name, text)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text that ends in one newline, in UTF-8 on every system."""
-    path.write_text(text.rstrip("\n") + "\n", encoding="utf-8", newline="\n")
+        for drawing in drawings.values():
+            drawing.write(new)
 
 
 def to_json(result: Result) -> dict[str, Any]:
@@ -85,6 +85,7 @@ def to_json(result: Result) -> dict[str, Any]:
             "versions": result.versions,
             "data": {
                 "name": data.name,
+                "title": data.title,
                 "classes": list(data.classes),
                 "limit": data.limit,
                 "grayscale": data.grayscale,

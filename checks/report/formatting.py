@@ -54,6 +54,18 @@ def tightest_record(records: Sequence[Record]) -> Record | None:
     return min(records, key=rank)
 
 
+def answer_sentence(result: Result) -> str:
+    """Where the measured danger zone lies, in plain words."""
+    danger = next(regime for regime in result.study.regimes if regime.name == "danger")
+    if danger.empty:
+        return "The danger zone is empty: at no noise level are weight and coverage both high."
+    start, end, steps, timesteps = regime_cells(danger)
+    return (
+        f"Told to copy at noise levels σ\u00a0{start} to {end}, where weight and coverage are both "
+        f"high: EDM steps {steps} of 18, DDPM timesteps {timesteps}."
+    )
+
+
 def verdict_sentence(result: Result) -> str:
     """The verdict on the run in plain words, with its error rate."""
     claims, records, alpha = result.claims, result.records, result.study.settings.alpha

@@ -1,20 +1,19 @@
-"""The page ``index.html``: one file that needs no network and no script."""
+"""The page ``report.html``: one file that needs no network."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from latex2mathml.converter import convert
 from markupsafe import Markup
 
 from wildmiddle.checks.records import Record, Verdict
-from wildmiddle.checks.report.figures import (
-    figures,
-    regime_chart,
-    weight_between_bounds,
-    zone_by_size,
-)
+from wildmiddle.checks.report.drawing import Drawing
+from wildmiddle.checks.report.figures import figures
 from wildmiddle.checks.report.formatting import (
+    answer_sentence,
     copying_sentence,
+    format_number,
     format_slack,
     format_truth,
     regime_cells,
@@ -63,9 +62,18 @@ class ClaimRow:
         """Share of the error rate that this claim spends."""
         return math.fsum(record.alpha for record in self.records)
 
+    @property
+    def error_rate(self) -> tuple[str, ...]:
+        """Its line in the table of error rates."""
+        drawn = [record.alpha for record in self.sampled]
+        spent = format_number(max(drawn)) if drawn else "–"
+        whole = format_number(self.alpha) if drawn else "none spent"
+        computed = len(self.records) - len(drawn)
+        return self.claim.number, str(len(drawn)), str(computed), spent, whole
 
-def to_html(result: Result) -> str:
-    """The page as text; the same run gives the same bytes."""
+
+def to_html(result: Result, drawings: Mapping[str, Drawing] | None = None) -> str:
+    """The page as text; the same run gives the same bytes. Without ``drawings`` they are drawn."""
     rows = [ClaimRow(claim, result.verdict(claim), result.of(claim)) for claim in result.claims]
     return load_template("report.html", slack=format_slack, truth=format_truth).render(
         result=result,
@@ -74,20 +82,31 @@ def to_html(result: Result) -> str:
             claim.id.replace("eq.", "Eq. ") for claim in CLAIMS if claim not in result.claims
         ],
         numbers={claim.id: claim.number for claim in CLAIMS},
+        answer=answer_sentence(result),
         sentence=verdict_sentence(result),
-        chart=regime_chart(result),
-        figures=figures(result),
-        weight_bounds=weight_between_bounds(result),
-        regime_cells=regime_cells,
-        zone_cells=zone_cells,
+        drawings=figures(result) if drawings is None else drawings,
+        regimes=_regime_rows(result),
         zone_sentence=zone_sentence(result),
         copying_sentence=copying_sentence(result),
         sizes=size_cells(result),
-        by_size=zone_by_size(result),
         command=repeat_command(result),
         settings=texts(result.study.settings),
+        error_rates=[row.error_rate for row in rows],
         spent=math.fsum(row.alpha for row in rows),
     )
+
+
+def _regime_rows(result: Result) -> list[tuple[str, ...]]:
+    # The regimes, and after the danger zone what copying and the distances say of it.
+    rows = [(regime.name, *regime_cells(regime)) for regime in result.study.regimes]
+    parts = result.study.zone.parts.items()
+    predicted = [
+        (f"predicted, {name}", *zone_cells(zone, result.data.value_range)) for name, zone in parts
+    ]
+    by_copying = result.study.danger_by_copying
+    after = 1 + next(k for k, row in enumerate(rows) if row[0] == "danger")
+    rows[after:after] = [(by_copying.name, *regime_cells(by_copying)), *predicted]
+    return rows
 
 
 def mathml(latex: str) -> Markup:

@@ -122,4 +122,4 @@ def folder(result: Result, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def page(folder: Path) -> str:
-    return (folder / "index.html").read_text(encoding="utf-8")
+    return (folder / "report.html").read_text(encoding="utf-8")

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from wildmiddle.checks.cli import main
+from wildmiddle.checks.output import VERIFY
 from wildmiddle.checks.registry import checks
 from wildmiddle.empirical.data import DataSet
 from wildmiddle.theory import locality
@@ -75,8 +76,8 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_run_writes_three_files_and_no_more(written: Path) -> None:
-    assert sorted(p.name for p in written.iterdir()) == ["index.html", "report.json", "report.md"]
+def test_a_run_writes_its_files_and_no_more(written: Path) -> None:
+    assert {p.name for p in written.iterdir()} == {"index.html", *VERIFY.files}
     found = report(written)
     assert found["verdict"] in ("holds", "inconclusive")
     assert [claim["id"] for claim in found["claims"]] == ["4.2.2", "4.9", "4.10"]
@@ -90,7 +91,7 @@ def test_same_seed_same_report(data: Path, written: Path, tmp_path: Path, capsys
     assert printed.err == ""
     assert json.loads(printed.out) == report(tmp_path / "out")
     assert without_seconds(report(written)) == without_seconds(report(tmp_path / "out"))
-    for name in ("report.md", "index.html"):
+    for name in VERIFY.files[1:]:
         assert (written / name).read_bytes() == (tmp_path / "out" / name).read_bytes(), name
 
 
@@ -102,7 +103,7 @@ def test_the_summary_is_printed_and_duplicates_are_said(
     printed = capsys.readouterr()
     summary = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
     assert printed.out.startswith(summary)
-    assert str(Path("report") / "index.html") in printed.out
+    assert str(Path("report") / "report.html") in printed.out
     duplicates = report(tmp_path / "report")["data"]["duplicates"]
     assert duplicates > 0
     found = report(tmp_path / "report")["data"]

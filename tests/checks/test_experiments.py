@@ -165,7 +165,7 @@ def test_a_run_writes_its_files_and_finds_its_models_again(tiny, tmp_path, capsy
     assert len(lines) == 1 + 3 * 18
     assert len(json.loads((folder / "figure2.json").read_text())["records"]) == 3
     assert (folder / "figure2.svg").read_text().startswith("<?xml")
-    page = (folder / "index.html").read_text()
+    page = (folder / "experiments.html").read_text()
     assert "Claim tested" in page
     assert '"device": "cpu"' in (folder / "figure2.json").read_text()
     assert "30 images, the generalizing one 60" in page

@@ -62,7 +62,7 @@ def test_the_optimum_copies_at_all_noise_levels_below_the_zone(files, tmp_path, 
     assert found["model"]["exchanges"] == []
     samples = np.load(out / "samples.npy")
     assert samples.shape == (40, 8, 8)
-    page = (out / "index.html").read_text()
+    page = (out / "audit.html").read_text()
     assert "At which noise levels it copies" in page
     assert "copied most at" in capsys.readouterr().out
 

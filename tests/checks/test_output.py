@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,11 @@ from wildmiddle.checks.experiments import scale  # noqa: F401, it reads the anno
 from wildmiddle.checks.options import parser
 from wildmiddle.checks.output import (
     VERIFY,
+    ZONE,
+    experiment,
     replace_files,
-    replace_folder,
-    require_experiments_folder,
+    require_output,
     require_outside,
-    require_report_folder,
 )
 
 REPORT = '{\n "schema": "wildmiddle-report/1"'
@@ -33,24 +34,20 @@ import json, os, sys
 from pathlib import Path
 from wildmiddle.checks import output
 
-root, kind = Path(sys.argv[1]), sys.argv[2]
+root = Path(sys.argv[1])
 folder = root / "out"
-if kind == "renames":
-    output._exchange = lambda *_: False
-names = ("a.csv", "index.html", "report.json") if kind == "files" else output.VERIFY.files
-start = {"report.json": '{\n "schema": "wildmiddle-report/2", '}
+start = {"zone.json": '{\n "schema": "wildmiddle-zone/1", '}
+files = {"old": ("zone.json", "zone.html", "images.csv"), "new": ("zone.json", "gap.json")}
 
 def write(text):
-    change = output.replace_files if kind == "files" else output.replace_folder
-    with change(folder) as new:
-        for name in names:
+    with output.replace_files(folder, output.ZONE) as new:
+        for name in files[text]:
             (new / name).write_text(start.get(name, "") + text)
 
 def seen():
-    if not folder.exists():
-        return "missing"
-    texts = {(folder / n).read_text().removeprefix(start.get(n, "")) for n in names}
-    return "".join(sorted(texts))
+    found = {p.name: p.read_text().removeprefix(start.get(p.name, "")) for p in folder.glob("*.*")
+             if p.is_file()}
+    return next((k for k, names in files.items() if found == dict.fromkeys(names, k)), "mixed")
 
 def hook(event, arguments):
     global left
@@ -61,9 +58,8 @@ def hook(event, arguments):
 
 counts, after, steps = {}, {}, 0
 write("old")
-if kind == "files":
-    (folder / "models").mkdir()
-    (folder / "models" / "weights").write_text("kept")
+(folder / "models").mkdir()
+(folder / "models" / "weights").write_text("kept")
 while True:
     steps += 1
     child = os.fork()
@@ -74,62 +70,33 @@ while True:
         os._exit(0)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     counts[seen()] = counts.get(seen(), 0) + 1
-    if kind == "files":  # as the next run begins
-        with output._alone(folder):
-            output._put_in_place(folder)
+    output.require_output(folder, output.ZONE)  # as the next run begins
     after[seen()] = after.get(seen(), 0) + 1
     write("old")
     assert seen() == "old"
     assert sorted(os.listdir(root)) == ["out"], os.listdir(root)
-    assert sorted(os.listdir(folder)) == sorted((*names, *["models"] * (kind == "files")))
-    if kind == "files":
-        assert (folder / "models" / "weights").read_text() == "kept"
+    assert sorted(os.listdir(folder)) == sorted((*files["old"], "models"))
+    assert (folder / "models" / "weights").read_text() == "kept"
     if code == 0:
         break
 print(json.dumps([steps, counts, after]))
 """
 
 
-def killed(tmp_path: Path, kind: str) -> tuple[int, set[str], set[str]]:
-    """Kill at each step: their number, what a reader finds, and what one finds after the next."""
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path), kind],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_report_killed_at_any_step_is_whole_at_the_next_start(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    steps, counts, after = json.loads(done.stdout)
-    return steps, set(counts), set(after)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="folders are exchanged in one step on Linux")
-def test_a_report_killed_at_any_step_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
-    steps, found, _ = killed(tmp_path, "folder")
+    steps, found, after = json.loads(done.stdout)
     assert steps > 20
-    assert found == {"old", "new"}
+    assert set(found) == {"old", "mixed", "new"}
+    assert set(after) == {"old", "new"}
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_without_an_exchange_the_old_report_is_put_back(tmp_path: Path) -> None:
-    steps, found, _ = killed(tmp_path, "renames")
-    assert steps > 20
-    assert found == {"old", "missing", "new"}
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_files_of_an_experiment_killed_at_any_step_are_whole_at_the_next_start(
-    tmp_path: Path,
-) -> None:
-    steps, _, after = killed(tmp_path, "files")
-    assert steps > 10
-    assert after == {"old", "new"}
-
-
-def write_report(folder: Path, text: str = "") -> None:
-    with replace_folder(folder) as new:
-        for name in VERIFY.files:
+def write_report(folder: Path, text: str = "", names: Sequence[str] = VERIFY.files) -> None:
+    with replace_files(folder, VERIFY) as new:
+        for name in names:
             (new / name).write_text(REPORT + text)
 
 
@@ -138,13 +105,12 @@ def listing(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else b"" for p in paths}
 
 
-@pytest.mark.parametrize("replace", [replace_folder, replace_files])
-def test_an_error_while_writing_changes_nothing(tmp_path: Path, replace) -> None:
+def test_an_error_while_writing_changes_nothing(tmp_path: Path) -> None:
     write_report(tmp_path / "out")
     before = listing(tmp_path)
 
     def fill_the_disk() -> None:
-        with replace(tmp_path / "out") as new:
+        with replace_files(tmp_path / "out", VERIFY) as new:
             (new / "report.json").write_text("half")
             raise OSError("disk full")
 
@@ -156,29 +122,31 @@ def test_an_error_while_writing_changes_nothing(tmp_path: Path, replace) -> None
 def test_a_report_takes_the_place_of_an_older_one_and_of_nothing_else(tmp_path: Path) -> None:
     folder = tmp_path / "made" / "for it"
     write_report(folder, "1")
-    (folder / ".DS_Store").touch()
-    folder.chmod(0o750)
-    write_report(folder, "2")
-    assert listing(folder) == dict.fromkeys(VERIFY.files, (REPORT + "2").encode())
-    assert folder.stat().st_mode & 0o777 == 0o750
     (folder / "notes.txt").write_text("mine")
+    folder.chmod(0o750)
+    write_report(folder, "2", VERIFY.files[:-1])
+    (notes,) = [listing(folder).pop("notes.txt")]
+    assert notes == b"mine"
+    assert set(listing(folder)) == {*VERIFY.files[:-1], "notes.txt"}
+    assert (folder / VERIFY.files[1]).read_text() == REPORT + "2"
+    assert folder.stat().st_mode & 0o777 == 0o750
+
+
+@pytest.mark.parametrize("name", ["zone.json", "zone.html", "images.csv"])
+def test_a_file_of_somebody_else_is_neither_replaced_nor_deleted(tmp_path: Path, name) -> None:
+    write_report(tmp_path)
+    (tmp_path / name).write_text("mine")
     before = listing(tmp_path)
-    with pytest.raises(ValueError, match=r"holds notes\.txt, which is no part of a report"):
-        write_report(folder, "3")
+    with pytest.raises(ValueError, match=f"{name} was not written by wildmiddle"):
+        require_output(tmp_path, ZONE)
+    require_output(tmp_path, VERIFY)
+    (tmp_path / "report.md").unlink()
+    (tmp_path / "report.md").mkdir()
+    with pytest.raises(ValueError, match=r"report\.md was not written"):
+        require_output(tmp_path, VERIFY)
+    (tmp_path / "report.md").rmdir()
+    write_report(tmp_path)
     assert listing(tmp_path) == before
-
-
-def test_a_file_that_appears_meanwhile_is_not_deleted(tmp_path: Path) -> None:
-    write_report(tmp_path / "out")
-
-    def write_meanwhile() -> None:
-        with replace_folder(tmp_path / "out") as new:
-            (new / "report.json").write_text(REPORT)
-            (tmp_path / "out" / "notes.txt").write_text("mine")
-
-    with pytest.raises(ValueError, match=r"notes\.txt"):
-        write_meanwhile()
-    assert listing(tmp_path / "out")["notes.txt"] == b"mine"
 
 
 def test_a_link_to_a_folder_stays_a_link(tmp_path: Path) -> None:
@@ -212,22 +180,22 @@ def loop(folder: Path) -> None:
     (folder / "out").symlink_to("out")
 
 
-def report(folder: Path) -> None:
-    write_report(folder / "out")
+def own_report(folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / "report.md").write_text("my report")
 
 
 CASES = [
-    ("verify", own_index, "out", "holds index.html"),
-    ("verify", own_figure, "out", "holds figure3.svg"),
-    ("verify", file_in_the_way, "out", "is a file"),
+    ("verify", own_index, "out", "index.html was not written by wildmiddle"),
+    ("verify", own_report, "out", "report.md was not written by wildmiddle"),
+    ("verify", file_in_the_way, "out", "cannot be written"),
     ("verify", file_above, "out/sub/deeper", "cannot be written"),
     ("verify", loop, "out", "cannot be written"),
-    ("verify", None, "x" * 255, "cannot be written"),
+    ("verify", None, "x" * 256, "cannot be written"),
     ("verify", None, "/proc/nothing/here", "cannot be written"),
-    ("verify", None, "/proc", "holds"),
-    ("reproduce", own_index, "out", "index.html was not written by wildmiddle reproduce"),
-    ("reproduce", own_figure, "out", "figure3.svg was not written by wildmiddle reproduce"),
-    ("reproduce", report, "out", "index.html was not written by wildmiddle reproduce"),
+    ("verify", None, "/proc", "cannot be written"),
+    ("reproduce", own_index, "out", "index.html was not written by wildmiddle"),
+    ("reproduce", own_figure, "out", "figure3.svg was not written by wildmiddle"),
     ("reproduce", file_in_the_way, "out", "cannot be written"),
     ("reproduce", file_above, "out/sub/deeper", "cannot be written"),
     ("data", file_in_the_way, "out", "cannot be written"),
@@ -257,14 +225,7 @@ def test_output_that_cannot_be_written_is_refused_before_the_work(
 def test_a_folder_without_the_right_to_write_is_refused(tmp_path: Path) -> None:
     (tmp_path / "locked").mkdir(mode=0o500)
     with pytest.raises(ValueError, match="Permission denied"):
-        require_report_folder(tmp_path / "locked" / "report")
-
-
-def test_a_mount_point_is_refused_with_the_folder_to_name(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(os.path, "ismount", lambda path: True)
-    with pytest.raises(ValueError, match="mount point and cannot be replaced"):
-        require_report_folder(tmp_path)
-    require_report_folder(tmp_path / "report")
+        require_output(tmp_path / "locked" / "report")
 
 
 @pytest.mark.parametrize(
@@ -285,7 +246,7 @@ def test_nothing_is_written_among_the_images(
     before = sorted(tmp_path.rglob("*"))
     assert main(["verify", "--data", "faces", *options]) == 2
     said = capsys.readouterr().err
-    assert f"{named} lies in the folder of the images, faces" in said or "holds" in said
+    assert f"{named} lies in the folder of the images, faces" in said
     assert len(said.splitlines()) == 1
     assert sorted(tmp_path.rglob("*")) == before
     require_outside("--output", tmp_path / "report", tmp_path / "faces")
@@ -297,11 +258,11 @@ def test_files_of_an_earlier_run_are_ours_even_damaged(tmp_path: Path) -> None:
     (tmp_path / "figure3.json").write_text('{\n "name": "figure3",\n "pap')
     page = '<html>\n<p class="eyebrow">wildmiddle reproduce</p>'
     (tmp_path / "index.html").write_text(page)
-    require_experiments_folder(tmp_path, ["figure3"])
+    require_output(tmp_path, experiment("figure3"))
     (tmp_path / "figure3.json").write_text('{\n "name": "figure7"}')
-    with pytest.raises(ValueError, match=r"figure3\.csv was not written"):
-        require_experiments_folder(tmp_path, ["figure3"])
-    require_experiments_folder(tmp_path, ["figure8"])
+    with pytest.raises(ValueError, match=r"figure3\.json was not written"):
+        require_output(tmp_path, experiment("figure3"))
+    require_output(tmp_path, experiment("figure8"))
 
 
 def test_home_stands_for_itself_in_every_path(monkeypatch, capsys) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from wildmiddle import __main__ as process
 from wildmiddle.checks import cli, streams
+from wildmiddle.checks.output import VERIFY
 from wildmiddle.theory.claims import CLAIMS
 
 COMMAND = (sys.executable, "-m", "wildmiddle")
@@ -149,8 +150,8 @@ def test_a_bare_and_odd_environment(data: Path, tmp_path: Path) -> None:
     done = run(*command, str(out), env=environment, cwd="/proc", encoding="cp1252")
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    assert f"The whole report: {out / 'index.html'}" in done.stdout
-    assert sorted(path.name for path in out.iterdir()) == ["index.html", "report.json", "report.md"]
+    assert f"The whole report: {out / 'report.html'}" in done.stdout
+    assert {path.name for path in out.iterdir()} == {"index.html", *VERIFY.files}
     done = run(*command, "report", env=environment, cwd="/proc")
     assert done.returncode == 2
     assert done.stderr.startswith("wildmiddle: --output report cannot be written")

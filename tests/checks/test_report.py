@@ -1,4 +1,4 @@
-"""``report.json`` and ``report.md``, and how the three files are written."""
+"""``report.json`` and ``report.md``, and how the files are written."""
 
 import json
 import math
@@ -14,6 +14,7 @@ import pytest
 
 from wildmiddle.checks import report
 from wildmiddle.checks.options import parser
+from wildmiddle.checks.output import VERIFY
 from wildmiddle.checks.records import Record
 from wildmiddle.checks.report.formatting import (
     copying_sentence,
@@ -45,22 +46,18 @@ def strict_json(text: str) -> dict:
 # The files
 
 
-def test_writes_the_three_files_and_nothing_else(folder: Path) -> None:
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "index.html",
-        "report.json",
-        "report.md",
-    ]
+def test_writes_its_files_and_nothing_else(folder: Path) -> None:
+    assert {path.name for path in folder.iterdir()} == {"index.html", *VERIFY.files}
 
 
 def test_same_run_gives_the_same_bytes_but_for_seconds(
     result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wildmiddle.checks.report.page.figures", lambda _: ())  # see test_page.py
+    monkeypatch.setattr("wildmiddle.checks.report.files.figures", lambda _: {})  # see test_page.py
     slower = tuple(replace(r, seconds=r.seconds + 1) for r in result.records)
     report.write(result, tmp_path / "once")
     report.write(replace(result, records=slower, seconds=99.0), tmp_path / "again")
-    for name in ("index.html", "report.md"):
+    for name in ("report.html", "report.md"):
         once, again = ((tmp_path / at / name).read_bytes() for at in ("once", "again"))
         assert once == again, name
     once, again = (
@@ -78,7 +75,7 @@ def test_a_folder_that_is_no_report_is_left_as_it_is(
     monkeypatch.setattr(report, "to_html", lambda _: "page")
     (tmp_path / "report.json" / "in the way").mkdir(parents=True)
     before = sorted(tmp_path.parent.rglob("*"))
-    with pytest.raises(ValueError, match=r"holds report\.json, which is no part of a report"):
+    with pytest.raises(ValueError, match=r"report\.json was not written by wildmiddle"):
         report.write(result, tmp_path)
     assert sorted(tmp_path.parent.rglob("*")) == before
 

@@ -147,7 +147,7 @@ def test_the_command_writes_the_report_and_is_a_gate(sets, tmp_path, capsys) -> 
     assert [row["nearest"] for row in rows[: len(COPIES)]] == [str(k) for k in COPIES]
     assert [row["condition"] for row in rows].count("held-out") == 77
     assert len(table(out / "thresholds.csv")) == 2 * len(THRESHOLDS)
-    page = (out / "index.html").read_text()
+    page = (out / "audit.html").read_text()
     assert "35.0% of 20 samples are copies" in page
     assert page.count("data:image/svg+xml") == 2
 

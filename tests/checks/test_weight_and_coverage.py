@@ -322,7 +322,7 @@ def test_figures_take_the_constants_of_their_settings(study) -> None:
 @pytest.mark.parametrize("figure", [figure3, figure7, figure8])
 def test_figures_have_the_reports_palette(study, figure) -> None:
     outcome = figure.run(study, ALPHA)
-    svg = drawing.draw_svg(outcome.draw, outcome.height)
+    svg = drawing.draw_figure(outcome.draw, outcome.height).svg
     found = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", svg))
     assert found <= {*drawing.CYCLE, drawing.INK, drawing.MUTED, drawing.GRID}
     assert {drawing.WEIGHT, drawing.DANGER} <= found

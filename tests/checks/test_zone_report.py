@@ -82,7 +82,7 @@ def test_the_image_that_stands_apart_comes_first_and_its_noise_level_is_certifie
 
 def test_the_page_and_the_terminal_say_the_same(written, capsys) -> None:
     images, out = written
-    page = (out / "index.html").read_text()
+    page = (out / "zone.html").read_text()
     gap = Gap.load(out / "gap.json")
     assert f"{gap.low:.4g} to {gap.high:.4g}" in page
     assert page.count("data:image/svg+xml") == 1
@@ -97,7 +97,7 @@ def test_bytes_and_floats_give_one_picture(written, tmp_path) -> None:
         np.save(tmp_path / f"{name}.npy", pixels)
         command = ["zone", "--data", str(tmp_path / f"{name}.npy")]
         assert main([*command, "--output", str(tmp_path / name)]) == 0
-    one, other = (picture(tmp_path / name / "index.html") for name in ("bytes", "floats"))
+    one, other = (picture(tmp_path / name / "zone.html") for name in ("bytes", "floats"))
     # The same tiles, those at equal distances in another order, both rounded to 8 bits.
     assert np.abs(np.sort(one, None) - np.sort(other, None)).mean() < 0.6
     assert np.ptp(one) > 200
@@ -116,7 +116,7 @@ def picture(page: Path) -> np.ndarray:
 
 def test_other_files_are_left_alone(written, tmp_path, capsys) -> None:
     images, _ = written
-    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "images.csv").write_text("mine")
     assert main(["zone", "--data", str(images), "--output", str(tmp_path)]) == 2
-    assert "notes.txt" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    assert "images.csv was not written by wildmiddle" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["images.csv"]
