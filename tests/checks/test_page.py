@@ -360,11 +360,10 @@ def test_figures_are_files_with_their_numbers(result: Result, page: str, folder:
     for name in (*NAMES, "zone-by-size"):
         files = [folder / f"report-{name}.{kind}" for kind in ("svg", "png", "csv")]
         assert all(f'href="{path.name}"' in page for path in files)
-        svg = (image(page, name)["src"] or "").split(",")[1]
-        assert files[0].read_bytes() == b64decode(svg) + b"\n" * (
-            not b64decode(svg).endswith(b"\n")
-        )
-        assert Image.open(files[1]).size[0] == round(144 * drawing.WIDTH)
+        svg = b64decode((image(page, name)["src"] or "").split(",")[1])
+        assert files[0].read_bytes().strip() == svg.strip()
+        with Image.open(files[1]) as drawn:
+            assert drawn.size[0] == int(144 * drawing.WIDTH)
     with (folder / "report-curves.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     curves = result.study.curves
