@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from wildmiddle.checks.options import ALONE, EXPERIMENTS, JUDGED, module_name, parser, settings_of
 from wildmiddle.checks.output import (
     AUDIT,
+    COMPARISON,
     VERIFY,
     ZONE,
     experiment,
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "mutants": _mutants,
         "reproduce": _reproduce,
         "data": _data,
+        "report": _compare,
     }
     options = argparse.Namespace(command="")
     try:
@@ -292,9 +294,8 @@ def _mutants(options: argparse.Namespace) -> int:
 def _reproduce(options: argparse.Namespace) -> int:
     from wildmiddle.checks.experiments.scale import read_scale
 
-    names = [options.experiment]
-    if options.experiment == "all":
-        names = [name for name in EXPERIMENTS if name not in ALONE]
+    named, whole = options.experiments, "all" in options.experiments
+    names = [name for name in EXPERIMENTS if name in named or (whole and name not in ALONE)]
     scales = {name: read_scale(options.scale, EXPERIMENTS[name], options.data) for name in names}
     require_output(options.output, *map(experiment, names))
     for scale in scales.values():
@@ -332,7 +333,7 @@ def _reproduce(options: argparse.Namespace) -> int:
         try:
             _ = studies[scales[name].group].extractor  # refused before any training, not after it
         except ValueError as error:
-            if options.experiment != "all":
+            if name in named:
                 raise
             left_out.setdefault(str(error), []).append(name)
             del scales[name]
@@ -392,6 +393,23 @@ def _run_experiments(
             files = options.output / f"{name}.*"
             show(f"{summary(outcome)}\nWritten: {files}, and the page of all: {page}")
     return VIOLATED if "violated" in verdicts else OK
+
+
+def _compare(options: argparse.Namespace) -> int:
+    if options.output is not None:
+        require_output(options.output, COMPARISON)
+    from wildmiddle.checks.report import comparison
+
+    found = comparison.compare(*map(comparison.read_report, (options.a, options.b)))
+    if options.output is not None:
+        comparison.write(found, options.output)
+    if options.json:
+        show(json.dumps(found, indent=1, allow_nan=False))
+        return OK
+    show(comparison.to_text(found))
+    if options.output is not None:
+        show(f"The page: {options.output / 'comparison.html'}")
+    return OK
 
 
 def _data(options: argparse.Namespace) -> int:

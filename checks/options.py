@@ -6,10 +6,13 @@ Imports nothing heavy: ``--help`` must not wait for torch.
 import argparse
 import math
 import os
+import sys
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
+from wildmiddle.checks.plain_values import fits, require_known
 from wildmiddle.checks.settings import Settings, arguments, option
 from wildmiddle.checks.streams import complain, show
 from wildmiddle.theory.constants import ZONE_RESOLUTION, ZONE_TIME
@@ -60,16 +63,66 @@ JUDGED = ("figure4", "figure5", "figure9")
 """Those that take samples' quality: without features to take it in they are refused at once."""
 
 
+_PLAIN = str | int | float | bool
 _EXPERIMENTS_TAKE = tuple(f.name for f in fields(Settings) if f.name not in ("w", "delta"))
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaint is one line, without the usage."""
+    """A parser whose complaint is one line, without the usage, and that takes options from a file.
+
+    Those of ``--config`` stand before those of the command line, which win.
+    """
+
+    config: Path | None = None
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and leave with exit code 2."""
-        complain(f"{message}; see {self.prog} --help", self.prog)
+        read = f" (with what {self.config} says)" if self.config else ""
+        complain(f"{message}{read}; see {self.prog} --help", self.prog)
         self.exit(2)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Parse the options of the file, where one is named, and then those given."""
+        given = list(sys.argv[1:] if args is None else args)
+        if "--config" not in self._option_string_actions:
+            return super().parse_known_args(given, namespace)
+        finder = argparse.ArgumentParser(prog=self.prog, add_help=False, allow_abbrev=False)
+        finder.add_argument("--config", type=_path, nargs="?")
+        path = finder.parse_known_args(given)[0].config
+        if path is not None:
+            given = [*self._read(path), *given]
+            self.config = path
+        found, rest = super().parse_known_args(given, namespace)
+        if found.config != path:
+            self.error("--config must be written in full")
+        return found, rest
+
+    def _read(self, path: Path) -> list[str]:
+        known = {
+            name.removeprefix("--"): action
+            for action in self._actions
+            for name in action.option_strings
+            if name.startswith("--") and name not in ("--config", "--help")
+        }
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+            require_known(content, known, self.prog)
+        except (OSError, ValueError) as error:
+            self.error(f"--config {path}: {error}")
+        given = []
+        for name, value in content.items():
+            flag = known[name].nargs == 0
+            values = value if isinstance(value, list) else [value]
+            if any(isinstance(each, bool) != flag or not fits(each, _PLAIN) for each in values):
+                wanted = "true or false" if flag else "a text, a number, or a list of them"
+                self.error(f"--config {path}: {name} = {value!r} must be {wanted}")
+            if flag:
+                given += [f"--{name}"] * value
+            elif known[name].nargs == "+":
+                given += [f"--{name}={each}" for each in values]
+            else:
+                given.append(f"--{name}={','.join(map(str, values))}")
+        return given
 
     def print_help(self, file: Any = None) -> None:
         """Print the help to standard output."""
@@ -225,6 +278,7 @@ def parser() -> Parser:
     theory.add_argument(
         "--at",
         nargs="+",
+        action="extend",
         default=[],
         metavar="NAME=VALUE",
         help="such as N=1000 d_min=9.3 w=0.95 delta=0.05",
@@ -248,7 +302,11 @@ def parser() -> Parser:
         "its figure, table and verdict, and index.html: one page of all experiments in the folder.",
     )
     reproduce.add_argument(
-        "experiment", choices=(*EXPERIMENTS, "all"), help="named as in the paper"
+        "experiments",
+        nargs="+",
+        choices=(*EXPERIMENTS, "all"),
+        metavar="EXPERIMENT",
+        help=f"named as in the paper, one or several: {', '.join(EXPERIMENTS)}; or all",
     )
     reproduce.add_argument(
         "--scale",
@@ -290,6 +348,28 @@ def parser() -> Parser:
     )
     reproduce.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
+    kept = commands.add_parser("report", help="compare two reports of verify")
+    actions = kept.add_subparsers(required=True, metavar="ACTION", dest="action")
+    compare = _command(
+        actions,
+        "compare",
+        "lay two reports of verify side by side",
+        "Lay two reports of verify side by side: settings and data, the ends of the regimes, "
+        "verdicts, and each comparison whose verdict differs or whose intervals are disjoint.",
+    )
+    for name in ("A", "B"):
+        compare.add_argument(
+            name.lower(), type=_path, metavar=name, help="a folder of verify, or its report.json"
+        )
+    compare.add_argument(
+        "-o",
+        "--output",
+        type=_path,
+        metavar="FOLDER",
+        help="write comparison.html and comparison.json",
+    )
+    compare.add_argument("--json", action="store_true", help="print comparison.json, not tables")
+
     fetch = _command(
         commands,
         "data",
@@ -310,6 +390,12 @@ def _command(commands: Any, name: str, short: str, text: str) -> argparse.Argume
         help=short,
         description=text,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    command.add_argument(
+        "--config",
+        type=_path,
+        metavar="FILE",
+        help="take options from a TOML file, by their long names; those given here win",
     )
     return command
 

@@ -96,11 +96,20 @@ def _experiments(contents: list[Any]) -> Summary:
     return "; ".join(titles), [f"{names}: {_counts(verdicts, 'comparison')}"]
 
 
+def _comparison(contents: list[Any]) -> Summary:
+    (content,) = contents
+    number = len(content["records"])
+    return " and ".join(content["reports"]), [
+        f"{number} comparisons with another verdict or disjoint intervals"
+    ]
+
+
 _REPORTS = (
     ("zone", "zone.html", ("zone.json",), _zone),
     ("verify", "report.html", ("report.json",), _verify),
     ("audit", "audit.html", ("audit.json",), _audit),
     ("reproduce", EXPERIMENTS_PAGE, tuple(f"{name}.json" for name in EXPERIMENTS), _experiments),
+    ("report compare", "comparison.html", ("comparison.json",), _comparison),
 )
 """Command, page, files and what they say, in the order of the index: the user's question first."""
 
