@@ -17,7 +17,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wildmiddle.checks.options import ALONE, EXPERIMENTS, JUDGED, module_name, parser, settings_of
+from wildmiddle.checks.options import (
+    ALONE,
+    EXPERIMENTS,
+    JUDGED,
+    given_settings,
+    module_name,
+    parser,
+    settings_of,
+)
 from wildmiddle.checks.output import (
     AUDIT,
     COMPARISON,
@@ -145,11 +153,14 @@ def _zone(options: argparse.Namespace) -> int:
         risks = zone_report.images_at_risk(
             data, settings.weight_high, device=settings.device, memory=settings.memory
         )
-        zone_report.write_zone(data, zone, risks, list(copies), options.output)
+        zone_report.write_zone(
+            data, zone, risks, list(copies), options.output, given_settings(options)
+        )
     if options.json:
         from wildmiddle.checks import zone_report
 
-        show(json.dumps(zone_report.to_json(data, zone), indent=1, allow_nan=False))
+        found = zone_report.to_json(data, zone, given_settings(options))
+        show(json.dumps(found, indent=1, allow_nan=False))
         return OK
     show(zone_page(data, zone, copies))
     if options.output is not None:
@@ -240,9 +251,10 @@ def _audit(options: argparse.Namespace) -> int:
             progress=progress,
             **computing,
         )
-    report.write_audit(found, options.output, model)
+    report.write_audit(found, options.output, model, given_settings(options))
     if options.json:
-        show(json.dumps(report.to_json(found, model), indent=1, allow_nan=False))
+        content = report.to_json(found, model, given_settings(options))
+        show(json.dumps(content, indent=1, allow_nan=False))
     elif not options.quiet:
         told = report.sentences(found) + ([] if model is None else report.model_sentences(model))
         show("\n".join(told))

@@ -153,7 +153,7 @@ def parser() -> Parser:
         "verify",
         "check every claim on a data set and write the report",
         "Check every claim of the paper on a data set, read off its noise regimes and write "
-        "index.html, report.json and report.md.",
+        "report.html, report.json, report.md and the figures.",
     )
     _add_data(verify)
     _add_claims(verify)
@@ -206,7 +206,7 @@ def parser() -> Parser:
         "say whether a model or its samples copy training images, and which",
         "Compare generated images with the training images of their model, and with held-out "
         "images, which no model has copied. Given the model itself, draw samples from it, and say "
-        "at which noise levels it copies. Writes index.html, audit.json and tables.",
+        "at which noise levels it copies. Writes audit.html, audit.json, figures and tables.",
     )
     audit.add_argument(
         "generated",
@@ -298,8 +298,8 @@ def parser() -> Parser:
         commands,
         "reproduce",
         "train denoisers and repeat the paper's experiments with them",
-        "Train the denoisers that an experiment needs, or go on with them, repeat it and write "
-        "its figure, table and verdict, and index.html: one page of all experiments in the folder.",
+        "Train the denoisers that experiments need, or go on with them, repeat them and write "
+        "figures, tables and verdicts, and experiments.html: all experiments in the folder.",
     )
     reproduce.add_argument(
         "experiments",
@@ -475,8 +475,13 @@ def _add_settings(command: argparse.ArgumentParser, *names: str, **defaults: Any
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """The settings that a command was given, the defaults of those that it does not take."""
+    return Settings(**given_settings(options))
+
+
+def given_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings that a command takes, by name."""
     given = vars(options)
-    return Settings(**{f.name: given[f.name] for f in fields(Settings) if f.name in given})
+    return {f.name: given[f.name] for f in fields(Settings) if f.name in given}
 
 
 def _add_output(command: argparse.ArgumentParser, folder: str, json_file: str) -> None:

@@ -5,6 +5,7 @@ command that repeats it are made from the fields. Imports nothing heavy: ``--hel
 """
 
 from argparse import ArgumentTypeError
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from math import isfinite
 from typing import Any
@@ -118,6 +119,11 @@ def texts(settings: Settings) -> dict[str, str]:
         each.name: each.metadata.get("show", str)(getattr(settings, each.name))
         for each in fields(settings)
     }
+
+
+def recorded_texts(recorded: Mapping[str, Any]) -> dict[str, str]:
+    """Those of the values that a report has recorded, by name."""
+    return {name: text for name, text in texts(Settings(**recorded)).items() if name in recorded}
 
 
 def arguments(name: str, default: Any = None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from wildmiddle.checks.report.formatting import format_number, zone_cells
 from wildmiddle.checks.report.image_grids import colours, draw_strips, hstack_pairs, split_into_rows
 from wildmiddle.checks.report.index import write_report
 from wildmiddle.checks.report.template import load_template
+from wildmiddle.checks.settings import recorded_texts
 from wildmiddle.empirical.data import DataSet
 from wildmiddle.empirical.kernels.device import training_rows
 from wildmiddle.empirical.neighbours import nearest_two
@@ -75,6 +76,7 @@ def write_zone(
     risks: list[tuple[Risk, int, int]],
     notes: list[str],
     folder: Path,
+    settings: Mapping[str, Any],
 ) -> None:
     """Write ``zone.html``, ``zone.json``, ``gap.json`` and ``images.csv`` in place of older ones.
 
@@ -83,7 +85,9 @@ def write_zone(
     """
     gap = Gap.of_zone(zone, data.value_range)
     with write_report(folder, ZONE) as new:
-        text = json.dumps(to_json(data, zone), indent=1, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(
+            to_json(data, zone, settings), indent=1, ensure_ascii=False, allow_nan=False
+        )
         write_text(new / "zone.json", text)
         if gap is not None:
             gap.save(new / "gap.json")
@@ -93,10 +97,10 @@ def write_zone(
         pairs = _draw_pairs(data, risks) if risks and data.train.ndim > 2 else None
         if pairs is not None:
             pairs.write(new, "images")
-        write_text(new / "zone.html", to_html(data, zone, gap, risks, notes, pairs))
+        write_text(new / "zone.html", to_html(data, zone, gap, risks, notes, pairs, settings))
 
 
-def to_json(data: DataSet, zone: PredictedZone) -> dict[str, Any]:
+def to_json(data: DataSet, zone: PredictedZone, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The zone in every parameterization, as plain values."""
     gap = Gap.of_zone(zone, data.value_range)
 
@@ -109,6 +113,7 @@ def to_json(data: DataSet, zone: PredictedZone) -> dict[str, Any]:
     return to_plain(
         {
             "schema": SCHEMA,
+            "settings": dict(settings),
             "data": {
                 "title": data.title,
                 "train_size": len(data.train),
@@ -136,6 +141,7 @@ def to_html(
     risks: list[tuple[Risk, int, int]],
     notes: list[str],
     pairs: Picture | None,
+    settings: Mapping[str, Any],
 ) -> str:
     """The page as text."""
     return load_template("zone.html").render(
@@ -151,6 +157,7 @@ def to_html(
         risks=[(*risk[:2], *map(format_number, risk[2:])) for risk, _, _ in risks[:SHOWN]],
         count=len(risks),
         pairs=pairs,
+        settings=recorded_texts(settings),
     )
 
 

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ from wildmiddle.checks.report.image_grids import (
 )
 from wildmiddle.checks.report.index import write_report
 from wildmiddle.checks.report.template import load_template
+from wildmiddle.checks.settings import recorded_texts
 from wildmiddle.empirical.neighbours import Memorization
 from wildmiddle.models.images import to_channels_first
 from wildmiddle.models.trajectory import write_samples
@@ -47,11 +49,17 @@ from wildmiddle.theory.constants import COPY_RATIO
 SCHEMA = "wildmiddle-audit/1"
 PAIRS, COLUMNS = 48, 8
 """Pairs in the picture, those nearest to a copy, and how many of them stand side by side."""
+NONE: Mapping[str, Any] = MappingProxyType({})
 MOST = 20
 """Training images in the page's table of those that are copied most."""
 
 
-def write_audit(audit: SampleAudit, folder: Path, model: ModelAudit | None = None) -> None:
+def write_audit(
+    audit: SampleAudit,
+    folder: Path,
+    model: ModelAudit | None = None,
+    settings: Mapping[str, Any] = NONE,
+) -> None:
     """Write the report into a folder, in the place of an older one of an audit.
 
     ``audit.html``, ``audit.json``, ``samples.csv``, ``copied.csv`` and ``thresholds.csv``; of a
@@ -65,9 +73,11 @@ def write_audit(audit: SampleAudit, folder: Path, model: ModelAudit | None = Non
     if model is not None:
         pictures["levels"] = draw_figure(lambda figure: _draw_levels(figure, model), 3.4)
     with write_report(folder, AUDIT) as new:
-        text = json.dumps(to_json(audit, model), indent=1, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(
+            to_json(audit, model, settings), indent=1, ensure_ascii=False, allow_nan=False
+        )
         write_text(new / "audit.json", text)
-        write_text(new / "audit.html", to_html(audit, pictures, model))
+        write_text(new / "audit.html", to_html(audit, pictures, model, settings))
         for name, picture in pictures.items():
             picture.write(new, name)
         found = {"samples": audit.pixels.samples}
@@ -139,7 +149,9 @@ def sentences(audit: SampleAudit) -> list[str]:
     return [*found, *(f"{doubt}." for doubt in audit.doubts)]
 
 
-def to_json(audit: SampleAudit, model: ModelAudit | None = None) -> dict[str, Any]:
+def to_json(
+    audit: SampleAudit, model: ModelAudit | None = None, settings: Mapping[str, Any] = NONE
+) -> dict[str, Any]:
     """All numbers of an audit as plain values; what is not known is null."""
 
     def sizes(images: Any) -> dict[str, Any] | None:
@@ -161,6 +173,7 @@ def to_json(audit: SampleAudit, model: ModelAudit | None = None) -> dict[str, An
     return to_plain(
         {
             "schema": SCHEMA,
+            "settings": dict(settings),
             "samples": sizes(audit.samples),
             "train": sizes(audit.train),
             "held_out": sizes(audit.held_out),
@@ -198,7 +211,10 @@ def to_json(audit: SampleAudit, model: ModelAudit | None = None) -> dict[str, An
 
 
 def to_html(
-    audit: SampleAudit, pictures: Mapping[str, Picture], model: ModelAudit | None = None
+    audit: SampleAudit,
+    pictures: Mapping[str, Picture],
+    model: ModelAudit | None = None,
+    settings: Mapping[str, Any] = NONE,
 ) -> str:
     """The page as text, with its pictures by name."""
     return load_template("audit.html").render(
@@ -207,6 +223,7 @@ def to_html(
         model_sentences=[] if model is None else model_sentences(model),
         sentences=sentences(audit),
         pictures=pictures,
+        settings=recorded_texts(settings),
         shown=min(PAIRS, len(audit.samples.places)),
         copied=[(_called(place), times) for place, times in copied(audit)[:MOST]],
         count=len(copied(audit)),

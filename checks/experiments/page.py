@@ -20,7 +20,7 @@ from wildmiddle.checks.records import Record, Relation, Verdict, overall
 from wildmiddle.checks.report.formatting import format_number
 from wildmiddle.checks.report.index import DAMAGE, write_report
 from wildmiddle.checks.report.template import load_template
-from wildmiddle.checks.settings import Settings, texts
+from wildmiddle.checks.settings import Settings, recorded_texts
 
 _RECORD, _RUN = get_type_hints(Record), get_type_hints(Run)
 
@@ -59,8 +59,7 @@ class Experiment:
     @property
     def settings(self) -> dict[str, str]:
         """The recorded settings as the command line takes them, by name."""
-        recorded: dict[str, Any] = {} if self.run is None else dict(self.run.settings)
-        return {k: v for k, v in texts(Settings(**recorded)).items() if k in recorded}
+        return {} if self.run is None else recorded_texts(self.run.settings)
 
     @property
     def alpha(self) -> float:

@@ -141,7 +141,9 @@ def test_the_command_writes_the_report_and_is_a_gate(sets, tmp_path, capsys) -> 
     assert main([*command, "--fail-above", str(low + 1e-6)]) == 0
     assert main([*command, "--fail-above", str(low - 1e-6), "--quiet"]) == 1
     out = tmp_path / "out"
-    assert json.loads((out / "audit.json").read_text()) == to_json(audited(sets))
+    written = json.loads((out / "audit.json").read_text())
+    assert (written["settings"]["alpha"], written["settings"]["seed"]) == (0.05, 0)
+    assert {**written, "settings": {}} == to_json(audited(sets))
     assert list(table(out / "copied.csv")[0].values()) == ["3", "3"]
     rows = table(out / "samples.csv")
     assert [row["nearest"] for row in rows[: len(COPIES)]] == [str(k) for k in COPIES]
