@@ -51,7 +51,7 @@ def compare(a: Json, b: Json) -> Json:
     """
     try:
         records, alone = _records(a, b)
-        return {
+        found = {
             "schema": SCHEMA,
             "reports": [a["path"], b["path"]],
             "told": [
@@ -76,6 +76,8 @@ def compare(a: Json, b: Json) -> Json:
             "alone": alone,
             "alpha": [a["settings"]["alpha"], b["settings"]["alpha"]],
         }
+        tables(found), sentence(found)  # what cannot be shown is refused here
+        return found
     except DAMAGE as error:
         raise ValueError(
             f"{a['path']} or {b['path']} is damaged ({type(error).__name__}: {error}); run "
@@ -189,23 +191,22 @@ def _by_name(report: Json) -> dict[tuple[str, str, str, int], Json]:
 
 
 def _regimes(a: Json, b: Json) -> Iterator[Json]:
-    pairs = zip(a["regimes"]["intervals"], b["regimes"]["intervals"], strict=True)
-    ends = [
-        (f"{one['name']}, {end}", one[end], other[end])
-        for one, other in pairs
-        for end in ("start", "end")
-        if not (one["empty"] or other["empty"])
-    ]
-    for name in ("certain", "possible"):
-        one, other = (report["regimes"]["predicted"][name] for report in (a, b))
+    zones = zip(*(_zones(report["regimes"]) for report in (a, b)), strict=True)
+    for (name, one), (_, other) in zones:
         for end in ("start", "end"):
-            # By the distances alone: each is its own interval.
-            sides = [
-                {"sigma": each[end], "low": each[end], "high": each[end]} for each in (one, other)
-            ]
-            ends.append((f"predicted, {name}, {end}", *sides))
-    for name, one, other in ends:
-        yield {"end": name, "a": one, "b": other, "overlap": _overlap(one, other)}
+            sides = [None if each["empty"] else each[end] for each in (one, other)]
+            overlap = sides[0] is sides[1] is None or (None not in sides and _overlap(*sides))
+            yield {"end": f"{name}, {end}", "a": sides[0], "b": sides[1], "overlap": overlap}
+
+
+def _zones(regimes: Json) -> Iterator[tuple[str, Json]]:
+    for each in regimes["intervals"]:
+        yield each["name"], each
+    for name in ("certain", "possible"):
+        zone = regimes["predicted"][name]
+        # By the distances alone: an end is its own interval.
+        ends = {end: dict.fromkeys(("sigma", "low", "high"), zone[end]) for end in ("start", "end")}
+        yield f"predicted, {name}", {"empty": zone["empty"], **ends}
 
 
 def _ends(found: Json) -> tuple[float, float]:
@@ -223,7 +224,9 @@ def _overlap(one: Json, other: Json) -> bool:
     return low <= other_high and other_low <= high
 
 
-def _interval(found: Json) -> str:
+def _interval(found: Json | None) -> str:
+    if found is None:
+        return "empty"
     names = ("sigma" if "sigma" in found else "estimate", "low", "high")
     value, low, high = (
         "not known" if found[name] is None else format_number(float(found[name])) for name in names
@@ -234,6 +237,8 @@ def _interval(found: Json) -> str:
 def _words(found: Json) -> str:
     if found["overlap"]:
         return "overlap"
+    if None in (found["a"], found["b"]):
+        return "one is empty"
     return "disjoint" if found["a"].get("n", 1) else "computed, differ"
 
 

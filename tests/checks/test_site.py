@@ -169,6 +169,10 @@ def test_intervals_overlap_up_to_rounding_and_unknown_ends_reach_everywhere(
     assert all(each["overlap"] for each in found["regimes"])
     end |= {"low": 0.1, "high": 0.2}
     assert [e["end"] for e in compare(*reports)["regimes"] if not e["overlap"]] == ["small, end"]
+    reports[0]["regimes"]["intervals"][0]["empty"] = True
+    small = compare(*reports)["regimes"][:2]
+    assert [(e["a"], e["overlap"]) for e in small] == [(None, False)] * 2
+    assert all(e["b"] for e in small)
 
 
 @pytest.mark.parametrize(
@@ -179,11 +183,16 @@ def test_intervals_overlap_up_to_rounding_and_unknown_ends_reach_everywhere(
         ("[]", "is no report of wildmiddle verify"),
         ('{"schema": "wildmiddle-zone/1"}', "is of the kind 'wildmiddle-zone/1'"),
         ('{"schema": "wildmiddle-report/2"}', "is damaged (KeyError: 'records')"),
+        ({"estimate": [], "verdict": "violated"}, "is damaged (TypeError: "),
     ],
 )
 def test_what_is_no_report_is_refused_in_a_line(
     folder: Path, tmp_path: Path, capsys, content, said
 ) -> None:
+    if isinstance(content, dict):
+        written = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        written["records"][0] |= content
+        content = json.dumps(written)
     if content is not None:
         (tmp_path / "report.json").write_text(content)
     assert main(["report", "compare", str(folder), str(tmp_path)]) == 2
@@ -233,11 +242,12 @@ def in_browser(site: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[di
         pytest.skip("needs a browser")
     frames = []
     for name in (*PAGES, "index"):
-        text = html.escape((site / f"{name}.html").read_text(encoding="utf-8"))
-        frames += [
-            f'<iframe id="{name} {width}" width="{width}" height="800" srcdoc="{text}"></iframe>'
-            for width in (390, 1280)
-        ]
+        text = (site / f"{name}.html").read_text(encoding="utf-8")
+        printed = text.replace("@media print", "@media all").replace("@media screen", "@media tty")
+        printed = printed.replace("<details>", "<details open>")
+        for width, shown in ((390, text), (1280, text), (718, printed)):  # 718: A4 less margins
+            attributes = f'id="{name} {width}" width="{width}" height="800"'
+            frames.append(f'<iframe {attributes} srcdoc="{html.escape(shown)}"></iframe>')
     folder = tmp_path_factory.mktemp("browser")
     (folder / "frames.html").write_text(FRAMES + "\n".join(frames), encoding="utf-8")
     command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
@@ -253,9 +263,9 @@ def in_browser(site: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[di
     return json.loads(html.unescape(title)), done.stderr
 
 
-def test_no_page_is_wider_than_a_phone_or_writes_to_the_console(in_browser) -> None:
+def test_no_page_is_cut_on_a_phone_or_on_paper_or_writes_to_the_console(in_browser) -> None:
     found, console = in_browser
-    assert len(found) == 2 * (len(PAGES) + 1)
+    assert len(found) == 3 * (len(PAGES) + 1)
     assert {name: each["wide"] for name, each in found.items() if each["wide"] > 0} == {}
     assert "CONSOLE" not in console
 
