@@ -105,6 +105,8 @@ def require_output(folder: Path, *kinds: Kind) -> None:
                 own = kind.owns(folder)
                 for name in kind.files:
                     _require_own(folder / name, own)
+        elif folder.exists():
+            raise ValueError(f"--output {folder} is a file; name a folder")
         _require_writable(folder)
 
 

@@ -188,7 +188,7 @@ def own_report(folder: Path) -> None:
 CASES = [
     ("verify", own_index, "out", "index.html was not written by wildmiddle"),
     ("verify", own_report, "out", "report.md was not written by wildmiddle"),
-    ("verify", file_in_the_way, "out", "cannot be written"),
+    ("verify", file_in_the_way, "out", "is a file; name a folder"),
     ("verify", file_above, "out/sub/deeper", "cannot be written"),
     ("verify", loop, "out", "cannot be written"),
     ("verify", None, "x" * 256, "cannot be written"),
@@ -196,7 +196,7 @@ CASES = [
     ("verify", None, "/proc", "cannot be written"),
     ("reproduce", own_index, "out", "index.html was not written by wildmiddle"),
     ("reproduce", own_figure, "out", "figure3.svg was not written by wildmiddle"),
-    ("reproduce", file_in_the_way, "out", "cannot be written"),
+    ("reproduce", file_in_the_way, "out", "is a file; name a folder"),
     ("reproduce", file_above, "out/sub/deeper", "cannot be written"),
     ("data", file_in_the_way, "out", "cannot be written"),
 ]
