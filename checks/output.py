@@ -16,15 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 FIGURES = (
-    "regimes",
-    "zone-by-size",
-    "weight-bounds",
-    "curves",
-    "coverage",
-    "self",
-    "thresholds",
-    "large-noise",
-    "sensitivity",
+    *("curves", "regimes", "zone-by-size", "weight-bounds", "coverage"),
+    *("self", "thresholds", "large-noise", "sensitivity"),
 )
 """Figures of ``verify``, in the order of its page."""
 
@@ -58,21 +51,9 @@ VERIFY = Kind(
 )
 AUDIT = Kind(
     (
-        "audit.json",
-        "audit.html",
-        "samples.csv",
-        "samples-features.csv",
-        "samples.npy",
-        "copied.csv",
-        "exchanges.csv",
-        "levels.csv",
-        "levels.svg",
-        "levels.png",
-        "pairs.svg",
-        "pairs.png",
-        "thresholds.csv",
-        "thresholds.svg",
-        "thresholds.png",
+        *("audit.json", "audit.html", "samples.csv", "samples-features.csv", "samples.npy"),
+        *("copied.csv", "exchanges.csv", "levels.csv", "levels.svg", "levels.png"),
+        *("pairs.svg", "pairs.png", "thresholds.csv", "thresholds.svg", "thresholds.png"),
     ),
     "schema",
     "wildmiddle-audit/",

@@ -16,7 +16,7 @@ from wildmiddle.checks.experiments.results import TableRow
 from wildmiddle.checks.experiments.samples import draw_samples, is_copy
 from wildmiddle.checks.experiments.seeds import BETWEEN_LOOKS, between
 from wildmiddle.checks.experiments.trained import TrainedStudy, Trainings
-from wildmiddle.checks.report.files import write_text
+from wildmiddle.checks.output import write_text
 from wildmiddle.empirical.intervals import Estimate, proportion
 from wildmiddle.models.denoisers import Denoiser
 from wildmiddle.models.one_step import denoising_error

@@ -5,9 +5,10 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, get_args
 
 from wildmiddle.checks.output import COMPARISON, write_text
+from wildmiddle.checks.records import Verdict
 from wildmiddle.checks.report.files import SCHEMA as REPORT_SCHEMA
 from wildmiddle.checks.report.formatting import format_number, markdown_table
 from wildmiddle.checks.report.index import DAMAGE, write_report
@@ -20,12 +21,8 @@ MOST = 20
 Json = dict[str, Any]
 
 
-class Table(NamedTuple):
-    """A part of the comparison, as the terminal and the page show it."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
+"""A part of the comparison, as the terminal and the page show it: title, header and rows."""
 
 
 def read_report(path: Path) -> Json:
@@ -61,17 +58,11 @@ def compare(a: Json, b: Json) -> Json:
                 if a[part].get(name) != b[part].get(name)
             ],
             "regimes": list(_regimes(a, b)),
-            "counts": [
-                {
-                    "verdict": verdict,
-                    **{
-                        f"{part}_{side}": Counter(each["verdict"] for each in report[part])[verdict]
-                        for part in ("claims", "records")
-                        for side, report in (("a", a), ("b", b))
-                    },
-                }
-                for verdict in ("holds", "inconclusive", "violated")
-            ],
+            "counts": {
+                f"{part} of {side}": Counter(each["verdict"] for each in report[part])
+                for part in ("claims", "records")
+                for side, report in (("A", a), ("B", b))
+            },
             "records": records,
             "alone": alone,
             "alpha": [a["settings"]["alpha"], b["settings"]["alpha"]],
@@ -110,43 +101,30 @@ def to_text(found: Json) -> str:
 
 def tables(found: Json) -> list[Table]:
     """The parts of the comparison."""
-
-    def side(record: Json) -> str:
-        return f"{_interval(record)}, {record['verdict']}"
-
+    told = [(each["name"], *(_plain(each[side]) for side in "ab")) for each in found["told"]]
+    ends = [
+        (each["end"], *(_interval(each[side]) for side in "ab"), _words(each))
+        for each in found["regimes"]
+    ]
+    counts = [
+        (verdict, *(str(each.get(verdict, 0)) for each in found["counts"].values()))
+        for verdict in get_args(Verdict)
+    ]
+    records = [
+        (
+            each["claim"],
+            f"{each['quantity']}, {each['instance']}",
+            *(f"{_interval(each[side])}, {each[side]['verdict']}" for side in "ab"),
+            _words(each),
+        )
+        for each in found["records"]
+    ]
+    other = "Comparisons with another verdict or disjoint intervals"
     return [
-        Table(
-            "Settings and data that differ",
-            ("What", "A", "B"),
-            [(each["name"], _plain(each["a"]), _plain(each["b"])) for each in found["told"]],
-        ),
-        Table(
-            "Regimes",
-            ("End", "A", "B", "Intervals"),
-            [
-                (each["end"], _interval(each["a"]), _interval(each["b"]), _words(each))
-                for each in found["regimes"]
-            ],
-        ),
-        Table(
-            "Verdicts",
-            ("Verdict", "Claims of A", "Claims of B", "Comparisons of A", "Comparisons of B"),
-            [tuple(str(cell) for cell in each.values()) for each in found["counts"]],
-        ),
-        Table(
-            "Comparisons with another verdict or disjoint intervals",
-            ("Claim", "Comparison", "A", "B", "Intervals"),
-            [
-                (
-                    each["claim"],
-                    f"{each['quantity']}, {each['instance']}",
-                    side(each["a"]),
-                    side(each["b"]),
-                    _words(each),
-                )
-                for each in found["records"]
-            ],
-        ),
+        ("Settings and data that differ", ("What", "A", "B"), told),
+        ("Regimes", ("End", "A", "B", "Intervals"), ends),
+        ("Verdicts", ("Verdict", *found["counts"]), counts),
+        (other, ("Claim", "Comparison", "A", "B", "Intervals"), records),
     ]
 
 
@@ -166,7 +144,7 @@ def sentence(found: Json) -> str:
 def _records(a: Json, b: Json) -> tuple[list[Json], dict[str, int]]:
     of_a, of_b = _by_name(a), _by_name(b)
     shown = ("estimate", "low", "high", "verdict", "bound", "alpha", "n")
-    differing = []
+    differing: list[Json] = []
     for name, one in of_a.items():
         other = of_b.get(name, one)
         overlap = _overlap(one, other)
@@ -194,9 +172,11 @@ def _regimes(a: Json, b: Json) -> Iterator[Json]:
     zones = zip(*(_zones(report["regimes"]) for report in (a, b)), strict=True)
     for (name, one), (_, other) in zones:
         for end in ("start", "end"):
-            sides = [None if each["empty"] else each[end] for each in (one, other)]
-            overlap = sides[0] is sides[1] is None or (None not in sides and _overlap(*sides))
-            yield {"end": f"{name}, {end}", "a": sides[0], "b": sides[1], "overlap": overlap}
+            a_end, b_end = (None if each["empty"] else each[end] for each in (one, other))
+            overlap = a_end is b_end
+            if a_end is not None and b_end is not None:
+                overlap = _overlap(a_end, b_end)
+            yield {"end": f"{name}, {end}", "a": a_end, "b": b_end, "overlap": overlap}
 
 
 def _zones(regimes: Json) -> Iterator[tuple[str, Json]]:

@@ -8,7 +8,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from cycler import cycler
@@ -113,7 +113,7 @@ class Drawing:
         write_csv(folder / f"{name}.csv", ("series", self.along, "value", "low", "high"), self.rows)
 
 
-def rows_of(name: str, along: Array, values: Array | Estimate) -> Rows:
+def rows_of(name: str, along: NDArray[Any], values: Array | Estimate) -> Rows:
     """A curve as rows; values that are computed are their own ends."""
     if isinstance(values, Estimate):
         columns = along, values.mean, values.low, values.high

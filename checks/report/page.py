@@ -98,7 +98,9 @@ def to_html(result: Result, drawings: Mapping[str, Drawing] | None = None) -> st
 
 def _regime_rows(result: Result) -> list[tuple[str, ...]]:
     # The regimes, and after the danger zone what copying and the distances say of it.
-    rows = [(regime.name, *regime_cells(regime)) for regime in result.study.regimes]
+    rows: list[tuple[str, ...]] = [
+        (regime.name, *regime_cells(regime)) for regime in result.study.regimes
+    ]
     parts = result.study.zone.parts.items()
     predicted = [
         (f"predicted, {name}", *zone_cells(zone, result.data.value_range)) for name, zone in parts
