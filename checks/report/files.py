@@ -58,15 +58,12 @@ def write(result: Result, folder: Path) -> None:
     They take the place of an older report together; the folder is made if missing. Raises
     ValueError where files of these names are somebody else's, or cannot be written.
     """
-    drawings = figures(result)
-    contents = {
-        "report.json": json.dumps(to_json(result), indent=1, ensure_ascii=False, allow_nan=False),
-        "report.md": to_markdown(result),
-        "report.html": to_html(result, drawings),
-    }
     with write_report(folder, VERIFY) as new:
-        for name, text in contents.items():
-            write_text(new / name, text)
+        drawings = figures(result)
+        text = json.dumps(to_json(result), indent=1, ensure_ascii=False, allow_nan=False)
+        write_text(new / "report.json", text)
+        write_text(new / "report.md", to_markdown(result))
+        write_text(new / "report.html", to_html(result, drawings))
         for drawing in drawings.values():
             drawing.write(new)
 

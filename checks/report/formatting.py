@@ -61,7 +61,7 @@ def answer_sentence(result: Result) -> str:
         return "The danger zone is empty: at no noise level are weight and coverage both high."
     start, end, steps, timesteps = regime_cells(danger)
     return (
-        f"Told to copy at noise levels σ\u00a0{start} to {end}, where weight and coverage are both "
+        f"A model is told to copy at noise levels σ\u00a0{start} to {end}, where weight and coverage are both "
         f"high: EDM steps {steps} of 18, DDPM timesteps {timesteps}."
     )
 

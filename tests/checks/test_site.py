@@ -142,7 +142,7 @@ def test_what_differs_between_two_reports_is_found_and_nothing_else(
 def test_intervals_overlap_up_to_rounding_and_unknown_ends_reach_everywhere(
     with_records: Callable[..., Result], record: Callable[..., Record]
 ) -> None:
-    exact = {"claim": "4.8", "n": 0, "alpha": 0.0, "rounding": 1e-9}
+    exact = {"claim": "4.8", "bound": 0.9, "n": 0, "alpha": 0.0, "rounding": 1e-9}
     values = {
         "same": (0.5, 0.5 + 1.5e-9),
         "computed": (0.5, 0.5 + 3e-9),
