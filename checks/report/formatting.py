@@ -61,8 +61,8 @@ def answer_sentence(result: Result) -> str:
         return "The danger zone is empty: at no noise level are weight and coverage both high."
     start, end, steps, timesteps = regime_cells(danger)
     return (
-        f"A model is told to copy at noise levels σ\u00a0{start} to {end}, where weight and coverage "
-        f"are both high: EDM steps {steps} of 18, DDPM timesteps {timesteps}."
+        f"A model is told to copy at noise levels σ\u00a0{start} to {end}, where weight and "
+        f"coverage are both high: EDM steps {steps} of 18, DDPM timesteps {timesteps}."
     )
 
 
