@@ -7,12 +7,12 @@ import argparse
 import math
 import os
 import sys
-import tomllib
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-from wildmiddle.checks.plain_values import fits, require_known
+from wildmiddle.checks.plain_values import read_toml, require_fit
 from wildmiddle.checks.settings import Settings, arguments, option
 from wildmiddle.checks.streams import complain, show
 from wildmiddle.theory.constants import ZONE_RESOLUTION, ZONE_TIME
@@ -63,7 +63,7 @@ JUDGED = ("figure4", "figure5", "figure9")
 """Those that take samples' quality: without features to take it in they are refused at once."""
 
 
-_PLAIN = str | int | float | bool
+_PLAIN = str | int | float | Sequence[str | int | float]
 _EXPERIMENTS_TAKE = tuple(f.name for f in fields(Settings) if f.name not in ("w", "delta"))
 
 
@@ -98,27 +98,24 @@ class Parser(argparse.ArgumentParser):
         return found, rest
 
     def _read(self, path: Path) -> list[str]:
-        known = {
-            name.removeprefix("--"): action
+        takes = {
+            name.removeprefix("--"): action.nargs
             for action in self._actions
             for name in action.option_strings
             if name.startswith("--") and name not in ("--config", "--help")
         }
+        fitting = {name: bool if nargs == 0 else _PLAIN for name, nargs in takes.items()}
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
-            require_known(content, known, self.prog)
+            content = read_toml(path)
+            require_fit(content, fitting, "the file")
         except (OSError, ValueError) as error:
-            self.error(f"--config {path}: {error}")
+            self.error(f"--config {path}: {getattr(error, 'strerror', error)}")
         given = []
         for name, value in content.items():
-            flag = known[name].nargs == 0
             values = value if isinstance(value, list) else [value]
-            if any(isinstance(each, bool) != flag or not fits(each, _PLAIN) for each in values):
-                wanted = "true or false" if flag else "a text, a number, or a list of them"
-                self.error(f"--config {path}: {name} = {value!r} must be {wanted}")
-            if flag:
+            if takes[name] == 0:
                 given += [f"--{name}"] * value
-            elif known[name].nargs == "+":
+            elif takes[name] == "+":
                 given += [f"--{name}={each}" for each in values]
             else:
                 given.append(f"--{name}={','.join(map(str, values))}")

@@ -76,19 +76,19 @@ def require_output(folder: Path, *kinds: Kind) -> None:
     What a process that was killed had ready is put in place first.
     """
     with _refusals(folder):
-        folder = folder.resolve()
-        if folder.is_dir():
-            with _alone(folder):
-                _put_in_place(folder)
+        real = folder.resolve()
+        if real.is_dir():
+            with _alone(real):
+                _put_in_place(real)
             for page in (INDEX, EXPERIMENTS_PAGE):
-                _require_own(folder / page, _begins(folder / page, _PAGE))
+                _require_own(real / page, _begins(real / page, _PAGE))
             for kind in kinds:
-                own = kind.owns(folder)
+                own = kind.owns(real)
                 for name in kind.files:
-                    _require_own(folder / name, own)
-        elif folder.exists():
+                    _require_own(real / name, own)
+        elif real.exists():
             raise ValueError(f"--output {folder} is a file; name a folder")
-        _require_writable(folder)
+        _require_writable(real)
 
 
 def require_folder(option: str, folder: Path) -> None:

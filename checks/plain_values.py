@@ -1,7 +1,9 @@
 """Values as TOML and JSON give them, held against the annotations of what is to take them."""
 
+import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -16,6 +18,17 @@ _WORDS = {
     Mapping: "a table",
     type(None): "left out",
 }
+
+
+def read_toml(path: Traversable) -> dict[str, Any]:
+    """A TOML file's tables; ValueError, in one line, for what is none, and OSError."""
+    try:
+        # Editors on Windows put a mark before the text, which TOML does not know.
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise ValueError("not in UTF-8; save the file as UTF-8") from None
+    except RecursionError:
+        raise ValueError("lists or tables within too many others") from None
 
 
 def require_known(names: Collection[str], known: Collection[str], where: str) -> None:

@@ -7,7 +7,6 @@ group of them, such as [gaps.data], holds what is different there.
 import hashlib
 import json
 import os.path
-import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from importlib.resources import files
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
 from wildmiddle.checks.options import EXPERIMENTS
-from wildmiddle.checks.plain_values import require_fit
+from wildmiddle.checks.plain_values import read_toml, require_fit
 from wildmiddle.empirical.data import load
 from wildmiddle.models.networks import NETWORKS
 from wildmiddle.models.settings import Training
@@ -103,17 +102,11 @@ def read_scale(wanted: str | Path, group: str = "", source: str | Path | None = 
     """
     path = files(__package__).joinpath(f"{wanted}.toml") if wanted in SCALES else Path(wanted)
     try:
-        # Editors on Windows put a mark before the text, which TOML does not know.
-        found = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
-        return _scale(found, str(wanted), group, source)
+        return _scale(read_toml(path), str(wanted), group, source)
     except FileNotFoundError:
         raise ValueError(
             f"--scale {wanted}: no such file; give {', '.join(SCALES)} or a TOML file"
         ) from None
-    except UnicodeDecodeError:
-        raise ValueError(f"--scale {wanted}: not in UTF-8; save the file as UTF-8") from None
-    except RecursionError:
-        raise ValueError(f"--scale {wanted}: lists or tables within too many others") from None
     except ValueError as error:
         raise ValueError(f"--scale {wanted}: {error}") from None
 

@@ -50,14 +50,19 @@ def test_every_command_takes_a_file_and_what_it_requires_may_stand_there(config)
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("sample = 500", "run.toml: wildmiddle verify has no 'sample'; did you mean samples?"),
+        ("sample = 500", "--config run.toml: the file has no 'sample'; did you mean samples?"),
         ("train_size = 5", "has no 'train_size'; did you mean train-size?"),
         ('samples = "many"', "argument --samples: invalid int value: 'many' (with what run.toml"),
         ("samples = 5", "samples = 5 is too few to say anything"),
         ('device = "tpu"', "argument --device: invalid choice: 'tpu'"),
-        ("quiet = 1", "run.toml: quiet = 1 must be true or false"),
-        ("samples = true", "run.toml: samples = True must be a text, a number, or a list"),
+        ("quiet = 1", "run.toml: the file: quiet = 1 must be true or false"),
+        (
+            "samples = true",
+            "samples = True must be a text or a whole number or a number or a list",
+        ),
         ("[samples]\na = 1", "samples = {'a': 1} must be a text"),
+        ("quiet = [true]", "run.toml: the file: quiet = [True] must be true or false"),
+        ("limit = " + "[" * 5000, "run.toml: lists or tables within too many others"),
         ("config = 'x'", "has no 'config'"),
         ("samples = ", "run.toml: Invalid value"),
         ("\x00", "run.toml: Invalid"),
