@@ -117,7 +117,7 @@ def start(job: Job, folder: Path, errors: Path, kill_at: int = 0, count: Path | 
 
         def note(event: str, arguments: tuple[object, ...]) -> None:
             nonlocal seen
-            # A report is written beside its folder first.
+            # What is not whole yet may lie beside the folder.
             if event in EVENTS and os.fspath(folder.parent) in str(arguments[0]):
                 seen += 1
                 if seen == kill_at:
@@ -149,6 +149,8 @@ def files(folder: Path) -> dict[str, bytes]:
             content = path.read_bytes()
             if path.name == "report.json":
                 content = re.sub(rb'"seconds": [-+.e0-9]+', b'"seconds": 0', content)
+            if path.name == "index.html":
+                content = re.sub(rb"[-0-9]{10} [0-9:]{5} UTC", b"", content)
             found[str(path.relative_to(folder))] = content
     return found
 
