@@ -98,10 +98,8 @@ def _experiments(contents: list[Any]) -> Summary:
 
 def _comparison(contents: list[Any]) -> Summary:
     (content,) = contents
-    number = len(content["records"])
-    return " and ".join(content["reports"]), [
-        f"{number} comparisons with another verdict or disjoint intervals"
-    ]
+    found = f"Comparisons with another verdict or disjoint intervals: {len(content['records'])}"
+    return " and ".join(content["reports"]), [found]
 
 
 _REPORTS = (

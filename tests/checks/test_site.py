@@ -100,7 +100,7 @@ def test_the_index_leads_to_every_page_and_says_what_was_found(site: Path) -> No
     assert "50.0% [27.2, 72.8] of 20 samples are copies" in words
     assert "3 of 3 claims hold" in words
     assert "figure2: 2 of 2 comparisons hold" in words
-    assert "1 comparisons with another verdict or disjoint" in words
+    assert "another verdict or disjoint intervals: 1." in words
 
 
 def test_a_damaged_file_is_named_in_the_index_and_the_rest_is_shown(
