@@ -67,7 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "wildmiddle":
             raise
-        extras = "verify" if options.command in ("verify", "zone", "mutants", "report") else "verify,train"
+        trains = options.command not in ("verify", "zone", "mutants", "report")
+        extras = "verify,train" if trains else "verify"
         complain(
             f"{error.name} is not installed; install the extra: pip install 'wildmiddle[{extras}]'"
         )
