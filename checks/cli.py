@@ -123,7 +123,7 @@ def _zone(options: argparse.Namespace) -> int:
     copies = _say_doubts(data, train, settings)
     zone = zone_of(
         train,
-        data.test,
+        data.test if len(data.test) else None,
         c=settings.c,
         weight_high=settings.weight_high,
         coverage_high=settings.coverage_high,
@@ -459,7 +459,11 @@ def _say_doubts(
     rows = training_rows(train, settings.device, keep_bytes=True)
     copies = distinct(rows).sentences(settings.copies_within)
     near = near_copies(
-        train, data.test, unit=data.unit, device=settings.device, memory=settings.memory
+        train,
+        data.test if len(data.test) else None,
+        unit=data.unit,
+        device=settings.device,
+        memory=settings.memory,
     )
     for sentence in (*data.doubts, *copies, *data.copies, *near.sentences) if aloud else ():
         complain(sentence)

@@ -112,7 +112,8 @@ def parser() -> Parser:
         "zone",
         "say where the danger zone of a data set lies, before any training",
         "Enclose the danger zone from the distances between the images alone: the part that is "
-        "certain, and the part outside of which there is none.",
+        "certain, and the part outside of which there is none. Every image is held out once, "
+        "unless the source sets test images apart or --train-size or --test-size do.",
     )
     _add_data(zone)
     _add_settings(

@@ -49,7 +49,7 @@ from wildmiddle.empirical.data.source import (
     irregular,
     require_memory,
 )
-from wildmiddle.empirical.data.split import MOST, as_integer, gather_rows, split, subset
+from wildmiddle.empirical.data.split import as_integer, gather_rows, split, subset
 
 __all__ = ["DataError", "DataSet", "Images", "load", "load_images"]
 
@@ -117,6 +117,11 @@ class DataSet:
         """What exact copies the held-out images are or have, a sentence for each kind."""
         found = (
             (
+                self.duplicates * (len(self.test) == 0),
+                f"{self.duplicates} of {len(self.train)} images, each held out once, have an exact "
+                "copy among the others; they are covered at every noise level, as no new image is",
+            ),
+            (
                 self.leaked,
                 f"{self.leaked} of {len(self.test)} held-out images are training images as well; "
                 "they are covered at every noise level, as no new image is",
@@ -179,8 +184,8 @@ def load(
     default min(1,000, 0.6 n) for train, and of the rest at most 1,000 for test. The images stand
     in random order, so the first few are a random sample as well. `seed` is that of the split.
 
-    `whole` uses all images: a fifth, at most 1,000, are held out, or those that the source sets
-    apart, and all others are training images, unless sizes are given.
+    `whole` uses all images that no size is given for. Where the source sets none apart and no
+    sizes are given, all are training images in the order of the source, and `test` is empty.
 
     `as_stored` is for large sets, of which distances alone are wanted: integers stay bytes, neither
     scaled nor centred, those of an `.npy` file stay on disk until they are used, and the training
@@ -211,10 +216,13 @@ def load(
     )
     train, test = pools[0], pools[-1]
     if len(pools) == 1:
-        if whole and train_size is None:
-            test_size = max(1, min(MOST, len(train) // 5)) if test_size is None else test_size
-            train_size = max(2, len(train) - test_size)
-        train_indices, test_indices = split(len(train), train_size, test_size, seed)
+        if whole and train_size is None and test_size is None:
+            train_indices = np.arange(len(train))
+            test_indices = train_indices[:0]
+        else:
+            if whole and train_size is None and test_size is not None:
+                train_size = max(2, len(train) - test_size)
+            train_indices, test_indices = split(len(train), train_size, test_size, seed)
     else:
         if whole and train_size is None:
             train_size = len(train)

@@ -159,7 +159,7 @@ def test_choices_are_reported_and_repeated_by_the_command(
         found["data"]["sigma_data"],
     )
     assert main(["zone", "--data", "a.npz", "--c", "0.9", *choice]) == 0
-    assert "a.npz, cat + dog, first 50, grayscale, 4x4: N = 40" in capsys.readouterr().out
+    assert "a.npz, cat + dog, first 50, grayscale, 4x4: N = 50" in capsys.readouterr().out
 
 
 def test_a_folder_is_cached_where_asked_and_only_there(tmp_path: Path, capsys) -> None:
