@@ -323,8 +323,8 @@ def _add_data(command: argparse.ArgumentParser) -> None:
         default="digits",
         metavar="digits|PATH",
         help="scikit-learn's digits; images in a folder, in one for each class, in a .zip or .tar; "
-        "an .npy, .npz, .pt or .safetensors array; or CIFAR-10, binary or for Python: archive, "
-        "folder or one batch file",
+        "an .npy, .npz, .pt or .safetensors array; Parquet or Arrow of Hugging Face, a file or "
+        "a folder; or CIFAR-10, binary or for Python: archive, folder or one batch file",
     )
     data.add_argument(
         "--classes",

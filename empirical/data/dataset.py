@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from wildmiddle.empirical.data.arrow_files import find_arrow_files, read_arrow
 from wildmiddle.empirical.data.cifar import is_cifar, read_cifar
 from wildmiddle.empirical.data.conventions import (
     BYTE,
@@ -55,7 +56,7 @@ __all__ = ["DataError", "DataSet", "Images", "load", "load_images"]
 
 _SOURCES = (
     "'digits', a folder of images, a .zip or .tar of them, an .npy, .npz, .pt or .safetensors "
-    "file, cifar-10-binary.tar.gz or cifar-10-python.tar.gz"
+    "file, Parquet or Arrow, cifar-10-binary.tar.gz or cifar-10-python.tar.gz"
 )
 ARRAYS = (".npy", ".npz", ".pt", ".pth", ".safetensors")
 """Files that hold images as arrays, whose layout has to be told from the numbers."""
@@ -169,9 +170,10 @@ def load(
     `source` is the string "digits" (scikit-learn's 1,797 images of 8x8) or a path: a folder of
     images, with or without subfolders train/ and test/, or with one for each class; a .zip or .tar
     of images, with their labels in dataset.json or in .cls files; an .npy, .npz, .pt or
-    .safetensors file; CIFAR-10 in the binary version or the one for Python. Integers 0..255 are
-    mapped to `value_range`, -1 to 1 unless it is given; floats must lie in it already. `centre`
-    subtracts the training mean from both parts after scaling.
+    .safetensors file; Parquet or Arrow of Hugging Face, a file or a folder; CIFAR-10 in the binary
+    version or the one for Python. Integers 0..255 are mapped to `value_range`, -1 to 1 unless it is
+    given; floats must lie in it already. `centre` subtracts the training mean from both parts after
+    scaling.
 
     `classes`, names or numbers, keeps these alone, where the source has labels. `limit` then keeps
     the first images in the order of the source, of each part where it sets test images apart; the
@@ -481,6 +483,9 @@ def _read(source: str | Path, options: ReadOptions, *, labels: bool, mapped: boo
         suffix = path.suffix.lower()
         if is_cifar(path):
             return read_cifar(path)
+        arrow_files = find_arrow_files(path)
+        if arrow_files:
+            return read_arrow(path, arrow_files, options)
         if path.is_dir():
             return read_folder(path, options)
         if suffix in (".npy", ".npz"):
