@@ -78,9 +78,7 @@ def test_files_of_one_split_are_one_set_in_their_order(tmp_path, images, names) 
 
 
 @pytest.mark.parametrize("form", ["{}/0000.parquet", "test-set-{}.arrow"])
-def test_train_and_test_are_the_two_parts_and_other_splits_are_said(
-    tmp_path, images, form
-) -> None:
+def test_train_and_test_are_the_two_parts_and_other_splits_are_said(tmp_path, images, form) -> None:
     for name, part in (("train", images[:25]), ("test", images[25:])):
         write(tmp_path / form.format(name), table(part))
     data = load(tmp_path, whole=True)
