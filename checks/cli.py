@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from wildmiddle.checks.experiments.trained import TrainedStudy
     from wildmiddle.checks.study import Array, Study
     from wildmiddle.empirical.data import DataSet
+    from wildmiddle.models.denoisers import Denoiser
 
 OK, VIOLATED, BAD_USE, INTERRUPTED = 0, 1, 2, 130
 
@@ -184,6 +185,11 @@ def _audit(options: argparse.Namespace) -> int:
     computing: dict[str, Any] = {
         name: getattr(settings, name) for name in ("seed", "alpha", "device")
     }
+
+    def model_of(source: str) -> "Denoiser":
+        trusted = options.trust_program
+        return load_model(source, options.label, settings.device, trusted=trusted)
+
     audits_model = is_model(options.generated)
     if options.reference is not None and not audits_model:
         raise ValueError(f"--reference is for a model; {options.generated} is none")
@@ -196,7 +202,7 @@ def _audit(options: argparse.Namespace) -> int:
     if samples is None:
         if held_out is None:
             raise ValueError("a model is asked about held-out images; give some with --test")
-        denoiser = load_model(options.generated, options.label, settings.device)
+        denoiser = model_of(options.generated)
         drawn = draw_samples(
             denoiser,
             train,
@@ -223,9 +229,7 @@ def _audit(options: argparse.Namespace) -> int:
             complain(sentence)
     model = None
     if denoiser is not None and held_out is not None:
-        reference = options.reference and load_model(
-            options.reference, options.label, settings.device
-        )
+        reference = options.reference and model_of(options.reference)
         model = audit_model(
             options.generated,
             denoiser,

@@ -211,6 +211,11 @@ def parser() -> Parser:
     model.add_argument(
         "--outputs", type=int, default=500, metavar="S", help="one-step outputs at a noise level"
     )
+    model.add_argument(
+        "--trust-program",
+        action="store_true",
+        help="load a .pt2 program, which can run any code that was put into the file",
+    )
     model.add_argument("--label", type=int, metavar="K", help="class, of a model with classes")
     _add_settings(audit, "copies_within", "seed", "alpha", "device", "memory", alpha=0.05)
     _add_output(audit, "audit", "audit.json")
