@@ -86,6 +86,23 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+class _Completion(argparse.Action):
+    """Print the completion of a shell, of all commands and options, with files where they go."""
+
+    def __call__(self, parser: argparse.ArgumentParser, _: Any, shell: Any, *__: Any) -> None:
+        try:
+            import shtab
+        except ModuleNotFoundError:
+            parser.error("--print-completion needs shtab: pip install 'wildmiddle[completion]'")
+        (commands,) = (each.choices for each in parser._actions if each.dest == "command")
+        for command in (commands or {}).values():
+            for action in command._actions:
+                if action.type in (_path, _name_or_path):
+                    action.complete = shtab.FILE
+        show(shtab.complete(parser, shell))
+        parser.exit()
+
+
 def parser() -> Parser:
     """The parser of ``wildmiddle``; a parsed command has its name in ``command``."""
     top = Parser(
@@ -94,6 +111,12 @@ def parser() -> Parser:
         "the theory of 'Two Calm Ends and the Wild Middle' checked on your data.",
     )
     top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    top.add_argument(
+        "--print-completion",
+        action=_Completion,
+        choices=("bash", "zsh", "fish"),
+        help="print what completes commands and options in a shell, and exit",
+    )
     commands = top.add_subparsers(required=True, metavar="COMMAND", dest="command")
     verify = _command(
         commands,
