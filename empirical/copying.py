@@ -3,6 +3,8 @@
 As :func:`wildmiddle.theory.copying.copying_lower`, whatever the number of images.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -24,6 +26,8 @@ from wildmiddle.empirical.neighbours import nearest_two
 from wildmiddle.empirical.noise import BLOCK
 
 Array = NDArray[np.float64]
+
+Advance = Callable[[float], object]
 
 _TAIL = 8.0
 """Standard deviations beyond which a term is 0, as 1e-14 is beside the sums."""
@@ -66,14 +70,16 @@ class CopyingBound:
             other = index[row, 0] == left_out
             self._d_min[other] = closest[row[other], 1].to(work)
 
-    def at(self, rows: torch.Tensor, sigmas: Array) -> Array:
+    def at(self, rows: torch.Tensor, sigmas: Array, advance: Advance | None = None) -> Array:
         """Lower bound on the share of copies among the held-out ``rows`` (R,), (K,).
 
-        ``sigmas`` (K,).
+        ``sigmas`` (K,); ``advance`` is told how many pairs of a row and a point were done.
         """
-        return (1 - self.missed(rows, sigmas)).mean(0).double().cpu().numpy()
+        return (1 - self.missed(rows, sigmas, advance)).mean(0).double().cpu().numpy()
 
-    def missed(self, rows: torch.Tensor, sigmas: Array) -> torch.Tensor:
+    def missed(
+        self, rows: torch.Tensor, sigmas: Array, advance: Advance | None = None
+    ) -> torch.Tensor:
         """Upper bound on the probability that each of the ``rows`` (R,) is not copied, (R, K)."""
         points, work = self._points, working_dtype(self._points.device)
         (n, d), rows = points.shape, rows.to(points.device)
@@ -87,6 +93,8 @@ class CopyingBound:
                 self._add(sums[:, own], rows[own], tile, sigmas)
 
             for_each(update, tiles(len(rows), BLOCK), points.device, sizes.threads)
+            if advance is not None:
+                advance(len(rows) * len(tile.points))
         missed = sums.amin(0)
         missed[self._d_min[rows] == 0] = 1  # of two copies neither is nearer than the other
         return missed.clamp_(max=1)

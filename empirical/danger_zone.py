@@ -191,7 +191,8 @@ def zone_of(
         copying = copying_of(slice(None))
 
         def copied(rows: torch.Tensor, sigmas: Array) -> Array:
-            return copying.at(rows, sigmas[0])[None] - 0.5
+            with _bar(progress, "copies", len(rows) * n) as bar:
+                return copying.at(rows, sigmas[0], bar.update)[None] - 0.5
 
         some = _evenly(len(held_out), _GUIDES)
         guess = _guess(lambda sigmas: copied(some, sigmas), 1, spread)
