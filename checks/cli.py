@@ -322,6 +322,7 @@ def _reproduce(options: argparse.Namespace) -> int:
                 replace(settings, seed=seed),
                 progress=progress,
                 inception=options.inception,
+                tensorboard=options.tensorboard,
             )
 
     studies = {scale.group: study_of(scale, settings.seed) for scale in scales.values()}

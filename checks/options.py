@@ -309,6 +309,11 @@ def parser() -> Parser:
         help="weights of the Inception network of FID, .safetensors or .pth; without them samples "
         "are judged in the features of a small classifier trained here on labelled images",
     )
+    reproduce.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="log trainings for TensorBoard too: a folder tensorboard beside each log.csv",
+    )
     _add_settings(reproduce, *_EXPERIMENTS_TAKE, alpha=1e-3)
     reproduce.add_argument(
         "--output",
