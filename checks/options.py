@@ -94,8 +94,8 @@ class _Completion(argparse.Action):
             import shtab
         except ModuleNotFoundError:
             parser.error("--print-completion needs shtab: pip install 'wildmiddle[completion]'")
-        (commands,) = (each.choices for each in parser._actions if each.dest == "command")
-        for command in (commands or {}).values():
+        commands: Any = next(each.choices for each in parser._actions if each.dest == "command")
+        for command in commands.values():
             for action in command._actions:
                 if action.type in (_path, _name_or_path):
                     action.complete = shtab.FILE
