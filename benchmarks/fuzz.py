@@ -116,6 +116,22 @@ def images(shape: tuple[int, ...]) -> Any:
     return _rng().integers(0, 256, shape, dtype="uint8")
 
 
+def table(kind: str) -> bytes:
+    """Four images as Hugging Face's data sets hold them."""
+    import pyarrow
+    from pyarrow import ipc, parquet
+
+    rows = [{"bytes": picture("png", 4, 4), "path": None}] * 4
+    found = pyarrow.table({"image": rows, "label": [0, 1, 1, 0]})
+    stream = io.BytesIO()
+    if kind == "parquet":
+        parquet.write_table(found, stream, row_group_size=2)
+    else:
+        with ipc.new_stream(stream, found.schema) as writer:
+            writer.write_table(found, max_chunksize=2)
+    return stream.getvalue()
+
+
 def picture(suffix: str, *shape: int, **options: Any) -> bytes:
     """One image as a file."""
     from PIL import Image
@@ -241,6 +257,8 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "npy": lambda: _data("a.npy", [arrays("save", arr=images((4, 3, 3)))]),
     "npz": _npz,
     "images": _images,
+    "Parquet": lambda: _data("a.parquet", [table("parquet")]),
+    "Arrow": lambda: _data("a.arrow", [table("arrow")]),
     "scale": _scale,
     "experiment": _experiment,
     "checkpoint": lambda: _checkpoint("checkpoint.json"),

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from wildmiddle.checks.experiments.trained import TrainedStudy
     from wildmiddle.checks.study import Array, Study
     from wildmiddle.empirical.data import DataSet
+    from wildmiddle.models.denoisers import Denoiser
 
 OK, VIOLATED, BAD_USE, INTERRUPTED = 0, 1, 2, 130
 
@@ -135,7 +136,7 @@ def _zone(options: argparse.Namespace) -> int:
     copies = _say_doubts(data, train, settings)
     zone = zone_of(
         train,
-        data.test,
+        data.test if len(data.test) else None,
         c=settings.c,
         weight_high=settings.weight_high,
         coverage_high=settings.coverage_high,
@@ -199,6 +200,11 @@ def _audit(options: argparse.Namespace) -> int:
     computing: dict[str, Any] = {
         name: getattr(settings, name) for name in ("seed", "alpha", "device")
     }
+
+    def model_of(source: str) -> "Denoiser":
+        trusted = options.trust_program
+        return load_model(source, options.label, settings.device, trusted=trusted)
+
     audits_model = is_model(options.generated)
     if options.reference is not None and not audits_model:
         raise ValueError(f"--reference is for a model; {options.generated} is none")
@@ -211,7 +217,7 @@ def _audit(options: argparse.Namespace) -> int:
     if samples is None:
         if held_out is None:
             raise ValueError("a model is asked about held-out images; give some with --test")
-        denoiser = load_model(options.generated, options.label, settings.device)
+        denoiser = model_of(options.generated)
         drawn = draw_samples(
             denoiser,
             train,
@@ -238,9 +244,7 @@ def _audit(options: argparse.Namespace) -> int:
             complain(sentence)
     model = None
     if denoiser is not None and held_out is not None:
-        reference = options.reference and load_model(
-            options.reference, options.label, settings.device
-        )
+        reference = options.reference and model_of(options.reference)
         model = audit_model(
             options.generated,
             denoiser,
@@ -333,6 +337,7 @@ def _reproduce(options: argparse.Namespace) -> int:
                 replace(settings, seed=seed),
                 progress=progress,
                 inception=options.inception,
+                tensorboard=options.tensorboard,
             )
 
     studies = {scale.group: study_of(scale, settings.seed) for scale in scales.values()}
@@ -491,7 +496,11 @@ def _say_doubts(
     rows = training_rows(train, settings.device, keep_bytes=True)
     copies = distinct(rows).sentences(settings.copies_within)
     near = near_copies(
-        train, data.test, unit=data.unit, device=settings.device, memory=settings.memory
+        train,
+        data.test if len(data.test) else None,
+        unit=data.unit,
+        device=settings.device,
+        memory=settings.memory,
     )
     for sentence in (*data.doubts, *copies, *data.copies, *near.sentences) if aloud else ():
         complain(sentence)

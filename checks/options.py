@@ -136,6 +136,23 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+class _Completion(argparse.Action):
+    """Print the completion of a shell, of all commands and options, with files where they go."""
+
+    def __call__(self, parser: argparse.ArgumentParser, _: Any, shell: Any, *__: Any) -> None:
+        try:
+            import shtab
+        except ModuleNotFoundError:
+            parser.error("--print-completion needs shtab: pip install 'wildmiddle[completion]'")
+        commands: Any = next(each.choices for each in parser._actions if each.dest == "command")
+        for command in commands.values():
+            for action in command._actions:
+                if action.type in (_path, _name_or_path):
+                    action.complete = shtab.FILE
+        show(shtab.complete(parser, shell))
+        parser.exit()
+
+
 def parser() -> Parser:
     """The parser of ``wildmiddle``; a parsed command has its name in ``command``."""
     top = Parser(
@@ -144,6 +161,12 @@ def parser() -> Parser:
         "the theory of 'Two Calm Ends and the Wild Middle' checked on your data.",
     )
     top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    top.add_argument(
+        "--print-completion",
+        action=_Completion,
+        choices=("bash", "zsh", "fish"),
+        help="print what completes commands and options in a shell, and exit",
+    )
     commands = top.add_subparsers(required=True, metavar="COMMAND", dest="command")
     verify = _command(
         commands,
@@ -162,7 +185,8 @@ def parser() -> Parser:
         "zone",
         "say where the danger zone of a data set lies, before any training",
         "Enclose the danger zone from the distances between the images alone: the part that is "
-        "certain, and the part outside of which there is none.",
+        "certain, and the part outside of which there is none. Every image is held out once, "
+        "unless the source sets test images apart or --train-size or --test-size do.",
     )
     _add_data(zone)
     _add_settings(
@@ -260,6 +284,11 @@ def parser() -> Parser:
     model.add_argument(
         "--outputs", type=int, default=500, metavar="S", help="one-step outputs at a noise level"
     )
+    model.add_argument(
+        "--trust-program",
+        action="store_true",
+        help="load a .pt2 program, which can run any code that was put into the file",
+    )
     model.add_argument("--label", type=int, metavar="K", help="class, of a model with classes")
     _add_settings(audit, "copies_within", "seed", "alpha", "device", "memory", alpha=0.05)
     _add_output(audit, "audit", "audit.json")
@@ -335,6 +364,11 @@ def parser() -> Parser:
         help="weights of the Inception network of FID, .safetensors or .pth; without them samples "
         "are judged in the features of a small classifier trained here on labelled images",
     )
+    reproduce.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="log trainings for TensorBoard too: a folder tensorboard beside each log.csv",
+    )
     _add_settings(reproduce, *_EXPERIMENTS_TAKE, alpha=1e-3)
     reproduce.add_argument(
         "--output",
@@ -405,8 +439,8 @@ def _add_data(command: argparse.ArgumentParser) -> None:
         default="digits",
         metavar="digits|PATH",
         help="scikit-learn's digits; images in a folder, in one for each class, in a .zip or .tar; "
-        "an .npy, .npz, .pt or .safetensors array; or CIFAR-10, binary or for Python: archive, "
-        "folder or one batch file",
+        "an .npy, .npz, .pt or .safetensors array; Parquet or Arrow of Hugging Face, a file or "
+        "a folder; or CIFAR-10, binary or for Python: archive, folder or one batch file",
     )
     data.add_argument(
         "--classes",

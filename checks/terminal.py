@@ -126,9 +126,11 @@ def zone_page(data: "DataSet", zone: "PredictedZone", copies: Sequence[str] = ()
     ``copies`` say which of the training images are.
     """
     low, high = data.value_range
+    sets = f"training and M = {len(data.test)} held-out images"
+    if zone.each_held_out:
+        sets = "training images, each held out once"
     lines = [
-        f"{data.title}: N = {len(data.train)} training and M = {len(data.test)} held-out images, "
-        f"d = {data.dimension}",
+        f"{data.title}: N = {len(data.train)} {sets}, d = {data.dimension}",
         *data.notes,
         *copies,
         f"sigma for pixels in [{low:g}, {high:g}]"
@@ -144,14 +146,11 @@ def zone_page(data: "DataSet", zone: "PredictedZone", copies: Sequence[str] = ()
         steps, timesteps = map(_span, steps_between(*part, data.value_range))
         span = f"{part.start:.4g} to {part.end:.4g}"
         lines.append(f"{name:<22}{span:<20}{steps:<18}{timesteps}")
-    held_out = "the " + (f"{zone.drawn.held_out} of the " if zone.drawn else "")
     notes = (
-        "certain: weight and coverage are both high there; outside of possible one is not. This "
-        f"holds for {held_out}{len(data.test)} held-out images that are given. population: for all "
-        f"images that these are independent draws of, but for a chance of {zone.alpha:.0%} that "
-        "such a draw misleads. to copy: coverage is high, and at least half of the empirical "
-        "optimum's outputs on the held-out images are copies. A weight of 3/4 makes a copy where "
-        "there are two training images; more of them take more weight."
+        "certain: weight and coverage are both high there; outside of possible one is not. "
+        f"{held_out_sentence(data, zone)} to copy: coverage is high, and at least half of the "
+        "empirical optimum's outputs on the images held out are copies. A weight of 3/4 makes a "
+        "copy where there are two training images; more of them take more weight."
     )
     lines += ["", fill(notes, 98), ""]
     if zone.drawn:
@@ -172,6 +171,24 @@ def zone_page(data: "DataSet", zone: "PredictedZone", copies: Sequence[str] = ()
         "By the distances between the images alone: no noise was drawn, no model was trained.",
     ]
     return "\n".join(lines)
+
+
+def held_out_sentence(data: "DataSet", zone: "PredictedZone") -> str:
+    """Which images the zone holds for, and what it says of others like them."""
+    some = f"{zone.drawn.held_out} of the " if zone.drawn else ""
+    if zone.each_held_out:
+        n = len(data.train)
+        each = f"each of {some}{n} images" if some else "each image"
+        return (
+            f"The weight is that of all {n} images; coverage and copies are of {each} by the other "
+            f"{n - 1}, on average. This holds for these images, not for a population: --test-size "
+            "M leaves M images out of the training set, and says what holds for that."
+        )
+    return (
+        f"This holds for the {some}{len(data.test)} held-out images that are given. population: "
+        "for all images that these are independent draws of, but for a chance of "
+        f"{zone.alpha:.0%} that such a draw misleads."
+    )
 
 
 def _drawn_rows(drawn: "DrawnRows", n: int, alpha: float) -> str:

@@ -17,6 +17,7 @@ from wildmiddle.checks.report.image_grids import colours, draw_strips, hstack_pa
 from wildmiddle.checks.report.index import write_report
 from wildmiddle.checks.report.template import load_template
 from wildmiddle.checks.settings import recorded_texts
+from wildmiddle.checks.terminal import held_out_sentence
 from wildmiddle.empirical.data import DataSet
 from wildmiddle.empirical.kernels.device import training_rows
 from wildmiddle.empirical.neighbours import nearest_two
@@ -54,15 +55,14 @@ def images_at_risk(
     if n > MOST:
         return []
     points = training_rows(data.train, device).double() * data.unit
-    apart, index = (found.cpu().numpy() for found in nearest_two(points, points, memory=memory))
-    own = np.arange(n)
-    # Of the two nearest one is the image itself; of copies the first stands for both.
-    other = np.where(index[:, 0] == own, index[:, 1], index[:, 0])
-    sigma = concentration_threshold(apart[:, 1], 1.0, level, n)
-    order = np.argsort(-apart[:, 1], kind="stable")
+    everyone = torch.arange(n, device=points.device)
+    found = nearest_two(points, points, memory=memory, left_out=everyone)
+    apart, other = (each[:, 0].cpu().numpy() for each in found)
+    sigma = concentration_threshold(apart, 1.0, level, n)
+    order = np.argsort(-apart, kind="stable")
     return [
         (
-            Risk(data.place(i), data.place(other[i]), float(apart[i, 1]), float(sigma[i])),
+            Risk(data.place(i), data.place(other[i]), float(apart[i]), float(sigma[i])),
             int(i),
             int(other[i]),
         )
@@ -126,6 +126,7 @@ def to_json(data: DataSet, zone: PredictedZone, settings: Mapping[str, Any]) -> 
                 "doubts": list(data.doubts),
             },
             "zone": {name: part(one) for name, one in zone.parts.items()},
+            "each_held_out": zone.each_held_out,
             "alpha": zone.alpha,
             "by_size": [each._asdict() for each in zone.by_size],
             "gap": None if gap is None else {"low": gap.low, "high": gap.high},
@@ -158,6 +159,7 @@ def to_html(
         count=len(risks),
         pairs=pairs,
         settings=recorded_texts(settings),
+        held_out=held_out_sentence(data, zone),
     )
 
 

@@ -132,20 +132,24 @@ class NearCopies:
 
 def near_copies(
     train: ArrayLike | torch.Tensor,
-    test: ArrayLike | torch.Tensor,
+    test: ArrayLike | torch.Tensor | None,
     *,
     unit: float = 1.0,
     device: str | torch.device = "auto",
     memory: int = DEFAULT_MEMORY,
 ) -> NearCopies:
-    """Count near copies among training images (N, ...) and of them in held-out ones (M, ...).
+    """Count near copies among training images (N, ...), and of them in held-out ones, if any.
 
     Up to 2,000 images of each set are looked at, against all training images; those that are equal
     count as one. ``unit`` is the size of one step of their values. Where more than half of the
     training images have a near copy, the median is that of near copies, and they are not seen.
     Raises ValueError for fewer than two training images that differ and images of different shapes.
     """
-    listed, held_out = rows_of_both(train, test, "test", device, units=False, keep_bytes=True)
+    if test is None:
+        listed = training_rows(train, device, keep_bytes=True)
+        held_out = listed[:0]
+    else:
+        listed, held_out = rows_of_both(train, test, "test", device, units=False, keep_bytes=True)
     points, _ = distinct(listed).points_and_prior(listed)
     most = min(_MOST, max(_LEAST, _PRODUCTS // points.numel()))
     some, others = (

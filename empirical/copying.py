@@ -3,6 +3,8 @@
 As :func:`wildmiddle.theory.copying.copying_lower`, whatever the number of images.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -25,14 +27,21 @@ from wildmiddle.empirical.noise import BLOCK
 
 Array = NDArray[np.float64]
 
+Advance = Callable[[float], object]
+
+_TAIL = 8.0
+"""Standard deviations beyond which a term is 0, as 1e-14 is beside the sums."""
+
 
 class CopyingBound:
     """The bound on how often noised held-out images are copied, for rows of them and any sigma.
 
     ``points`` (N, d), ``held_out`` (M, d) and the number ``nearest`` (M,) of the training point
-    nearest to each; ``prior`` (N,) of the training points, where copies give them one. ``memory``
-    bounds the buffers in bytes. The distances are in the working precision of the device: they are
-    told apart by less than sigma squared.
+    nearest to each; ``prior`` (N,) of the training points, where copies give them one. ``left_out``
+    (M,) is the number of the point that a held-out one itself is, or -1, and ``kept`` (M,) the
+    share that it leaves of the prior of its nearest point, where it is one of that point's copies.
+    ``memory`` bounds the buffers in bytes. The distances are in the working precision of the
+    device: they are told apart by less than sigma squared.
     """
 
     def __init__(
@@ -42,22 +51,35 @@ class CopyingBound:
         nearest: torch.Tensor,
         memory: int,
         prior: torch.Tensor | None = None,
+        left_out: torch.Tensor | None = None,
+        kept: torch.Tensor | None = None,
     ) -> None:
         self._points, self._held_out, self._nearest = points, held_out, nearest
-        self._logs = None if prior is None else prior.log()
         self._memory, self._origin = memory, mean_of(points)
-        chosen, self._row = nearest.unique(return_inverse=True)
-        # The nearest of a training point is itself or a copy; the second is at d_min.
-        self._closest = nearest_two(points[chosen], points, memory=memory)[0][:, 1]
+        work = working_dtype(points.device)
+        flat = torch.ones(len(points), dtype=work, device=points.device)
+        self._logs = (flat if prior is None else prior).log()
+        self._own_logs = self._logs[nearest]
+        if kept is not None:
+            self._own_logs = self._own_logs + kept.to(self._logs).log()
+        chosen, row = nearest.unique(return_inverse=True)
+        closest, index = nearest_two(points[chosen], points, memory=memory, left_out=chosen)
+        self._d_min = closest[row, 0].to(work)
+        self._left_out = torch.full_like(nearest, -1) if left_out is None else left_out
+        if left_out is not None:  # the nearest but for the point that is left out
+            other = index[row, 0] == left_out
+            self._d_min[other] = closest[row[other], 1].to(work)
 
-    def at(self, rows: torch.Tensor, sigmas: Array) -> Array:
+    def at(self, rows: torch.Tensor, sigmas: Array, advance: Advance | None = None) -> Array:
         """Lower bound on the share of copies among the held-out ``rows`` (R,), (K,).
 
-        ``sigmas`` (K,).
+        ``sigmas`` (K,); ``advance`` is told how many pairs of a row and a point were done.
         """
-        return (1 - self.missed(rows, sigmas)).mean(0).double().cpu().numpy()
+        return (1 - self.missed(rows, sigmas, advance)).mean(0).double().cpu().numpy()
 
-    def missed(self, rows: torch.Tensor, sigmas: Array) -> torch.Tensor:
+    def missed(
+        self, rows: torch.Tensor, sigmas: Array, advance: Advance | None = None
+    ) -> torch.Tensor:
         """Upper bound on the probability that each of the ``rows`` (R,) is not copied, (R, K)."""
         points, work = self._points, working_dtype(self._points.device)
         (n, d), rows = points.shape, rows.to(points.device)
@@ -71,12 +93,11 @@ class CopyingBound:
                 self._add(sums[:, own], rows[own], tile, sigmas)
 
             for_each(update, tiles(len(rows), BLOCK), points.device, sizes.threads)
+            if advance is not None:
+                advance(len(rows) * len(tile.points))
         missed = sums.amin(0)
-        missed[self._d_min(rows) == 0] = 1  # of two copies neither is nearer than the other
+        missed[self._d_min[rows] == 0] = 1  # of two copies neither is nearer than the other
         return missed.clamp_(max=1)
-
-    def _d_min(self, rows: torch.Tensor) -> torch.Tensor:
-        return self._closest[self._row[rows]].to(working_dtype(self._points.device))
 
     def _add(self, sums: torch.Tensor, rows: torch.Tensor, tile: Tile, sigmas: Array) -> None:
         work, nearest = sums.dtype, self._nearest[rows]
@@ -86,21 +107,23 @@ class CopyingBound:
         squared = squared_distances(x, tile.points, squared_norms(x), tile.norms)
         gap = squared.sub_(own[:, None]).div_(2).clamp_(min=0)
         d = squared_distances(a, tile.points, squared_norms(a), tile.norms).sqrt_()
-        d_min = self._d_min(rows)[:, None]
+        d_min = self._d_min[rows, None]
         d = torch.maximum(d, d_min).clamp_(min=torch.finfo(work).tiny)
         log_b = (4 * d / d_min - 1).log_()
-        if self._logs is not None:
-            own_logs = self._logs[tile.start : tile.start + len(tile.points)]
-            log_b.add_(own_logs - self._logs[nearest, None]).clamp_(min=0)
-        itself = tile.find(nearest)
+        logs = self._logs[tile.start : tile.start + len(tile.points)]
+        log_b.add_(logs - self._own_logs[rows, None]).clamp_(min=0)
+        for none in (nearest, self._left_out[rows]):
+            log_b[tile.find(none)] = -torch.inf
         shares = float(np.log(len(self._points) - 1))
+        # The terms rise with sigma, and are below exp(-v^2 / 2) or exp(mean / 2) at the largest.
+        u, mean = d / sigmas.max(), log_b - gap / sigmas.max() ** 2
+        counts = ((mean + shares) / u > -_TAIL) | (mean > -(_TAIL**2))
+        row, column = counts.nonzero(as_tuple=True)
+        d, gap, log_b = (each[row, column] for each in (d, gap, log_b))
         for k, sigma in enumerate(sigmas.tolist()):
             u, mean = d / sigma, log_b - gap / sigma**2
             v = mean / u
             # E min(1, b t), and P(b t > 1 / (N - 1)).
             term = ndtr(v) + (mean + u.square() / 2 + log_ndtr(-v - u)).exp_()
-            union = ndtr(v + shares / u)
-            for one in (term, union):
-                one[itself] = 0
-            sums[0, :, k] += term.sum(1)
-            sums[1, :, k] += union.sum(1)
+            sums[0, :, k].index_add_(0, row, term)
+            sums[1, :, k].index_add_(0, row, ndtr(v + shares / u))

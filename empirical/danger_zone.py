@@ -21,7 +21,7 @@ from tqdm import tqdm
 from wildmiddle.empirical.copying import CopyingBound
 from wildmiddle.empirical.distinct import distinct
 from wildmiddle.empirical.intervals import bounded_mean
-from wildmiddle.empirical.kernels.device import rows_of_both, working_dtype
+from wildmiddle.empirical.kernels.device import rows_of_both, training_rows, working_dtype
 from wildmiddle.empirical.kernels.distances import distances_to
 from wildmiddle.empirical.kernels.overlap_sums import PairSums
 from wildmiddle.empirical.kernels.products import (
@@ -77,7 +77,7 @@ _COPIED, _COPIED_LEVELS = 64, 12
 
 def zone_of(
     train: ArrayLike | torch.Tensor,
-    test: ArrayLike | torch.Tensor,
+    test: ArrayLike | torch.Tensor | None = None,
     *,
     c: float = SHELL_WIDTH,
     weight_high: float = Thresholds.weight_high,
@@ -96,7 +96,11 @@ def zone_of(
     """The danger zone of two sets of images from their distances alone, without any noise.
 
     ``train`` (N, ...), ``test`` (M, ...), in which one step is ``unit`` of sigma: bytes, as of a
-    file that is mapped, are never copied as a whole. The levels are those of
+    file that is mapped, are never copied as a whole. Without ``test`` every training image is held
+    out once: the weight is that of all N, while coverage and copying are of each image by the other
+    N - 1, on average. That is a statement on these images alone, exact but for what is drawn: the
+    N terms share their images, so nothing follows for a population. An image with a copy among the
+    others is covered at every noise level. The levels are those of
     :class:`~wildmiddle.theory.constants.Thresholds`, ``alpha`` the error rate of the population's
     zones over the held-out images. As :func:`wildmiddle.theory.regimes.danger_zone`, right to 1e-4,
     but ``memory`` bounds the buffers in bytes whatever N and M: one pass over all pairs of training
@@ -111,25 +115,41 @@ def zone_of(
     ``alpha`` is the error rate of all zones together, half of it or ``drawn_alpha`` for the images
     drawn.
 
-    Raises ValueError for fewer than two training images that differ, shapes that differ, levels
-    outside (0, 1), a resolution or a time that is not above 0, or where the memory is too small.
+    Raises ValueError for fewer than two training images that differ (three without ``test``),
+    shapes that differ, levels outside (0, 1), a resolution or a time that is not above 0, or where
+    the memory is too small.
     """
     require_levels(weight_high, coverage_high)
     for name, value in (("resolution", resolution), ("time", time), ("unit", unit)):
         if not value > 0:
             raise ValueError(f"{name} = {value:g} must be above 0")
     until = monotonic() + time
-    listed, held_out = rows_of_both(train, test, "test", device, keep_bytes=True)
+    if test is None:
+        listed = held_out = training_rows(train, device, keep_bytes=True)
+    else:
+        listed, held_out = rows_of_both(train, test, "test", device, keep_bytes=True)
     different = distinct(listed)
     points, prior = different.points_and_prior(listed)
     n, d = points.shape
-    all_pairs, share = exact or n * n * d <= LARGE, alpha / 2
+    left_out = kept = None
+    if test is None:
+        if n < 3:
+            raise ValueError("of 2 different images none can be held out; give 3, or test images")
+        group, copies = different.group, different.counts[different.group]
+        left_out = torch.from_numpy(np.where(copies == 1, group, -1)).to(points.device)
+        kept = torch.from_numpy(np.where(copies == 1, 1, 1 - 1 / copies)).to(points.device)
+    all_pairs = exact or n * n * d <= LARGE
+    share = alpha if test is None else alpha / 2
     if drawn_alpha is not None:
         share = drawn_alpha
     if not all_pairs:
         most = max(_HELD_OUT, LARGE // (n * d))
         order = generator(seed, "zone/held-out images").permutation(len(held_out))[:most]
-        held_out = held_out[torch.from_numpy(order).to(held_out.device)]
+        chosen = torch.from_numpy(order).to(held_out.device)
+        held_out = held_out[chosen]
+        if left_out is not None and kept is not None:
+            left_out, kept = left_out[chosen], kept[chosen]
+    for_each_one = n - (0.0 if left_out is None else float((left_out >= 0).double().mean()))
     origin = mean_of(points)
     low, high = zip(*(rows.aminmax() for rows in (points, held_out)), strict=True)
     reach = math.sqrt(d) * (float(max(high)) - float(min(low)))  # no distance is larger
@@ -141,13 +161,21 @@ def zone_of(
             pairs.add(squared)
             bar.update(squared.numel())
 
-        distances, index = nearest_two(held_out, points, memory=memory, visit=visit)
+        distances, index = nearest_two(
+            held_out, points, memory=memory, visit=visit, left_out=left_out
+        )
     close = distances[:, 0].double().cpu().numpy()
     start = (
         crossing_of(lambda s: lower_bound(close, s, d, c) - coverage_high, spread),
-        crossing_of(lambda s: upper_bound(pairs.mean_overlap(s, d, c), n) - coverage_high, spread),
+        crossing_of(
+            lambda s: upper_bound(pairs.mean_overlap(s, d, c), for_each_one) - coverage_high, spread
+        ),
     )
     values = eigenvalues(points if prior is None else listed, memory=memory, exact=all_pairs)
+
+    def copying_of(chosen: torch.Tensor | slice) -> CopyingBound:
+        own = (None if each is None else each[chosen] for each in (left_out, kept))
+        return CopyingBound(points, held_out[chosen], index[chosen, 0], memory, prior, *own)
 
     def weight_above(rows: torch.Tensor, sigmas: Array) -> Array:
         bounds = union_and_fano_bounds(
@@ -160,10 +188,11 @@ def zone_of(
     drawn = None
     if all_pairs:
         end = _crossings(weight_above, guess, n, spread)
-        copying = CopyingBound(points, held_out, index[:, 0], memory, prior)
+        copying = copying_of(slice(None))
 
         def copied(rows: torch.Tensor, sigmas: Array) -> Array:
-            return copying.at(rows, sigmas[0])[None] - 0.5
+            with _bar(progress, "copies", len(rows) * n) as bar:
+                return copying.at(rows, sigmas[0], bar.update)[None] - 0.5
 
         some = _evenly(len(held_out), _GUIDES)
         guess = _guess(lambda sigmas: copied(some, sigmas), 1, spread)
@@ -195,14 +224,12 @@ def zone_of(
         intervals = (unit * np.stack([found.low, found.high], axis=1)).tolist()
         drawn = DrawnRows(found.rows, len(held_out), *(Zone(*each) for each in intervals))
         chosen = torch.from_numpy(indices(seed, "zone/copying", _COPIED, len(held_out))[:_COPIED])
-        near = index[chosen, 0]
-        copying = CopyingBound(points, held_out[chosen], near, memory, prior)
-        half_copied = _surely_copied(copying, (start[0], end[1]), share / 3)
+        half_copied = _surely_copied(copying_of(chosen), (start[0], end[1]), share / 3)
     zone = assemble(
         start=[unit * sigma for sigma in start],
         end=(unit * end).tolist(),
         half_copied=unit * half_copied,
-        nearest=unit * close,
+        nearest=None if test is None else unit * close,
         eigenvalues=unit**2 * values,
         n=n,
         effective=n if prior is None else effective_number(prior.cpu()),
@@ -213,7 +240,7 @@ def zone_of(
         coverage_high=coverage_high,
         alpha=alpha if all_pairs else alpha - share,
     )
-    return replace(zone, alpha=alpha, drawn=drawn)
+    return replace(zone, alpha=0.0 if test is None and drawn is None else alpha, drawn=drawn)
 
 
 def union_and_fano_bounds(

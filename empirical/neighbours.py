@@ -67,30 +67,43 @@ def nearest_two(
     *,
     memory: int = DEFAULT_MEMORY,
     visit: Visit | None = None,
+    left_out: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Distances (Q, 2) and indices (Q, 2) of the nearest and the second nearest of the points.
 
     ``queries`` (Q, d) and ``points`` (N, d) on one device; with N = 1 the results are (Q, 1). Of
     equal distances the lower index comes first. ``visit`` is called with every block of squared
-    distances, by several threads. ``memory`` bounds the buffers in bytes. Without ``visit`` several
-    processes share the queries (:mod:`wildmiddle.empirical.kernels.processes`).
+    distances, by several threads. ``left_out`` (Q,) is the number of the point that is none of a
+    query's, at an infinite distance, or -1: a point is no neighbour of its own. N counts without it
+    then. ``memory`` bounds the buffers in bytes. Without ``visit`` several processes share the
+    queries (:mod:`wildmiddle.empirical.kernels.processes`).
     """
     if visit is not None:
-        return _search(queries, points, memory, visit)
+        return _search(queries, points, memory, visit, left_out)
     own = own_rows(len(queries))
-    distance, index = _search(queries[own], points, memory)
+    kept = None if left_out is None else left_out[own]
+    distance, index = _search(queries[own], points, memory, None, kept)
     return gather_rows(distance, own, len(queries)), gather_rows(index, own, len(queries))
 
 
 def _search(
-    queries: torch.Tensor, points: torch.Tensor, memory: int, visit: Visit | None = None
+    queries: torch.Tensor,
+    points: torch.Tensor,
+    memory: int,
+    visit: Visit | None,
+    left_out: torch.Tensor | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     origin = mean_of(points)
-    squared, index, doubt = _search_products(queries, points, origin, memory, visit)
+    squared, index, doubt = _search_products(queries, points, origin, memory, visit, left_out)
     if len(doubt):
         limit = squared[doubt].amax(1)
         squared[doubt], index[doubt] = _search_differences(
-            queries[doubt], points, limit, origin, memory
+            queries[doubt],
+            points,
+            limit,
+            origin,
+            memory,
+            None if left_out is None else left_out[doubt],
         )
     return squared.sqrt_(), index
 
@@ -101,11 +114,12 @@ def _search_products(
     origin: torch.Tensor,
     memory: int,
     visit: Visit | None,
+    left_out: torch.Tensor | None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     # Squared distances and indices of the two nearest of the candidates, and the queries for which
     # another point may be as near.
     device, n, d = points.device, len(points), points.shape[1]
-    kept, dtype = min(_KEPT, n), product_dtype(d, device)
+    kept, dtype = min(_KEPT, n - (left_out is not None)), product_dtype(d, device)
     best = torch.full((len(queries), kept), torch.inf, dtype=dtype, device=device)
     index = torch.zeros(best.shape, dtype=torch.int64, device=device)
     own = torch.empty(len(queries), dtype=working_dtype(device), device=device)
@@ -128,6 +142,8 @@ def _search_products(
                 # All but the query's own norm, which changes no order, in one call.
                 apart = product(x, tile.points, scale=-2, plus=tile.norms)
                 shift = own[rows].to(dtype)
+                if left_out is not None:
+                    apart[tile.find(left_out[rows])] = torch.inf
             else:
                 apart = squared_distances(x, tile.points, own[rows], tile.norms)
                 # Near pairs decide the sums at small sigma, so they are taken from differences.
@@ -136,6 +152,8 @@ def _search_products(
                 for i, j in (pair.unbind(1) for pair in near.nonzero().split(BLOCK)):
                     exact, _ = pair_terms(queries, i + rows.start, points, j + tile.start)
                     apart[i, j] = exact.to(dtype)
+                if left_out is not None:
+                    apart[tile.find(left_out[rows])] = torch.inf
                 visit(rows, slice(tile.start, tile.start + len(tile.points)), apart)
                 shift = torch.zeros(len(x), dtype=dtype, device=device)
             # Past the first tiles most queries have nothing nearer to come.
@@ -163,7 +181,8 @@ def _search_products(
     for_each(measure, tiles(len(queries), BLOCK), device, sizes.threads)
     error = rounding(d, dtype) * (own.sqrt() + longest).square()
     # What was not kept is at least as far as the last that was, but for rounding.
-    doubt = torch.nonzero((best.amax(1) - error <= exact[:, :2].amax(1)) & (kept < n)).squeeze(1)
+    may_be_nearer = (best.amax(1) - error <= exact[:, :2].amax(1)) & (1 < kept < n)
+    doubt = torch.nonzero(may_be_nearer).squeeze(1)
     return exact[:, :2], index[:, :2], doubt
 
 
@@ -173,6 +192,7 @@ def _search_differences(
     limit: torch.Tensor,
     origin: torch.Tensor,
     memory: int,
+    left_out: torch.Tensor | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     # The same squared distances and indices, of all the points within the squared distance `limit`
     # (Q,): two or more.
@@ -189,6 +209,8 @@ def _search_differences(
             error = rounding(d, work) * (own.sqrt() + tile.norms.max().sqrt()).square()
             squared = squared_distances(x, tile.points, own, tile.norms)
             near = squared <= (limit[slice(*part)] + error)[:, None]
+            if left_out is not None:
+                near[tile.find(left_out[slice(*part)])] = False
             row = near.any(1).nonzero().squeeze(1)
             i, j = near[row].nonzero(as_tuple=True)
             squared = torch.full_like(squared[row], torch.inf)

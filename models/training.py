@@ -67,21 +67,24 @@ def train(
     device: str = "auto",
     progress: bool = False,
     stop_after: int | None = None,
+    tensorboard: bool = False,
 ) -> NetworkDenoiser:
     """Train a denoiser into ``folder``, from its newest checkpoint on where it has one.
 
     ``images`` is (N, H, W), (N, H, W, C) or (N, C, H, W); ``labels`` (N,), integers from 0, makes
     the denoiser conditional. ``data`` is the set that the images come from, to be described in the
     checkpoints. ``stop_after`` ends at that step; a later call continues. Writes checkpoints and
-    ``log.csv`` (step, loss, learning rate) and returns the averaged denoiser of the last step, in
-    evaluation mode. Ctrl-C or SIGTERM saves, then raises KeyboardInterrupt.
+    ``log.csv`` (step, loss, learning rate), with ``tensorboard`` the same for TensorBoard, and
+    returns the averaged denoiser of the last step, in evaluation mode. Ctrl-C or SIGTERM saves,
+    then raises KeyboardInterrupt.
 
     Under ``accelerate launch`` or ``torchrun`` the processes share each batch. On the CPU, with as
     many threads and processes, a resumed run equals an uninterrupted one bit for bit.
 
     Raises ValueError for images that cannot be used, a batch size that the processes do not divide,
-    and a folder that holds another run or that another run is training into; OSError where a
-    checkpoint or the log cannot be written, the checkpoints before it as they were.
+    a folder that holds another run or that another run is training into, and a TensorBoard that is
+    not installed; OSError where a checkpoint or the log cannot be written, the checkpoints before
+    it as they were.
     """
     folder = Path(folder)
     accelerator = _accelerator(training, device)
@@ -109,7 +112,16 @@ def train(
                 on_gpu = [accelerator.device] if accelerator.device.type == "cuda" else []
                 if start < target:
                     with _writing(folder), torch.random.fork_rng(devices=on_gpu):
-                        _train(accelerator, training_set, run, folder, start, target, progress)
+                        _train(
+                            accelerator,
+                            training_set,
+                            run,
+                            folder,
+                            start,
+                            target,
+                            progress,
+                            tensorboard,
+                        )
             accelerator.wait_for_everyone()
     return checkpoints.load(folder, target, device=accelerator.device)
 
@@ -175,6 +187,7 @@ def _train(
     start: int,
     target: int,
     progress: bool,
+    tensorboard: bool,
 ) -> None:
     training = run.training
     main = accelerator.is_main_process
@@ -196,7 +209,7 @@ def _train(
         unit=" steps",
         disable=not (progress and main),
     )
-    log_file = open_log(folder, start) if main else nullcontext(lambda lines: None)
+    log_file = open_log(folder, start, tensorboard) if main else nullcontext(lambda lines: None)
     with bar, log_file as log, _stop_signals() as stop:
         for step in range(start, target):
             losses.append(take_step(step))
@@ -450,12 +463,14 @@ def _stop_signals() -> Iterator[list[int]]:
 
 @contextmanager
 def open_log(
-    folder: Path, start: int
+    folder: Path, start: int, tensorboard: bool = False
 ) -> Iterator[Callable[[Iterable[tuple[int, float, float]]], None]]:
     """A function that appends (step, loss, learning rate) of steps after ``start`` to ``log.csv``.
 
-    Lines of later steps, from a run that was stopped before it saved, are dropped.
+    Lines of later steps, from a run that was stopped before it saved, are dropped. With
+    ``tensorboard`` the same goes to the folder of this name beside it.
     """
+    board = _board(folder, start) if tensorboard else None
     path, temporary = folder / LOG, folder / f".{LOG}.{os.getpid()}"
     kept = [line for line in _read_log(path) if int(line[0]) <= start]
     try:
@@ -469,10 +484,25 @@ def open_log(
 
         def append(lines: Iterable[tuple[int, float, float]]) -> None:
             # As the shortest decimals that give the loss's float32 back.
-            writer.writerows((step, np.float32(loss), rate) for step, loss, rate in lines)
+            for step, loss, rate in lines:
+                writer.writerow((step, np.float32(loss), rate))
+                if board is not None:
+                    board.add_scalar("loss", loss, step)
+                    board.add_scalar("learning_rate", rate, step)
             file.flush()
 
-        yield append
+        with nullcontext() if board is None else board:
+            yield append
+
+
+def _board(folder: Path, start: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            "TensorBoard is not installed; pip install 'wildmiddle[tensorboard]'"
+        ) from error
+    return SummaryWriter(folder / "tensorboard", purge_step=start + 1)
 
 
 def _read_log(path: Path) -> list[list[str]]:

@@ -1,7 +1,9 @@
 """The documents say what the code is: modules, layers, versions, and examples that run."""
 
 import ast
+import json
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
@@ -54,6 +56,16 @@ def test_every_name_of_the_package_is_there() -> None:
         assert getattr(wildmiddle, name).__doc__, name
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = wildmiddle.nothing
+
+
+def test_the_notebook_is_the_tutorial() -> None:
+    tutorial = runpy.run_path(str(ROOT / "docs" / "site" / "notebook.py"))
+    text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    written = (ROOT / "docs" / "tutorial.ipynb").read_text(encoding="utf-8")
+    assert written == tutorial["notebook"](text), "run python docs/site/notebook.py"
+    cells = json.loads(written)["cells"]
+    code = [line for cell in cells if cell["cell_type"] == "code" for line in cell["source"]]
+    assert sum("wildmiddle" in line for line in code) >= 4
 
 
 def test_the_version_is_the_same_everywhere() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 FUZZ = Path(__file__).parents[1] / "benchmarks" / "fuzz.py"
 KINDS = ["CIFAR-10 binary", "CIFAR-10 for Python", "tar", "npy", "npz", "images"]
+KINDS += ["Parquet", "Arrow"] if importlib.util.find_spec("pyarrow") else []
 KINDS += ["scale", "experiment", "checkpoint", "safetensors"]
 
 pytestmark = pytest.mark.skipif(
@@ -24,7 +25,7 @@ def fuzz(*options: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_changed_files_are_read_or_refused_in_one_line() -> None:
-    run = fuzz("--inputs", "2000")
+    run = fuzz("--inputs", str(200 * len(KINDS)))
     assert (run.returncode, run.stderr) == (0, ""), run.stdout + run.stderr
     rows = [line.split(" | ") for line in run.stdout.splitlines()[2:]]
     assert [row[0].removeprefix("| ") for row in rows] == KINDS

@@ -9,7 +9,7 @@ one point with their prior (:mod:`wildmiddle.theory.copies`): what is said of th
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -205,7 +205,7 @@ class DrawnRows(NamedTuple):
     train: int
     """Training images that were drawn; their distances go to all others."""
     held_out: int
-    """Held-out images that were looked at: the zone is theirs."""
+    """Images held out that were looked at: the zone is theirs."""
     certain_end: Zone
     """Between these the certain zone of all pairs ends; of the zone the first counts."""
     possible_end: Zone
@@ -229,6 +229,9 @@ class PredictedZone:
     alpha: float = ZONE_ALPHA
     """Probability, over the held-out images, that one of the population's two zones is wrong; over
     the training images that were drawn as well, that any zone is."""
+    each_held_out: bool = False
+    """Whether every training image was held out once, in the place of held-out images: the zone is
+    that of these images, and nothing is said of a population."""
     drawn: DrawnRows | None = None
     """What was drawn; None where all pairs were taken."""
     n: int = 0
@@ -251,11 +254,14 @@ class PredictedZone:
     @property
     def parts(self) -> dict[str, Zone]:
         """All zones by the names that they are shown under."""
+        population = {
+            "certain, population": self.certain_of_population,
+            "possible, population": self.possible_of_population,
+        }
         return {
             "certain": self.certain,
             "possible": self.possible,
-            "certain, population": self.certain_of_population,
-            "possible, population": self.possible_of_population,
+            **({} if self.each_held_out else population),
             "certain to copy": self.certain_to_copy,
         }
 
@@ -329,7 +335,7 @@ def assemble(
     start: Sequence[float],
     end: Sequence[float],
     half_copied: float,
-    nearest: Array,
+    nearest: Array | None,
     eigenvalues: Array,
     n: int,
     effective: float,
@@ -343,7 +349,8 @@ def assemble(
     """The zone from the crossings of the bounds that need all pairs, and what needs none.
 
     ``start`` and ``end``: where the bounds cross, that of the certain zone first; ``nearest`` (M,)
-    distances from held-out to training images, ``eigenvalues`` of the covariance; ``effective`` of
+    distances from held-out to training images, None where these were held out themselves and are no
+    draws of a population; ``eigenvalues`` of the covariance; ``effective`` of
     the n images by :func:`wildmiddle.theory.copies.effective_number`; ``scale`` as for
     :func:`crossing_of`, all in the units of sigma.
     """
@@ -361,6 +368,19 @@ def assemble(
     (latest,) = [each.latest for each in ends if each.n == n]
     certain_end, possible_end = (_or_never(each, scale) for each in end)
     possible = Zone(start[1], min(possible_end, latest))
+    zone = PredictedZone(
+        certain=Zone(start[0], certain_end),
+        possible=possible,
+        each_held_out=nearest is None,
+        alpha=alpha,
+        n=n,
+        half_copied=_beyond(half_copied, scale),
+        speciation=spectrum.speciation_scale(eigenvalues),
+        by_size=ends,
+        eigenvalues=eigenvalues,
+    )
+    if nearest is None:
+        return zone
     # Each of the population's two limits has half of the error rate.
     sure = crossing_of(
         lambda s: population.coverage_lower(nearest, s, d, alpha / 2, c) - coverage_high, scale
@@ -368,17 +388,10 @@ def assemble(
     open_from = crossing_of(
         lambda s: population.coverage_upper(nearest, s, n, d, alpha / 2, c) - coverage_high, scale
     )
-    return PredictedZone(
-        certain=Zone(start[0], certain_end),
-        possible=possible,
+    return replace(
+        zone,
         certain_of_population=Zone(_beyond(sure, scale), certain_end),
         possible_of_population=Zone(_beyond(open_from, scale), possible.end),
-        alpha=alpha,
-        n=n,
-        half_copied=_beyond(half_copied, scale),
-        speciation=spectrum.speciation_scale(eigenvalues),
-        by_size=ends,
-        eigenvalues=eigenvalues,
     )
 
 

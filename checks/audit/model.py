@@ -38,7 +38,7 @@ STEPS = 18
 POINTS, NOISES, LARGE_PORTION = 50, 20, 0.9
 """Held-out images and noises of each, and the share of these that must be copies, for the nested
 rate."""
-EXPORTED, SCRIPTED = ".pt2", (".ts", ".torchscript")
+EXPORTED, SCRIPTED, PICKLED = ".pt2", (".ts", ".torchscript"), (".pkl", ".pickle")
 
 
 @dataclass(frozen=True)
@@ -76,16 +76,19 @@ def is_model(text: str) -> bool:
     if path.is_dir():
         return is_diffusers_folder(path) or any(path.glob(f"step-*/{checkpoints.JSON}"))
     if path.exists():
-        return path.suffix in (EXPORTED, *SCRIPTED)
+        return path.suffix in (EXPORTED, *SCRIPTED, *PICKLED)
     return ":" in text and not path.parent.joinpath(path.name.partition(":")[0]).is_dir()
 
 
-def load_model(text: str, label: int | None = None, device: str = "auto") -> Denoiser:
+def load_model(
+    text: str, label: int | None = None, device: str = "auto", *, trusted: bool = False
+) -> Denoiser:
     """A denoiser from a run's folder, a diffusers folder, an exported program or a function.
 
     Exported (``.pt2``) and scripted (``.ts``) programs are called as ``program(x, sigma)``, x (B,
     C, H, W) and sigma (B,); a function ``MODULE:FUNCTION`` is called once and returns
-    ``denoiser(x, sigma)``. Raises ValueError, in one line, for what cannot be read.
+    ``denoiser(x, sigma)``. An exported program can run anything as it is loaded, which has to be
+    ``trusted``. Raises ValueError, in one line, for what cannot be read, and for pickles.
     """
     path, where = Path(text), resolve_device(device)
     if path.is_dir() and is_diffusers_folder(path):
@@ -95,6 +98,17 @@ def load_model(text: str, label: int | None = None, device: str = "auto") -> Den
     if not path.exists():
         denoiser: Denoiser = named_function(text, "the model")()
         return denoiser
+    if path.suffix in PICKLED:
+        raise ValueError(
+            f"{path}: a pickle is refused, since opening it can run code. Save images as .npz; of "
+            "a network, as EDM of NVlabs saves it with its source code, give a MODULE:FUNCTION "
+            "that loads it"
+        )
+    if path.suffix == EXPORTED and not trusted:
+        raise ValueError(
+            f"{path}: torch.export.load unpickles what is in the file, which can run code; give "
+            "--trust-program where you trust it, or save the program as TorchScript (.ts)"
+        )
     try:
         program: Any
         if path.suffix == EXPORTED:

@@ -170,7 +170,7 @@ def read_features(text: str) -> tuple[str, Features]:
 
 
 def _require_shape(images: Images, name: str, train: Images) -> None:
-    shape, wanted = images.pixels.shape[1:], train.pixels.shape[1:]
+    shape, wanted = (tuple(to_channels_first(s.pixels[:1]).shape[1:]) for s in (images, train))
     if shape != wanted:
         raise ValueError(
             f"the {name}, {images.title}, have shape {shape}, the training images {wanted}; bring "

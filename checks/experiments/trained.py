@@ -49,6 +49,8 @@ class TrainedStudy(Study):
     progress: bool = False
     inception: Path | None = None
     """Weights of the Inception network, for Fréchet distances in its features."""
+    tensorboard: bool = False
+    """Whether trainings are logged for TensorBoard too, beside their ``log.csv``."""
 
     @property
     def torch_device(self) -> torch.device:
@@ -182,6 +184,7 @@ class TrainedStudy(Study):
             device=self.settings.device,
             progress=self.progress,
             stop_after=stop_after,
+            tensorboard=self.tensorboard,
         )
 
     def checkpoint(self, name: str, step: int) -> Denoiser:
@@ -231,6 +234,7 @@ def trained_study(
     *,
     progress: bool = False,
     inception: Path | None = None,
+    tensorboard: bool = False,
 ) -> TrainedStudy:
     """The study of a scale's images; its models are trained into a folder when they are asked for.
 
@@ -255,4 +259,5 @@ def trained_study(
         folder=folder,
         progress=progress,
         inception=inception,
+        tensorboard=tensorboard,
     )

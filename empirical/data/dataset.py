@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from wildmiddle.empirical.data.arrow_files import find_arrow_files, read_arrow
 from wildmiddle.empirical.data.cifar import is_cifar, read_cifar
 from wildmiddle.empirical.data.conventions import (
     BYTE,
@@ -49,13 +50,13 @@ from wildmiddle.empirical.data.source import (
     irregular,
     require_memory,
 )
-from wildmiddle.empirical.data.split import MOST, as_integer, gather_rows, split, subset
+from wildmiddle.empirical.data.split import as_integer, gather_rows, split, subset
 
 __all__ = ["DataError", "DataSet", "Images", "load", "load_images"]
 
 _SOURCES = (
     "'digits', a folder of images, a .zip or .tar of them, an .npy, .npz, .pt or .safetensors "
-    "file, cifar-10-binary.tar.gz or cifar-10-python.tar.gz"
+    "file, Parquet or Arrow, cifar-10-binary.tar.gz or cifar-10-python.tar.gz"
 )
 ARRAYS = (".npy", ".npz", ".pt", ".pth", ".safetensors")
 """Files that hold images as arrays, whose layout has to be told from the numbers."""
@@ -117,6 +118,11 @@ class DataSet:
         """What exact copies the held-out images are or have, a sentence for each kind."""
         found = (
             (
+                self.duplicates * (len(self.test) == 0),
+                f"{self.duplicates} of {len(self.train)} images, each held out once, have an exact "
+                "copy among the others; they are covered at every noise level, as no new image is",
+            ),
+            (
                 self.leaked,
                 f"{self.leaked} of {len(self.test)} held-out images are training images as well; "
                 "they are covered at every noise level, as no new image is",
@@ -164,9 +170,10 @@ def load(
     `source` is the string "digits" (scikit-learn's 1,797 images of 8x8) or a path: a folder of
     images, with or without subfolders train/ and test/, or with one for each class; a .zip or .tar
     of images, with their labels in dataset.json or in .cls files; an .npy, .npz, .pt or
-    .safetensors file; CIFAR-10 in the binary version or the one for Python. Integers 0..255 are
-    mapped to `value_range`, -1 to 1 unless it is given; floats must lie in it already. `centre`
-    subtracts the training mean from both parts after scaling.
+    .safetensors file; Parquet or Arrow of Hugging Face, a file or a folder; CIFAR-10 in the binary
+    version or the one for Python. Integers 0..255 are mapped to `value_range`, -1 to 1 unless it is
+    given; floats must lie in it already. `centre` subtracts the training mean from both parts after
+    scaling.
 
     `classes`, names or numbers, keeps these alone, where the source has labels. `limit` then keeps
     the first images in the order of the source, of each part where it sets test images apart; the
@@ -179,8 +186,8 @@ def load(
     default min(1,000, 0.6 n) for train, and of the rest at most 1,000 for test. The images stand
     in random order, so the first few are a random sample as well. `seed` is that of the split.
 
-    `whole` uses all images: a fifth, at most 1,000, are held out, or those that the source sets
-    apart, and all others are training images, unless sizes are given.
+    `whole` uses all images that no size is given for. Where the source sets none apart and no
+    sizes are given, all are training images in the order of the source, and `test` is empty.
 
     `as_stored` is for large sets, of which distances alone are wanted: integers stay bytes, neither
     scaled nor centred, those of an `.npy` file stay on disk until they are used, and the training
@@ -211,10 +218,13 @@ def load(
     )
     train, test = pools[0], pools[-1]
     if len(pools) == 1:
-        if whole and train_size is None:
-            test_size = max(1, min(MOST, len(train) // 5)) if test_size is None else test_size
-            train_size = max(2, len(train) - test_size)
-        train_indices, test_indices = split(len(train), train_size, test_size, seed)
+        if whole and train_size is None and test_size is None:
+            train_indices = np.arange(len(train))
+            test_indices = train_indices[:0]
+        else:
+            if whole and train_size is None and test_size is not None:
+                train_size = max(2, len(train) - test_size)
+            train_indices, test_indices = split(len(train), train_size, test_size, seed)
     else:
         if whole and train_size is None:
             train_size = len(train)
@@ -473,6 +483,9 @@ def _read(source: str | Path, options: ReadOptions, *, labels: bool, mapped: boo
         suffix = path.suffix.lower()
         if is_cifar(path):
             return read_cifar(path)
+        arrow_files = find_arrow_files(path)
+        if arrow_files:
+            return read_arrow(path, arrow_files, options)
         if path.is_dir():
             return read_folder(path, options)
         if suffix in (".npy", ".npz"):

@@ -33,8 +33,14 @@ class PairSums:
         self._lock = Lock()
 
     def add(self, squared: torch.Tensor) -> None:
-        """Add a block of squared distances, of any shape; threads may call this together."""
+        """Add a block of squared distances, of any shape; threads may call this together.
+
+        Infinite ones are of no pair and do not count.
+        """
         flat = squared.flatten().to("cpu", torch.float64)
+        flat = flat[flat.isfinite()]
+        if not len(flat):
+            return
         place = flat.clamp(min=self._least**2).log_().mul_(0.5).sub_(np.log(self._least))
         place.div_(_STEP).clamp_(max=len(self._weights) - 8)
         node = place.long()

@@ -3,6 +3,7 @@
 import json
 import math
 import shlex
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -160,7 +161,7 @@ def test_choices_are_reported_and_repeated_by_the_command(
         found["data"]["sigma_data"],
     )
     assert main(["zone", "--data", "a.npz", "--c", "0.9", *choice]) == 0
-    assert "a.npz, cat + dog, first 50, grayscale, 4x4: N = 40" in capsys.readouterr().out
+    assert "a.npz, cat + dog, first 50, grayscale, 4x4: N = 50" in capsys.readouterr().out
 
 
 def test_a_folder_is_cached_where_asked_and_only_there(tmp_path: Path, capsys) -> None:
@@ -347,6 +348,31 @@ def test_theory_refuses_in_one_line(capsys, arguments, fragment) -> None:
     assert printed.out == ""
     assert len(printed.err.splitlines()) == 1
     assert fragment in printed.err
+
+
+def test_a_shell_completes_commands_options_and_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("shtab", reason="needs the extra completion")
+    with pytest.raises(SystemExit) as caught:
+        main(["--print-completion", "bash"])
+    assert caught.value.code == 0
+    script, bash = capsys.readouterr().out, shutil.which("bash")
+    assert bash
+    (tmp_path / "images.npy").touch()
+    asked = {"zo": "zone", "zone --resol": "--resolution", "zone --data im": "images.npy"}
+    for words, expected in asked.items():
+        typed = f"COMP_WORDS=(wildmiddle {words}); COMP_CWORD={len(words.split())}"
+        ask = f"{typed}; _shtab_wildmiddle; echo ${{COMPREPLY[@]}}"
+        run = subprocess.run(
+            [bash, "-c", script + ask], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert run.stdout.split() == [expected], run.stderr
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    with pytest.raises(SystemExit) as caught:
+        main(["--print-completion", "bash"])
+    assert caught.value.code == 2
+    assert "pip install 'wildmiddle[completion]'" in capsys.readouterr().err
 
 
 def test_the_version_is_that_of_the_installed_package(capsys: pytest.CaptureFixture[str]) -> None:

@@ -101,7 +101,10 @@ def test_programs_are_given_a_sigma_for_each_image(tmp_path, suffix) -> None:
     else:
         torch.jit.save(torch.jit.script(Shrink()), path)
     assert is_model(str(path))
-    denoiser = load_model(str(path), device="cpu")
+    if suffix == ".pt2":
+        with pytest.raises(ValueError, match="give --trust-program where you trust it"):
+            load_model(str(path), device="cpu")
+    denoiser = load_model(str(path), device="cpu", trusted=suffix == ".pt2")
     x = torch.rand(3, 1, 8, 8)
     assert torch.allclose(denoiser(x, 2.0), x / 5)
     levels = torch.tensor([1.0, 2.0, 3.0])
@@ -133,12 +136,17 @@ def test_a_pipeline_of_diffusers_is_audited(files, tmp_path, capsys) -> None:
         ("copier", ("--reference", "no.pt2"), "no.pt2"),
         ("copier", ("--count", "0"), "--count"),
         ("train", ("--reference", "x:y"), "--reference is for a model"),
-        ("broken.pt2", (), "no program of torch"),
+        ("broken.ts", (), "no program of torch"),
+        ("broken.pt2", (), "--trust-program"),
+        ("broken.pt2", ("--trust-program",), "no program of torch"),
+        ("network.pkl", (), "give a MODULE:FUNCTION that loads it"),
+        ("copier", ("--reference", "network.pkl"), "opening it can run code"),
     ],
 )
 def test_bad_use_is_one_line(files, tmp_path, capsys, monkeypatch, model, more, complaint) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("broken.pt2").write_bytes(b"nothing")
+    for name in ("broken.pt2", "broken.ts", "network.pkl"):
+        Path(name).write_bytes(b"nothing")
     assert audit(files, files.get(model, model), tmp_path / "out", *more) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1

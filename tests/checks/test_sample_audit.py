@@ -199,6 +199,17 @@ def test_images_of_another_shape_are_refused_with_the_remedy(sets, tmp_path, cap
     assert "bring all to one with --size S" in capsys.readouterr().err
 
 
+def test_samples_as_networks_give_them_are_compared_with_images_as_files_have_them(
+    sets, tmp_path
+) -> None:
+    colours = {name: np.load(path)[..., None] * [1, 0.5, 0.2] for name, path in sets.items()}
+    colours["samples"] = np.moveaxis(colours["samples"], -1, 1)
+    for name, images in colours.items():
+        np.save(tmp_path / f"{name}.npy", images)
+    found = audited({name: tmp_path / f"{name}.npy" for name in sets})
+    assert found.pixels.copies.tolist() == audited(sets).pixels.copies.tolist()
+
+
 def test_a_function_in_a_file_is_read(tmp_path) -> None:
     (tmp_path / "mine.py").write_text("def double(images):\n    return 2 * images.flatten(1)\n")
     name, function = read_features(f"{tmp_path / 'mine.py'}:double")

@@ -36,19 +36,42 @@ def content(out: Path) -> dict:
     return json.loads((out / "zone.json").read_text())
 
 
-def test_a_fifth_is_held_out_and_all_others_are_training_images(written, capsys) -> None:
+def test_all_are_training_images_and_each_is_held_out_once_unless_some_are_named(
+    written, capsys
+) -> None:
     images, out = written
-    found = content(out)["data"]
-    assert (found["train_size"], found["test_size"]) == (80, 20)
-    assert main(["zone", "--data", str(images), "--train-size", "30"]) == 0
-    assert "N = 30 training and M = 70 held-out" in capsys.readouterr().out
+    found = content(out)
+    assert (found["data"]["train_size"], found["data"]["test_size"]) == (100, 0)
+    assert found["each_held_out"]
+    assert not any("population" in name for name in found["zone"])
+    assert main(["zone", "--data", str(images), "--copies-within", "0.1"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "N = 100 training images, each held out once" in printed
+    assert "of each image by the other 99" in printed
+    for sizes, said in (
+        (["--train-size", "30"], "N = 30 training and M = 70 held-out"),
+        (["--test-size", "20"], "N = 80 training and M = 20 held-out"),
+    ):
+        assert main(["zone", "--data", str(images), *sizes]) == 0
+        printed = capsys.readouterr().out
+        assert said in printed
+        assert "possible, population" in printed
+
+
+def test_an_image_with_a_copy_among_the_others_is_said_to_be_covered(tmp_path, capsys) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (9, 8, 8)).astype(np.uint8)
+    np.save(tmp_path / "twice.npy", images[[0, 1, 1, *range(2, 9)]])
+    assert main(["zone", "--data", str(tmp_path / "twice.npy")]) == 0
+    said = capsys.readouterr().err
+    assert "2 of 10 images, each held out once, have an exact copy among the others" in said
 
 
 def test_the_zone_is_that_of_the_images_in_every_parameterization(written) -> None:
     images, out = written
     found = content(out)
     data = load(images, whole=True)
-    zone = zone_of(data.train, data.test)
+    assert len(data.test) == 0
+    zone = zone_of(data.train)
     certain = found["zone"]["certain"]
     assert (certain["start"], certain["end"]) == pytest.approx(zone.certain, rel=1e-6)
     ends = certain["end"], certain["start"]

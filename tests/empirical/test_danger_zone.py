@@ -15,6 +15,8 @@ from wildmiddle.empirical.kernels.device import as_rows
 from wildmiddle.empirical.kernels.products import mean_of
 from wildmiddle.theory import regimes
 from wildmiddle.theory.copies import log_ratios
+from wildmiddle.theory.copying import copying_lower
+from wildmiddle.theory.coverage import lower_bound, overlap_probability
 
 SMALL = 2**23
 """Bytes for a tile of few points and one block of rows."""
@@ -101,6 +103,62 @@ def test_the_zone_is_that_of_all_distances(name) -> None:
     np.testing.assert_allclose(tight, numbers(zone_of(train, test, device="cpu")), rtol=1e-5)
 
 
+def without(train: np.ndarray, i: int) -> tuple[np.ndarray, np.ndarray]:
+    """The different ones of all images but one, and how often each is left."""
+    return np.unique(np.delete(train, i, 0), axis=0, return_counts=True)
+
+
+def each_by_theory(train: np.ndarray) -> tuple[float, float, float]:
+    """Both starts and the end by copying, every image held out once, from N sets of N - 1."""
+    d, sets = train.shape[1], [without(train, i) for i in range(len(train))]
+    to_points = [cdist(train[i : i + 1], points) for i, (points, _) in enumerate(sets)]
+    nearest = np.array([each.min() for each in to_points])
+    scale = float(np.median(others(train)))
+
+    def copied(sigma: np.ndarray) -> float:
+        rates = [
+            copying_lower(apart, cdist(points[[apart.argmin()]], points), sigma, counts)
+            for apart, (points, counts) in zip(to_points, sets, strict=True)
+        ]
+        return float(0.5 - np.mean(rates))
+
+    def hits(sigma: np.ndarray) -> float:
+        return np.mean([overlap_probability(each, sigma, d).sum() for each in to_points]) - 0.5
+
+    def covered(sigma: np.ndarray) -> float:
+        return lower_bound(nearest, sigma, d)[0] - 0.5
+
+    curves = covered, hits, copied
+    return tuple(regimes.crossing_of(lambda s, f=f: np.array([f(s)]), scale) for f in curves)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["five digits", "near-duplicates", "few listed often", "all listed ten times", "far"],
+)
+def test_every_image_is_held_out_once_where_no_others_are_given(name) -> None:
+    train = normal(300, 260)[:40] if name == "far" else SETS[name]()
+    zone = zone_of(train, device="cpu")
+    certain, possible, copied = each_by_theory(train)
+    scale = np.linalg.norm(train - train.mean(0), axis=1).max()
+    for found, expected in (
+        (zone.certain.start, certain),
+        (zone.possible.start, possible),
+        (zone.half_copied, copied),
+    ):
+        if expected > 1e-6 * scale:
+            assert found == pytest.approx(expected, rel=1e-4)
+        else:
+            assert found < 1e-5 * scale
+    # The weight is that of all images, as beside any others.
+    of_all = zone_of(train, train[:5].copy(), device="cpu")
+    assert zone.certain.end == pytest.approx(of_all.certain.end, rel=1e-5)
+    assert zone.possible.end == pytest.approx(of_all.possible.end, rel=1e-5)
+    assert (zone.each_held_out, of_all.each_held_out) == (True, False)
+    assert list(zone.parts) == ["certain", "possible", "certain to copy"]
+    assert zone.alpha == 0
+
+
 @pytest.mark.parametrize(("weight", "coverage"), [(0.3, 0.9), (0.95, 0.1), (0.99, 0.5)])
 def test_other_levels_move_the_zone_alike(weight, coverage) -> None:
     train, test = digits(200), load("digits").test[:40].reshape(40, -1)
@@ -176,6 +234,7 @@ def test_the_bounds_of_the_weight_are_those_of_theory(name) -> None:
         (normal(5, 20), normal(5, 20), {"resolution": 0.0}, "resolution = 0 must be above 0"),
         (normal(5, 20), normal(5, 20), {"time": float("nan")}, "time = nan must be above 0"),
         (normal(1, 20), normal(5, 20), {}, "N = 1 image"),
+        (normal(2, 20), None, {}, "of 2 different images none can be held out; give 3"),
         (normal(5, 20), normal(5, 21), {}, "train has d = 20 and test 21"),
         (normal(5, 20), normal(5, 20), {"weight_high": 1.0}, "weight_high = 1"),
         (normal(5, 20), normal(5, 20), {"coverage_high": 0.0}, "coverage_high = 0"),
@@ -252,6 +311,20 @@ def test_the_zone_of_drawn_rows_holds_that_of_all_pairs() -> None:
     # The held-out images are all there, so that the starts are exact.
     assert zone.certain.start == pytest.approx(whole.certain.start, rel=1e-6)
     assert zone.possible.start == pytest.approx(whole.possible.start, rel=1e-6)
+
+
+@pytest.mark.usefixtures("small_limits")
+def test_images_drawn_to_be_held_out_leave_themselves_out() -> None:
+    train = np.concatenate([photos(900), photos(30)])
+    whole = zone_of(train, exact=True, device="cpu")
+    zone = zone_of(train, alpha=1e-3, resolution=0.5, device="cpu")
+    assert zone.drawn is not None
+    assert zone.drawn.held_out == 256
+    assert (zone.alpha, whole.alpha) == (1e-3, 0)
+    # Of 256 images, of 12 sizes: their mean is within a tenth of that of all 930.
+    assert zone.certain.start == pytest.approx(whole.certain.start, rel=0.1)
+    assert zone.possible.start == pytest.approx(whole.possible.start, rel=0.1)
+    assert zone.half_copied <= whole.half_copied
 
 
 @pytest.mark.usefixtures("small_limits")

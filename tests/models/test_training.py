@@ -375,6 +375,24 @@ def test_log_holds_each_step(whole, settings) -> None:
     assert all(0 < float(row[1]) < 100 for row in rows)
 
 
+def test_tensorboard_has_the_log_of_a_resumed_run(
+    images, settings, whole, tmp_path, monkeypatch
+) -> None:
+    events = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="needs tensorboard"
+    )
+    for steps in (7, 20):
+        train(images, settings, tmp_path, stop_after=steps, tensorboard=True)
+    board = events.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    for tag, column in (("loss", 1), ("learning_rate", 2)):
+        found = [(each.step, each.value) for each in board.Scalars(tag)]
+        logged = [(int(line[0]), float(line[column])) for line in log_of(whole)[1:]]
+        np.testing.assert_allclose(found, logged, rtol=1e-6)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ValueError, match=r"pip install 'wildmiddle\[tensorboard\]'"):
+        train(images, settings, tmp_path / "other", tensorboard=True)
+
+
 def test_the_loss_falls(images, tiny, tmp_path) -> None:
     settings = Training(network=tiny, steps=150, batch_size=32, learning_rate=5e-3, warmup=10)
     train(images, settings, tmp_path)
