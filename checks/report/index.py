@@ -114,6 +114,8 @@ _REPORTS = (
 
 def _data(data: dict[str, Any]) -> str:
     title = data.get("title", data.get("name"))  # older reports have no title
+    if not data["test_size"]:
+        return f"{title}: {data['train_size']} images, each held out once"
     return f"{title}: {data['train_size']} training, {data['test_size']} held-out images"
 
 

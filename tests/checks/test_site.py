@@ -97,6 +97,7 @@ def test_the_index_leads_to_every_page_and_says_what_was_found(site: Path) -> No
     words = re.sub("<.*?>", " ", page.split("<main>")[1]).replace("\u00a0", " ")
     zone = json.loads((site / "zone.json").read_text())["zone"]["possible"]
     assert f"possible σ {zone['start']:.4g} to {zone['end']:.4g}" in words
+    assert "train.npy: 40 images, each held out once" in words
     assert "50.0% [27.2, 72.8] of 20 samples are copies" in words
     assert "3 of 3 claims hold" in words
     assert "figure2: 2 of 2 comparisons hold" in words
