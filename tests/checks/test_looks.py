@@ -243,10 +243,10 @@ def test_the_laws_put_their_share_below_the_gap_and_the_higher_gap_weighs_the_sa
 
 
 def delayed(few: float, many: float, higher: float) -> SeedResult:
-    """Delays in octaves, by the gap at 10% and 95% below, and by the one two octaves higher."""
+    """Delays in octaves, by the gap at 10% and 70% below, and by the one two octaves higher."""
     octaves = {
         (0.1, "none"): 0, (0.1, "redraw"): few, (0.1, "drop"): few, (0.1, "higher"): higher,
-        (0.95, "none"): 0, (0.95, "redraw"): many, (0.95, "drop"): many, (0.95, "higher"): 0,
+        (0.7, "none"): 0, (0.7, "redraw"): many, (0.7, "drop"): many, (0.7, "higher"): 0,
     }  # fmt: skip
     rows = []
     for (share, kind), more in octaves.items():
@@ -271,7 +271,7 @@ def test_delays_are_compared_by_their_limits() -> None:
 
 def test_a_law_under_which_nothing_is_copied_gives_no_verdict() -> None:
     rows = [row for row in delayed(3, 0, 0).rows if row["below"] == "0.1"]
-    rows += lines([64, 128], common=False, below=0.95, gap="none")
+    rows += lines([64, 128], common=False, below=0.7, gap="none")
     outcome = gap_law.combine({seed: result("gap-law", rows) for seed in range(3)}, 0.05)
     assert [record.verdict for record in outcome.records] == [
         "inconclusive",
