@@ -219,7 +219,8 @@ def _sharper_cycle(study: Study) -> Iterator[Sharper]:
 
 
 def _sharper_torus(study: Study) -> Iterator[Sharper]:
-    images = study.images if study.images.ndim == 3 else study.images.mean(axis=-1)
+    images = study.images[:MOST_IMAGES]
+    images = images if images.ndim == 3 else images.mean(axis=-1)
     if images.ndim != 3 or min(images.shape[1:]) < 2:
         return
     eigenvalues = np.maximum(locality.torus_eigenvalues(locality.torus_covariance(images)), 0)

@@ -1,9 +1,9 @@
 """What one run of the checks is about: two sets of images and the settings, and what follows."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain
 
 import numpy as np
 import torch
@@ -17,8 +17,9 @@ from wildmiddle.empirical.data.conventions import require_resolution, require_sa
 from wildmiddle.empirical.distinct import Distinct, distinct
 from wildmiddle.empirical.intervals import bounded_mean, proportion
 from wildmiddle.empirical.kernels.device import resolve_device
+from wildmiddle.empirical.kernels.processes import map_rows
 from wildmiddle.empirical.neighbours import distances_to_others, extreme_distances
-from wildmiddle.empirical.noise import indices
+from wildmiddle.empirical.noise import BLOCK, indices
 from wildmiddle.empirical.regimes import Crossing, Regime, crossing, read_regimes, regime_between
 from wildmiddle.models import EmpiricalDenoiser
 from wildmiddle.models.one_step import memorization_by_level
@@ -35,14 +36,16 @@ COVERAGE_STEPS = 40
 SPANS = (1e-6, 1e6)
 """Largest less smallest pixel, at least and at most: the noise levels of the schedule say nothing
 of other images, and distances on so many scales leave float64 too few digits."""
-COPYING_QUERIES = 1024
-"""Outputs of the empirical optimum that are searched for copies at each noise level."""
+COPYING_QUERIES, FEWER_QUERIES = 1024, 256
+"""Outputs of the empirical optimum that are searched for copies at each noise level; of large sets
+fewer."""
 
 ALL_PAIRS, DRAWN = 4096, 1024
 """Training images up to which all pairs are taken, and how many of more are drawn at random, whose
 distances to all others are."""
-ZONE_SHARE = 1e-3
-"""Of the error rate of a run: where the zone rests on images that were drawn, that they mislead."""
+ZONE_SHARE, ZONE_OCTAVES = 1e-3, 0.25
+"""Where the zone rests on images that were drawn: that they mislead, of the error rate of a run, and
+to what its ends are known. They are compared to within an octave."""
 
 CURVE_ALPHA = 0.05
 """Error rate of each curve as drawn, of the regimes read off it and of the population's zones; no
@@ -183,6 +186,7 @@ class Study:
             coverage_high=at.coverage_high,
             alpha=CURVE_ALPHA,
             drawn_alpha=ZONE_SHARE * at.alpha,
+            resolution=ZONE_OCTAVES,
             time=np.inf,  # or else what is drawn would depend on the machine
             seed=at.seed,
             device=at.device,
@@ -209,17 +213,18 @@ class Study:
         sigmas = np.sort(levels[within])
         if not len(sigmas):
             return Crossing(np.inf, np.nan, np.nan)
+        queries = COPYING_QUERIES if self.all_pairs else FEWER_QUERIES
         counts = memorization_by_level(
             EmpiricalDenoiser(self.listed, at.device),
             self.test,
             self.train,
             sigmas,
-            COPYING_QUERIES,
+            queries,
             at.seed,
             stream="study/half copied",
             device=at.device,
         )
-        shares = proportion(counts, COPYING_QUERIES, CURVE_ALPHA / len(sigmas))
+        shares = proportion(counts, queries, CURVE_ALPHA / len(sigmas))
         return crossing(sigmas, shares, 0.5, rising=False)
 
     @property
@@ -251,13 +256,20 @@ class Study:
         """
         at, prior = self.settings, self.prior
         if not self.all_pairs:
-            values = []
-            apart = distances_to_others(self.train, at.device, at.memory, self._drawn)
-            for k, row in zip(self._drawn.tolist(), chain.from_iterable(apart), strict=True):
-                ratios = 0.0 if prior is None else log_ratios(prior, slice(k, k + 1))
-                values.append(bound(row[None], ratios) / top)
-            found = bounded_mean(np.clip(values, 0, 1), alpha / values[0].size)
-            return np.asarray(found.low * top)
+
+            def shares(numbers: NDArray[np.int64]) -> Array:
+                def value(k: int, row: Array) -> Array:
+                    ratios = 0.0 if prior is None else log_ratios(prior, slice(k, k + 1))
+                    return np.clip(bound(row[None], ratios) / top, 0, 1)
+
+                values: list[Array] = []
+                with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+                    for part in distances_to_others(self.train, at.device, at.memory, numbers):
+                        values += pool.map(value, numbers[len(values) :].tolist(), part)
+                return np.array(values)
+
+            values = map_rows(shares, np.split(self._drawn, DRAWN // BLOCK))
+            return np.asarray(bounded_mean(values, alpha / values[0].size).low * top)
         counts = self.distinct.counts
         total, start = np.zeros(()), 0
         for part in distances_to_others(self.train, at.device, at.memory):

@@ -10,6 +10,7 @@ from wildmiddle.empirical.kernels.device import as_rows
 from wildmiddle.empirical.kernels.processes import map_rows
 from wildmiddle.empirical.kernels.products import tiles
 from wildmiddle.empirical.noise import Block, blocks
+from wildmiddle.empirical.posterior import with_weight
 from wildmiddle.theory.domain import require
 
 Array = NDArray[np.float64]
@@ -68,6 +69,11 @@ def _compare(points: torch.Tensor, i: int, z: torch.Tensor, t: float) -> Array:
     # The fields at (1-t) z + t x_i, a row of z (Q, d) a query: (Q, 4) in the order of `Fields`.
     x = points[i]
     y = (1 - t) * z + t * x
+    # As inputs at noise (1-t)/t: y over t.
+    kept = with_weight(y / t, points, z.new_full((len(z),), (1 - t) / t), x)
+    if isinstance(kept, torch.Tensor):
+        kept = torch.cat([kept, kept.new_tensor([i])]).unique()
+        points, i = points[kept], int(torch.searchsorted(kept, i))
     # -|y - t x_j|^2 / (2 (1-t)^2), less what is common to all j. With y - t x_j written as
     # (1-t) z - t (x_j - x) no digits cancel, however close the nearest neighbour.
     weight = z.new_empty(len(z), len(points))

@@ -25,11 +25,25 @@ from wildmiddle.empirical.kernels.distances import (
 )
 from wildmiddle.empirical.kernels.noise_pass import Accumulator, AddQueries, run_pass, whole_blocks
 from wildmiddle.empirical.kernels.processes import combine_rows
-from wildmiddle.empirical.kernels.products import Tile, mean_of
-from wildmiddle.empirical.noise import blocks, indices
+from wildmiddle.empirical.kernels.products import (
+    Tile,
+    centre,
+    mean_of,
+    product,
+    product_dtype,
+    rounding,
+    squared_norms,
+    tile_of,
+    tiles,
+)
+from wildmiddle.empirical.noise import BLOCK, blocks, indices
 from wildmiddle.theory.constants import DEFAULT_MEMORY
 
 Array = NDArray[np.float64]
+
+_MANY, _NOTHING = 4096, 80.0
+"""Points of which those without weight are left out, in so many columns at once; and how far the
+logarithm of a weight is then below the largest: no sum in float64 shows them."""
 
 
 def posterior_mean(
@@ -44,10 +58,41 @@ def posterior_mean(
     ``about``, an origin o near them (d,) and ``|x_i - o|^2`` (N,): squares about 0 would cancel.
     Source: Eq. 2 and 3.
     """
+    if about is not None:
+        kept = with_weight(y, points, sigma, about[0])
+        points, about = points[kept], (about[0], about[1][kept])
     origin, squares = (0, points.square().sum(1)) if about is None else about
     # What is common to all points drops out of the softmax: |y|^2, and <y - o, o> with an origin.
     logits = torch.addmm(-squares / 2, y - origin, points.T) / sigma[:, None].square()
     return torch.softmax(logits, dim=1) @ points
+
+
+def with_weight(
+    y: torch.Tensor, points: torch.Tensor, sigma: torch.Tensor, origin: torch.Tensor
+) -> torch.Tensor | slice:
+    """Which of the points (N, d) have posterior weight for any of the inputs, as an index.
+
+    ``y`` (B, d), ``sigma`` (B,), ``origin`` (d,) near the points. For each input all others
+    together have less than ``N exp(-80)`` of the largest weight, the rounding of the products
+    allowed for. All of few points, for few inputs, and where more than a quarter have weight, of
+    all points or of the first.
+    """
+    (n, d), dtype = points.shape, product_dtype(points.shape[1], points.device)
+    if n <= _MANY or len(y) < BLOCK:
+        return slice(None)
+    x, longest = centre(y, origin, dtype), points.new_zeros(())
+    own, logits = squared_norms(x).sqrt(), torch.empty(len(y), n, dtype=dtype, device=y.device)
+    for start, end in tiles(n, _MANY):
+        tile = tile_of(points, (start, end), origin, dtype, torch.get_num_threads())
+        logits[:, start:end] = product(x, tile.points, plus=tile.norms / -2)
+        longest = torch.maximum(longest, tile.norms.max().sqrt())
+        if start == 0 or end == n:
+            room = 4 * rounding(d, dtype) * longest * (longest + own)
+            least = logits[:, :end].amax(1) - _NOTHING * sigma.square() - room
+            kept = (logits[:, :end] >= least[:, None]).any(0).nonzero().squeeze(1)
+            if 4 * len(kept) > end:
+                return slice(None)
+    return kept
 
 
 def weights(

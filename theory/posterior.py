@@ -124,6 +124,8 @@ def margin(distance: ArrayLike, sigma: ArrayLike, log_odds: ArrayLike) -> Array:
     require_positive("sigma", sigma)
     log_odds = np.asarray(log_odds, np.float64)
     u = np.abs(distance / sigma)  # at distance -0.0 the sign would turn the margin over
+    if not log_odds.any():
+        return u / 2 + np.zeros_like(log_odds)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         return u / 2 - np.where(log_odds == 0, 0, log_odds / u)
 

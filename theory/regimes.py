@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-from scipy.special import entr, logsumexp, ndtri
+from scipy.special import entr, ndtri
 
 from wildmiddle.theory import copies, copying, population, spectrum
 from wildmiddle.theory.constants import SHELL_WIDTH, ZONE_ALPHA, Thresholds
@@ -63,8 +63,8 @@ def posterior_entropy(distances: ArrayLike, sigma: ArrayLike, ratios: ArrayLike 
     levels = np.atleast_1d(np.asarray(sigma, np.float64))
     require_positive("sigma", levels)
     exponents = MEAN_LOG_TERM * np.square(distances)
-    totals = (logsumexp(exponents / s**2 + ratios, axis=1) for s in levels.tolist())
-    return np.array([copies.mean_by_prior(np.logaddexp(0, each), ratios) for each in totals])
+    totals = (np.exp(exponents / s**2 + ratios).sum(1) for s in levels.tolist())
+    return np.array([copies.mean_by_prior(np.log1p(each), ratios) for each in totals])
 
 
 def weight_upper(distances: ArrayLike, sigma: ArrayLike, ratios: ArrayLike = 0.0) -> Array:

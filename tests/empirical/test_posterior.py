@@ -8,6 +8,7 @@ import torch
 from scipy.special import expit
 from scipy.stats import kstest, norm
 
+from wildmiddle.empirical import posterior
 from wildmiddle.empirical.kernels.noise_pass import run_pass
 from wildmiddle.empirical.kernels.products import squared_distances
 from wildmiddle.empirical.noise import blocks
@@ -187,6 +188,24 @@ def test_posterior_mean_is_the_weighted_mean(cloud, reference_weights) -> None:
         np.testing.assert_allclose(
             row, reference_weights(point, cloud, level) @ cloud, rtol=0, atol=1e-10
         )
+
+
+@pytest.mark.parametrize("d", [5, 300])
+@pytest.mark.parametrize("sigma", [1e-3, 0.1, 0.3])
+def test_points_without_weight_change_nothing(monkeypatch, sigma, d) -> None:
+    # 40 clusters, far from 0: the inputs are about the first two of them.
+    rng = np.random.default_rng(SEED)
+    centres = 7 + rng.standard_normal((40, d))
+    points = torch.as_tensor(np.repeat(centres, 30, 0) + 0.1 * rng.standard_normal((1200, d)))
+    origin = points.mean(0)
+    about = origin, (points - origin).square().sum(1)
+    y = points[torch.arange(256) % 60] + sigma * torch.as_tensor(rng.standard_normal((256, d)))
+    levels = torch.full((256,), sigma, dtype=torch.float64)
+    whole = posterior_mean(y, points, levels, about)
+    monkeypatch.setattr(posterior, "_MANY", 400)
+    kept = posterior.with_weight(y, points, levels, origin)
+    assert isinstance(kept, torch.Tensor) == (d == 300 or sigma < 0.2)
+    np.testing.assert_allclose(posterior_mean(y, points, levels, about), whole, rtol=1e-13)
 
 
 def test_squared_distances_are_never_negative(cloud) -> None:
