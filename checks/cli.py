@@ -129,26 +129,32 @@ def _zone(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     from wildmiddle.checks.terminal import zone_page
     from wildmiddle.empirical.danger_zone import zone_of
+    from wildmiddle.empirical.kernels import processes
 
+    processes.require_launcher()
     # Distances within which images are merged are in the units of sigma, not in those of bytes.
     data = _load(options, as_stored=not settings.copies_within, whole=True)
     train = _merged(data.train, settings)
-    copies = _say_doubts(data, train, settings)
-    zone = zone_of(
-        train,
-        data.test if len(data.test) else None,
-        c=settings.c,
-        weight_high=settings.weight_high,
-        coverage_high=settings.coverage_high,
-        exact=options.exact,
-        resolution=options.resolution,
-        time=options.time,
-        unit=data.unit,
-        seed=settings.seed,
-        device=settings.device,
-        memory=settings.memory,
-        progress=True,
-    )
+    with processes.join(options.device):
+        first = processes.rank() == 0
+        copies = _say_doubts(data, train, settings, aloud=first)
+        zone = zone_of(
+            train,
+            data.test if len(data.test) else None,
+            c=settings.c,
+            weight_high=settings.weight_high,
+            coverage_high=settings.coverage_high,
+            exact=options.exact,
+            resolution=options.resolution,
+            time=options.time,
+            unit=data.unit,
+            seed=settings.seed,
+            device=settings.device,
+            memory=settings.memory,
+            progress=first,
+        )
+    if not first:
+        return OK
     if options.output is not None:
         from wildmiddle.checks import zone_report
 

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch.special import log_ndtr, ndtr
 
 from wildmiddle.empirical.kernels.device import working_dtype
+from wildmiddle.empirical.kernels.processes import add_up, share
 from wildmiddle.empirical.kernels.products import (
     Tile,
     centre,
     mean_of,
     plan,
     squared_distances,
-    squared_norms,
     tile_of,
     tiles,
 )
@@ -78,14 +78,23 @@ class CopyingBound:
         return (1 - self.missed(rows, sigmas, advance)).mean(0).double().cpu().numpy()
 
     def missed(
-        self, rows: torch.Tensor, sigmas: Array, advance: Advance | None = None
+        self,
+        rows: torch.Tensor,
+        sigmas: Array,
+        advance: Advance | None = None,
+        *,
+        enough: float = 1.0,
     ) -> torch.Tensor:
-        """Upper bound on the probability that each of the ``rows`` (R,) is not copied, (R, K)."""
+        """Upper bound on the probability that each of the ``rows`` (R,) is not copied, (R, K).
+
+        Once the means of the bounds are all above ``enough`` the points that are left are not
+        looked at: they would only add to them.
+        """
         points, work = self._points, working_dtype(self._points.device)
         (n, d), rows = points.shape, rows.to(points.device)
         sums = torch.zeros(2, len(rows), len(sigmas), dtype=work, device=points.device)
         sizes = plan(self._memory, n, d)
-        for ends in tiles(n, sizes.columns):
+        for ends in share(list(tiles(n, sizes.columns))):
             tile = tile_of(points, ends, self._origin, work, sizes.threads)
 
             def update(part: tuple[int, int], tile: Tile = tile) -> None:
@@ -95,7 +104,9 @@ class CopyingBound:
             for_each(update, tiles(len(rows), BLOCK), points.device, sizes.threads)
             if advance is not None:
                 advance(len(rows) * len(tile.points))
-        missed = sums.amin(0)
+            if (sums.amin(0).clamp(max=1).mean(0) > enough).all():
+                break
+        missed = add_up(sums).amin(0)
         missed[self._d_min[rows] == 0] = 1  # of two copies neither is nearer than the other
         return missed.clamp_(max=1)
 
@@ -104,9 +115,10 @@ class CopyingBound:
         x = centre(self._held_out[rows], self._origin, work)
         a = centre(self._points[nearest], self._origin, work)
         own = (x - a).square_().sum(1)
-        squared = squared_distances(x, tile.points, squared_norms(x), tile.norms)
-        gap = squared.sub_(own[:, None]).div_(2).clamp_(min=0)
-        d = squared_distances(a, tile.points, squared_norms(a), tile.norms).sqrt_()
+        # In one product: few rows of each fill a block of it together.
+        squared = squared_distances(torch.cat([x, a]), tile.points, b_norms=tile.norms)
+        gap, d = squared.split(len(x))
+        gap, d = gap.sub_(own[:, None]).div_(2).clamp_(min=0), d.sqrt_()
         d_min = self._d_min[rows, None]
         d = torch.maximum(d, d_min).clamp_(min=torch.finfo(work).tiny)
         log_b = (4 * d / d_min - 1).log_()

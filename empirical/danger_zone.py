@@ -10,20 +10,24 @@ means are over points drawn at random, and the crossings have intervals
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
+from threading import Lock
 from time import monotonic
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import PchipInterpolator
+from scipy.interpolate import CubicSpline
 from tqdm import tqdm
 
 from wildmiddle.empirical.copying import CopyingBound
 from wildmiddle.empirical.distinct import distinct
 from wildmiddle.empirical.intervals import bounded_mean
 from wildmiddle.empirical.kernels.device import rows_of_both, training_rows, working_dtype
+from wildmiddle.empirical.kernels.distance_counts import DistanceCounts
 from wildmiddle.empirical.kernels.distances import distances_to
 from wildmiddle.empirical.kernels.overlap_sums import PairSums
+from wildmiddle.empirical.kernels.processes import add_up, gather_rows, own_rows, share
 from wildmiddle.empirical.kernels.products import (
     LARGE,
     Tile,
@@ -36,7 +40,7 @@ from wildmiddle.empirical.kernels.products import (
 from wildmiddle.empirical.kernels.threads import for_each
 from wildmiddle.empirical.neighbours import nearest_two
 from wildmiddle.empirical.noise import BLOCK, generator, indices
-from wildmiddle.empirical.sampled_means import passing
+from wildmiddle.empirical.sampled_means import Values, near_crossing, passing
 from wildmiddle.empirical.spectrum import eigenvalues
 from wildmiddle.theory.constants import (
     DEFAULT_MEMORY,
@@ -64,11 +68,10 @@ Array = NDArray[np.float64]
 
 _GUIDES = 256
 """Training points that give the first guess of where the bounds cross."""
-_COARSE = 17
-_LEVELS = 11
-_AROUND = 0.12
+_LEVELS = 7
+_AROUND = 0.075
 """Noise levels of a pass over all pairs, and how far in log sigma they reach to either side: about
-six times the error of the first guess."""
+four times the error of the first guess."""
 _HELD_OUT = 256
 """Held-out images that are looked at, whatever the number of training images."""
 _COPIED, _COPIED_LEVELS = 64, 12
@@ -139,11 +142,11 @@ def zone_of(
         left_out = torch.from_numpy(np.where(copies == 1, group, -1)).to(points.device)
         kept = torch.from_numpy(np.where(copies == 1, 1, 1 - 1 / copies)).to(points.device)
     all_pairs = exact or n * n * d <= LARGE
-    share = alpha if test is None else alpha / 2
+    of_drawn = alpha if test is None else alpha / 2
     if drawn_alpha is not None:
-        share = drawn_alpha
+        of_drawn = drawn_alpha
     if not all_pairs:
-        most = max(_HELD_OUT, LARGE // (n * d))
+        most = max(_HELD_OUT, LARGE // (n * d) // BLOCK * BLOCK)
         order = generator(seed, "zone/held-out images").permutation(len(held_out))[:most]
         chosen = torch.from_numpy(order).to(held_out.device)
         held_out = held_out[chosen]
@@ -155,15 +158,17 @@ def zone_of(
     reach = math.sqrt(d) * (float(max(high)) - float(min(low)))  # no distance is larger
     spread = _typical_distance(points, held_out)
     pairs = PairSums(spread * math.exp(-REACH), reach)
-    with _bar(progress, "held-out images", len(held_out) * n) as bar:
+    mine = own_rows(len(held_out))
+    with _bar(progress, "held-out images", (mine.stop - mine.start) * n) as bar:
 
         def visit(rows: slice, columns: slice, squared: torch.Tensor) -> None:
             pairs.add(squared)
             bar.update(squared.numel())
 
-        distances, index = nearest_two(
-            held_out, points, memory=memory, visit=visit, left_out=left_out
-        )
+        own = None if left_out is None else left_out[mine]
+        found = nearest_two(held_out[mine], points, memory=memory, visit=visit, left_out=own)
+    pairs.combine()
+    distances, index = (gather_rows(each, mine, len(held_out)) for each in found)
     close = distances[:, 0].double().cpu().numpy()
     start = (
         crossing_of(lambda s: lower_bound(close, s, d, c) - coverage_high, spread),
@@ -183,10 +188,10 @@ def zone_of(
         )
         return bounds - weight_high
 
-    guides = _guide_bounds(points, origin, memory, prior)
-    guess = _guess(lambda sigmas: guides(sigmas) - weight_high, 2, spread)
     drawn = None
     if all_pairs:
+        guides = _guide_bounds(points, origin, memory, prior)
+        guess = near_crossing(lambda sigmas: guides(sigmas) - weight_high, 2, spread)
         end = _crossings(weight_above, guess, n, spread)
         copying = copying_of(slice(None))
 
@@ -195,36 +200,47 @@ def zone_of(
                 return copying.at(rows, sigmas[0], bar.update)[None] - 0.5
 
         some = _evenly(len(held_out), _GUIDES)
-        guess = _guess(lambda sigmas: copied(some, sigmas), 1, spread)
+        guess = near_crossing(lambda sigmas: copied(some, sigmas), 1, spread)
         half_copied = float(_crossings(copied, guess, len(held_out), spread)[0])
     else:
         # No posterior of N listed images, copies and all, has an entropy above log N.
         top = math.log(len(listed))
 
-        def shares(rows: torch.Tensor, sigmas: Array) -> Array:
+        def count(rows: torch.Tensor) -> Values:
             own = torch.from_numpy(different.group)[rows]
-            error, entropy = _terms(points, own, origin, sigmas, memory, prior, progress=progress)
-            return np.stack([error, entropy / top])
+            counts = DistanceCounts(len(own), reach, different.counts, points.device)
+            threads = plan(memory, n, d).threads
+            for some, columns, squared in _distances(points, own, origin, memory, progress):
+                counts.add(some, columns, squared, threads)
+            counts.combine()
+            copies = different.counts[own]
+            whole = np.array([1, top])[:, None, None]
 
-        found = passing(
-            shares,
+            def shares(sigmas: Array) -> tuple[Array, Array]:
+                low, high = counts.terms(copies, sigmas)
+                return low / whole, high / whole
+
+            return shares
+
+        ends = passing(
+            count,
             (
                 lambda error: error - (1 - weight_high),
                 lambda share: weight_high - weight_of_entropy(share * top, n),
             ),
-            guess,
+            spread,
             len(listed),
-            alpha=share * 2 / 3,
+            alpha=of_drawn * 2 / 3,
             resolution=resolution,
             until=until,
             seed=seed,
             stream="zone/training images",
         )
-        end = np.array([found.low[0], found.high[1]])
-        intervals = (unit * np.stack([found.low, found.high], axis=1)).tolist()
-        drawn = DrawnRows(found.rows, len(held_out), *(Zone(*each) for each in intervals))
+        end = np.array([ends.low[0], ends.high[1]])
+        intervals = (unit * np.stack([ends.low, ends.high], axis=1)).tolist()
+        drawn = DrawnRows(ends.rows, len(held_out), *(Zone(*each) for each in intervals))
         chosen = torch.from_numpy(indices(seed, "zone/copying", _COPIED, len(held_out))[:_COPIED])
-        half_copied = _surely_copied(copying_of(chosen), (start[0], end[1]), share / 3)
+        half_copied = _surely_copied(copying_of(chosen), (start[0], end[1]), of_drawn / 3)
     zone = assemble(
         start=[unit * sigma for sigma in start],
         end=(unit * end).tolist(),
@@ -238,7 +254,7 @@ def zone_of(
         c=c,
         weight_high=weight_high,
         coverage_high=coverage_high,
-        alpha=alpha if all_pairs else alpha - share,
+        alpha=alpha if all_pairs else alpha - of_drawn,
     )
     return replace(zone, alpha=0.0 if test is None and drawn is None else alpha, drawn=drawn)
 
@@ -287,10 +303,13 @@ def _terms(
     (n, d), device, rows = points.shape, points.device, rows.to(points.device)
     sums = torch.zeros(2, len(rows), sigmas.shape[1], dtype=working_dtype(device), device=device)
     logs, threads = None if prior is None else prior.log(), plan(memory, n, d).threads
-    for own, columns, squared in _distances(points, rows, origin, memory, progress):
+    # Without a prior a pair's terms are the same for both of its points.
+    once = logs is None and len(rows) == n and bool((rows.diff() == 1).all())
+    for own, columns, squared in _distances(points, rows, origin, memory, progress, once=once):
         pair = None if logs is None else (logs[rows[own]], logs[columns])
-        _add(squared, pair, sums[0, own], sums[1, own], sigmas, threads)
-    return _finish(sums)
+        other = sums[:, columns] if once and own.stop <= columns.start else None
+        _add(squared, pair, sums[:, own], sigmas, threads, other)
+    return _finish(add_up(sums))
 
 
 def _finish(sums: torch.Tensor) -> Array:
@@ -305,31 +324,39 @@ def _guide_bounds(
     # The bounds of a few rows at any sigmas (2, K), from distances that are kept.
     (n, d), device = points.shape, points.device
     rows = _evenly(n, max(2, min(_GUIDES, memory // (32 * n)))).to(device)
-    kept = torch.empty(len(rows), n, dtype=product_dtype(d, device), device=device)
+    kept = torch.zeros(len(rows), n, dtype=product_dtype(d, device), device=device)
     for own, columns, squared in _distances(points, rows, origin, memory, progress=False):
         kept[own, columns] = squared.to(kept.dtype)
+    kept = add_up(kept)
     pair = None if prior is None else (prior.log()[rows], prior.log())
 
     def at(sigmas: Array) -> Array:
         work = working_dtype(device)
         sums = torch.zeros(2, len(rows), sigmas.shape[1], dtype=work, device=device)
-        _add(kept, pair, sums[0], sums[1], sigmas, plan(memory, n, d).threads)
+        _add(kept, pair, sums, sigmas, plan(memory, n, d).threads)
         return _bounds_of(_finish(sums), rows, prior, n)
 
     return at
 
 
 def _distances(
-    points: torch.Tensor, rows: torch.Tensor, origin: torch.Tensor, memory: int, progress: bool
+    points: torch.Tensor,
+    rows: torch.Tensor,
+    origin: torch.Tensor,
+    memory: int,
+    progress: bool,
+    *,
+    once: bool = False,
 ) -> Iterator[tuple[slice, slice, torch.Tensor]]:
-    # Squared distances of some rows to some points, infinite to the point itself, all of them once.
+    # Squared distances of some rows to some points, infinite to the point itself, all of them once:
+    # several processes share the points. Where the rows are all points and pairs are wanted `once`,
+    # the rows end with the tile, and those of the tile itself come apart.
     (n, d), device = points.shape, points.device
     sizes = plan(memory, n, d)
-    with _bar(progress, "training images", len(rows) * n) as bar:
-        for ends in tiles(n, sizes.columns):
+    with _bar(progress, "training images", len(rows) * n // (1 + once)) as bar:
+        for ends in share(list(tiles(n, sizes.columns))):
             tile = tile_of(points, ends, origin, product_dtype(d, device), sizes.threads)
-            for start, end in tiles(len(rows), sizes.queries):
-                own = slice(start, end)
+            for own in _parts((0, *ends) if once else (0, len(rows)), sizes.queries):
                 squared = _squared_to_others(points, rows[own], tile, origin)
                 if squared is None:
                     wide = tile_of(points, ends, origin, working_dtype(device), sizes.threads)
@@ -337,6 +364,12 @@ def _distances(
                 assert squared is not None
                 yield own, slice(*ends), squared
                 bar.update(squared.numel())
+
+
+def _parts(ends: tuple[int, ...], most: int) -> Iterator[slice]:
+    # Parts of up to so many rows, none across one of the ends.
+    for start, end in pairwise(ends):
+        yield from (slice(start + a, start + b) for a, b in tiles(end - start, most))
 
 
 def _bar(progress: bool, what: str, total: int) -> "tqdm[object]":
@@ -358,13 +391,20 @@ def _squared_to_others(
 def _add(
     squared: torch.Tensor,
     logs: tuple[torch.Tensor, torch.Tensor] | None,
-    errors: torch.Tensor,
-    overlaps: torch.Tensor,
+    sums: torch.Tensor,
     sigmas: Array,
     threads: int,
+    other: torch.Tensor | None = None,
 ) -> None:
-    # `logs` of the prior, of the rows and of the tile's points.
-    most = torch.finfo(squared.dtype).max
+    # `logs` of the prior, of the rows and of the tile's points; the terms (2, R, K) of the rows are
+    # added to `sums`, and those of the tile's points to `other`.
+    most, lock = torch.finfo(squared.dtype).max, Lock()
+
+    def keep(which: int, own: slice, k: int, terms: torch.Tensor) -> None:
+        sums[which, own, k] += terms.sum(1)
+        if other is not None:
+            with lock:
+                other[which, :, k] += terms.sum(0)
 
     def update(part: tuple[int, int]) -> None:
         own = slice(*part)
@@ -377,12 +417,12 @@ def _add(
             torch.mul(apart, min(1 / (math.sqrt(8) * sigma), most), out=buffer)
             if logs is not None:
                 buffer.sub_(shift, alpha=sigma / math.sqrt(2))
-            errors[own, k] += torch.erfc(buffer, out=buffer).sum(1) / 2
+            keep(0, own, k, torch.erfc(buffer, out=buffer).div_(2))
         for k, sigma in enumerate(sigmas[1].tolist()):
             torch.mul(squared[own], max(MEAN_LOG_TERM / sigma**2, -most), out=buffer)
             if logs is not None:
                 buffer.add_(ratios)
-            overlaps[own, k] += buffer.exp_().sum(1)
+            keep(1, own, k, buffer.exp_())
 
     for_each(update, tiles(len(squared), BLOCK), squared.device, threads)
 
@@ -400,20 +440,6 @@ def _typical_distance(points: torch.Tensor, held_out: torch.Tensor) -> float:
     )
     apart = torch.cdist(a, a)[~torch.eye(len(a), dtype=torch.bool, device=a.device)]
     return float(apart.median() + torch.cdist(b, a).amin(1).median()) or 1.0  # all points equal
-
-
-def _guess(falling: Callable[[Array], Array], count: int, spread: float) -> Array:
-    # Near log sigma where functions that fall with sigma pass zero, (count,): of sigmas (count, K)
-    # they give (count, K).
-    scale = math.log(spread)
-    span = np.array([[scale - REACH, scale + REACH]] * count)
-    curves = np.arange(count)
-    for _ in range(3):
-        levels = np.linspace(span[:, 0], span[:, 1], _COARSE, axis=1)
-        low = falling(np.exp(levels)) < 0
-        first = np.where(low.any(1), low.argmax(1), _COARSE - 1)
-        span = np.stack([levels[curves, np.maximum(first - 1, 0)], levels[curves, first]], axis=1)
-    return span.mean(1)
 
 
 def _crossings(
@@ -436,7 +462,7 @@ def _surely_copied(copying: CopyingBound, span: tuple[float, float], alpha: floa
         return 0.0
     levels, found = np.geomspace(*span, _COPIED_LEVELS), 0.0
     for sigmas in (levels[:1], levels[1:]):  # the first alone decides as a rule, and costs less
-        missed = copying.missed(torch.arange(_COPIED), sigmas).double().cpu().numpy()
+        missed = copying.missed(torch.arange(_COPIED), sigmas, enough=0.5).double().cpu().numpy()
         sure = bounded_mean(missed, alpha / _COPIED_LEVELS).high <= 0.5
         if not sure.any():
             break
@@ -447,7 +473,7 @@ def _surely_copied(copying: CopyingBound, span: tuple[float, float], alpha: floa
 def _root(levels: Array, rising: Array, scale: float) -> tuple[float, Array]:
     # Where a rising function of log sigma passes zero, or nan, and the levels to look at next.
     if rising[0] <= 0 < rising[-1]:
-        return float(PchipInterpolator(levels, rising).solve(0, extrapolate=False)[-1]), levels
+        return float(CubicSpline(levels, rising).solve(0, extrapolate=False)[-1]), levels
     sign = 1 if rising[-1] <= 0 else -1
     if max(sign * (levels - scale)) >= REACH:
         return scale + sign * REACH, levels

@@ -40,7 +40,7 @@ Array = NDArray[np.float64]
 Visit = Callable[[slice, slice, torch.Tensor], None]
 """Takes numbers of queries, numbers of points, and the squared distances of all their pairs."""
 
-_KEPT = 4
+_KEPT = 8
 """Candidates for the two nearest points that the products give; where more may be as near, all of
 them are looked for once more."""
 
@@ -167,19 +167,22 @@ def _search_products(
             index[row] = both.gather(1, at)
 
         for_each(update, tiles(len(queries), BLOCK), device, sizes.threads)
-    exact = torch.empty(best.shape, dtype=working_dtype(device), device=device)
+    exact = torch.full(best.shape, torch.inf, dtype=working_dtype(device), device=device)
+    error = rounding(d, dtype) * (own.sqrt() + longest).square()
 
     def measure(ends: tuple[int, int]) -> None:
         # By index first: a stable sort then puts the lower one of equals first.
         rows = slice(*ends)
-        index[rows] = index[rows].sort(1).values
-        i = torch.arange(*ends, device=device).repeat_interleave(kept)
-        squared, _ = pair_terms(queries, i, points, index[rows].flatten())
-        exact[rows], at = squared.view(-1, kept).sort(dim=1, stable=True)
+        index[rows], at = index[rows].sort(1)
+        apart = best[rows].gather(1, at)
+        # Of the candidates those that may be among the two nearest, but for rounding.
+        second = apart.topk(min(2, kept), dim=1, largest=False).values[:, -1]
+        i, j = (apart <= (second + 2 * error[rows])[:, None]).nonzero(as_tuple=True)
+        exact[rows][i, j], _ = pair_terms(queries, i + ends[0], points, index[rows][i, j])
+        exact[rows], at = exact[rows].sort(dim=1, stable=True)
         index[rows] = index[rows].gather(1, at)
 
     for_each(measure, tiles(len(queries), BLOCK), device, sizes.threads)
-    error = rounding(d, dtype) * (own.sqrt() + longest).square()
     # What was not kept is at least as far as the last that was, but for rounding.
     may_be_nearer = (best.amax(1) - error <= exact[:, :2].amax(1)) & (1 < kept < n)
     doubt = torch.nonzero(may_be_nearer).squeeze(1)

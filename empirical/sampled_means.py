@@ -14,21 +14,22 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from wildmiddle.empirical.intervals import bounded_mean
+from wildmiddle.empirical.kernels.processes import add_up
 from wildmiddle.empirical.noise import BLOCK, indices
+from wildmiddle.theory.regimes import REACH
 
 Array = NDArray[np.float64]
 
-Values = Callable[[torch.Tensor, Array], Array]
-"""Takes numbers of rows (R,) and noise levels (C, K), and gives C values in [0, 1] that rise with
-sigma, of each row and at each of its K levels: (C, R, K)."""
+Values = Callable[[Array], tuple[Array, Array]]
+"""Takes noise levels (C, K) and gives between what the C values in [0, 1] of each row lie, at each
+of its K levels: (C, R, K) twice. They rise with sigma."""
 
 Surplus = Callable[[Array], Array]
 """Takes means (K,) of such values and gives what rises with them and passes 0 at the crossing."""
 
-_LEVELS, _AROUND = 15, 0.35
+_LEVELS, _AROUND = 29, 0.7
 """Noise levels at which the drawn rows are looked at, and how far in log sigma they reach."""
-_SHIFTS = 8
-"""Times that these are moved to where a mean may pass, before it is left unknown."""
+_COARSE = 17
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,9 @@ class Passing:
 
 
 def passing(
-    values: Values,
+    count: Callable[[torch.Tensor], Values],
     surplus: Sequence[Surplus],
-    guess: Array,
+    scale: float,
     population: int,
     *,
     alpha: float,
@@ -57,7 +58,8 @@ def passing(
 ) -> Passing:
     """The crossings of C means over all ``population`` rows, of rows drawn with replacement.
 
-    ``surplus`` has a function for each mean, ``guess`` (C,) is where they may pass, in log sigma.
+    ``count`` takes the numbers of rows (R,); ``surplus`` has a function for each mean; the
+    crossings are looked for about the noise level ``scale``.
     Rows are drawn in looks, each as large as all before, until every crossing is known to
     ``resolution`` octaves, or the next look would end after ``until`` on the monotonic clock, or as
     many rows would be drawn as there are. Look k has the share ``1 / (k (k + 1))`` of the error
@@ -68,35 +70,57 @@ def passing(
     level more than once, ``low`` is below the first crossing, with the same error rate.
     """
     means = range(len(surplus))
-    levels = guess[:, None] + np.linspace(-_AROUND, _AROUND, _LEVELS)
-    drawn, look, shifts = np.zeros((len(means), 0, _LEVELS)), 1, 0
+    drawn: list[Values] = []
+    total, look = 0, 1
+
+    def values(sigmas: Array) -> Array:
+        return np.clip(np.concatenate([each(sigmas) for each in drawn], axis=2), 0, 1)
+
+    def falling(sigmas: Array) -> Array:
+        found = values(sigmas).mean((0, 2))
+        return -np.array([surplus[c](found[c]) for c in means])
+
     while True:
         rows = torch.from_numpy(indices(seed, stream, BLOCK * 2 ** (look - 1), population))
         started = monotonic()
-        fresh = values(rows[drawn.shape[1] :], np.exp(levels))
-        spent = monotonic() - started
-        drawn = np.concatenate([drawn, fresh], axis=1)
+        drawn.append(count(rows[total:]))
+        more = (monotonic() - started) * len(rows) / (len(rows) - total)
+        total = len(rows)
+        guess = near_crossing(falling, len(surplus), scale)
+        levels = guess[:, None] + np.linspace(-_AROUND, _AROUND, _LEVELS)
+        found = values(np.exp(levels))
         each = alpha / (len(means) * look * (look + 1))
-        ends = np.array([_ends(drawn[c], levels[c], surplus[c], each) for c in means])
-        away = np.isnan(ends[:, 1])
-        if away.any() and shifts < _SHIFTS:  # a poor guess: the rows once more, half a window on
-            above = np.array([surplus[c](drawn[c].mean(0))[-1] <= 0 for c in means])
-            levels[away] += np.where(above, _AROUND, -_AROUND)[away, None]
-            drawn, shifts = drawn[:, :0], shifts + 1
-            continue
+        ends = np.array([_ends(found[:, c], levels[c], surplus[c], each) for c in means])
         low, sigma, high = np.exp(ends).T
         low, high = np.nan_to_num(low, nan=0.0), np.nan_to_num(high, nan=np.inf)
         known = (low > 0) & (np.log2(high / np.maximum(low, 1e-300)) <= resolution)
-        more = spent * len(rows) / fresh.shape[1]
-        if known.all() or monotonic() + more > until or 2 * len(rows) > population:
-            return Passing(sigma, low, high, len(rows))
+        late = torch.tensor(monotonic() + more > until)
+        # The clocks of several processes may differ: none goes on alone.
+        if known.all() or bool(add_up(late)) or 2 * total > population:
+            return Passing(sigma, low, high, total)
         look += 1
 
 
+def near_crossing(falling: Callable[[Array], Array], count: int, scale: float) -> Array:
+    """Near log sigma where functions that fall with sigma pass zero, (count,).
+
+    Of sigmas (count, K) they give (count, K); looked for at 20 to either side of ``log(scale)``.
+    """
+    span = np.log(scale) + np.array([[-REACH, REACH]] * count)
+    curves = np.arange(count)
+    for _ in range(3):
+        levels = np.linspace(span[:, 0], span[:, 1], _COARSE, axis=1)
+        low = falling(np.exp(levels)) < 0
+        first = np.where(low.any(1), low.argmax(1), _COARSE - 1)
+        span = np.stack([levels[curves, np.maximum(first - 1, 0)], levels[curves, first]], axis=1)
+    return span.mean(1)
+
+
 def _ends(drawn: Array, levels: Array, surplus: Surplus, alpha: float) -> tuple[float, ...]:
-    # log sigma where the upper limit, the mean and the lower limit of a rising mean pass, or nan.
-    found = bounded_mean(np.clip(drawn, 0, 1), alpha)
-    limits = (found.high, found.mean, found.low)
+    # log sigma where the upper limit, the mean and the lower limit of a rising mean pass, or nan,
+    # of values that lie between the two of `drawn`.
+    least, most = (bounded_mean(end, alpha) for end in drawn)
+    limits = (most.high, (least.mean + most.mean) / 2, least.low)
     first, mean, last = (_roots(levels, surplus(limit)) for limit in limits)
     return first[0], mean[0], last[-1]
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from wildmiddle.empirical.kernels.device import training_rows, working_dtype
+from wildmiddle.empirical.kernels.processes import add_up, share
 from wildmiddle.empirical.kernels.products import (
     LARGE,
     centre,
@@ -78,13 +79,14 @@ def _along_leading_axes(points: torch.Tensor) -> Array:
     total = torch.zeros(d, dtype=work, device=points.device)
     along, squares = torch.zeros(2, _AXES, dtype=work, device=points.device)
     whole = torch.zeros((), dtype=work, device=points.device)
-    for start, end in tiles(n, 4 * BLOCK):
+    for start, end in share(list(tiles(n, 4 * BLOCK))):
         part = centre(points[start:end], origin, best)
         total += part.sum(0)
         whole += squared_norms(part).sum()
         place = (part @ axes).to(work)
         along += place.sum(0)
         squares += place.square_().sum(0)
+    total, along, squares, whole = map(add_up, (total, along, squares, whole))
     variances = squares / n - (along / n).square()
     rest = whole / n - (total / n).square().sum() - variances.sum()
     others = torch.full((d - _AXES,), float(rest.clamp(min=0)) / (d - _AXES), dtype=work)
@@ -109,9 +111,9 @@ def _covariance(points: torch.Tensor, pixels: slice) -> torch.Tensor:
     origin = mean_of(points)[pixels].to(work)
     total = torch.zeros(len(origin), len(origin), dtype=work, device=points.device)
     shift = torch.zeros_like(origin)
-    for start, end in tiles(n, BLOCK):
+    for start, end in share(list(tiles(n, BLOCK))):
         part = points[start:end, pixels].to(work) - origin
         total.addmm_(part.T, part)
         shift += part.sum(0)
-    shift /= n
+    total, shift = add_up(total), add_up(shift) / n
     return total.div_(n).sub_(torch.outer(shift, shift))

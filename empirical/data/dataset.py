@@ -613,9 +613,13 @@ def _scale(images: Pixels, top: int, value_range: tuple[float, float]) -> NDArra
 
 
 def _spread(images: Pixels) -> float:
-    # Standard deviation of all pixels, some images at a time.
+    # Standard deviation of all pixels, some images at a time; of bytes from whole numbers.
     parts = range(0, len(images), _PART)
     rows = images.reshape(len(images), -1)
+    if rows.dtype == np.uint8:
+        squared = (np.square(rows[k : k + _PART], dtype=np.uint16).sum(dtype=int) for k in parts)
+        total = sum(int(rows[k : k + _PART].sum(dtype=int)) for k in parts)
+        return math.sqrt(rows.size * sum(map(int, squared)) - total**2) / rows.size
     mean = sum(rows[k : k + _PART].sum(dtype=np.float64) for k in parts) / rows.size
     squares = sum(np.square(rows[k : k + _PART] - mean).sum() for k in parts)
     return float(np.sqrt(squares / rows.size))
@@ -630,6 +634,8 @@ class _Copies(NamedTuple):
 
 def digests(images: Pixels) -> Iterator[bytes]:
     """SHA-256 of each image's pixels (N, ...): equal images have equal ones."""
+    if images.dtype == np.uint8:
+        return (hashlib.sha256(image).digest() for image in np.ascontiguousarray(images))
     # Adding 0 makes -0.0 and 0.0, equal pixels, equal bytes.
     zero = images.dtype.type(0)
     return (hashlib.sha256((image + zero).tobytes()).digest() for image in images)

@@ -7,7 +7,9 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 
+from wildmiddle.empirical import copying
 from wildmiddle.empirical.copying import CopyingBound
+from wildmiddle.empirical.kernels.products import tile_of
 from wildmiddle.theory.copying import copying_lower
 
 SMALL = 2**23
@@ -41,3 +43,28 @@ def test_as_theory(name) -> None:
     assert 0 < found[0] <= 1
     assert torch.equal(points, before[0])
     assert torch.equal(held_out, before[1])
+
+
+def test_points_that_cannot_help_are_not_looked_at(monkeypatch) -> None:
+    train, test = sets("float32 products")
+    nearest = torch.as_tensor(cdist(test, train).argmin(1))
+    bound = CopyingBound(*map(torch.as_tensor, (train, test)), nearest, SMALL)
+    looked = []
+
+    def counted(points, ends, *rest):
+        looked.append(ends)
+        return tile_of(points, ends, *rest)
+
+    monkeypatch.setattr(copying, "tile_of", counted)
+    seen = set()
+    for sigma in np.geomspace(0.5, 10, 12):
+        levels, rows = np.array([sigma]), torch.arange(len(test))
+        whole = bound.missed(rows, levels)
+        every, looked[:] = len(looked), []
+        found = bound.missed(rows, levels, enough=0.5)
+        stopped, looked[:] = len(looked) < every, []
+        assert (found.mean() > 0.5) == (whole.mean() > 0.5)
+        assert stopped or torch.equal(found, whole)
+        seen.add((stopped, bool(whole.mean() > 0.5)))
+    assert {(True, True), (False, False)} <= seen
+    assert (True, False) not in seen
