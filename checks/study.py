@@ -44,8 +44,8 @@ ALL_PAIRS, DRAWN = 4096, 1024
 """Training images up to which all pairs are taken, and how many of more are drawn at random, whose
 distances to all others are."""
 ZONE_SHARE, ZONE_OCTAVES = 1e-3, 0.25
-"""Where the zone rests on images that were drawn: that they mislead, of the error rate of a run, and
-to what its ends are known. They are compared to within an octave."""
+"""Where the zone rests on images that were drawn: that they mislead, of the error rate of a run,
+and to what its ends are known. They are compared to within an octave."""
 
 CURVE_ALPHA = 0.05
 """Error rate of each curve as drawn, of the regimes read off it and of the population's zones; no
