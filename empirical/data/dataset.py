@@ -3,17 +3,13 @@
 Every sigma is in units of the pixels: halving the range halves every sigma of the geometry. So the
 range, the mean that centring subtracts and the standard deviation are part of a data set.
 
-The module of its kind reads a source. Then its classes are chosen
-(`wildmiddle.empirical.data.labels`), its images reduced (`wildmiddle.empirical.data.resizing`) and
-split (`wildmiddle.empirical.data.split`), in this order.
+`wildmiddle.empirical.data.stored` reads a source, `wildmiddle.empirical.data.split` divides it.
 """
 
 import hashlib
 import math
-import os
-import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,45 +17,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wildmiddle.empirical.data.arrow_files import find_arrow_files, read_arrow
-from wildmiddle.empirical.data.cifar import is_cifar, read_cifar
 from wildmiddle.empirical.data.conventions import (
-    BYTE,
-    DEFAULT_RANGE,
-    SLACK,
-    DataWarning,
-    Reading,
-    compare_units,
-    extremes,
-    read_layout,
-    read_units,
     require_resolution,
 )
-from wildmiddle.empirical.data.decoding import SUFFIXES, ReadOptions
-from wildmiddle.empirical.data.folders import read_folder
-from wildmiddle.empirical.data.image_archives import read_tar, read_zip
-from wildmiddle.empirical.data.labels import find_classes, label_numbers, positions
-from wildmiddle.empirical.data.numpy_files import read_numpy
-from wildmiddle.empirical.data.resizing import reduce_images
 from wildmiddle.empirical.data.source import (
     DataError,
-    Part,
     Pixels,
-    Source,
-    data_errors,
-    irregular,
-    require_memory,
 )
 from wildmiddle.empirical.data.split import as_integer, gather_rows, split, subset
+from wildmiddle.empirical.data.stored import checksum, read_stored
 
 __all__ = ["DataError", "DataSet", "Images", "load", "load_images"]
-
-_SOURCES = (
-    "'digits', a folder of images, a .zip or .tar of them, an .npy, .npz, .pt or .safetensors "
-    "file, Parquet or Arrow, cifar-10-binary.tar.gz or cifar-10-python.tar.gz"
-)
-ARRAYS = (".npy", ".npz", ".pt", ".pth", ".safetensors")
-"""Files that hold images as arrays, whose layout has to be told from the numbers."""
 
 _PART = 1024  # images at a time, where a copy of all would fill the memory
 
@@ -199,7 +167,7 @@ def load(
     `wildmiddle.empirical.data.source.memory_limit`.
     """
     seed = as_integer("seed", seed, 0)
-    prepared = _prepare(
+    stored = read_stored(
         source,
         value_range=value_range,
         classes=classes,
@@ -210,12 +178,7 @@ def load(
         progress=progress,
         mapped=as_stored,
     )
-    pools, kept, labels, value_range = (
-        prepared.pools,
-        prepared.kept,
-        prepared.labels,
-        prepared.value_range,
-    )
+    pools, kept, labels, value_range = stored.pools, stored.kept, stored.labels, stored.value_range
     train, test = pools[0], pools[-1]
     if len(pools) == 1:
         if whole and train_size is None and test_size is None:
@@ -230,16 +193,16 @@ def load(
             train_size = len(train)
         train_indices = subset("train_size", train_size, len(train), 2, [seed, 0])
         test_indices = subset("test_size", test_size, len(test), 1, [seed, 1])
-    sha256, unit = _sha256(*pools), 1.0
+    sha256, unit = stored.sha256, 1.0
     if as_stored and train.dtype.kind in "iu":
-        unit, mean = (value_range[1] - value_range[0]) / prepared.top, None
+        unit, mean = (value_range[1] - value_range[0]) / stored.top, None
         test = test[test_indices].astype(np.uint8)
         train, train_indices = gather_rows(train.astype(np.uint8, copy=False), train_indices)
         copies = _count_copies(train, test)
     else:
-        prepared.require_memory(len(train_indices) + len(test_indices))
-        train = _scale(train[train_indices], prepared.top, value_range)
-        test = _scale(test[test_indices], prepared.top, value_range)
+        stored.require_memory(len(train_indices) + len(test_indices))
+        train = stored.scale(train[train_indices])
+        test = stored.scale(test[test_indices])
         copies = _count_copies(train, test)
         mean = train.mean(axis=0) if centre else None
         if mean is not None:
@@ -248,7 +211,7 @@ def load(
         require_resolution(train, None if mean is None else float(np.abs(mean).max()))
     train_indices, test_indices = kept[0][train_indices], kept[-1][test_indices]
     return DataSet(
-        name=prepared.name,
+        name=stored.name,
         train=train,
         test=test,
         value_range=value_range,
@@ -258,7 +221,7 @@ def load(
         sha256=sha256,
         sigma_data=unit * _spread(train),
         duplicates=copies.train,
-        classes=prepared.classes,
+        classes=stored.classes,
         limit=limit,
         grayscale=grayscale,
         size=size,
@@ -267,10 +230,10 @@ def load(
         mean=mean,
         test_duplicates=copies.test,
         leaked=copies.leaked,
-        notes=_join(reading.notes for reading in prepared.readings),
-        doubts=_say_doubts(prepared.readings),
+        notes=stored.notes,
+        doubts=stored.warn_of_doubts(),
         unit=unit,
-        names=prepared.file_names[0],
+        names=stored.file_names[0],
     )
 
 
@@ -308,7 +271,7 @@ class Images:
             pixels=pixels.reshape(len(pixels), *shape),
             places=tuple(map(str, range(len(pixels)))),
             value_range=like.value_range,
-            sha256=_sha256(samples),
+            sha256=checksum(samples),
             notes=(),
             doubts=(),
         )
@@ -329,7 +292,7 @@ def load_images(
 
     Arguments, warnings and errors as `load`; one image is enough.
     """
-    whole = _prepare(
+    stored = read_stored(
         source,
         value_range=value_range,
         classes=classes,
@@ -340,276 +303,24 @@ def load_images(
         progress=progress,
         least=1,
     )
-    whole.require_memory(sum(map(len, whole.pools)))
-    title = ", ".join(filter(None, (whole.name, " + ".join(whole.classes))))
-    sides = (title,) if len(whole.pools) == 1 else (f"{title}, train", f"{title}, test")
-    doubts = _say_doubts(whole.readings)
-    set_apart = None
+    stored.require_memory(sum(map(len, stored.pools)))
+    title = ", ".join(filter(None, (stored.name, " + ".join(stored.classes))))
+    sides = (title,) if len(stored.pools) == 1 else (f"{title}, train", f"{title}, test")
+    sha256, doubts, set_apart = stored.sha256, stored.warn_of_doubts(), None
     for k in reversed(range(len(sides))):
-        names = whole.file_names[k]
+        names = stored.file_names[k]
         set_apart = Images(
             title=sides[k],
-            pixels=_scale(whole.pools[k], whole.top, whole.value_range),
-            places=tuple(names[at] if names else str(at) for at in whole.kept[k].tolist()),
-            value_range=whole.value_range,
-            sha256=_sha256(*whole.pools),
-            notes=_join(reading.notes for reading in whole.readings),
+            pixels=stored.scale(stored.pools[k]),
+            places=tuple(names[at] if names else str(at) for at in stored.kept[k].tolist()),
+            value_range=stored.value_range,
+            sha256=sha256,
+            notes=stored.notes,
             doubts=doubts,
             set_apart=set_apart,
         )
     assert set_apart is not None
     return set_apart
-
-
-@dataclass(frozen=True, eq=False)
-class _Whole:
-    # All chosen images of a source as stored, reduced, each part apart.
-    source: str
-    name: str
-    pools: list[Pixels]
-    kept: list[NDArray[np.int64]]
-    labels: list[NDArray[np.int64] | None]
-    file_names: list[tuple[str, ...]]
-    readings: list[Reading]
-    classes: tuple[str, ...]
-    value_range: tuple[float, float]
-    top: int
-    stored: int | None
-
-    def require_memory(self, count: int) -> None:
-        # For `count` images in float64.
-        if self.stored is not None:
-            needed = 8 * count * math.prod(self.pools[0].shape[1:])
-            require_memory(self.source, needed, self.stored)
-
-
-def _prepare(
-    source: str | Path,
-    *,
-    value_range: tuple[float, float] | None,
-    classes: str | Sequence[str | int] | None,
-    limit: int | None,
-    grayscale: bool,
-    size: int | None,
-    cache: str | Path | None,
-    progress: bool,
-    least: int = 3,
-    mapped: bool = False,
-) -> _Whole:
-    # `least` images where the source has one part; `mapped` as for `read_numpy`.
-    given = value_range is not None
-    value_range = _as_range(DEFAULT_RANGE if value_range is None else value_range)
-    limit = None if limit is None else as_integer("limit", limit, 1)
-    size = None if size is None else as_integer("size", size, 1)
-    top = BYTE
-    # The string only: a folder of that name is within reach as ./digits.
-    if source == "digits":
-        name, top = "digits", 16
-        whole = _digits()
-    else:
-        options = ReadOptions(
-            limit=limit,
-            grayscale=grayscale,
-            size=size,
-            cache=None if cache is None else Path(cache),
-            progress=progress,
-        )
-        whole = _read(source, options, labels=classes is not None, mapped=mapped)
-        name = _printable(Path(source).resolve().name)
-    for part in whole.parts:
-        _check_shape(part.images, str(source))
-    sides = ("train", "test") if whole.test is not None else ("images",)
-    readings = [Reading(doubts=whole.doubts)]
-    if source != "digits" and Path(source).suffix.lower() in ARRAYS and not is_cifar(Path(source)):
-        # Of all other sources the layout is known.
-        readings += [
-            read_layout(part.images, f"{name}, {side}")
-            for part, side in zip(whole.parts, sides, strict=True)
-        ]
-    chosen = find_classes(whole, classes, str(source))
-    kept = [positions(part, whole.class_names, chosen, limit) for part in whole.parts]
-    labels = label_numbers(whole)
-    pools = [_take(part.images, at) for part, at in zip(whole.parts, kept, strict=True)]
-    pools = _check_and_reduce(pools, str(source), value_range, grayscale, size, least)
-    readings += [
-        read_units(pool, f"{name}, {side}", value_range, given=given, top=top)
-        for pool, side in zip(pools, sides, strict=True)
-    ]
-    return _Whole(
-        source=str(source),
-        name=name,
-        pools=pools,
-        kept=kept,
-        labels=labels,
-        file_names=[part.names for part in whole.parts],
-        readings=readings,
-        classes=chosen,
-        value_range=value_range,
-        top=top,
-        stored=whole.stored,
-    )
-
-
-def _join(sentences: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-    return tuple(sentence for each in sentences for sentence in each)
-
-
-def _say_doubts(readings: Sequence[Reading]) -> tuple[str, ...]:
-    doubts = _join(reading.doubts for reading in readings)
-    for doubt in doubts:
-        warnings.warn(doubt, DataWarning, stacklevel=3)
-    return doubts
-
-
-def _printable(name: str) -> str:
-    # A file name that is not UTF-8 has lone surrogates in Python, which no report can hold.
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def _digits() -> Source:
-    from sklearn.datasets import load_digits  # here, because it takes a second to import
-
-    digits = load_digits()
-    return Source(Part(np.asarray(digits.images).astype(np.uint8), digits.target))  # 0..16
-
-
-def _read(source: str | Path, options: ReadOptions, *, labels: bool, mapped: bool) -> Source:
-    path = Path(source)
-    with data_errors(path, "give a file or folder that can be opened"):
-        if not str(source) or not path.exists():
-            raise DataError(f"{str(source)!r}: no such file or folder; give {_SOURCES}")
-        if not (path.is_dir() or path.is_file()):
-            raise DataError(irregular(path))
-        suffix = path.suffix.lower()
-        if is_cifar(path):
-            return read_cifar(path)
-        arrow_files = find_arrow_files(path)
-        if arrow_files:
-            return read_arrow(path, arrow_files, options)
-        if path.is_dir():
-            return read_folder(path, options)
-        if suffix in (".npy", ".npz"):
-            return read_numpy(path, labels=labels, mapped=mapped)
-        if suffix == ".zip":
-            return read_zip(path, options)
-        if suffix == ".tar":
-            return read_tar(path, options)
-        if suffix in ARRAYS:
-            from wildmiddle.empirical.data.tensors import read_tensors  # torch takes its time
-
-            return read_tensors(path)
-        if suffix in SUFFIXES:
-            raise DataError(f"{path}: a single image; give the folder that holds the images")
-        if suffix in (".pkl", ".pickle"):
-            raise DataError(
-                f"{path}: a Python pickle, refused because opening it can run code; save the "
-                f"images as .npz, or give {_SOURCES}"
-            )
-        raise DataError(f"{path}: not a kind of file that is read here; give {_SOURCES}")
-
-
-def _take(images: Pixels, at: NDArray[np.int64]) -> Pixels:
-    first = images[: len(at)]  # no copy where these are kept
-    return first if len(at) and at[-1] == len(at) - 1 else images[at]
-
-
-def _check_and_reduce(
-    pools: list[Pixels],
-    source: str,
-    value_range: tuple[float, float],
-    grayscale: bool,
-    size: int | None,
-    least: int,
-) -> list[Pixels]:
-    if len(pools) == 1:
-        use = "2 to train on and 1 to test on" if least > 1 else "of any kind"
-        _check_pixels(pools[0], source, least, use, value_range)
-        return [reduce_images(pools[0], source, grayscale=grayscale, size=size)]
-    labels = (f"{source}, train", f"{source}, test")
-    _check_pixels(pools[0], labels[0], 2, "to train on", value_range)
-    _check_pixels(pools[1], labels[1], 1, "to test on", value_range)
-    train, test = (
-        reduce_images(pool, label, grayscale=grayscale, size=size)
-        for pool, label in zip(pools, labels, strict=True)
-    )
-    if train.shape[1:] != test.shape[1:] or train.dtype != test.dtype:
-        raise DataError(
-            f"{source}: train images are {train.shape[1:]} {train.dtype}, test images "
-            f"{test.shape[1:]} {test.dtype}; bring them to one size and type"
-        )
-    doubt = compare_units(extremes(test), extremes(train), "test")
-    if doubt is not None:
-        raise DataError(f"{source}: {doubt}")
-    return [train, test]
-
-
-def _check_shape(images: Pixels, label: str) -> None:
-    # At least two dimensions, and pixels.
-    if images.ndim < 2 or math.prod(images.shape[1:]) == 0:
-        raise DataError(
-            f"{label}: an array of shape {images.shape}; give one of shape (N, ...), N the number "
-            "of images"
-        )
-
-
-def _check_pixels(
-    images: Pixels, label: str, least: int, use: str, value_range: tuple[float, float]
-) -> None:
-    # At least `least` images, of integers 0..255 or of floats in the range.
-    if images.dtype.kind not in "iuf":
-        raise DataError(
-            f"{label}: values of type {images.dtype}; save the images as uint8 0..255, or as "
-            "floats in the range given with --range"
-        )
-    if len(images) < least:
-        raise DataError(f"{label}: {len(images)} images; give at least {least}, {use}")
-    if images.dtype.kind == "f":
-        _check_floats(images, label, value_range)
-        return
-    low, high = int(images.min()), int(images.max())
-    if low < 0 or high > 255:
-        raise DataError(
-            f"{label}: holds the integer {low if low < 0 else high}, outside 0..255; save the "
-            "images as uint8, or as floats in the range given with --range"
-        )
-
-
-def _check_floats(images: Pixels, label: str, value_range: tuple[float, float]) -> None:
-    wrong = ~np.isfinite(images)
-    if wrong.any():
-        first = int(np.flatnonzero(wrong.reshape(len(images), -1).any(axis=1))[0])
-        raise DataError(
-            f"{label}: {int(wrong.sum())} pixels are NaN or infinite, the first in image {first}; "
-            "remove or repair those images"
-        )
-    lo, hi = value_range
-    low, high = float(images.min()), float(images.max())
-    if low < lo - SLACK or high > hi + SLACK:
-        raise DataError(
-            f"{label}: floats from {low:.10g} to {high:.10g}, outside the range {lo:.10g} to "
-            f"{hi:.10g}; give the range of your pixels with --range"
-        )
-
-
-def _as_range(value_range: tuple[float, float]) -> tuple[float, float]:
-    try:
-        lo, hi = (float(end) for end in value_range)
-    except (TypeError, ValueError, OverflowError):
-        lo, hi = math.nan, math.nan
-    if not (lo < hi and math.isfinite(hi - lo)):
-        raise DataError(f"range {value_range!r}: give two finite numbers, the lower one first")
-    return lo, hi
-
-
-def _scale(images: Pixels, top: int, value_range: tuple[float, float]) -> NDArray[np.float64]:
-    pixels = images.astype(np.float64)
-    if images.dtype.kind == "f":
-        return pixels
-    lo, hi = value_range
-    pixels /= top  # in place: the images may fill most of the memory
-    pixels *= hi - lo
-    pixels += lo
-    return pixels
 
 
 def _spread(images: Pixels) -> float:
@@ -648,12 +359,3 @@ def _count_copies(train: NDArray[np.float64], test: NDArray[np.float64]) -> _Cop
         test=sum(n for n in in_test.values() if n > 1),
         leaked=sum(n for image, n in in_test.items() if image in in_train),
     )
-
-
-def _sha256(*parts: Pixels) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        stored = np.ascontiguousarray(part, dtype=part.dtype.newbyteorder("<"))
-        digest.update(f"{stored.dtype.str} {stored.shape} ".encode())
-        digest.update(stored.data)
-    return f"sha256:{digest.hexdigest()}"
