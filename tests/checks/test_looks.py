@@ -5,10 +5,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 pytest.importorskip("diffusers", reason="needs the extra train")
 
 from wildmiddle.checks.experiments import copy_time, gap_law, gap_rule, looks, supervision
+from wildmiddle.checks.experiments.looks import Look
 from wildmiddle.checks.experiments.scale import read_scale
 from wildmiddle.checks.experiments.seeds import SeedResult
 from wildmiddle.checks.experiments.trained import trained_study
@@ -335,6 +337,45 @@ def ruled(delay: dict[str, float], copies: int, worse: float) -> SeedResult:
 def test_the_rule_is_judged_by_copies_delay_and_distance(delay, copies, worse, expected) -> None:
     found = {seed: ruled(delay, copies, worse) for seed in range(3)}
     assert [record.verdict for record in gap_rule.combine(found, 0.05).records] == expected
+
+
+@pytest.mark.parametrize("module", [copy_time, gap_law, gap_rule])
+def test_what_a_seed_found_is_a_table_that_is_read_again_and_a_figure(
+    tiny_text, tmp_path, monkeypatch, module
+) -> None:
+    if module is copy_time:
+        monkeypatch.setattr(copy_time, "SIZES", (5, 10, 20))
+    (tmp_path / "tiny.toml").write_text(tiny_text)
+    study = trained_study(read_scale(tmp_path / "tiny.toml"), tmp_path, Settings(device="cpu"))
+    # Copies are common after 4 steps without a gap, and after 8 with one.
+    took = {}
+
+    def look(study, name, count, changes, *, first, each):
+        took[name] = 8 if changes.get("gap") else 4
+        return [Look(took[name] // 2, 8, 100, 1.0, 0.5), Look(took[name], 25, 100, 0.9, 0.7)]
+
+    for place in (looks, copy_time):
+        monkeypatch.setattr(place, "look_until", look)
+    outcome = module.run(study, 0.05)
+    assert len(outcome.rows) == 2 * len(took) == 2 * len(module.trainings(study))
+    outcome.draw(Figure())
+    table = [
+        {name: str(value) for name, value in zip(outcome.header, row, strict=True)}
+        for row in outcome.rows
+    ]
+    if module is gap_rule:
+        low, high = study.zone.possible.start / 2, study.zone.possible.end / 2
+        gaps = {(row["law"], row["training"]): (row["from"], row["to"]) for row in table}
+        assert tuple(map(float, gaps["edm", "gap"])) == pytest.approx((low, high), rel=1e-2)
+        assert gaps["edm", "none"] == ("0.0", "0.0")
+    one = result(outcome.name, table)
+    found = gap_rule.measure(one, 0.05) if module is gap_rule else module.measure(one)
+    delays = [float(each.mean) for name, each in found.items() if "octaves of delay" in name]
+    assert set(delays) <= {0.0, 1.0}
+    assert len(delays) == {copy_time: 0, gap_law: 12, gap_rule: 4}[module]
+    if module is gap_rule:  # the last look of few copies is the first: 8 of 100
+        assert float(found[f"ddpm: {gap_rule.DISTANCE}"].mean) == 0
+        assert float(found[f"ddpm: {gap_rule.SHARE}"].mean) == 0.25
 
 
 @pytest.fixture

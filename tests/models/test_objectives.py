@@ -13,6 +13,7 @@ from wildmiddle.models.objectives import (
     ddpm_levels,
     ddpm_loss,
     ddpm_share,
+    draw_batch,
     draw_outside,
     edm_levels,
     edm_loss,
@@ -249,3 +250,8 @@ def test_up_to_their_level_once_noised_images_change_nothing(as_network, draws) 
         for given in (None, once)
     ]
     assert each[0] == each[1]
+
+
+def test_sigmas_of_a_batch_are_in_single_precision_and_timesteps_whole_numbers() -> None:
+    batches = [draw_batch(0, 0, 4, 10, SHAPE[1:], draw) for draw in (edm_levels, ddpm_levels)]
+    assert [batch.levels.dtype for batch in batches] == [np.float32, np.int64]
