@@ -28,7 +28,7 @@ from wildmiddle.checks.experiments.seeds import (
     judge,
 )
 from wildmiddle.checks.experiments.trained import TrainedStudy, Trainings
-from wildmiddle.checks.report.drawing import DOTTED, MUTED, add_legend
+from wildmiddle.checks.report.drawing import DOTTED, MUTED, add_legend, label_log_axis
 from wildmiddle.empirical.intervals import Estimate
 
 SIZES = (50, 100, 200, 400)
@@ -81,6 +81,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
             axes.plot([look.step for look in looks], rates, "o-", label=f"{n} images")
         axes.axhline(RATE, color=MUTED, linestyle=DOTTED)
         axes.set(xlabel="training steps", ylabel="memorized samples", xscale="log")
+        label_log_axis(axes, "x")
         add_legend(figure)
 
     return ExperimentResult("copy-time", PAPER, (), ("images", *HEADER), tuple(rows), draw)

@@ -24,7 +24,7 @@ from wildmiddle.checks.experiments.looks import (
 from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
 from wildmiddle.checks.experiments.seeds import BETWEEN_LOOKS, Claims, SeedResult, between, judge
 from wildmiddle.checks.experiments.trained import TrainedStudy, Trainings
-from wildmiddle.checks.report.drawing import DOTTED, MUTED, add_legend
+from wildmiddle.checks.report.drawing import DOTTED, MUTED, add_legend, label_log_axis
 from wildmiddle.empirical.intervals import Estimate
 
 SHARES = (0.10, 0.70, 0.40, 0.95)
@@ -105,6 +105,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
                 axes.plot([look.step for look in looks], rates, "o-", label=label)
             axes.axhline(RATE, color=MUTED, linestyle=DOTTED)
             axes.set(xlabel="training steps", xscale="log")
+            label_log_axis(axes, "x")
             axes.set_title(f"{share:.0%} below", fontsize="small")
         panels[0].set_ylabel("memorized samples")
         add_legend(figure)

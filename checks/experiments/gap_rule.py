@@ -31,7 +31,7 @@ from wildmiddle.checks.experiments.seeds import (
     judge,
 )
 from wildmiddle.checks.experiments.trained import TrainedStudy, Trainings
-from wildmiddle.checks.report.drawing import DOTTED, MUTED, add_legend
+from wildmiddle.checks.report.drawing import DOTTED, MUTED, add_legend, label_log_axis
 from wildmiddle.empirical.intervals import Estimate, proportion
 from wildmiddle.models.objectives import Gaps
 from wildmiddle.theory.schedules import ddpm_sigmas
@@ -47,6 +47,8 @@ TIMES = 4
 """A gap without copies after so many times what they take without one has kept them away."""
 MOST = 4
 """Longest training in units of the scale's steps."""
+LINEAR = 0.01
+"""Distance below which its axis is linear: it may be below 0 by chance."""
 FEW = 0.10
 """Share of copies up to which a user goes on with a training."""
 
@@ -117,9 +119,11 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
                 quality.plot(rates, [look.distance for look in looks], "o-")
             copies.axhline(RATE, color=MUTED, linestyle=DOTTED)
             copies.set(xlabel="training steps", xscale="log")
+            label_log_axis(copies, "x")
             copies.set_title(law, fontsize="small")
             quality.axvline(FEW, color=MUTED, linestyle=DOTTED)
-            quality.set(xlabel="memorized samples", yscale="symlog")
+            quality.set(xlabel="memorized samples")
+            quality.set_yscale("symlog", linthresh=LINEAR)
         panels[0, 0].set_ylabel("memorized samples")
         panels[1, 0].set_ylabel("kernel distance from\nimages not trained on")
         add_legend(figure)

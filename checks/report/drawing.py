@@ -212,7 +212,9 @@ def format_power(value: float) -> str:
     """A number on a log axis in few characters: 0.02, 10, 10⁻⁶."""
     if value <= 0:
         return ""  # a tick below the view, which matplotlib asks about all the same
-    exponent = round(float(np.log10(value)))
+    exponent = int(np.floor(np.log10(value) + 1e-9))
     if -3 <= exponent <= 3:
         return f"{value:g}"
-    return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    power = "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    front = f"{value / 10.0**exponent:.3g}"
+    return power if front == "1" else f"{front}·{power}"

@@ -420,3 +420,11 @@ def test_certified_levels_of_theorem_4_2_are_of_distinct_images(result: Result) 
     assert (len(below), len(above)) == (58, 58)
     assert (below > 0).all()
     assert below.max() < above.min()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.002, "0.002"), (5, "5"), (5000, "5000"), (10_000, "10⁴"), (2e5, "2·10⁵"), (5e-7, "5·10⁻⁷")],
+)
+def test_numbers_on_a_log_axis_are_what_they_say(value, text) -> None:
+    assert drawing.format_power(value) == text
