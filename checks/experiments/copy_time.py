@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from wildmiddle.checks.experiments.looks import (
     HEADER,
+    MOST,
     RATE,
     Look,
     least_error,
@@ -34,8 +35,6 @@ from wildmiddle.empirical.intervals import Estimate
 SIZES = (50, 100, 200, 400)
 FIRST, EACH = 100, 4
 """The first look, and looks an octave of steps."""
-MOST = 4
-"""Longest training in units of the scale's steps."""
 SLOPE = "slope of log time on log n"
 COPIES, ERROR = "until copies are common", "until the held-out error is near its least"
 _CLAIMS: Claims = (

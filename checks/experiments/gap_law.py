@@ -14,6 +14,7 @@ from scipy.special import ndtr, ndtri
 from wildmiddle.checks.experiments.gaps import Gap, lowered_zone
 from wildmiddle.checks.experiments.looks import (
     HEADER,
+    MOST,
     RATE,
     Look,
     less,
@@ -37,8 +38,6 @@ FIRST, EACH = 250, 2
 """The first look, and looks an octave of steps."""
 TIMES = 8
 """A gap without copies after so many times what they take without one prevents them."""
-MOST = 4
-"""Longest training in units of the scale's steps."""
 
 PAPER = "a gap over the danger zone takes copies from 78.8% to 0.7%, under one law of sigma."
 

@@ -14,6 +14,7 @@ from wildmiddle.checks.experiments.gaps import lowered_zone
 from wildmiddle.checks.experiments.looks import (
     BASE,
     HEADER,
+    MOST,
     RATE,
     Look,
     less,
@@ -45,8 +46,6 @@ FIRST, EACH = 250, 2
 """The first look, and looks an octave of steps."""
 TIMES = 4
 """A gap without copies after so many times what they take without one has kept them away."""
-MOST = 4
-"""Longest training in units of the scale's steps."""
 LINEAR = 0.01
 """Distance below which its axis is linear: it may be below 0 by chance."""
 FEW = 0.10

@@ -26,6 +26,9 @@ RATE = 0.25
 """Share of copies at which they count as common."""
 
 FILE = "looks.csv"
+MOST = 4
+"""Longest training in units of the scale's steps."""
+
 BASE = "none"
 """Last word of a training's name where nothing is done against copying."""
 HEADER = ("step", "memorized", "samples", "low", "high", "held-out error", "kernel distance")

@@ -20,7 +20,6 @@ MOST = 20
 
 Json = dict[str, Any]
 
-
 Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
 """A part of the comparison, as the terminal and the page show it: title, header and rows."""
 

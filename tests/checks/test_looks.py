@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
 
 pytest.importorskip("diffusers", reason="needs the extra train")
@@ -106,6 +107,14 @@ def test_copies_of_few_images_are_far_from_the_images_not_trained_on(known) -> N
         for samples in (known.fresh, known.few.repeat(6, 1, 1, 1), mean)
     ]
     assert found == sorted(found)
+    # By its definition: neither the images that were trained on nor a row with itself.
+    x = known.few.flatten(1).double()
+    y = torch.cat([known.pool[count:], known.fresh]).flatten(1).double()
+    xx, yy, xy = ((a @ b.T / x.shape[1] + 1) ** 3 for a, b in ((x, x), (y, y), (x, y)))
+    for own in (xx, yy):
+        own.fill_diagonal_(torch.nan)
+    expected = xx.nanmean() + yy.nanmean() - 2 * xy.mean()
+    assert looks.kernel_distance(known, known.few, count) == pytest.approx(float(expected))
 
 
 def lines(steps: list[int], common: bool, **more) -> list[dict[str, str]]:
