@@ -187,7 +187,7 @@ def _audit(options: argparse.Namespace) -> int:
         raise ValueError("--count and --outputs must be at least 1")
     settings = settings_of(options)
     from wildmiddle.checks.audit import report
-    from wildmiddle.checks.audit.model import audit_model, draw_samples, is_model, load_model
+    from wildmiddle.checks.audit.model import audit_model, is_model, load_model, watch_samples
     from wildmiddle.checks.audit.samples import audit_samples, read_features
     from wildmiddle.empirical.data import Images, load_images
 
@@ -218,13 +218,14 @@ def _audit(options: argparse.Namespace) -> int:
         train = read(options.train)
         held_out = read(options.test) if options.test is not None else train.set_apart
         samples = None if audits_model else read(options.generated)
+    train = replace(train, pixels=_merged(train.pixels, settings))
     progress = not options.quiet and sys.stderr.isatty()
     denoiser = None
     if samples is None:
         if held_out is None:
             raise ValueError("a model is asked about held-out images; give some with --test")
         denoiser = model_of(options.generated)
-        drawn = draw_samples(
+        drawn, under_way = watch_samples(
             denoiser,
             train,
             options.count,
@@ -234,7 +235,6 @@ def _audit(options: argparse.Namespace) -> int:
         )
         samples = Images.of_samples(drawn.numpy(), train, f"samples of {options.generated}")
     within = settings.copies_within
-    train = replace(train, pixels=_merged(train.pixels, settings))
     found = audit_samples(
         samples,
         train,
@@ -255,6 +255,7 @@ def _audit(options: argparse.Namespace) -> int:
             options.generated,
             denoiser,
             drawn,
+            under_way,
             train,
             held_out,
             reference=reference,

@@ -1,8 +1,9 @@
 """Audit of a model: at which noise levels it copies, and which of them decide.
 
-Its samples are audited as any samples are. Beside them stand its one-step outputs on noised
-held-out images, level by level, with the danger zone that the distances between the images give;
-and, given a second model that does not copy, the samples with one part of the schedule exchanged.
+Its samples are audited as any samples are. Beside them stand its one-step outputs, level by level,
+on noised held-out images and on the samples under way, with the danger zone that the distances
+between the images give; and, given a second model that does not copy, the samples with one part of
+the schedule exchanged.
 """
 
 from dataclasses import dataclass
@@ -66,6 +67,12 @@ class ModelAudit:
     """Share of one-step outputs on noised held-out images that are copies, (K,)."""
     images: Estimate
     """Share of held-out images nine tenths of whose outputs are copies (Section 3), (K,)."""
+    under_way: Estimate
+    """Share of samples whose one-step output at this level of their own trajectory is a copy, (K,);
+    at the last level it is the sample."""
+    settled: float
+    """Noise level from which on the outputs of half of the copied samples are copies; NaN where
+    no sample is one."""
     zone: PredictedZone
     exchanges: tuple[Exchange, ...]
 
@@ -144,10 +151,29 @@ def draw_samples(
     )
 
 
+def watch_samples(
+    denoiser: Denoiser, train: Images, count: int, *, seed: int, device: str, progress: bool
+) -> tuple[torch.Tensor, NDArray[np.bool_]]:
+    """As :func:`draw_samples`, and whether the output of each step is a copy, (count, STEPS)."""
+    few, copied = to_channels_first(train.pixels).float(), []
+
+    def watched(x: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:
+        output = denoiser(x, sigma)
+        found = memorization(output, few, device=device, units=False)
+        copied.append(found.ratio < COPY_RATIO)
+        return output
+
+    samples = draw_samples(watched, train, count, seed=seed, device=device, progress=progress)
+    # Euler's method calls once a step, for one batch after the other, the last one filled up.
+    batches = np.array(copied).reshape(-1, STEPS, len(copied[0]))
+    return samples, batches.swapaxes(1, 2).reshape(-1, STEPS)[:count]
+
+
 def audit_model(
     name: str,
     denoiser: Denoiser,
     samples: torch.Tensor,
+    under_way: NDArray[np.bool_],
     train: Images,
     held_out: Images,
     *,
@@ -160,8 +186,9 @@ def audit_model(
 ) -> ModelAudit:
     """Where a denoiser copies: one-step outputs by noise level, and exchanges with a ``reference``.
 
-    ``samples`` are those of :func:`draw_samples`; an exchanged sample starts from the same noise.
-    The intervals of all levels hold together, and so do those of all exchanges.
+    ``samples`` and what they were ``under_way`` are those of :func:`watch_samples`; an exchanged
+    sample starts from the same noise. The intervals of one share hold at all levels together, and
+    so do those of all exchanges.
     """
     where = resolve_device(device)
     few = to_channels_first(train.pixels).float()
@@ -187,11 +214,16 @@ def audit_model(
             rate = proportion(int(after.sum()), len(after), alpha / len(parts))
             exchanges.append(Exchange(part, low, high, rate, *mcnemar(before, after)))
     share = alpha / len(sigmas)
+    # Of each copied sample the steps at its end that all give copies.
+    steps = np.cumprod(under_way[under_way[:, -1], ::-1], axis=1).sum(1)
+    first = len(sigmas) - np.sort(steps)[len(steps) // 2] if len(steps) else None
     return ModelAudit(
         name=name,
         sigmas=sigmas,
         outputs=proportion(counts, outputs, share),
         images=share_above(nested, NOISES, LARGE_PORTION, share),
+        under_way=proportion(under_way.sum(0), len(under_way), share),
+        settled=np.nan if first is None else float(sigmas[first]),
         zone=zone,
         exchanges=tuple(exchanges),
     )

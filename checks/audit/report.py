@@ -118,6 +118,11 @@ def model_sentences(model: ModelAudit) -> list[str]:
         f"{rate:.1f}% [{low:.1f}, {high:.1f}]; by the distances between the images the danger zone "
         f"is {ends['certain']} for certain, and {ends['possible']} at most."
     ]
+    if not math.isnan(model.settled):
+        found.append(
+            f"On their own way half of the samples that end as copies are copies in one step from "
+            f"σ {model.settled:.3g} on."
+        )
     for each in model.exchanges:
         found.append(
             f"With the reference model at {each.part} noise, σ {format_number(each.low)} to "
@@ -199,6 +204,7 @@ def to_json(
             "model": model
             and {
                 "name": model.name,
+                "settled": model.settled,
                 "levels": [dict(zip(_LEVELS, row, strict=True)) for row in _level_rows(model)],
                 "exchanges": [
                     dict(zip(_EXCHANGES, row, strict=True)) for row in _exchange_rows(model)
@@ -319,8 +325,9 @@ def _draw_levels(figure: Figure, model: ModelAudit) -> None:
             axes.axvspan(*ends, color=DANGER, alpha=strength, linewidth=0, label=label)
     draw_curve(axes, model.sigmas, model.outputs, WEIGHT, "o", "one-step outputs that are copies")
     draw_curve(axes, model.sigmas, model.images, SELF, "s", "images copied at 90% of the noises")
+    draw_curve(axes, model.sigmas, model.under_way, COVERAGE, "^", "samples under way, in one step")
     set_sigma_axis(axes, *sigma_limits(model.sigmas))
-    set_unit_axis(axes, "share of held-out images")
+    set_unit_axis(axes, "share of images or samples")
     add_legend(figure, columns=2)
 
 
@@ -329,12 +336,14 @@ _LEVELS = (
     "sigma",
     *(f"outputs_{end}" for end in _ENDS),
     *(f"images_{end}" for end in _ENDS),
+    *(f"under_way_{end}" for end in _ENDS),
 )
 _EXCHANGES = ("part", "low", "high", "rate", "rate_low", "rate_high", "lost", "gained", "p_value")
 
 
 def _level_rows(model: ModelAudit) -> list[tuple[float, ...]]:
-    columns = [getattr(each, end) for each in (model.outputs, model.images) for end in _ENDS]
+    shares = (model.outputs, model.images, model.under_way)
+    columns = [getattr(each, end) for each in shares for end in _ENDS]
     return list(zip(*(column.tolist() for column in (model.sigmas, *columns)), strict=True))
 
 

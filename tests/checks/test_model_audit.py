@@ -8,9 +8,11 @@ import pytest
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
-from wildmiddle.checks.audit.model import is_model, load_model
+from wildmiddle.checks.audit.model import audit_model, is_model, load_model, watch_samples
 from wildmiddle.checks.cli import main
-from wildmiddle.empirical.data import load
+from wildmiddle.empirical.data import load, load_images
+from wildmiddle.models.images import to_channels_first
+from wildmiddle.theory.schedules import edm_sigmas
 
 MODELS = """
 import numpy as np
@@ -59,12 +61,46 @@ def test_the_optimum_copies_at_all_noise_levels_below_the_zone(files, tmp_path, 
     below = [one for one in levels if one["sigma"] < zone["certain"]["start"] / 4]
     assert all(one["outputs_high"] > 0.95 and one["images_high"] > 0.95 for one in below)
     assert all(one["outputs_mean"] == 0 for one in levels if one["sigma"] > 10)
+    assert all(one["under_way_mean"] == 1 for one in below)
+    assert all(one["under_way_mean"] == 0 for one in levels if one["sigma"] > 10)
     assert found["model"]["exchanges"] == []
     samples = np.load(out / "samples.npy")
     assert samples.shape == (40, 8, 8)
     page = (out / "audit.html").read_text()
     assert "At which noise levels it copies" in page
     assert "copied most at" in capsys.readouterr().out
+
+
+def test_samples_under_way_are_counted_one_by_one(files) -> None:
+    # Copies of the first training image, for samples with an even number and below a noise level
+    # of their own: 2 for the first half of them, 5 for the second; at 10 all once, and no more.
+    train = load_images(files["train"])
+    count, image = 70, to_channels_first(train.pixels).float()[:1]
+    seen: dict[float, int] = {}
+
+    def denoiser(x: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:
+        level = float(sigma)
+        number = torch.arange(len(x)) + seen.get(level, 0)
+        seen[level] = seen.get(level, 0) + len(x)
+        at = torch.where(number < count // 2, 2.0, 5.0)
+        copied = (number % 2 == 0) & (level < at) | (9 < level < 16)
+        noise = torch.linspace(-1, 1, 64).reshape(1, 1, 8, 8).sign()
+        return torch.where(copied[:, None, None, None], image, noise)
+
+    samples, under_way = watch_samples(denoiser, train, count, seed=0, device="cpu", progress=False)
+    sigmas, number = edm_sigmas(18), np.arange(count)[:, None]
+    expected = (number % 2 == 0) & (sigmas < np.where(number < 35, 2, 5))
+    expected |= (sigmas > 9) & (sigmas < 16)
+    assert np.array_equal(under_way, expected)
+    assert np.array_equal((samples - image).flatten(1).norm(dim=1) < 1e-3, under_way[:, -1])
+    found = audit_model(
+        *("known", denoiser, samples, under_way, train, load_images(files["test"])),
+        outputs=2,
+        device="cpu",
+    )
+    # The 18 of the first half are copies later than the 17 of the second.
+    assert found.settled == sigmas[sigmas < 2].max()
+    assert np.array_equal(found.under_way.mean, under_way.mean(0))
 
 
 def test_exchanges_count_what_a_reference_changes_in_a_model_that_copies_nothing(
