@@ -134,7 +134,9 @@ def _zone(options: argparse.Namespace) -> int:
     processes.require_launcher()
     # Distances within which images are merged are in the units of sigma, not in those of bytes.
     data = _load(options, as_stored=not settings.copies_within, whole=True)
-    train = _merged(data.train, settings)
+    if options.sigma_data is not None:
+        data = data.rescaled(options.sigma_data)
+    train = _merged(data.train, settings, data.scale)
     with processes.join(options.device):
         first = processes.rank() == 0
         copies = _say_doubts(data, train, settings, aloud=first)
@@ -147,7 +149,7 @@ def _zone(options: argparse.Namespace) -> int:
             exact=options.exact,
             resolution=options.resolution,
             time=options.time,
-            unit=data.unit,
+            unit=data.unit * data.scale,
             seed=settings.seed,
             device=settings.device,
             memory=settings.memory,
@@ -482,11 +484,12 @@ def _doubts_said_apart() -> Iterator[None]:
         yield
 
 
-def _merged(train: "Array", settings: Settings) -> "Array":
+def _merged(train: "Array", settings: Settings, scale: float = 1.0) -> "Array":
+    # Sigma, and the distance within which images are one, are of `scale` times these pixels.
     from wildmiddle.empirical.copies import merge_copies
 
-    device, memory = settings.device, settings.memory
-    return merge_copies(train, settings.copies_within, device=device, memory=memory, progress=True)
+    within, device, memory = settings.copies_within / scale, settings.device, settings.memory
+    return merge_copies(train, within, device=device, memory=memory, progress=True)
 
 
 def _say_doubts(

@@ -193,6 +193,13 @@ def parser() -> Parser:
         zone, "weight_high", "coverage_high", "c", "copies_within", "seed", "device", "memory"
     )
     zone.add_argument(
+        "--sigma-data",
+        type=_above_zero,
+        metavar="DEVIATION",
+        help="give sigma for pixels scaled to this standard deviation, as of latents or of EDM's "
+        "0.5, with schedules in their units",
+    )
+    zone.add_argument(
         "--output",
         type=_path,
         metavar="FOLDER",

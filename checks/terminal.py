@@ -125,7 +125,6 @@ def zone_page(data: "DataSet", zone: "PredictedZone", copies: Sequence[str] = ()
 
     ``copies`` say which of the training images are.
     """
-    low, high = data.value_range
     sets = f"training and M = {len(data.test)} held-out images"
     if zone.each_held_out:
         sets = "training images, each held out once"
@@ -133,9 +132,9 @@ def zone_page(data: "DataSet", zone: "PredictedZone", copies: Sequence[str] = ()
         f"{data.title}: N = {len(data.train)} {sets}, d = {data.dimension}",
         *data.notes,
         *copies,
-        f"sigma for pixels in [{low:g}, {high:g}]"
+        f"sigma for {data.pixels}"
         + (", centred" if data.centred else "")
-        + ("" if data.value_range == SCHEDULE_RANGE else "; " + _SCHEDULES),
+        + ("" if data.schedule_range == SCHEDULE_RANGE else "; " + _SCHEDULES),
         "",
         f"{'danger zone':<22}{'sigma':<20}{'EDM steps of 18':<18}DDPM timesteps",
     ]
@@ -143,7 +142,7 @@ def zone_page(data: "DataSet", zone: "PredictedZone", copies: Sequence[str] = ()
         if part.empty:
             lines.append(f"{name:<22}none")
             continue
-        steps, timesteps = map(_span, steps_between(*part, data.value_range))
+        steps, timesteps = map(_span, steps_between(*part, data.schedule_range))
         span = f"{part.start:.4g} to {part.end:.4g}"
         lines.append(f"{name:<22}{span:<20}{steps:<18}{timesteps}")
     notes = (

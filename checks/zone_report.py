@@ -54,7 +54,7 @@ def images_at_risk(
     n = len(data.train)
     if n > MOST:
         return []
-    points = training_rows(data.train, device).double() * data.unit
+    points = training_rows(data.train, device).double() * data.unit * data.scale
     everyone = torch.arange(n, device=points.device)
     found = nearest_two(points, points, memory=memory, left_out=everyone)
     apart, other = (each[:, 0].cpu().numpy() for each in found)
@@ -83,7 +83,7 @@ def write_zone(
     There is no ``gap.json`` where the distances leave no possible zone, and no ``images.csv`` for
     more than 5,000 images. Raises ValueError where files of these names are somebody else's.
     """
-    gap = Gap.of_zone(zone, data.value_range)
+    gap = Gap.of_zone(zone, data.schedule_range)
     with write_report(folder, ZONE) as new:
         text = json.dumps(
             to_json(data, zone, settings), indent=1, ensure_ascii=False, allow_nan=False
@@ -102,10 +102,10 @@ def write_zone(
 
 def to_json(data: DataSet, zone: PredictedZone, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The zone in every parameterization, as plain values."""
-    gap = Gap.of_zone(zone, data.value_range)
+    gap = Gap.of_zone(zone, data.schedule_range)
 
     def part(one: Zone) -> dict[str, Any]:
-        return zone_values(one, data.value_range) | {
+        return zone_values(one, data.schedule_range) | {
             "log_snr": [_log_snr(one.end), _log_snr(one.start)],
             "flow_time": [_flow_time(one.end), _flow_time(one.start)],
         }
@@ -121,6 +121,7 @@ def to_json(data: DataSet, zone: PredictedZone, settings: Mapping[str, Any]) -> 
                 "dimension": data.dimension,
                 "value_range": list(data.value_range),
                 "sigma_data": data.sigma_data,
+                "scale": data.scale,
                 "sha256": data.sha256,
                 "notes": list(data.notes),
                 "doubts": list(data.doubts),
@@ -149,7 +150,7 @@ def to_html(
         data=data,
         zone=zone,
         gap=gap,
-        rows=[(name, *_cells(one, data.value_range)) for name, one in zone.parts.items()],
+        rows=[(name, *_cells(one, data.schedule_range)) for name, one in zone.parts.items()],
         sizes=[
             (f"{each.n}, these" if each.n == zone.n else each.n, *map(format_number, each[1:]))
             for each in zone.by_size

@@ -10,7 +10,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ from wildmiddle.empirical.data.source import (
 )
 from wildmiddle.empirical.data.split import as_integer, gather_rows, split, subset
 from wildmiddle.empirical.data.stored import checksum, read_stored
+from wildmiddle.theory.schedules import SCHEDULE_RANGE
 
 __all__ = ["DataError", "DataSet", "Images", "load", "load_images"]
 
@@ -37,7 +38,8 @@ class DataSet:
     """Train and test images in one range, with what is needed to draw them again.
 
     `train` has shape (N, *shape), `test` (M, *shape), both float64 in the range, or as stored;
-    `unit` is the size in the range of one step of their values. `value_range` is the range before
+    `unit` is the size in the range of one step of their values, and `scale` what is multiplied with
+    the range for the pixels that sigma refers to (`rescaled`). `value_range` is the range before
     centring. `train_indices` and `test_indices` count in the source, from 0 in each part
     where the source itself sets test images apart. `sha256` is of the pixels that the split draws
     from, after `classes`, `limit`, `grayscale` and `size`, train before test: of each part the
@@ -75,6 +77,32 @@ class DataSet:
     doubts: tuple[str, ...] = ()
     unit: float = 1.0
     names: tuple[str, ...] = ()
+    scale: float = 1.0
+
+    def rescaled(self, sigma_data: float) -> "DataSet":
+        """The same images, with every sigma that of pixels of this standard deviation over all.
+
+        The usual schedules are taken to be in these units then. Raises DataError for images that
+        are all of one value, and unless ``sigma_data`` is finite and above 0.
+        """
+        if not 0 < sigma_data < math.inf:
+            raise DataError(f"sigma_data = {sigma_data:g} must be finite and above 0")
+        if self.sigma_data == 0:
+            raise DataError(f"{self.title}: all pixels are equal; no scale gives them a deviation")
+        return replace(self, scale=self.scale * sigma_data / self.sigma_data, sigma_data=sigma_data)
+
+    @property
+    def schedule_range(self) -> tuple[float, float]:
+        """Pixel range of a model whose schedule is turned to sigma: [-1, 1] is as it stands."""
+        return self.value_range if self.scale == 1 else SCHEDULE_RANGE
+
+    @property
+    def pixels(self) -> str:
+        """The pixels that sigma refers to, in words."""
+        if self.scale != 1:
+            return f"pixels of standard deviation {self.sigma_data:g}"
+        low, high = self.value_range
+        return f"pixels in [{low:g}, {high:g}]"
 
     def place(self, i: int) -> str:
         """What training image i is called: by its file, or by its number in the source."""

@@ -16,7 +16,7 @@ from wildmiddle.empirical.danger_zone import zone_of
 from wildmiddle.empirical.data import load
 from wildmiddle.models.gap import Gap
 from wildmiddle.theory.posterior import decoding_error
-from wildmiddle.theory.schedules import flow_time_to_sigma, log_snr_to_sigma
+from wildmiddle.theory.schedules import flow_time_to_sigma, log_snr_to_sigma, steps_between
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,50 @@ def test_all_are_training_images_and_each_is_held_out_once_unless_some_are_named
         printed = capsys.readouterr().out
         assert said in printed
         assert "possible, population" in printed
+
+
+def test_sigma_data_scales_every_sigma_and_leaves_schedules_as_they_are(
+    written, tmp_path, capsys
+) -> None:
+    images, out = written
+    command = ["zone", "--data", str(images), "--sigma-data", "0.5", "--output"]
+    assert main([*command, str(tmp_path / "out")]) == 0
+    assert "sigma for pixels of standard deviation 0.5\n" in capsys.readouterr().out
+    plain, found = content(out), content(tmp_path / "out")
+    factor = 0.5 / plain["data"]["sigma_data"]
+    for name, part in plain["zone"].items():
+        for end in ("start", "end"):
+            scaled = part[end] and factor * part[end]
+            assert found["zone"][name][end] == pytest.approx(scaled, rel=1e-9)
+    gap = Gap.load(tmp_path / "out" / "gap.json")
+    assert gap.high == pytest.approx(factor * Gap.load(out / "gap.json").high)
+    assert gap.value_range == (-1, 1)
+    possible = found["zone"]["possible"]
+    steps, timesteps = steps_between(possible["start"], possible["end"])
+    assert (possible["edm_steps"], possible["ddpm_timesteps"]) == (
+        list(steps),
+        [timesteps[0], timesteps[-1]],
+    )
+    page = (tmp_path / "out" / "zone.html").read_text()
+    assert "for pixels of standard deviation 0.5." in page
+    pictures = [(folder / "images.png").read_bytes() for folder in (out, tmp_path / "out")]
+    assert pictures[0] == pictures[1]
+    # A distance in the units of sigma merges the same images in both.
+    with (out / "images.csv").open(newline="") as file:
+        nearest = sorted(float(line["distance"]) for line in csv.DictReader(file))[30]
+    merged = []
+    for scale, within in (([], nearest), (["--sigma-data", "0.5"], factor * nearest)):
+        more = ["--copies-within", str(within), "--json", *scale]
+        assert main(["zone", "--data", str(images), *more]) == 0
+        merged.append(json.loads(capsys.readouterr().out)["zone"]["possible"]["end"])
+    assert merged[1] == pytest.approx(factor * merged[0])
+    assert merged[0] != pytest.approx(plain["zone"]["possible"]["end"], rel=0.01)
+
+
+def test_images_of_one_value_have_no_deviation_to_scale(tmp_path, capsys) -> None:
+    np.save(tmp_path / "gray.npy", np.full((5, 8, 8), 7, np.uint8))
+    assert main(["zone", "--data", str(tmp_path / "gray.npy"), "--sigma-data", "1"]) == 2
+    assert "all pixels are equal" in capsys.readouterr().err
 
 
 def test_an_image_with_a_copy_among_the_others_is_said_to_be_covered(tmp_path, capsys) -> None:
