@@ -7,6 +7,7 @@ interrupted; ``wildmiddle.__main__`` adds 3, an error that nobody expected.
 
 import argparse
 import json
+import logging
 import os
 import shlex
 import sys
@@ -64,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = argparse.Namespace(command="")
     try:
         parser().parse_args(arguments, options)
+        if options.verbose:
+            _log_aloud()
         return commands[options.command](options)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "wildmiddle":
@@ -84,6 +87,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         }.get(options.command, "nothing was written")
         complain(str(stop) or f"interrupted; {kept}")
         return INTERRUPTED
+
+
+def _log_aloud() -> None:
+    # What the package logs, and warnings of others, as lines on standard error.
+    logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("wildmiddle").setLevel(logging.INFO)
 
 
 def _verify(options: argparse.Namespace) -> int:

@@ -435,6 +435,11 @@ def _command(commands: Any, name: str, short: str, text: str) -> argparse.Argume
         metavar="FILE",
         help="take options from a TOML file, by their long names; those given here win",
     )
+    command.add_argument(
+        "--verbose",
+        action="store_true",
+        help="say on standard error what is done, with the time: for logs of long runs",
+    )
     return command
 
 

@@ -1,7 +1,9 @@
 """Run the checks of every claim over one study and gather what the report needs."""
 
+import logging
 import platform
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +16,8 @@ from wildmiddle.checks.sharper import Sharper
 from wildmiddle.checks.study import Study
 from wildmiddle.empirical.data import DataSet
 from wildmiddle.theory.claims import CLAIMS, Claim, select
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ def verify(
     unknown and for constants that the data do not allow.
     """
     started = time.perf_counter()
+    _log.info("%d training and %d held-out images", len(data.train), len(data.test))
     chosen = checked_claims(claims)
     study = Study(data.train, data.test, settings or Settings(), data.value_range)
     if say is not None:
@@ -69,7 +74,10 @@ def verify(
     for done, claim in enumerate(chosen, start=1):
         note(claim.number, done, len(chosen) + 1)
         found = checks()[claim.id](study, study.settings.alpha / len(chosen))
-        records += _with_seconds(found)
+        own = list(_with_seconds(found))
+        records += own
+        verdicts = Counter(record.verdict for record in own)
+        _log.info("%s: %s", claim.number, ", ".join(f"{n} {v}" for v, n in verdicts.items()))
     note("done", len(chosen) + 1, len(chosen) + 1)
     return Result(
         data=data,

@@ -4,6 +4,7 @@ A mean over N images whose every value takes the distances to all others costs N
 of a few hundred values, drawn independently, has an interval that does not depend on N.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
@@ -17,6 +18,8 @@ from wildmiddle.empirical.intervals import bounded_mean
 from wildmiddle.empirical.kernels.processes import add_up
 from wildmiddle.empirical.noise import BLOCK, indices
 from wildmiddle.theory.regimes import REACH
+
+_log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 
@@ -93,6 +96,7 @@ def passing(
         ends = np.array([_ends(found[:, c], levels[c], surplus[c], each) for c in means])
         low, sigma, high = np.exp(ends).T
         low, high = np.nan_to_num(low, nan=0.0), np.nan_to_num(high, nan=np.inf)
+        _log.info("%d rows: between %s and %s", total, low, high)
         known = (low > 0) & (np.log2(high / np.maximum(low, 1e-300)) <= resolution)
         late = torch.tensor(monotonic() + more > until)
         # The clocks of several processes may differ: none goes on alone.

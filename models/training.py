@@ -1,6 +1,7 @@
 """Training: one loop for every objective, on one device or several, resumable bit for bit."""
 
 import csv
+import logging
 import os
 import signal
 import threading
@@ -50,6 +51,8 @@ FLUSH = 10
 
 LOG = "log.csv"
 LOG_COLUMNS = ("step", "loss", "learning_rate")
+
+_log = logging.getLogger(__name__)
 
 _TURN = threading.Lock()
 """Trainings in threads of one process take turns: torch has one random state for all of them."""
@@ -194,14 +197,18 @@ def _train(
     state = initial_state(accelerator, run)
     if start:
         restore_state(state, folder, start)
+    if main:
+        _log.info("%s: steps %d to %d on %s", folder, start + 1, target, accelerator.device)
     take_step = _stepper(accelerator, training_set, training, run.sigma_data, state)
 
     def save(step: int) -> None:
         if main:
             checkpoints.save(folder, replace(run, step=step), state_tensors(state))
             checkpoints.drop_unscheduled(folder, step, training.checkpoint_every)
+            _log.info("%s: step %d saved, loss %.4f", folder, step, np.mean(means))
 
     losses: list[Tensor] = []
+    means: list[float] = []
     bar = tqdm(
         desc=folder.name,
         total=training.steps,

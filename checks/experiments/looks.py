@@ -4,6 +4,7 @@ The looks of a training are kept beside its checkpoints, so that one that was st
 """
 
 import csv
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from itertools import count as count_from
@@ -24,6 +25,8 @@ from wildmiddle.models.quality import distances_of_features
 
 RATE = 0.25
 """Share of copies at which they count as common."""
+
+_log = logging.getLogger(__name__)
 
 FILE = "looks.csv"
 MOST = 4
@@ -99,6 +102,9 @@ def look_until(
         looks.append(Look(step, int(copies.sum()), len(copies), error, distance))
         lines = (",".join(map(str, astuple(look))) for look in looks)
         write_text(path, "\n".join(lines))
+        _log.info(
+            "%s: %d of %d samples are copies at step %d", name, *astuple(looks[-1])[1:3], step
+        )
         if looks[-1].common:
             break
     return looks

@@ -119,6 +119,19 @@ def test_the_summary_is_printed_and_duplicates_are_said(
     assert leaked.removeprefix("wildmiddle: ") in summary
 
 
+def test_verbose_says_on_standard_error_what_is_done(data: Path, tmp_path: Path) -> None:
+    command = ["verify", "--data", str(data), *QUICK, "--quiet", "--output", str(tmp_path / "out")]
+    run = f"import sys; from wildmiddle.checks.cli import main; sys.exit(main({command!r}))"
+    assert python(run).stderr == ""
+    said = python(run.replace("'--quiet'", "'--quiet', '--verbose'"))
+    assert (said.returncode, said.stdout) == (0, "")
+    lines = [line.partition(" wildmiddle.checks.verify: ") for line in said.stderr.splitlines()]
+    assert lines[0][2] == "30 training and 20 held-out images"
+    numbers = [claim.number for claim in CLAIMS if claim.id in ("4.2.2", "4.9", "4.10")]
+    assert [what.split(":")[0] for _, _, what in lines[1:]] == numbers
+    assert all("hold" in what or "inconclusive" in what for _, _, what in lines[1:])
+
+
 def test_choices_are_reported_and_repeated_by_the_command(
     tmp_path: Path, capsys, monkeypatch
 ) -> None:

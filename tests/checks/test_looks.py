@@ -54,7 +54,8 @@ def test_looks_are_evenly_spaced_in_octaves_and_end_with_the_last_step() -> None
     assert list(looks.look_steps(100, 2, 401)) == [100, 141, 200, 283, 401]
 
 
-def test_a_training_ends_when_copies_are_common_and_goes_on_where_it_was(trainer) -> None:
+def test_a_training_ends_when_copies_are_common_and_goes_on_where_it_was(trainer, caplog) -> None:
+    caplog.set_level("INFO", "wildmiddle")
     study, asked, newest = trainer
     found = looks.look_until(study, "a", 5, {"steps": 150}, first=50, each=1)
     assert [(one.step, one.copies) for one in found] == [(50, 5), (100, 10), (150, 15)]
@@ -65,6 +66,10 @@ def test_a_training_ends_when_copies_are_common_and_goes_on_where_it_was(trainer
     assert [one.common for one in more] == [False] * 4 + [True]
     again = looks.look_until(study, "a", 5, {"steps": 900}, first=50, each=1)
     assert (again, asked[5:]) == (more, [400])
+    assert caplog.messages[2:4] == [
+        "a: 15 of 100 samples are copies at step 150",
+        "a: 20 of 100 samples are copies at step 200",
+    ]
     for steps in (100, 900):
         found = looks.look_until(study, "b", 5, {"steps": steps}, first=50, each=1)
     assert [one.step for one in found] == [50, 100, 200, 400]

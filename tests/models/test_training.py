@@ -79,13 +79,19 @@ def watch():
     handle.remove()
 
 
-def test_a_resumed_run_is_the_uninterrupted_one(images, settings, whole, tmp_path) -> None:
+def test_a_resumed_run_is_the_uninterrupted_one(images, settings, whole, tmp_path, caplog) -> None:
+    caplog.set_level("INFO", "wildmiddle")
     train(images, settings, tmp_path, stop_after=7)
     assert checkpoints.steps(tmp_path) == [7]
     train(images, settings, tmp_path, stop_after=10)
     resumed = train(images, settings, tmp_path)
     require_same(whole, tmp_path, 20)
     assert checkpoints.steps(tmp_path) == [20]  # what the stops left is gone
+    said = [message.partition(f"{tmp_path}: ")[2] for message in caplog.messages]
+    assert [each.partition(",")[0] for each in said] == [
+        *("steps 1 to 7 on cpu", "step 7 saved", "steps 8 to 10 on cpu", "step 10 saved"),
+        *("steps 11 to 20 on cpu", "step 20 saved"),
+    ]
     x = torch.as_tensor(images)
     torch.testing.assert_close(resumed(x, 0.5), checkpoints.load(whole)(x, 0.5), rtol=0, atol=0)
 
