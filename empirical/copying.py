@@ -96,12 +96,8 @@ class CopyingBound:
         sizes = plan(self._memory, n, d)
         for ends in share(list(tiles(n, sizes.columns))):
             tile = tile_of(points, ends, self._origin, work, sizes.threads)
-
-            def update(part: tuple[int, int], tile: Tile = tile) -> None:
-                own = slice(*part)
-                self._add(sums[:, own], rows[own], tile, sigmas)
-
-            for_each(update, tiles(len(rows), BLOCK), points.device, sizes.threads)
+            for some in tiles(len(rows), sizes.queries):
+                self._add_tile(sums[:, slice(*some)], rows[slice(*some)], tile, sigmas)
             if advance is not None:
                 advance(len(rows) * len(tile.points))
             if (sums.amin(0).clamp(max=1).mean(0) > enough).all():
@@ -110,15 +106,32 @@ class CopyingBound:
         missed[self._d_min[rows] == 0] = 1  # of two copies neither is nearer than the other
         return missed.clamp_(max=1)
 
-    def _add(self, sums: torch.Tensor, rows: torch.Tensor, tile: Tile, sigmas: Array) -> None:
+    def _add_tile(self, sums: torch.Tensor, rows: torch.Tensor, tile: Tile, sigmas: Array) -> None:
+        # Several held-out images have their nearest point in common: its distances are taken once.
+        chosen, place = self._nearest[rows].unique(return_inverse=True)
+        work, device = sums.dtype, sums.device
+        apart = torch.empty(len(chosen), len(tile.points), dtype=work, device=device)
+
+        def measure(part: tuple[int, int]) -> None:
+            a = centre(self._points[chosen[slice(*part)]], self._origin, work)
+            apart[slice(*part)] = squared_distances(a, tile.points, b_norms=tile.norms).sqrt_()
+
+        def update(part: tuple[int, int]) -> None:
+            own = slice(*part)
+            self._add(sums[:, own], rows[own], apart[place[own]], tile, sigmas)
+
+        for_each(measure, tiles(len(chosen), BLOCK), device, tile.threads)
+        for_each(update, tiles(len(rows), BLOCK), device, tile.threads)
+
+    def _add(
+        self, sums: torch.Tensor, rows: torch.Tensor, d: torch.Tensor, tile: Tile, sigmas: Array
+    ) -> None:
+        # `d` (R, T) are the distances of each row's nearest point; they are overwritten.
         work, nearest = sums.dtype, self._nearest[rows]
         x = centre(self._held_out[rows], self._origin, work)
-        a = centre(self._points[nearest], self._origin, work)
-        own = (x - a).square_().sum(1)
-        # In one product: few rows of each fill a block of it together.
-        squared = squared_distances(torch.cat([x, a]), tile.points, b_norms=tile.norms)
-        gap, d = squared.split(len(x))
-        gap, d = gap.sub_(own[:, None]).div_(2).clamp_(min=0), d.sqrt_()
+        own = (x - centre(self._points[nearest], self._origin, work)).square_().sum(1)
+        gap = squared_distances(x, tile.points, b_norms=tile.norms)
+        gap.sub_(own[:, None]).div_(2).clamp_(min=0)
         d_min = self._d_min[rows, None]
         d = torch.maximum(d, d_min).clamp_(min=torch.finfo(work).tiny)
         log_b = (4 * d / d_min - 1).log_()

@@ -68,10 +68,11 @@ Array = NDArray[np.float64]
 
 _GUIDES = 256
 """Training points that give the first guess of where the bounds cross."""
-_LEVELS = 7
-_AROUND = 0.075
+_LEVELS, _AROUND = 7, 0.075
 """Noise levels of a pass over all pairs, and how far in log sigma they reach to either side: about
 four times the error of the first guess."""
+_COPY_LEVELS, _COPY_AROUND = 21, 0.25
+"""The same for the bound on copying, whose first guess is worse and whose levels cost less."""
 _HELD_OUT = 256
 """Held-out images that are looked at, whatever the number of training images."""
 _COPIED, _COPIED_LEVELS = 64, 12
@@ -192,7 +193,8 @@ def zone_of(
     if all_pairs:
         guides = _guide_bounds(points, origin, memory, prior)
         guess = near_crossing(lambda sigmas: guides(sigmas) - weight_high, 2, spread)
-        end = _crossings(weight_above, guess, n, spread)
+        near = np.linspace(-_AROUND, _AROUND, _LEVELS)
+        end = _crossings(weight_above, guess, near, n, spread)
         copying = copying_of(slice(None))
 
         def copied(rows: torch.Tensor, sigmas: Array) -> Array:
@@ -201,7 +203,8 @@ def zone_of(
 
         some = _evenly(len(held_out), _GUIDES)
         guess = near_crossing(lambda sigmas: copied(some, sigmas), 1, spread)
-        half_copied = float(_crossings(copied, guess, len(held_out), spread)[0])
+        near = np.linspace(-_COPY_AROUND, _COPY_AROUND, _COPY_LEVELS)
+        half_copied = float(_crossings(copied, guess, near, len(held_out), spread)[0])
     else:
         # No posterior of N listed images, copies and all, has an entropy above log N.
         top = math.log(len(listed))
@@ -443,11 +446,16 @@ def _typical_distance(points: torch.Tensor, held_out: torch.Tensor) -> float:
 
 
 def _crossings(
-    falling: Callable[[torch.Tensor, Array], Array], guess: Array, n: int, spread: float
+    falling: Callable[[torch.Tensor, Array], Array],
+    guess: Array,
+    near: Array,
+    n: int,
+    spread: float,
 ) -> Array:
     # The sigmas at which functions that fall with sigma, means over n rows, pass zero, (count,): of
-    # numbers of rows and sigmas (count, K) they give (count, K).
-    levels = guess[:, None] + np.linspace(-_AROUND, _AROUND, _LEVELS)
+    # numbers of rows and sigmas (count, K) they give (count, K). `near` (K,) are the levels beside
+    # each guess in log sigma.
+    levels = guess[:, None] + near
     everyone, found = torch.arange(n), np.full(len(guess), np.nan)
     while np.isnan(found).any():
         rising = -falling(everyone, np.exp(levels))
