@@ -2,7 +2,8 @@
 
 Each case runs in a process of its own on one thread, and the seconds are those of its processor, so
 that other work on the machine counts little. ``zone`` draws 256 training images at every N, so its
-cost should rise as N does: the table and the figure give the slope on a log-log plot. The images
+cost should rise as N does: the table and the figure give the slope on a log-log plot. ``exact``
+takes all pairs, beside the bare product of half of them. The images
 are bytes of 32 x 32 x 3 in groups, each with noise of its own size about a mean of its own, so that
 the distances have a known law: where the certain zone ends is computed by quadrature, without
 drawing anything, beside the interval. ``verify`` has a tenth of the usual draws. Writes the table
@@ -37,6 +38,7 @@ SHAPE, D, M = (32, 32, 3), 3072, 1000
 NOISE = np.geomspace(6, 18, 48)
 """Standard deviation of the pixels of each group."""
 ZONE = (31_250, 62_500, 125_000, 250_000, 500_000, 1_000_000)
+EXACT = (5_000, 10_000, 20_000, 50_000)
 VERIFY = (2_500, 5_000, 10_000, 20_000)
 
 
@@ -75,18 +77,32 @@ def run_zone(path: Path, n: int) -> dict[str, float]:
     """The zone of the first ``n`` images, beside a product with as many rows as it looks at."""
     images = np.load(path, mmap_mode="c")
     train, test = images[:n], images[-M:]
-    a, b = torch.randn(256, D), torch.randn(4096, D)
-    out = torch.mm(a, b.T)
-    started = time.process_time()
-    for _ in range(4):
-        torch.mm(a, b.T, out=out)
-    bare = (time.process_time() - started) / 4 * n / len(b)
+    bare = seconds_of_rows(n)
     started = time.process_time()
     zone = zone_of(train, test, unit=2 / 255, resolution=100, device="cpu")
     spent = time.process_time() - started
     assert zone.drawn is not None
     low, high = zone.drawn.certain_end
     return {"spent": spent, "bare": bare, "low": low, "high": high, "truth": certain_end(n)}
+
+
+def seconds_of_rows(n: int) -> float:
+    """Of a bare product of 256 rows with ``n`` images."""
+    a, b = torch.randn(256, D), torch.randn(4096, D)
+    out = torch.mm(a, b.T)
+    started = time.process_time()
+    for _ in range(4):
+        torch.mm(a, b.T, out=out)
+    return (time.process_time() - started) / 4 * n / len(b)
+
+
+def run_exact(path: Path, n: int) -> dict[str, float]:
+    """The zone of the first ``n`` images by all pairs, beside a product of half of the pairs."""
+    images, bare = np.load(path, mmap_mode="c"), seconds_of_rows(n) * n / 512
+    started = time.process_time()
+    zone = zone_of(images[:n], images[-M:], unit=2 / 255, exact=True, device="cpu")
+    spent, end = time.process_time() - started, zone.certain.end
+    return {"spent": spent, "bare": bare, "low": end, "high": end, "truth": certain_end(n)}
 
 
 def run_verify(path: Path, n: int) -> dict[str, float]:
@@ -96,7 +112,11 @@ def run_verify(path: Path, n: int) -> dict[str, float]:
     return {"spent": time.process_time() - started, "violated": result.verdict() == "violated"}
 
 
-RUNS: dict[str, Callable[[Path, int], dict[str, float]]] = {"zone": run_zone, "verify": run_verify}
+RUNS: dict[str, Callable[[Path, int], dict[str, float]]] = {
+    "zone": run_zone,
+    "exact": run_exact,
+    "verify": run_verify,
+}
 
 
 def own_memory(process: psutil.Process, peak: int) -> int:
@@ -145,6 +165,7 @@ def main() -> None:
     """Run the cases and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--zone", nargs="*", type=int, default=list(ZONE), metavar="N")
+    parser.add_argument("--exact", nargs="*", type=int, default=list(EXACT), metavar="N")
     parser.add_argument("--verify", nargs="*", type=int, default=list(VERIFY), metavar="N")
     parser.add_argument("--folder", type=Path, help="where the images are kept and found again")
     parser.add_argument("--figure", type=Path, default=Path("scale.svg"))
@@ -156,15 +177,15 @@ def main() -> None:
         kind, path, n = options.one
         print(json.dumps(RUNS[kind](Path(path), int(n))))
         return
-    wanted = {"zone": options.zone, "verify": options.verify}
+    wanted = {"zone": options.zone, "exact": options.exact, "verify": options.verify}
     lines = [
-        "| command | N | seconds | of 256 rows' bare product | own memory | certain end | known |",
+        "| command | N | seconds | of the bare product | own memory | certain end | known |",
         "|---|---:|---:|---:|---:|---|---:|",
     ]
     found: dict[str, dict[int, dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         path = (options.folder or Path(temporary)) / "images.npy"
-        count = max(options.zone + options.verify) + M
+        count = max(n for counts in wanted.values() for n in counts) + M
         if not path.exists() or len(np.load(path, mmap_mode="r")) < count:
             write_images(path, count)
         for kind, counts in wanted.items():
@@ -172,9 +193,9 @@ def main() -> None:
                 case = measure(kind, path, n)
                 found.setdefault(kind, {})[n] = case
                 line = f"| {kind} | {n:,} | {case['spent']:.1f} | "
-                line += f"{case['spent'] / case['bare']:.1f} | " if kind == "zone" else "| "
+                line += f"{case['spent'] / case['bare']:.1f} | " if "bare" in case else "| "
                 line += f"{case['peak'] / 2**30:.2f} GB | "
-                if kind == "zone":
+                if "truth" in case:
                     line += f"{case['low']:.4f} to {case['high']:.4f} | {case['truth']:.4f} |"
                 else:
                     line += "| |"

@@ -95,6 +95,8 @@ def test_examples_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     x, sample = wildmiddle.load().train[:2], wildmiddle.sample
     names |= {"x": __import__("torch").as_tensor(x), "sigma": 0.5}
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "zone").mkdir()
+    wildmiddle.Gap(0.3, 1.0).save(tmp_path / "zone" / "gap.json")
     monkeypatch.setattr(
         wildmiddle,
         "Training",
@@ -106,7 +108,7 @@ def test_examples_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
     blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
     ran = [block for block in blocks if "import wildmiddle\n" in block]
-    assert len(ran) >= 2
+    assert len(ran) >= 3
     for block in ran:
         exec(compile(block, "README.md", "exec"), names)
     assert len(names["samples"]) == 2
