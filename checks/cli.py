@@ -198,7 +198,7 @@ def _audit(options: argparse.Namespace) -> int:
         raise ValueError("--count and --outputs must be at least 1")
     settings = settings_of(options)
     from wildmiddle.checks.audit import report
-    from wildmiddle.checks.audit.model import audit_model, is_model, load_model, watch_samples
+    from wildmiddle.checks.audit.model import audit_model, is_model, load_model
     from wildmiddle.checks.audit.samples import audit_samples, read_features
     from wildmiddle.empirical.data import Images, load_images
 
@@ -230,50 +230,35 @@ def _audit(options: argparse.Namespace) -> int:
         held_out = read(options.test) if options.test is not None else train.set_apart
         samples = None if audits_model else read(options.generated)
     train = replace(train, pixels=_merged(train.pixels, settings))
-    progress = not options.quiet and sys.stderr.isatty()
-    denoiser = None
+    model = None
     if samples is None:
         if held_out is None:
             raise ValueError("a model is asked about held-out images; give some with --test")
-        denoiser = model_of(options.generated)
-        drawn, under_way = watch_samples(
-            denoiser,
+        model = audit_model(
+            options.generated,
+            model_of(options.generated),
             train,
-            options.count,
-            seed=settings.seed,
-            device=settings.device,
-            progress=progress,
+            held_out,
+            reference=options.reference and model_of(options.reference),
+            count=options.count,
+            outputs=options.outputs,
+            progress=not options.quiet and sys.stderr.isatty(),
+            **computing,
         )
-        samples = Images.of_samples(drawn.numpy(), train, f"samples of {options.generated}")
-    within = settings.copies_within
+        samples = Images.of_samples(model.samples, train, f"samples of {options.generated}")
     found = audit_samples(
         samples,
         train,
         held_out,
         features=features,
         memory=settings.memory,
-        within=within,
+        within=settings.copies_within,
         **computing,
     )
     if not options.quiet:
         sets = [each for each in (samples, train, held_out) if each is not None]
         for sentence in dict.fromkeys([*(d for s in sets for d in s.doubts), *found.doubts]):
             complain(sentence)
-    model = None
-    if denoiser is not None and held_out is not None:
-        reference = options.reference and model_of(options.reference)
-        model = audit_model(
-            options.generated,
-            denoiser,
-            drawn,
-            under_way,
-            train,
-            held_out,
-            reference=reference,
-            outputs=options.outputs,
-            progress=progress,
-            **computing,
-        )
     report.write_audit(found, options.output, model, given_settings(options))
     if options.json:
         content = report.to_json(found, model, given_settings(options))

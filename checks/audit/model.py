@@ -61,6 +61,8 @@ class ModelAudit:
     """What a model does at each noise level."""
 
     name: str
+    samples: NDArray[np.float32]
+    """(S, C, H, W)."""
     sigmas: Array
     """Noise levels, falling, (K,)."""
     outputs: Estimate
@@ -172,12 +174,11 @@ def watch_samples(
 def audit_model(
     name: str,
     denoiser: Denoiser,
-    samples: torch.Tensor,
-    under_way: NDArray[np.bool_],
     train: Images,
     held_out: Images,
     *,
     reference: Denoiser | None = None,
+    count: int = 256,
     outputs: int = 500,
     alpha: float = 0.05,
     seed: int = 0,
@@ -186,39 +187,33 @@ def audit_model(
 ) -> ModelAudit:
     """Where a denoiser copies: one-step outputs by noise level, and exchanges with a ``reference``.
 
-    ``samples`` and what they were ``under_way`` are those of :func:`watch_samples`; an exchanged
-    sample starts from the same noise. The intervals of one share hold at all levels together, and
-    so do those of all exchanges.
+    ``count`` samples are drawn; an exchanged one starts from the same noise. The intervals of one
+    share hold at all levels together, and so do those of all exchanges.
     """
     where = resolve_device(device)
     few = to_channels_first(train.pixels).float()
     fresh = to_channels_first(held_out.pixels).float().to(where)
     sigmas = edm_sigmas(STEPS)
+    drawing: dict[str, Any] = {"seed": seed, "device": device, "progress": progress}
+    samples, under_way = watch_samples(denoiser, train, count, **drawing)
     counts = memorization_by_level(denoiser, fresh, few, sigmas, outputs, seed, device=device)
     nested = nested_copies(denoiser, fresh[:POINTS], few, sigmas, NOISES, seed, device=device)
     zone = zone_of(train.pixels, held_out.pixels, device=device)
     exchanges = []
     if reference is not None:
         parts = parts_of_zone(zone.certain.start)
-        before = memorization(samples, few, device=device, units=False).ratio < COPY_RATIO
         for part, (low, high) in parts.items():
-            mixed = draw_samples(
-                swap(denoiser, reference, low, high),
-                train,
-                len(samples),
-                seed=seed,
-                device=device,
-                progress=progress,
-            )
+            mixed = draw_samples(swap(denoiser, reference, low, high), train, count, **drawing)
             after = memorization(mixed, few, device=device, units=False).ratio < COPY_RATIO
             rate = proportion(int(after.sum()), len(after), alpha / len(parts))
-            exchanges.append(Exchange(part, low, high, rate, *mcnemar(before, after)))
+            exchanges.append(Exchange(part, low, high, rate, *mcnemar(under_way[:, -1], after)))
     share = alpha / len(sigmas)
     # Of each copied sample the steps at its end that all give copies.
     steps = np.cumprod(under_way[under_way[:, -1], ::-1], axis=1).sum(1)
     first = len(sigmas) - np.sort(steps)[len(steps) // 2] if len(steps) else None
     return ModelAudit(
         name=name,
+        samples=samples.numpy(),
         sigmas=sigmas,
         outputs=proportion(counts, outputs, share),
         images=share_above(nested, NOISES, LARGE_PORTION, share),

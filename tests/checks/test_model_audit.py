@@ -93,8 +93,10 @@ def test_samples_under_way_are_counted_one_by_one(files) -> None:
     expected |= (sigmas > 9) & (sigmas < 16)
     assert np.array_equal(under_way, expected)
     assert np.array_equal((samples - image).flatten(1).norm(dim=1) < 1e-3, under_way[:, -1])
+    seen.clear()
     found = audit_model(
-        *("known", denoiser, samples, under_way, train, load_images(files["test"])),
+        *("known", denoiser, train, load_images(files["test"])),
+        count=count,
         outputs=2,
         device="cpu",
     )
