@@ -269,9 +269,10 @@ def parser() -> Parser:
     )
     audit.add_argument(
         "--features",
-        metavar="MODULE:FUNCTION",
+        metavar="MODULE:FUNCTION|FILE",
         help="compare in features as well: a function from images (B, C, H, W) in 0..1 to rows "
-        "(B, F); its module, or FILE.py, is run",
+        "(B, F), whose module, or FILE.py, is run; a program .ts called so; or the weights of "
+        "FID's Inception, .safetensors or .pth",
     )
     audit.add_argument(
         "--fail-above",

@@ -1,4 +1,4 @@
-"""Functions of a user's own, by name: features of images, or a denoiser."""
+"""Functions and programs of a user's own: features of images, or a denoiser."""
 
 import importlib
 import importlib.util
@@ -6,6 +6,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import torch
+
+SCRIPTED = (".ts", ".torchscript")
 
 
 def named_function(text: str, option: str) -> Callable[..., Any]:
@@ -35,3 +39,23 @@ def named_function(text: str, option: str) -> Callable[..., Any]:
         raise ValueError(f"{option} {text}: {name} is no function")
     found: Callable[..., Any] = function
     return found
+
+
+def scripted_program(path: Path, device: torch.device) -> Any:
+    """A program of TorchScript on a device; ValueError, in one line, for other files."""
+    try:
+        return torch.jit.load(path, map_location=device).eval()
+    except Exception as error:  # torch raises many kinds on files that are none of its own
+        raise ValueError(f"{path} is no program of torch ({_in_short(error)})") from error
+
+
+def exported_program(path: Path, device: torch.device) -> Any:
+    """As :func:`scripted_program` of a program of ``torch.export``; it is trusted with all."""
+    try:
+        return torch.export.load(path).module().to(device)
+    except Exception as error:
+        raise ValueError(f"{path} is no program of torch ({_in_short(error)})") from error
+
+
+def _in_short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -14,7 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wildmiddle.checks.audit.functions import named_function
+from wildmiddle.checks.audit.functions import (
+    SCRIPTED,
+    exported_program,
+    named_function,
+    scripted_program,
+)
 from wildmiddle.checks.experiments.samples import mcnemar
 from wildmiddle.checks.experiments.table1 import parts_of_zone, swap
 from wildmiddle.empirical.danger_zone import zone_of
@@ -39,7 +44,7 @@ STEPS = 18
 POINTS, NOISES, LARGE_PORTION = 50, 20, 0.9
 """Held-out images and noises of each, and the share of these that must be copies, for the nested
 rate."""
-EXPORTED, SCRIPTED, PICKLED = ".pt2", (".ts", ".torchscript"), (".pkl", ".pickle")
+EXPORTED, PICKLED = ".pt2", (".pkl", ".pickle")
 
 
 @dataclass(frozen=True)
@@ -118,15 +123,7 @@ def load_model(
             f"{path}: torch.export.load unpickles what is in the file, which can run code; give "
             "--trust-program where you trust it, or save the program as TorchScript (.ts)"
         )
-    try:
-        program: Any
-        if path.suffix == EXPORTED:
-            program = torch.export.load(path).module().to(where)
-        else:
-            program = torch.jit.load(path, map_location=where)
-    except Exception as error:  # torch raises many kinds on files that are none of its own
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{path} is no program of torch ({reason})") from error
+    program = (exported_program if path.suffix == EXPORTED else scripted_program)(path, where)
 
     def call(x: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:
         levels = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).reshape(-1).expand(len(x))

@@ -6,13 +6,14 @@ that pass the same test, and whether samples are nearer to the training images t
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.stats import fisher_exact
 
-from wildmiddle.checks.audit.functions import named_function
+from wildmiddle.checks.audit.functions import SCRIPTED, named_function, scripted_program
 from wildmiddle.empirical.data import Images
 from wildmiddle.empirical.data.conventions import compare_units, extremes
 from wildmiddle.empirical.distinct import distinct
@@ -20,6 +21,7 @@ from wildmiddle.empirical.intervals import Estimate
 from wildmiddle.empirical.kernels.device import training_rows
 from wildmiddle.empirical.neighbours import Memorization, memorization
 from wildmiddle.empirical.three_samples import ThreeSamples, three_sample_test
+from wildmiddle.models.extractors import inception
 from wildmiddle.models.images import to_channels_first
 from wildmiddle.models.quality import FrechetDistance, KernelDistance, distances_of_features
 from wildmiddle.models.trajectory import rate_by_threshold
@@ -30,6 +32,8 @@ Features = Callable[[torch.Tensor], torch.Tensor]
 
 THRESHOLDS = np.linspace(0.1, 0.9, 17)
 """Other thresholds, whose rates are told too."""
+WEIGHTS = (".safetensors", ".pth")
+"""Files of the weights of FID's Inception network."""
 _BATCH = 256
 
 
@@ -165,7 +169,19 @@ def audit_samples(
 
 
 def read_features(text: str) -> tuple[str, Features]:
-    """The function that ``MODULE:FUNCTION`` or ``FILE.py:FUNCTION`` names, beside that text."""
+    """What a text names, beside what it is called in the report.
+
+    A function, ``MODULE:FUNCTION`` or ``FILE.py:FUNCTION``; a program of TorchScript, called with
+    the images; or FID's Inception network by its weights, as
+    :func:`wildmiddle.models.extractors.inception` reads them. Raises ValueError, in one line, for
+    what is none of these.
+    """
+    path = Path(text)
+    if path.suffix in SCRIPTED:
+        return path.name, scripted_program(path, torch.device("cpu"))
+    if path.suffix in WEIGHTS:
+        found = inception(path, value_range=(0, 1))
+        return found.name, found.network
     return text, named_function(text, "--features")
 
 

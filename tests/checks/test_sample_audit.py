@@ -9,11 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
+from wildmiddle.checks.audit import samples
 from wildmiddle.checks.audit.report import copied, sentences, to_json
 from wildmiddle.checks.audit.samples import THRESHOLDS, audit_samples, read_features
 from wildmiddle.checks.cli import main
 from wildmiddle.empirical.data import load, load_images
 from wildmiddle.empirical.neighbours import memorization
+from wildmiddle.models.extractors import Extractor
 
 COPIES = [3, 3, 3, 7, 20, 20, 41]
 """Training images that the planted copies are of."""
@@ -175,6 +177,8 @@ def test_folders_give_the_names_of_their_files(sets, tmp_path, capsys) -> None:
         ({"--fail-above": "1.5"}, "--fail-above 1.5 must lie in"),
         ({"--features": "no_such_module:f"}, "no_such_module"),
         ({"--features": "math"}, "give MODULE:FUNCTION"),
+        ({"--features": "no_program.ts"}, "no_program.ts is no program of torch"),
+        ({"--features": "nowhere.pth"}, "nowhere.pth"),
         ({"--train": "nowhere.npy"}, "no such file"),
         ({"--size": "4", "--test": "wide"}, "wide.npy"),
     ],
@@ -215,3 +219,27 @@ def test_a_function_in_a_file_is_read(tmp_path) -> None:
     name, function = read_features(f"{tmp_path / 'mine.py'}:double")
     assert name.endswith("mine.py:double")
     assert function(torch.ones(2, 1, 2, 2)).tolist() == [[2.0] * 4] * 2
+
+
+class Twice(torch.nn.Module):
+    """Features that are twice the pixels."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return 2 * images.flatten(1)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_a_program_and_the_weights_of_inception_give_features(tmp_path, monkeypatch) -> None:
+    torch.jit.script(Twice()).save(tmp_path / "twice.ts")
+    name, program = read_features(str(tmp_path / "twice.ts"))
+    assert name == "twice.ts"
+    assert program(torch.ones(2, 1, 2, 2)).tolist() == [[2.0] * 4] * 2
+
+    def read(path: Path, *, value_range: tuple[float, float]) -> Extractor:
+        assert (path.name, value_range) == ("weights.pth", (0, 1))
+        return Extractor(Twice(), "Inception v3 (FID)")
+
+    monkeypatch.setattr(samples, "inception", read)
+    name, network = read_features(str(tmp_path / "weights.pth"))
+    assert name == "Inception v3 (FID)"
+    assert network(torch.ones(1, 1, 1, 2)).tolist() == [[2.0, 2.0]]
