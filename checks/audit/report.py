@@ -121,7 +121,7 @@ def model_sentences(model: ModelAudit) -> list[str]:
     if not math.isnan(model.settled):
         found.append(
             f"On their own way half of the samples that end as copies are copies in one step from "
-            f"σ {model.settled:.3g} on."
+            f"σ {model.settled:.3g} downwards."
         )
     for each in model.exchanges:
         found.append(
