@@ -95,7 +95,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
 
     def draw(figure: Figure) -> None:
         shares = sorted({share for share, _ in found})
-        panels = figure.subplots(1, len(shares), sharey=True, squeeze=False)[0]
+        panels = figure.subplots(1, len(shares), sharex=True, sharey=True, squeeze=False)[0]
         for axes, share in zip(panels, shares, strict=True):
             for kind in KINDS:
                 looks = found.get((share, kind), [])
@@ -104,8 +104,8 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
                 axes.plot([look.step for look in looks], rates, "o-", label=label)
             axes.axhline(RATE, color=MUTED, linestyle=DOTTED)
             axes.set(xlabel="training steps", xscale="log")
-            label_log_axis(axes, "x")
             axes.set_title(f"{share:.0%} below", fontsize="small")
+        label_log_axis(panels[0], "x")  # once all panels have their curves
         panels[0].set_ylabel("memorized samples")
         add_legend(figure)
 
