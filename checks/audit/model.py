@@ -18,6 +18,7 @@ from wildmiddle.checks.audit.functions import (
     SCRIPTED,
     exported_program,
     named_function,
+    names_in_pickle,
     scripted_program,
 )
 from wildmiddle.checks.experiments.samples import mcnemar
@@ -45,6 +46,9 @@ POINTS, NOISES, LARGE_PORTION = 50, 20, 0.9
 """Held-out images and noises of each, and the share of these that must be copies, for the nested
 rate."""
 EXPORTED, PICKLED = ".pt2", (".pkl", ".pickle")
+MOST = 5
+"""Names in a refused pickle that are told, but for those that any network's has."""
+_HARMLESS = ("_codecs", "collections", "numpy", "torch")
 
 
 @dataclass(frozen=True)
@@ -113,10 +117,12 @@ def load_model(
         denoiser: Denoiser = named_function(text, "the model")()
         return denoiser
     if path.suffix in PICKLED:
+        names = [n for n in names_in_pickle(path) if n.split(".")[0] not in _HARMLESS]
+        asks = f"; this one asks for {', '.join(names[:MOST])}" if names else ""
         raise ValueError(
-            f"{path}: a pickle is refused, since opening it can run code. Save images as .npz; of "
-            "a network, as EDM of NVlabs saves it with its source code, give a MODULE:FUNCTION "
-            "that loads it"
+            f"{path}: a pickle is refused, since opening it can run code{asks}. Save images as "
+            ".npz; of a network, as EDM of NVlabs saves it with its source code, give a "
+            "MODULE:FUNCTION that loads it"
         )
     if path.suffix == EXPORTED and not trusted:
         raise ValueError(

@@ -1,6 +1,8 @@
 """The audit of a model: denoisers whose copying is known, in each form that a model may have."""
 
 import json
+import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +121,25 @@ def test_exchanges_count_what_a_reference_changes_in_a_model_that_copies_nothing
     assert exchanges["small"]["p_value"] == pytest.approx(2.0**-39)
     assert (exchanges["large"]["rate"], exchanges["large"]["lost"]) == (0, 0)
     assert "With the reference model at middle noise" in capsys.readouterr().out
+
+
+class Reconstructed:
+    """Pickled as EDM pickles its networks: by a function that runs what the file holds."""
+
+    def __reduce__(self) -> tuple:
+        return exec, ("raise AssertionError('the pickle was run')",)
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_what_a_refused_pickle_asks_for_is_named_and_not_run(tmp_path, protocol) -> None:
+    path = tmp_path / "network-snapshot.pkl"
+    content = {"ema": Reconstructed(), "weights": torch.ones(2), "kind": Shrink, "again": Shrink}
+    path.write_bytes(pickle.dumps(content, protocol))
+    with pytest.raises(ValueError, match="a pickle is refused") as refusal:
+        load_model(str(path), device="cpu")
+    (asked,) = re.findall(r"asks for (.*?)\. Save images", str(refusal.value))
+    module = "__builtin__" if protocol < 3 else "builtins"
+    assert asked.split(", ") == [f"{module}.exec", f"{Shrink.__module__}.Shrink"]
 
 
 class Shrink(torch.nn.Module):
