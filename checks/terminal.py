@@ -206,4 +206,6 @@ def _drawn_rows(drawn: "DrawnRows", n: int, alpha: float) -> str:
 
 
 def _span(inside: tuple[int, ...]) -> str:
-    return f"{inside[0]} to {inside[-1]}" if inside else "none"
+    if not inside:
+        return "none"
+    return f"{inside[0]}" if len(inside) == 1 else f"{inside[0]} to {inside[-1]}"

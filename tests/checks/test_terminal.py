@@ -7,6 +7,7 @@ import pytest
 from wildmiddle.checks.plain_text import plain_text
 from wildmiddle.checks.registry import mutants, reasons_for_no_check
 from wildmiddle.checks.terminal import claim_page, zone_page
+from wildmiddle.empirical.data import DataSet
 from wildmiddle.theory.claims import CLAIMS
 from wildmiddle.theory.regimes import PredictedZone, Zone
 
@@ -109,6 +110,7 @@ def test_the_zone_is_printed_with_the_steps_inside_of_it() -> None:
         title, value_range, centred, dimension = "two images", (-1.0, 1.0), False, 4
         notes = ()
         train, test = (0, 1), (2,)
+        scale, pixels, schedule_range = 1, DataSet.pixels, DataSet.schedule_range
 
     zone = PredictedZone(Zone(0.5, 2.0), Zone(0.1, 9.0))
     lines = zone_page(Images(), zone).splitlines()
