@@ -71,7 +71,8 @@ def names_in_pickle(path: Path) -> list[str]:
     texts: list[str | None] = [None, None]
     last: str | None = None
     with suppress(Exception), path.open("rb") as file:  # pickletools raises many kinds
-        for opcode, argument, _ in islice(pickletools.genops(file), _OPCODES):
+        for opcode, given, _ in islice(pickletools.genops(file), _OPCODES):
+            argument: Any = given
             if opcode.name == "MEMOIZE":
                 memo[len(memo)] = last
             elif "PUT" in opcode.name:
