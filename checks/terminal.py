@@ -206,6 +206,4 @@ def _drawn_rows(drawn: "DrawnRows", n: int, alpha: float) -> str:
 
 
 def _span(inside: tuple[int, ...]) -> str:
-    if not inside:
-        return "none"
-    return f"{inside[0]}" if len(inside) == 1 else f"{inside[0]} to {inside[-1]}"
+    return f"{inside[0]} to {inside[-1]}" if inside else "none"
