@@ -158,7 +158,7 @@ def _zone(options: argparse.Namespace) -> int:
             exact=options.exact,
             resolution=options.resolution,
             time=options.time,
-            unit=data.unit * data.scale,
+            unit=data.sigma_unit,
             seed=settings.seed,
             device=settings.device,
             memory=settings.memory,

@@ -54,7 +54,7 @@ def images_at_risk(
     n = len(data.train)
     if n > MOST:
         return []
-    points = training_rows(data.train, device).double() * data.unit * data.scale
+    points = training_rows(data.train, device).double() * data.sigma_unit
     everyone = torch.arange(n, device=points.device)
     found = nearest_two(points, points, memory=memory, left_out=everyone)
     apart, other = (each[:, 0].cpu().numpy() for each in found)

@@ -96,8 +96,9 @@ def passing(
         ends = np.array([_ends(found[:, c], levels[c], surplus[c], each) for c in means])
         low, sigma, high = np.exp(ends).T
         low, high = np.nan_to_num(low, nan=0.0), np.nan_to_num(high, nan=np.inf)
-        _log.info("%d rows: between %s and %s", total, low, high)
-        known = (low > 0) & (np.log2(high / np.maximum(low, 1e-300)) <= resolution)
+        octaves = np.where(low > 0, np.log2(high / np.maximum(low, 1e-300)), np.inf)
+        _log.info("%d rows: the ends are known to %s octaves", total, octaves.round(2).tolist())
+        known = octaves <= resolution
         late = torch.tensor(monotonic() + more > until)
         # The clocks of several processes may differ: none goes on alone.
         if known.all() or bool(add_up(late)) or 2 * total > population:

@@ -2,18 +2,14 @@
 
 import importlib
 import importlib.util
-import pickletools
 import sys
 from collections.abc import Callable
-from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 
 SCRIPTED = (".ts", ".torchscript")
-_OPCODES = 1_000_000  # of a pickle that is looked at
 
 
 def named_function(text: str, option: str) -> Callable[..., Any]:
@@ -59,33 +55,6 @@ def exported_program(path: Path, device: torch.device) -> Any:
         return torch.export.load(path).module().to(device)
     except Exception as error:
         raise ValueError(f"{path} is no program of torch ({_in_short(error)})") from error
-
-
-def names_in_pickle(path: Path) -> list[str]:
-    """The functions and classes that a pickle asks for, by name; nothing of it is run.
-
-    Those before the end, or before the first damage.
-    """
-    found: dict[str, None] = {}
-    memo: dict[int, str | None] = {}
-    texts: list[str | None] = [None, None]
-    last: str | None = None
-    with suppress(Exception), path.open("rb") as file:  # pickletools raises many kinds
-        for opcode, given, _ in islice(pickletools.genops(file), _OPCODES):
-            argument: Any = given
-            if opcode.name == "MEMOIZE":
-                memo[len(memo)] = last
-            elif "PUT" in opcode.name:
-                memo[int(argument)] = last
-            elif opcode.name == "GLOBAL":
-                found[argument.replace(" ", ".")] = None
-            elif opcode.name == "STACK_GLOBAL":  # its module and its name are on the stack
-                found[f"{texts[-2]}.{texts[-1]}"] = None
-            else:
-                last = memo.get(int(argument)) if "GET" in opcode.name else argument
-                last = last if isinstance(last, str) else None
-                texts = [texts[-1], last] if last is not None else texts
-    return list(found)
 
 
 def _in_short(error: Exception) -> str:

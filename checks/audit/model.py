@@ -18,13 +18,13 @@ from wildmiddle.checks.audit.functions import (
     SCRIPTED,
     exported_program,
     named_function,
-    names_in_pickle,
     scripted_program,
 )
 from wildmiddle.checks.experiments.samples import mcnemar
 from wildmiddle.checks.experiments.table1 import parts_of_zone, swap
 from wildmiddle.empirical.danger_zone import zone_of
 from wildmiddle.empirical.data import Images
+from wildmiddle.empirical.data.pickles import names_in_pickle
 from wildmiddle.empirical.intervals import Estimate, proportion, share_above
 from wildmiddle.empirical.kernels.device import resolve_device
 from wildmiddle.empirical.neighbours import memorization
@@ -46,7 +46,7 @@ POINTS, NOISES, LARGE_PORTION = 50, 20, 0.9
 """Held-out images and noises of each, and the share of these that must be copies, for the nested
 rate."""
 EXPORTED, PICKLED = ".pt2", (".pkl", ".pickle")
-MOST = 5
+_NAMED = 5
 """Names in a refused pickle that are told, but for those that any network's has."""
 _HARMLESS = ("_codecs", "collections", "numpy", "torch")
 
@@ -118,7 +118,7 @@ def load_model(
         return denoiser
     if path.suffix in PICKLED:
         names = [n for n in names_in_pickle(path) if n.split(".")[0] not in _HARMLESS]
-        asks = f"; this one asks for {', '.join(names[:MOST])}" if names else ""
+        asks = f"; this one asks for {', '.join(names[:_NAMED])}" if names else ""
         raise ValueError(
             f"{path}: a pickle is refused, since opening it can run code{asks}. Save images as "
             ".npz; of a network, as EDM of NVlabs saves it with its source code, give a "

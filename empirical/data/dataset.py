@@ -92,6 +92,11 @@ class DataSet:
         return replace(self, scale=self.scale * sigma_data / self.sigma_data, sigma_data=sigma_data)
 
     @property
+    def sigma_unit(self) -> float:
+        """The size of one step of the images' values in sigma."""
+        return self.unit * self.scale
+
+    @property
     def schedule_range(self) -> tuple[float, float]:
         """Pixel range of a model whose schedule is turned to sigma: [-1, 1] is as it stands."""
         return self.value_range if self.scale == 1 else SCHEDULE_RANGE

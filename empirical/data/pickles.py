@@ -10,7 +10,10 @@ of one byte may take 80 of memory, so their number is bounded, and with it time 
 
 import math
 import pickletools
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,6 +70,33 @@ def read_pickle(data: bytes, label: str, remedy: str) -> dict[bytes, Any]:
     return {
         key: entry.pixels if isinstance(entry, _Array) else entry for key, entry in value.items()
     }
+
+
+def names_in_pickle(path: Path) -> list[str]:
+    """The functions and classes that a pickle asks for, by name; nothing of it is run.
+
+    Those before the end, or before the first damage.
+    """
+    found: dict[str, None] = {}
+    memo: dict[int, str | None] = {}
+    texts: list[str | None] = [None, None]
+    last: str | None = None
+    with suppress(Exception), path.open("rb") as file:  # pickletools raises many kinds
+        for opcode, given, _ in islice(pickletools.genops(file), _OPCODES):
+            argument: Any = given
+            if opcode.name == "MEMOIZE":
+                memo[len(memo)] = last
+            elif "PUT" in opcode.name:
+                memo[int(argument)] = last
+            elif opcode.name == "GLOBAL":
+                found[argument.replace(" ", ".")], last = None, None
+            elif opcode.name == "STACK_GLOBAL":  # its module and its name are on the stack
+                found[f"{texts[-2]}.{texts[-1]}"], last = None, None
+            else:
+                last = memo.get(int(argument)) if "GET" in opcode.name else argument
+                last = last if isinstance(last, str) else None
+                texts = [texts[-1], last] if last is not None else texts
+    return list(found)
 
 
 class _RefusedError(Exception):
