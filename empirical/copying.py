@@ -11,13 +11,17 @@ from numpy.typing import NDArray
 from torch.special import log_ndtr, ndtr
 
 from wildmiddle.empirical.kernels.device import working_dtype
+from wildmiddle.empirical.kernels.distances import squared_to
 from wildmiddle.empirical.kernels.processes import add_up, share
 from wildmiddle.empirical.kernels.products import (
     Tile,
     centre,
+    distance_dtype,
     mean_of,
+    norms_about,
+    origin_of,
     plan,
-    squared_distances,
+    rounding,
     tile_of,
     tiles,
 )
@@ -28,6 +32,10 @@ from wildmiddle.empirical.noise import BLOCK
 Array = NDArray[np.float64]
 
 Advance = Callable[[float], object]
+
+_ROUNDING = 0.1
+"""Bound on the rounding of squared distances in units of sigma squared; what is seen is smaller and
+has no sign."""
 
 _TAIL = 8.0
 """Standard deviations beyond which a term is 0, as 1e-14 is beside the sums."""
@@ -40,8 +48,8 @@ class CopyingBound:
     nearest to each; ``prior`` (N,) of the training points, where copies give them one. ``left_out``
     (M,) is the number of the point that a held-out one itself is, or -1, and ``kept`` (M,) the
     share that it leaves of the prior of its nearest point, where it is one of that point's copies.
-    ``memory`` bounds the buffers in bytes. The distances are in the working precision of the
-    device: they are told apart by less than sigma squared.
+    ``memory`` bounds the buffers in bytes. The distances are in float32 where their rounding is
+    far below sigma squared, by which they are told apart.
     """
 
     def __init__(
@@ -57,6 +65,8 @@ class CopyingBound:
         self._points, self._held_out, self._nearest = points, held_out, nearest
         self._memory, self._origin = memory, mean_of(points)
         work = working_dtype(points.device)
+        longest = max(float(norms_about(a, self._origin).max()) for a in (points, held_out))
+        self._rounding = 2 * rounding(points.shape[1], torch.float32) * longest**2
         flat = torch.ones(len(points), dtype=work, device=points.device)
         self._logs = (flat if prior is None else prior).log()
         self._own_logs = self._logs[nearest]
@@ -93,11 +103,15 @@ class CopyingBound:
         points, work = self._points, working_dtype(self._points.device)
         (n, d), rows = points.shape, rows.to(points.device)
         sums = torch.zeros(2, len(rows), len(sigmas), dtype=work, device=points.device)
+        dtype = distance_dtype(points, self._held_out)
+        if dtype == torch.float32 and self._rounding > _ROUNDING * sigmas.min() ** 2:
+            dtype = work
+        origin = origin_of(points, dtype)
         sizes = plan(self._memory, n, d)
         for ends in share(list(tiles(n, sizes.columns))):
-            tile = tile_of(points, ends, self._origin, work, sizes.threads)
+            tile = tile_of(points, ends, origin, dtype, sizes.threads)
             for some in tiles(len(rows), sizes.queries):
-                self._add_tile(sums[:, slice(*some)], rows[slice(*some)], tile, sigmas)
+                self._add_tile(sums[:, slice(*some)], rows[slice(*some)], tile, origin, sigmas)
             if advance is not None:
                 advance(len(rows) * len(tile.points))
             if (sums.amin(0).clamp(max=1).mean(0) > enough).all():
@@ -106,34 +120,42 @@ class CopyingBound:
         missed[self._d_min[rows] == 0] = 1  # of two copies neither is nearer than the other
         return missed.clamp_(max=1)
 
-    def _add_tile(self, sums: torch.Tensor, rows: torch.Tensor, tile: Tile, sigmas: Array) -> None:
+    def _add_tile(
+        self,
+        sums: torch.Tensor,
+        rows: torch.Tensor,
+        tile: Tile,
+        origin: torch.Tensor,
+        sigmas: Array,
+    ) -> None:
         # Several held-out images have their nearest point in common: its distances are taken once.
         chosen, place = self._nearest[rows].unique(return_inverse=True)
-        work, device = sums.dtype, sums.device
-        apart = torch.empty(len(chosen), len(tile.points), dtype=work, device=device)
-
-        def measure(part: tuple[int, int]) -> None:
-            a = centre(self._points[chosen[slice(*part)]], self._origin, work)
-            apart[slice(*part)] = squared_distances(a, tile.points, b_norms=tile.norms).sqrt_()
+        apart = squared_to(self._points, chosen, self._points, tile, origin).sqrt_()
+        to_rows = squared_to(self._held_out, rows, self._points, tile, origin)
 
         def update(part: tuple[int, int]) -> None:
             own = slice(*part)
-            self._add(sums[:, own], rows[own], apart[place[own]], tile, sigmas)
+            self._add(sums[:, own], rows[own], to_rows[own], apart[place[own]], tile, sigmas)
 
-        for_each(measure, tiles(len(chosen), BLOCK), device, tile.threads)
-        for_each(update, tiles(len(rows), BLOCK), device, tile.threads)
+        for_each(update, tiles(len(rows), BLOCK), sums.device, tile.threads)
 
     def _add(
-        self, sums: torch.Tensor, rows: torch.Tensor, d: torch.Tensor, tile: Tile, sigmas: Array
+        self,
+        sums: torch.Tensor,
+        rows: torch.Tensor,
+        squared: torch.Tensor,
+        d: torch.Tensor,
+        tile: Tile,
+        sigmas: Array,
     ) -> None:
-        # `d` (R, T) are the distances of each row's nearest point; they are overwritten.
+        # `squared` (R, T) of each row to the tile, and the distances `d` of its nearest point; both
+        # are overwritten.
         work, nearest = sums.dtype, self._nearest[rows]
         x = centre(self._held_out[rows], self._origin, work)
-        own = (x - centre(self._points[nearest], self._origin, work)).square_().sum(1)
-        gap = squared_distances(x, tile.points, b_norms=tile.norms)
-        gap.sub_(own[:, None]).div_(2).clamp_(min=0)
-        d_min = self._d_min[rows, None]
-        d = torch.maximum(d, d_min).clamp_(min=torch.finfo(work).tiny)
+        own = (x - centre(self._points[nearest], self._origin, work)).square_().sum(1).to(d)
+        gap = squared.sub_(own[:, None]).div_(2).clamp_(min=0)
+        d_min = self._d_min[rows, None].to(d)
+        d = torch.maximum(d, d_min).clamp_(min=torch.finfo(d.dtype).tiny)
         log_b = (4 * d / d_min - 1).log_()
         logs = self._logs[tile.start : tile.start + len(tile.points)]
         log_b.add_(logs - self._own_logs[rows, None]).clamp_(min=0)
@@ -144,7 +166,7 @@ class CopyingBound:
         u, mean = d / sigmas.max(), log_b - gap / sigmas.max() ** 2
         counts = ((mean + shares) / u > -_TAIL) | (mean > -(_TAIL**2))
         row, column = counts.nonzero(as_tuple=True)
-        d, gap, log_b = (each[row, column] for each in (d, gap, log_b))
+        d, gap, log_b = (each[row, column].to(work) for each in (d, gap, log_b))
         for k, sigma in enumerate(sigmas.tolist()):
             u, mean = d / sigma, log_b - gap / sigma**2
             v = mean / u

@@ -21,7 +21,9 @@ from wildmiddle.empirical.kernels.products import (
     Tile,
     cancellation_limit,
     centre,
+    distance_dtype,
     mean_of,
+    origin_of,
     plan,
     product,
     product_dtype,
@@ -93,15 +95,14 @@ def _search(
     visit: Visit | None,
     left_out: torch.Tensor | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    origin = mean_of(points)
-    squared, index, doubt = _search_products(queries, points, origin, memory, visit, left_out)
+    squared, index, doubt = _search_products(queries, points, memory, visit, left_out)
     if len(doubt):
         limit = squared[doubt].amax(1)
         squared[doubt], index[doubt] = _search_differences(
             queries[doubt],
             points,
             limit,
-            origin,
+            mean_of(points),
             memory,
             None if left_out is None else left_out[doubt],
         )
@@ -111,7 +112,6 @@ def _search(
 def _search_products(
     queries: torch.Tensor,
     points: torch.Tensor,
-    origin: torch.Tensor,
     memory: int,
     visit: Visit | None,
     left_out: torch.Tensor | None,
@@ -120,42 +120,45 @@ def _search_products(
     # another point may be as near.
     device, n, d = points.device, len(points), points.shape[1]
     kept, dtype = min(_KEPT, n - (left_out is not None)), product_dtype(d, device)
+    single = distance_dtype(queries, points)
+    whole = single == torch.int8
+    origin = origin_of(points, single)
     best = torch.full((len(queries), kept), torch.inf, dtype=dtype, device=device)
     index = torch.zeros(best.shape, dtype=torch.int64, device=device)
     own = torch.empty(len(queries), dtype=working_dtype(device), device=device)
     longest = 0.0
     # Centred once, where a little of the memory holds them all; or else anew for every tile.
-    size = len(queries) * d * dtype.itemsize
+    size = len(queries) * d * single.itemsize
     held = 4 * size <= memory
-    ready = centre(queries, origin, dtype) if held else queries
+    ready = centre(queries, origin, single) if held else queries
     sizes = plan(memory - held * size, n, d)
     for ends in tiles(n, sizes.columns):
-        tile = tile_of(points, ends, origin, dtype, sizes.threads)
+        tile = tile_of(points, ends, origin, single, sizes.threads)
         longest = max(longest, float(tile.norms.max().sqrt()))
 
         def update(part: tuple[int, int], tile: Tile = tile) -> None:
             rows = slice(*part)
-            x = ready[rows] if held else centre(queries[rows], origin, dtype)
+            x = ready[rows] if held else centre(queries[rows], origin, single)
             if tile.start == 0:
                 own[rows] = squared_norms(x)
-            if visit is None:
+            shift = torch.zeros(len(x), dtype=dtype, device=device)
+            if visit is None and not whole:
                 # All but the query's own norm, which changes no order, in one call.
                 apart = product(x, tile.points, scale=-2, plus=tile.norms)
                 shift = own[rows].to(dtype)
-                if left_out is not None:
-                    apart[tile.find(left_out[rows])] = torch.inf
             else:
                 apart = squared_distances(x, tile.points, own[rows], tile.norms)
+            if visit is not None and not whole:
                 # Near pairs decide the sums at small sigma, so they are taken from differences.
                 scale = (cancellation_limit(d, dtype) * tile.norms.sqrt()).to(dtype)
                 near = apart < own[rows].sqrt().to(dtype)[:, None] * scale
                 for i, j in (pair.unbind(1) for pair in near.nonzero().split(BLOCK)):
                     exact, _ = pair_terms(queries, i + rows.start, points, j + tile.start)
                     apart[i, j] = exact.to(dtype)
-                if left_out is not None:
-                    apart[tile.find(left_out[rows])] = torch.inf
+            if left_out is not None:
+                apart[tile.find(left_out[rows])] = torch.inf
+            if visit is not None:
                 visit(rows, slice(tile.start, tile.start + len(tile.points)), apart)
-                shift = torch.zeros(len(x), dtype=dtype, device=device)
             # Past the first tiles most queries have nothing nearer to come.
             nearest = apart.amin(1) + shift
             row = torch.nonzero(nearest < best[rows, -1]).squeeze(1)
@@ -168,7 +171,8 @@ def _search_products(
 
         for_each(update, tiles(len(queries), BLOCK), device, sizes.threads)
     exact = torch.full(best.shape, torch.inf, dtype=working_dtype(device), device=device)
-    error = rounding(d, dtype) * (own.sqrt() + longest).square()
+    # Products of bytes are exact: their distances are rounded once.
+    error = rounding(1 if whole else d, dtype) * (own.sqrt() + longest).square()
 
     def measure(ends: tuple[int, int]) -> None:
         # By index first: a stable sort then puts the lower one of equals first.

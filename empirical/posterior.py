@@ -115,7 +115,7 @@ def weights(
     Precision, from d = 256 on: the products for ``D`` and ``G`` and the exponentials are in
     float32. For the dominant terms of a query, which count first as sigma grows, and wherever ``D``
     is not far above its rounding, as between near-duplicates, ``D`` and ``G`` are computed again
-    from the points' differences and added in float64: weights are right to 1e-6. Below d = 256, and
+    from the points' differences and added in float64: weights are right to 2e-6. Below d = 256, and
     where near-duplicates abound, all products are in float64. With ``index`` the products are
     about that point, and nothing is computed again. Raises ValueError if ``memory`` is too small.
     Source: Def 4.1, Eq. 9, Figure 7.

@@ -17,7 +17,9 @@ from wildmiddle.empirical.kernels.processes import add_up, share
 from wildmiddle.empirical.kernels.products import (
     LARGE,
     centre,
+    distance_dtype,
     mean_of,
+    origin_of,
     product_dtype,
     squared_norms,
     tiles,
@@ -60,7 +62,7 @@ def eigenvalues(
     else:
         found = torch.cat(
             [
-                torch.linalg.eigvalsh(_covariance(points, slice(*ends)))
+                torch.linalg.eigvalsh(_covariance(points, slice(*ends)), UPLO="U")
                 for ends in tiles(d, min(d, most))
             ]
         )
@@ -106,14 +108,18 @@ def _inner_products(points: torch.Tensor) -> torch.Tensor:
 
 
 def _covariance(points: torch.Tensor, pixels: slice) -> torch.Tensor:
-    # Of some pixels, over a few images at a time; about a point near the mean, then about the mean.
+    # Of some pixels, over some images at a time; about a point near the mean, then about the mean.
+    # Its upper triangle, and some more.
     n, work = len(points), working_dtype(points.device)
-    origin = mean_of(points)[pixels].to(work)
+    whole = distance_dtype(points, points) == torch.int8  # bytes, whose products are exact
+    best, multiply = (torch.int8, torch._int_mm) if whole else (work, torch.mm)
+    origin = origin_of(points, best)[pixels]
     total = torch.zeros(len(origin), len(origin), dtype=work, device=points.device)
-    shift = torch.zeros_like(origin)
-    for start, end in share(list(tiles(n, BLOCK))):
-        part = points[start:end, pixels].to(work) - origin
-        total.addmm_(part.T, part)
+    shift = torch.zeros_like(origin, dtype=work)
+    for start, end in share(list(tiles(n, 4 * BLOCK))):
+        part = centre(points[start:end, pixels], origin, best)
+        for first, last in tiles(len(origin), 2 * BLOCK):
+            total[first:last, first:] += multiply(part[:, first:last].T, part[:, first:])
         shift += part.sum(0)
     total, shift = add_up(total), add_up(shift) / n
     return total.div_(n).sub_(torch.outer(shift, shift))

