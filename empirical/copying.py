@@ -65,8 +65,10 @@ class CopyingBound:
         self._points, self._held_out, self._nearest = points, held_out, nearest
         self._memory, self._origin = memory, mean_of(points)
         work = working_dtype(points.device)
-        longest = max(float(norms_about(a, self._origin).max()) for a in (points, held_out))
-        self._rounding = 2 * rounding(points.shape[1], torch.float32) * longest**2
+        self._dtype, self._rounding = distance_dtype(points, held_out), 0.0
+        if self._dtype == torch.float32:
+            longest = max(float(norms_about(a, self._origin).max()) for a in (points, held_out))
+            self._rounding = 2 * rounding(points.shape[1], self._dtype) * longest**2
         flat = torch.ones(len(points), dtype=work, device=points.device)
         self._logs = (flat if prior is None else prior).log()
         self._own_logs = self._logs[nearest]
@@ -103,9 +105,8 @@ class CopyingBound:
         points, work = self._points, working_dtype(self._points.device)
         (n, d), rows = points.shape, rows.to(points.device)
         sums = torch.zeros(2, len(rows), len(sigmas), dtype=work, device=points.device)
-        dtype = distance_dtype(points, self._held_out)
-        if dtype == torch.float32 and self._rounding > _ROUNDING * sigmas.min() ** 2:
-            dtype = work
+        fine = self._rounding <= _ROUNDING * sigmas.min() ** 2
+        dtype = self._dtype if fine else work
         origin = origin_of(points, dtype)
         sizes = plan(self._memory, n, d)
         for ends in share(list(tiles(n, sizes.columns))):
