@@ -8,7 +8,9 @@ means are over points drawn at random, and the crossings have intervals
 """
 
 import math
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
 from time import monotonic
 
 import numpy as np
@@ -16,7 +18,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from wildmiddle.empirical.copying import CopyingBound
-from wildmiddle.empirical.distinct import distinct
+from wildmiddle.empirical.distinct import Distinct, distinct
 from wildmiddle.empirical.intervals import bounded_mean
 from wildmiddle.empirical.kernels.device import rows_of_both, training_rows, working_dtype
 from wildmiddle.empirical.kernels.distance_counts import DistanceCounts
@@ -121,99 +123,31 @@ def zone_of(
         if not value > 0:
             raise ValueError(f"{name} = {value:g} must be above 0")
     until = monotonic() + time
-    if test is None:
-        listed = held_out = training_rows(train, device, keep_bytes=True)
-    else:
-        listed, held_out = rows_of_both(train, test, "test", device, keep_bytes=True)
-    different = distinct(listed)
-    points, prior = different.points_and_prior(listed)
-    n, d = points.shape
-    left_out = kept = None
-    if test is None:
-        if n < 3:
-            raise ValueError("of 2 different images none can be held out; give 3, or test images")
-        group, copies = different.group, different.counts[different.group]
-        left_out = torch.from_numpy(np.where(copies == 1, group, -1)).to(points.device)
-        kept = torch.from_numpy(np.where(copies == 1, 1, 1 - 1 / copies)).to(points.device)
+    images = _images(train, test, device)
+    points, prior, (n, d) = images.points, images.prior, images.points.shape
     all_pairs = exact or n * n * d <= LARGE
     of_drawn = alpha if test is None else alpha / 2
     if drawn_alpha is not None:
         of_drawn = drawn_alpha
     if not all_pairs:
         most = max(_HELD_OUT, LARGE // (n * d) // BLOCK * BLOCK)
-        order = generator(seed, "zone/held-out images").permutation(len(held_out))[:most]
-        chosen = torch.from_numpy(order).to(held_out.device)
-        held_out = held_out[chosen]
-        if left_out is not None and kept is not None:
-            left_out, kept = left_out[chosen], kept[chosen]
-    for_each_one = n - (0.0 if left_out is None else float((left_out >= 0).double().mean()))
-    low, high = zip(*(rows.aminmax() for rows in (points, held_out)), strict=True)
-    reach = math.sqrt(d) * (float(max(high)) - float(min(low)))  # no distance is larger
-    spread = _typical_distance(points, held_out)
-    pairs = PairSums(spread * math.exp(-REACH), reach)
-    mine = own_rows(len(held_out))
-    with progress_bar(progress, "held-out images", (mine.stop - mine.start) * n) as bar:
-
-        def visit(rows: slice, columns: slice, squared: torch.Tensor) -> None:
-            pairs.add(squared)
-            bar.update(squared.numel())
-
-        own = None if left_out is None else left_out[mine]
-        found = nearest_two(held_out[mine], points, memory=memory, visit=visit, left_out=own)
-    pairs.combine()
-    distances, index = (gather_rows(each, mine, len(held_out)) for each in found)
-    close = distances[:, 0].double().cpu().numpy()
-    start = (
-        crossing_of(lambda s: lower_bound(close, s, d, c) - coverage_high, spread),
-        crossing_of(
-            lambda s: upper_bound(pairs.mean_overlap(s, d, c), for_each_one) - coverage_high, spread
-        ),
-    )
-    values = eigenvalues(points if prior is None else listed, memory=memory, exact=all_pairs)
-
-    def copying_of(chosen: torch.Tensor | slice) -> CopyingBound:
-        own = (None if each is None else each[chosen] for each in (left_out, kept))
-        return CopyingBound(points, held_out[chosen], index[chosen, 0], memory, prior, *own)
-
-    # No posterior of N listed images, copies and all, has an entropy above log N.
-    top, drawn = math.log(len(listed)), None
-    surplus: tuple[Surplus, Surplus] = (
-        lambda error: error - (1 - weight_high),
-        lambda share: weight_high - weight_of_entropy(share * top, n),
-    )
-
-    def count(rows: torch.Tensor) -> Values:
-        own = torch.from_numpy(different.group)[rows]
-        counts = DistanceCounts(len(own), reach, different.counts, points.device)
-        threads, shown = plan(memory, n, d, wide=True).threads, progress and not all_pairs
-        for some, columns, squared in pairs_of(points, own, memory, shown):
-            counts.add(some, columns, squared, threads)
-        counts.combine()
-        copies = different.counts[own]
-        whole = np.array([1, top])[:, None, None]
-
-        def shares(sigmas: Array) -> tuple[Array, Array]:
-            low, high = counts.terms(copies, sigmas)
-            return low / whole, high / whole
-
-        return shares
-
+        order = generator(seed, "zone/held-out images").permutation(len(images.held_out))
+        images = images.choose(order[:most])
+    spread = _typical_distance(points, images.held_out)
+    start, close, nearest = _start(images, spread, c, coverage_high, memory, progress)
+    values = eigenvalues(points if prior is None else images.listed, memory=memory, exact=all_pairs)
+    count = _counting(images, memory, progress and not all_pairs)
+    surplus, drawn = _surplus(images, weight_high), None
     if all_pairs:
-        guides = count(_evenly(len(listed), _GUIDES))
-
-        def falling(sigmas: Array) -> Array:
-            means = np.mean(guides(sigmas), (0, 2))
-            return -np.array([rises(mean) for rises, mean in zip(surplus, means, strict=True)])
-
-        guess = near_crossing(falling, 2, spread)
+        guess = _guess(count(_evenly(len(images.listed), _GUIDES)), surplus, spread)
         end = weight_crossings(points, guess, weight_high, spread, memory, prior, progress=progress)
-        half_copied = _half_copied(copying_of(slice(None)), n, len(held_out), spread, progress)
+        half_copied = _half_copied(images, nearest, spread, memory, progress)
     else:
         ends = passing(
             count,
             surplus,
             spread,
-            len(listed),
+            len(images.listed),
             alpha=of_drawn * 2 / 3,
             resolution=resolution,
             until=until,
@@ -222,9 +156,10 @@ def zone_of(
         )
         end = np.array([ends.low[0], ends.high[1]])
         intervals = (unit * np.stack([ends.low, ends.high], axis=1)).tolist()
-        drawn = DrawnRows(ends.rows, len(held_out), *(Zone(*each) for each in intervals))
-        chosen = torch.from_numpy(indices(seed, "zone/copying", _COPIED, len(held_out))[:_COPIED])
-        half_copied = _surely_copied(copying_of(chosen), (start[0], end[1]), of_drawn / 3)
+        drawn = DrawnRows(ends.rows, len(images.held_out), *(Zone(*each) for each in intervals))
+        chosen = indices(seed, "zone/copying", _COPIED, len(images.held_out))[:_COPIED]
+        copying = images.choose(chosen).copying(nearest[chosen], memory)
+        half_copied = _surely_copied(copying, (start[0], end[1]), of_drawn / 3)
     zone = assemble(
         start=[unit * sigma for sigma in start],
         end=(unit * end).tolist(),
@@ -243,6 +178,135 @@ def zone_of(
     return replace(zone, alpha=0.0 if test is None and drawn is None else alpha, drawn=drawn)
 
 
+@dataclass(frozen=True, eq=False)
+class _Images:
+    """What a zone is of: the training images, those of them that differ, and those held out."""
+
+    listed: torch.Tensor
+    """All training images, (N, d)."""
+    different: Distinct
+    points: torch.Tensor
+    """Those that differ, (G, d)."""
+    prior: torch.Tensor | None
+    """That of the points, where copies give them one."""
+    held_out: torch.Tensor
+    left_out: torch.Tensor | None = None
+    """The number of the point that a held-out image itself is, or -1; None of test images."""
+    kept: torch.Tensor | None = None
+    """The share of its point's prior that is left without the held-out image itself."""
+
+    def choose(self, numbers: NDArray[np.int64]) -> "_Images":
+        """The same training images with these held-out ones."""
+        chosen = torch.from_numpy(numbers).to(self.held_out.device)
+        left_out, kept = (None if a is None else a[chosen] for a in (self.left_out, self.kept))
+        return replace(self, held_out=self.held_out[chosen], left_out=left_out, kept=kept)
+
+    def copying(self, nearest: torch.Tensor, memory: int) -> CopyingBound:
+        """The bound on copying of the held-out images, whose ``nearest`` (M,) points are given."""
+        return CopyingBound(
+            self.points, self.held_out, nearest, memory, self.prior, self.left_out, self.kept
+        )
+
+    @cached_property
+    def reach(self) -> float:
+        """No distance is larger."""
+        ends = [rows.aminmax() for rows in (self.points, self.held_out)]
+        low, high = min(float(end.min) for end in ends), max(float(end.max) for end in ends)
+        return math.sqrt(self.points.shape[1]) * (high - low)
+
+
+def _images(
+    train: ArrayLike | torch.Tensor,
+    test: ArrayLike | torch.Tensor | None,
+    device: str | torch.device,
+) -> _Images:
+    # Without test images every training image is held out once.
+    if test is not None:
+        listed, held_out = rows_of_both(train, test, "test", device, keep_bytes=True)
+        different = distinct(listed)
+        return _Images(listed, different, *different.points_and_prior(listed), held_out)
+    listed = training_rows(train, device, keep_bytes=True)
+    different = distinct(listed)
+    points, prior = different.points_and_prior(listed)
+    if len(points) < 3:
+        raise ValueError("of 2 different images none can be held out; give 3, or test images")
+    group, copies = different.group, different.counts[different.group]
+    left_out = torch.from_numpy(np.where(copies == 1, group, -1)).to(points.device)
+    kept = torch.from_numpy(np.where(copies == 1, 1, 1 - 1 / copies)).to(points.device)
+    return _Images(listed, different, points, prior, listed, left_out, kept)
+
+
+def _start(
+    images: _Images, spread: float, c: float, level: float, memory: int, progress: bool
+) -> tuple[tuple[float, float], Array, torch.Tensor]:
+    # Where the bounds of the coverage pass its level, and the distances and the numbers of the
+    # points nearest to the held-out images.
+    points, held_out, left_out = images.points, images.held_out, images.left_out
+    n, d = points.shape
+    for_each_one = n - (0.0 if left_out is None else float((left_out >= 0).double().mean()))
+    pairs = PairSums(spread * math.exp(-REACH), images.reach)
+    mine = own_rows(len(held_out))
+    with progress_bar(progress, "held-out images", (mine.stop - mine.start) * n) as bar:
+
+        def visit(rows: slice, columns: slice, squared: torch.Tensor) -> None:
+            pairs.add(squared)
+            bar.update(squared.numel())
+
+        own = None if left_out is None else left_out[mine]
+        found = nearest_two(held_out[mine], points, memory=memory, visit=visit, left_out=own)
+    pairs.combine()
+    distances, index = (gather_rows(each, mine, len(held_out)) for each in found)
+    close = distances[:, 0].double().cpu().numpy()
+
+    def above(sigmas: Array) -> Array:
+        return upper_bound(pairs.mean_overlap(sigmas, d, c), for_each_one) - level
+
+    lower = crossing_of(lambda sigmas: lower_bound(close, sigmas, d, c) - level, spread)
+    return (lower, crossing_of(above, spread)), close, index[:, 0]
+
+
+def _counting(images: _Images, memory: int, progress: bool) -> Callable[[torch.Tensor], Values]:
+    # A function of the numbers of some listed images, which counts their distances to all others:
+    # between what their decoding error and their share of the largest entropy lie, by noise level.
+    # No posterior of N listed images, copies and all, has an entropy above log N.
+    points, whole = images.points, np.array([1, math.log(len(images.listed))])[:, None, None]
+    threads = plan(memory, *points.shape, wide=True).threads
+
+    def count(rows: torch.Tensor) -> Values:
+        own = torch.from_numpy(images.different.group)[rows]
+        copies = images.different.counts
+        counts = DistanceCounts(len(own), images.reach, copies, points.device)
+        for some, columns, squared in pairs_of(points, own, memory, progress):
+            counts.add(some, columns, squared, threads)
+        counts.combine()
+
+        def shares(sigmas: Array) -> tuple[Array, Array]:
+            low, high = counts.terms(copies[own], sigmas)
+            return low / whole, high / whole
+
+        return shares
+
+    return count
+
+
+def _surplus(images: _Images, level: float) -> tuple[Surplus, Surplus]:
+    # What rises with the two means, and passes 0 where the bounds of the weight pass their level.
+    n, top = len(images.points), math.log(len(images.listed))
+    return (
+        lambda error: error - (1 - level),
+        lambda share: level - weight_of_entropy(share * top, n),
+    )
+
+
+def _guess(values: Values, surplus: tuple[Surplus, Surplus], spread: float) -> Array:
+    # Near log sigma where the bounds of the weight pass their level, by some rows.
+    def falling(sigmas: Array) -> Array:
+        means = np.mean(values(sigmas), (0, 2))
+        return -np.array([rises(mean) for rises, mean in zip(surplus, means, strict=True)])
+
+    return near_crossing(falling, 2, spread)
+
+
 def _evenly(count: int, most: int) -> torch.Tensor:
     # Numbers of a few of so many rows, evenly spaced.
     return torch.linspace(0, count - 1, min(count, most)).long()
@@ -258,8 +322,12 @@ def _typical_distance(points: torch.Tensor, held_out: torch.Tensor) -> float:
     return float(apart.median() + torch.cdist(b, a).amin(1).median()) or 1.0  # all points equal
 
 
-def _half_copied(copying: CopyingBound, n: int, m: int, spread: float, progress: bool) -> float:
-    # The sigma at which half of all m held-out images are copied.
+def _half_copied(
+    images: _Images, nearest: torch.Tensor, spread: float, memory: int, progress: bool
+) -> float:
+    # The sigma at which half of all held-out images are copied.
+    n, m, copying = len(images.points), len(images.held_out), images.copying(nearest, memory)
+
     def copied(rows: torch.Tensor, sigmas: Array) -> Array:
         with progress_bar(progress, "copies", len(rows) * n) as bar:
             return copying.at(rows, sigmas, bar.update) - 0.5

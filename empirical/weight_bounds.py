@@ -120,9 +120,8 @@ def bounds_about(
     means = np.zeros((2, 2, len(FINE)))
     for part in (slice(*ends) for ends in tiles(n, 16 * BLOCK)):
         for fewer in range(2):
-            means[fewer] += (
-                _terms(whole[:, part], centres, around, fewer, prior is None) @ (shares[part])
-            )
+            terms = _terms(whole[:, part], centres, around, fewer, prior is None)
+            means[fewer] += terms @ shares[part]
     means /= shares.sum()
     return np.array([[1 - error, weight_of_entropy(entropy, n)] for error, entropy in means])
 
