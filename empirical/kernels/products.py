@@ -93,10 +93,14 @@ def distance_dtype(a: torch.Tensor, b: torch.Tensor) -> torch.dtype:
 
 @cache
 def _multiplies_bytes() -> bool:
-    # Processors without the instructions for it (AVX512-VNNI, AMX, Arm's SDOT) may saturate sums of
-    # two products of bytes. torch has no public function for such products.
+    # torch has no public function for products of bytes, and where oneDNN does not take them they
+    # are slower than those of float32. Processors with AVX512 but without its instructions for
+    # bytes (VNNI) saturate sums of two products.
     ends = torch.tensor([-128, -128, -128, 127, 127, 127], dtype=torch.int8).repeat(64, 11)
     turned = ends.roll(1, 1)
+    fast = torch.backends.mkldnn.is_available()
+    if not fast or torch.backends.cpu.get_cpu_capability() != "AVX512":
+        return False
     try:
         found = torch._int_mm(ends, turned.T)
     except (AttributeError, RuntimeError):
