@@ -3,9 +3,8 @@
 Both bounds are means, over the training points, of a function of a sum over all other points: of
 ``Phi(-r / (2 sigma))`` for the union bound, of ``exp(-r^2 / (2 sigma^2))`` for Fano's. One pass
 over all pairs takes the sums at a few noise levels about a guess. The logarithm of the second sum
-is a cumulant generating function of ``1 / sigma^2``, and smooth; so is that of the first sum's
-slope, which costs less than the sum and gives it from its value at one noise level. They are
-interpolated for each point.
+is a cumulant generating function of ``1 / sigma^2``, and smooth; that of the first is much the
+same. Both are interpolated for each point.
 """
 
 import math
@@ -15,7 +14,6 @@ from threading import Lock
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.integrate import cumulative_simpson
 from scipy.interpolate import BarycentricInterpolator, CubicSpline
 from tqdm import tqdm
 
@@ -39,7 +37,7 @@ Array = NDArray[np.float64]
 _NODES = np.cos(np.pi / 8 * np.array([7, 5, 3, 1])) / np.cos(np.pi / 8)
 """Where the noise levels of a pass lie, in units of its reach: Chebyshev's nodes, to both ends."""
 FINE = np.linspace(-1, 1, 25)
-"""Where the sums are interpolated to; the middle one is the guess."""
+"""Where the sums are interpolated to, likewise."""
 _AROUND = 0.06
 """How far in log sigma the first pass reaches: about four times the error of a guess from the
 distances of 512 points."""
@@ -107,21 +105,19 @@ def bounds_about(
     (n, d), device = points.shape, points.device
     threads = plan(memory, n, d, wide=True).threads
     sigmas = np.exp(centres[:, None] + around[:, None] * _NODES)
-    shape = (2 * len(_NODES) + 1, n)
-    sums = torch.zeros(shape, dtype=working_dtype(device), device=device)
+    sums = torch.zeros(2, len(_NODES), n, dtype=working_dtype(device), device=device)
     logs, everyone = None if prior is None else prior.log(), torch.arange(n, device=device)
     # Without a prior a pair's terms are the same for both of its points.
     for own, columns, squared in pairs_of(points, everyone, memory, progress, once=logs is None):
         pair = None if logs is None else (logs[own], logs[columns])
-        other = sums[:, columns] if logs is None and own.stop <= columns.start else None
-        _add(squared, pair, sums[:, own], math.exp(centres[0]), sigmas, threads, other)
+        other = sums[..., columns] if logs is None and own.stop <= columns.start else None
+        _add(squared, pair, sums[..., own], sigmas, threads, other)
     whole = add_up(sums).double().cpu().numpy()
     shares = np.full(n, 1 / n) if prior is None else prior.double().cpu().numpy()
     means = np.zeros((2, 2, len(FINE)))
     for part in (slice(*ends) for ends in tiles(n, 16 * BLOCK)):
         for fewer in range(2):
-            terms = _terms(whole[:, part], centres, around, fewer, prior is None)
-            means[fewer] += terms @ shares[part]
+            means[fewer] += _terms(whole[..., part], around, fewer) @ shares[part]
     means /= shares.sum()
     return np.array([[1 - error, weight_of_entropy(entropy, n)] for error, entropy in means])
 
@@ -174,69 +170,53 @@ def _add(
     squared: torch.Tensor,
     logs: tuple[torch.Tensor, torch.Tensor] | None,
     sums: torch.Tensor,
-    middle: float,
     sigmas: Array,
     threads: int,
     other: torch.Tensor | None,
 ) -> None:
-    # `logs` of the prior, of the rows and of the tile's points. To `sums` (1 + 2 K, R) of the rows,
-    # and to `other` of the tile's points, are added: without a prior Phi(-r / (2 sigma)) at the
-    # middle level, and r exp(-r^2 / (8 sigma^2)) at each; with one, nothing and the chance to
-    # decode one of two points wrongly at each; then Fano's terms.
-    most, lock, work = torch.finfo(squared.dtype).max, Lock(), sums.dtype
-    first = 1 + len(_NODES)
+    # `logs` of the prior, of the rows and of the tile's points. To `sums` (2, K, R) of the rows and
+    # to `other` of the tile's points are added, at each of their noise levels, the chance to decode
+    # one of two points wrongly, Phi(-r / (2 sigma)) without a prior, and Fano's terms.
+    kind, lock = torch.finfo(squared.dtype), Lock()
+    # Below the least normal number, where nothing counts, a processor takes thirty times as long.
+    least = math.log(kind.tiny) + 1
+    farthest = math.sqrt(-least) - 0.3  # its erfc is a normal number yet
 
-    def keep(place: int, own: slice, terms: torch.Tensor) -> None:
-        sums[place, own] += terms.sum(1)
+    def keep(which: int, k: int, own: slice, terms: torch.Tensor) -> None:
+        sums[which, k, own] += terms.sum(1)
         if other is not None:
             with lock:
-                other[place] += terms.sum(0)
-
-    def error(argument: torch.Tensor) -> torch.Tensor:
-        return argument.to(work).erfc_().div_(2)  # torch has no vectors for it in float32
+                other[which, k] += terms.sum(0)
 
     def update(part: tuple[int, int]) -> None:
         own = slice(*part)
         apart, buffer = squared[own].sqrt(), torch.empty_like(squared[own])
-        if logs is None:
-            keep(0, own, error(apart / (math.sqrt(8) * middle)))
-        else:
+        if logs is not None:
             ratios = (logs[1] - logs[0][own, None]).to(apart)
-            shift = ratios / apart.clamp(min=torch.finfo(apart.dtype).tiny)
-        for k, sigma in enumerate(sigmas[0].tolist(), 1):
-            if logs is None:
-                torch.mul(squared[own], max(-1 / (8 * sigma**2), -most), out=buffer)
-                keep(k, own, buffer.exp_().mul_(apart))
-            else:
-                torch.mul(apart, min(1 / (math.sqrt(8) * sigma), most), out=buffer)
-                keep(k, own, error(buffer.sub_(shift, alpha=sigma / math.sqrt(2))))
-        for k, sigma in enumerate(sigmas[1].tolist(), first):
-            torch.mul(squared[own], max(MEAN_LOG_TERM / sigma**2, -most), out=buffer)
+            shift = ratios / apart.clamp(min=kind.tiny)
+        for k, sigma in enumerate(sigmas[0].tolist()):
+            torch.mul(apart, min(1 / (math.sqrt(8) * sigma), kind.max), out=buffer)
+            if logs is not None:
+                buffer.sub_(shift, alpha=sigma / math.sqrt(2))
+            keep(0, k, own, buffer.clamp_(max=farthest).erfc_().div_(2))
+        for k, sigma in enumerate(sigmas[1].tolist()):
+            torch.mul(squared[own], max(MEAN_LOG_TERM / sigma**2, -kind.max), out=buffer)
             if logs is not None:
                 buffer.add_(ratios)
-            keep(k, own, buffer.exp_())
+            keep(1, k, own, buffer.clamp_(min=least).exp_())
 
     for_each(update, tiles(len(squared), _ROWS), squared.device, threads)
 
 
-def _terms(sums: Array, centres: Array, around: Array, fewer: int, slopes: bool) -> Array:
-    # Of the sums (1 + 2 K, R) of some rows, at the fine levels: the bounds of each row's decoding
+def _terms(sums: Array, around: Array, fewer: int) -> Array:
+    # Of the sums (2, K, R) of some rows, at the fine levels: the bounds of each row's decoding
     # error and of its posterior's entropy, (2, F, R); by all noise levels but the first `fewer`.
-    first = 1 + len(_NODES)
-
-    def interpolate(values: Array, reach: float) -> Array:
+    found = np.empty((2, len(FINE), sums.shape[2]))
+    for which, reach in enumerate(around):
         nodes = np.exp(-2 * reach * _NODES[fewer:])
         weights = BarycentricInterpolator(nodes, np.eye(len(nodes)))(np.exp(-2 * reach * FINE))
-        return np.exp(weights @ np.log(np.maximum(values[fewer:], _LEAST)))
-
-    union = interpolate(sums[1:first], around[0])
-    if slopes:
-        levels = centres[0] + around[0] * FINE
-        union *= np.exp(-levels)[:, None] / math.sqrt(8 * math.pi)
-        union = cumulative_simpson(union, x=levels, axis=0, initial=0)
-        union += sums[0] - union[len(FINE) // 2]
-    entropy = np.log1p(interpolate(sums[first:], around[1]))
-    return np.stack([union.clip(0, 1), entropy])
+        found[which] = np.exp(weights @ np.log(np.maximum(sums[which, fewer:], _LEAST)))
+    return np.stack([np.minimum(found[0], 1), np.log1p(found[1])])
 
 
 def root_of(levels: Array, rising: Array, scale: float) -> tuple[float, Array]:
