@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--exact", nargs="*", type=int, default=list(EXACT), metavar="N")
     parser.add_argument("--verify", nargs="*", type=int, default=list(VERIFY), metavar="N")
     parser.add_argument("--folder", type=Path, help="where the images are kept and found again")
-    parser.add_argument("--figure", type=Path, default=Path("scale.svg"))
+    parser.add_argument("--figure", type=Path, default=TABLE.parent / "scale.svg")
     parser.add_argument("--print", action="store_true", dest="only_print")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
