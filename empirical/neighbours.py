@@ -120,25 +120,25 @@ def _search_products(
     # another point may be as near.
     device, n, d = points.device, len(points), points.shape[1]
     kept, dtype = min(_KEPT, n - (left_out is not None)), product_dtype(d, device)
-    single = distance_dtype(queries, points)
-    whole = single == torch.int8
-    origin = origin_of(points, single)
+    factors = distance_dtype(queries, points)
+    whole = factors == torch.int8
+    origin = origin_of(points, factors)
     best = torch.full((len(queries), kept), torch.inf, dtype=dtype, device=device)
     index = torch.zeros(best.shape, dtype=torch.int64, device=device)
     own = torch.empty(len(queries), dtype=working_dtype(device), device=device)
     longest = 0.0
     # Centred once, where a little of the memory holds them all; or else anew for every tile.
-    size = len(queries) * d * single.itemsize
+    size = len(queries) * d * factors.itemsize
     held = 4 * size <= memory
-    ready = centre(queries, origin, single) if held else queries
+    ready = centre(queries, origin, factors) if held else queries
     sizes = plan(memory - held * size, n, d)
     for ends in tiles(n, sizes.columns):
-        tile = tile_of(points, ends, origin, single, sizes.threads)
+        tile = tile_of(points, ends, origin, factors, sizes.threads)
         longest = max(longest, float(tile.norms.max().sqrt()))
 
         def update(part: tuple[int, int], tile: Tile = tile) -> None:
             rows = slice(*part)
-            x = ready[rows] if held else centre(queries[rows], origin, single)
+            x = ready[rows] if held else centre(queries[rows], origin, factors)
             if tile.start == 0:
                 own[rows] = squared_norms(x)
             shift = torch.zeros(len(x), dtype=dtype, device=device)

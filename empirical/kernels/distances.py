@@ -138,9 +138,9 @@ def distances_to(
     """
     dtype, work = tile.points.dtype, working_dtype(a.device)
     scale = (cancellation_limit(a.shape[1], dtype) * tile.norms.sqrt()).to(dtype)
-    longest, farthest = tile.norms.max().sqrt(), scale.max()
+    longest = tile.norms.max().sqrt()
     squared = torch.empty(len(chosen), len(tile.points), dtype=dtype, device=a.device)
-    close = torch.zeros(squared.shape, dtype=torch.bool, device=a.device)
+    close = torch.empty(squared.shape, dtype=torch.bool, device=a.device)
     reach = torch.empty(len(chosen), dtype=work, device=a.device)
 
     def fill(part: tuple[int, int]) -> None:
@@ -148,10 +148,9 @@ def distances_to(
         x = centre(a.index_select(0, chosen[rows]), origin, dtype)
         own = squared_norms(x)
         squared_distances(x, tile.points, own, tile.norms, out=squared[rows])
-        reach[rows] = own.sqrt() + longest
-        size = own.sqrt().to(dtype)
-        some = (squared[rows].amin(1) < size * farthest).nonzero().squeeze(1)  # few rows have any
-        close[some + part[0]] = squared[rows][some] < size[some, None] * scale
+        size = own.sqrt()
+        reach[rows] = size + longest
+        torch.lt(squared[rows], size.to(dtype)[:, None] * scale, out=close[rows])
 
     for_each(fill, tiles(len(chosen), BLOCK), a.device, tile.threads)
     if a is b:  # a row is no neighbour of its own
