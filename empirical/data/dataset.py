@@ -209,7 +209,6 @@ def load(
         size=size,
         cache=cache,
         progress=progress,
-        mapped=as_stored,
     )
     pools, kept, labels, value_range = stored.pools, stored.kept, stored.labels, stored.value_range
     train, test = pools[0], pools[-1]

@@ -51,13 +51,13 @@ class _Header:
         return self.size + _IMAGE * (self.shape[0] if self.shape else 1)
 
 
-def read_numpy(path: Path, *, labels: bool = False, mapped: bool = False) -> Source:
+def read_numpy(path: Path, *, labels: bool = False) -> Source:
     """Read an `.npy` array of images, or an `.npz` file of one or two such arrays.
 
     Of an `.npz` file: the arrays `train` and `test`; else `images`; else the only array with two
     or more dimensions. `train_labels` and `test_labels`, or `labels`, are read too, and with
-    `labels` they must not be objects; other arrays are left alone. With `mapped` the pixels of an
-    `.npy` file stay on disk until they are used; changes of the array stay in memory. Raises
+    `labels` they must not be objects; other arrays are left alone. The pixels of an `.npy` file
+    stay on disk until they are used; changes of the array stay in memory. Raises
     `DataError` for object arrays, a file that NumPy cannot read, one that does not fit into memory
     (`wildmiddle.empirical.data.source.memory_limit`), and names that do not settle the choice.
     """
@@ -65,7 +65,7 @@ def read_numpy(path: Path, *, labels: bool = False, mapped: bool = False) -> Sou
         start = file.read(6)
         stored = os.fstat(file.fileno()).st_size
         if start == b"\x93NUMPY":
-            return Source(Part(_read_npy(path, file, stored, mapped)), stored=stored)
+            return Source(Part(_read_npy(path, file, stored)), stored=stored)
         if not start.startswith(b"PK"):
             raise DataError(f"{path}: not a NumPy file; {_REMEDY}")
         with zipfile.ZipFile(file) as archive:
@@ -79,7 +79,7 @@ def read_array(path: Path, name: str) -> Pixels:
         return _Archive(path, archive, os.fstat(file.fileno()).st_size).array(name)
 
 
-def _read_npy(path: Path, file: BinaryIO, stored: int, mapped: bool) -> Pixels:
+def _read_npy(path: Path, file: BinaryIO, stored: int) -> Pixels:
     file.seek(0)
     header = _read_header(path, "the array", file)
     _refuse_objects(path, "the array", header)
@@ -90,7 +90,7 @@ def _read_npy(path: Path, file: BinaryIO, stored: int, mapped: bool) -> Pixels:
             f"or changed; {_REMEDY}"
         )
     require_memory(path, header.memory, stored)
-    if mapped and header.rows_first and header.size:
+    if header.rows_first and header.size:
         return np.memmap(file, header.dtype, "c", header.start, header.shape)
     file.seek(0)
     return np.asarray(np.lib.format.read_array(file, allow_pickle=False))

@@ -121,11 +121,10 @@ def read_stored(
     cache: str | Path | None,
     progress: bool,
     least: int = 3,
-    mapped: bool = False,
 ) -> Stored:
     """Read a source; arguments as of `wildmiddle.empirical.data.load`.
 
-    `least` images are needed where the source has one part; `mapped` as for `read_numpy`.
+    `least` images are needed where the source has one part.
     """
     given = value_range is not None
     value_range = _as_range(DEFAULT_RANGE if value_range is None else value_range)
@@ -144,7 +143,7 @@ def read_stored(
             cache=None if cache is None else Path(cache),
             progress=progress,
         )
-        whole = _read(source, options, labels=classes is not None, mapped=mapped)
+        whole = _read(source, options, labels=classes is not None)
         name = _printable(Path(source).resolve().name)
     for part in whole.parts:
         _check_shape(part.images, str(source))
@@ -192,7 +191,7 @@ def _digits() -> Source:
     return Source(Part(np.asarray(digits.images).astype(np.uint8), digits.target))  # 0..16
 
 
-def _read(source: str | Path, options: ReadOptions, *, labels: bool, mapped: bool) -> Source:
+def _read(source: str | Path, options: ReadOptions, *, labels: bool) -> Source:
     path = Path(source)
     with data_errors(path, "give a file or folder that can be opened"):
         if not str(source) or not path.exists():
@@ -208,7 +207,7 @@ def _read(source: str | Path, options: ReadOptions, *, labels: bool, mapped: boo
         if path.is_dir():
             return read_folder(path, options)
         if suffix in (".npy", ".npz"):
-            return read_numpy(path, labels=labels, mapped=mapped)
+            return read_numpy(path, labels=labels)
         if suffix == ".zip":
             return read_zip(path, options)
         if suffix == ".tar":

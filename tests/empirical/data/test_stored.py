@@ -1,5 +1,7 @@
 """Images that stay as they are stored: which ones, where, and that their file does not change."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,18 @@ def test_they_are_the_same_images_in_one_unit(file, sizes) -> None:
     assert stored.sigma_data == pytest.approx(scaled.sigma_data, rel=1e-12)
     assert stored.sha256 == scaled.sha256
     assert file.read_bytes() == before
+
+
+def test_few_images_of_a_large_file_do_not_take_its_memory(tmp_path) -> None:
+    pixels = np.lib.format.open_memmap(tmp_path / "a.npy", "w+", np.uint8, (2000, 64, 64, 3))
+    pixels[::20] = np.linspace(0, 255, 100).astype(np.uint8)[:, None, None, None]
+    del pixels
+    tracemalloc.start()
+    found = load(tmp_path / "a.npy", train_size=20, test_size=5)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.train.shape == (20, 64, 64, 3)
+    assert most < 2000 * 64 * 64 * 3 / 2
 
 
 def test_copies_are_counted_as_bytes(tmp_path) -> None:
