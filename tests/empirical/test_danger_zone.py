@@ -6,13 +6,14 @@ import mpmath
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import brentq
 from scipy.spatial.distance import cdist
 
 from wildmiddle.empirical import danger_zone, spectrum, weight_bounds
 from wildmiddle.empirical.danger_zone import zone_of
 from wildmiddle.empirical.data import load
 from wildmiddle.empirical.kernels.device import as_rows
-from wildmiddle.empirical.weight_bounds import FINE, bounds_about
+from wildmiddle.empirical.weight_bounds import FINE, bounds_about, weight_crossings
 from wildmiddle.theory import regimes
 from wildmiddle.theory.copies import log_ratios
 from wildmiddle.theory.copying import copying_lower
@@ -225,6 +226,20 @@ def test_the_bounds_of_the_weight_are_those_of_theory(name) -> None:
         # Near 1/N Fano's inequality is flat: there W has the root of the entropy's rounding.
         left[1, upper <= 0.05] += 1e-3
         assert (np.abs(finer[1] - upper) <= left[1]).all()
+
+
+def test_a_window_that_is_too_wide_for_its_levels_is_narrowed() -> None:
+    """Pairs 1/5 apart, in the corners of a simplex: other points begin to count at once."""
+    n = 150
+    points = np.zeros((2 * n, 2 * n))
+    corner = np.arange(n)
+    points[::2][corner, corner] = points[1::2][corner, corner] = 1
+    points[::2][corner, n + corner], points[1::2][corner, n + corner] = 0.1, -0.1
+    bounds, apart = (regimes.weight_lower, regimes.weight_upper), others(points)
+    known = [brentq(lambda s, b=b: b(apart, [s])[0] - 0.75, 0.05, 2) for b in bounds]
+    guess = np.log(known) + 0.05
+    found = weight_crossings(torch.as_tensor(points), guess, 0.75, 1.0, SMALL)
+    np.testing.assert_allclose(found, known, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
