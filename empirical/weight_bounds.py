@@ -14,7 +14,7 @@ from threading import Lock
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.interpolate import BarycentricInterpolator, CubicSpline
+from scipy.interpolate import CubicSpline, KroghInterpolator
 from tqdm import tqdm
 
 from wildmiddle.empirical.kernels.device import working_dtype
@@ -214,7 +214,7 @@ def _terms(sums: Array, around: Array, fewer: int) -> Array:
     found = np.empty((2, len(FINE), sums.shape[2]))
     for which, reach in enumerate(around):
         nodes = np.exp(-2 * reach * _NODES[fewer:])
-        weights = BarycentricInterpolator(nodes, np.eye(len(nodes)))(np.exp(-2 * reach * FINE))
+        weights = KroghInterpolator(nodes, np.eye(len(nodes)))(np.exp(-2 * reach * FINE))
         found[which] = np.exp(weights @ np.log(np.maximum(sums[which, fewer:], _LEAST)))
     return np.stack([np.minimum(found[0], 1), np.log1p(found[1])])
 
