@@ -61,6 +61,16 @@ def test_a_large_set_has_a_bound_that_is_weaker_and_true(monkeypatch, kind) -> N
     assert found[0] == pytest.approx(known(points)[0], rel=0.05)
 
 
+@pytest.mark.parametrize("kind", [np.float64, np.uint8])
+def test_more_pixels_than_one_panel(kind) -> None:
+    """The upper triangle alone is summed; of bytes from whole numbers, in two tiles of images."""
+    rng = np.random.default_rng(2)
+    mixed = rng.standard_normal((1100, 600)) @ rng.standard_normal((600, 600))
+    points = np.rint(mixed + np.linspace(40, 200, 600)).clip(0, 255).astype(kind)
+    found = eigenvalues(points)
+    np.testing.assert_allclose(found, known(points.astype(float)), atol=1e-12 * found[0])
+
+
 def test_one_image_is_refused() -> None:
     with pytest.raises(ValueError, match="N = 1 image"):
         eigenvalues(images(1, 5))
