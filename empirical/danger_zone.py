@@ -18,6 +18,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from wildmiddle.empirical.copying import CopyingBound
+from wildmiddle.empirical.crossings import near_crossing, root_of
 from wildmiddle.empirical.distinct import Distinct, distinct
 from wildmiddle.empirical.intervals import bounded_mean
 from wildmiddle.empirical.kernels.device import rows_of_both, training_rows, working_dtype
@@ -30,12 +31,11 @@ from wildmiddle.empirical.kernels.products import (
 )
 from wildmiddle.empirical.neighbours import nearest_two
 from wildmiddle.empirical.noise import BLOCK, generator, indices
-from wildmiddle.empirical.sampled_means import Surplus, Values, near_crossing, passing
+from wildmiddle.empirical.sampled_means import Surplus, Values, passing
 from wildmiddle.empirical.spectrum import eigenvalues
 from wildmiddle.empirical.weight_bounds import (
     pairs_of,
     progress_bar,
-    root_of,
     weight_crossings,
 )
 from wildmiddle.theory.constants import (

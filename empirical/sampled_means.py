@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
+from wildmiddle.empirical.crossings import near_crossing
 from wildmiddle.empirical.intervals import bounded_mean
 from wildmiddle.empirical.kernels.processes import add_up
 from wildmiddle.empirical.noise import BLOCK, indices
-from wildmiddle.theory.regimes import REACH
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +32,6 @@ Surplus = Callable[[Array], Array]
 
 _LEVELS, _AROUND = 29, 0.7
 """Noise levels at which the drawn rows are looked at, and how far in log sigma they reach."""
-_COARSE = 17
 
 
 @dataclass(frozen=True)
@@ -104,21 +103,6 @@ def passing(
         if known.all() or bool(add_up(late)) or 2 * total > population:
             return Passing(sigma, low, high, total)
         look += 1
-
-
-def near_crossing(falling: Callable[[Array], Array], count: int, scale: float) -> Array:
-    """Near log sigma where functions that fall with sigma pass zero, (count,).
-
-    Of sigmas (count, K) they give (count, K); looked for at 20 to either side of ``log(scale)``.
-    """
-    span = np.log(scale) + np.array([[-REACH, REACH]] * count)
-    curves = np.arange(count)
-    for _ in range(3):
-        levels = np.linspace(span[:, 0], span[:, 1], _COARSE, axis=1)
-        low = falling(np.exp(levels)) < 0
-        first = np.where(low.any(1), low.argmax(1), _COARSE - 1)
-        span = np.stack([levels[curves, np.maximum(first - 1, 0)], levels[curves, first]], axis=1)
-    return span.mean(1)
 
 
 def _ends(drawn: Array, levels: Array, surplus: Surplus, alpha: float) -> tuple[float, ...]:

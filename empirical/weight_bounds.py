@@ -14,9 +14,10 @@ from threading import Lock
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline, KroghInterpolator
+from scipy.interpolate import KroghInterpolator
 from tqdm import tqdm
 
+from wildmiddle.empirical.crossings import root_of
 from wildmiddle.empirical.kernels.device import working_dtype
 from wildmiddle.empirical.kernels.distances import squared_to
 from wildmiddle.empirical.kernels.processes import add_up, share
@@ -30,7 +31,7 @@ from wildmiddle.empirical.kernels.products import (
 )
 from wildmiddle.empirical.kernels.threads import for_each
 from wildmiddle.empirical.noise import BLOCK
-from wildmiddle.theory.regimes import MEAN_LOG_TERM, REACH, weight_of_entropy
+from wildmiddle.theory.regimes import MEAN_LOG_TERM, weight_of_entropy
 
 Array = NDArray[np.float64]
 
@@ -217,18 +218,3 @@ def _terms(sums: Array, around: Array, fewer: int) -> Array:
         weights = KroghInterpolator(nodes, np.eye(len(nodes)))(np.exp(-2 * reach * FINE))
         found[which] = np.exp(weights @ np.log(np.maximum(sums[which, fewer:], _LEAST)))
     return np.stack([np.minimum(found[0], 1), np.log1p(found[1])])
-
-
-def root_of(levels: Array, rising: Array, scale: float) -> tuple[float, Array]:
-    """Where a function of log sigma, rising (K,) at ``levels`` (K,), passes 0, and the levels.
-
-    NaN where it does not, and the levels to look at next; an end of :data:`REACH` about ``scale``
-    where these go beyond it.
-    """
-    if rising[0] <= 0 < rising[-1]:
-        return float(CubicSpline(levels, rising).solve(0, extrapolate=False)[-1]), levels
-    sign = 1 if rising[-1] <= 0 else -1
-    if max(sign * (levels - scale)) >= REACH:
-        return scale + sign * REACH, levels
-    # One step of overlap: a root at the end of one window lies inside of the next.
-    return np.nan, levels + sign * (levels[-2] - levels[0])
