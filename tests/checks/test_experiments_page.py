@@ -105,7 +105,7 @@ def test_known_outcomes_stand_beside_the_paper(folder) -> None:
     page = Page(to_html(folder))
     top = page.text("")
     assert "2 experiments of" in top
-    assert "3 comparisons: 1 agrees with the paper, 1 contradicts it, 1 is inconclusive" in top
+    assert "3 comparisons: 1 holds, 1 is violated, 1 is inconclusive" in top
     table = page.text("table1")
     assert "The middle & <i>only</i> it." in table
     assert "1 of 3 comparisons hold, 1 violated, 1 inconclusive" in table
