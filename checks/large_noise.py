@@ -127,7 +127,7 @@ def _on_ball(
 
 
 def _gaussian(name: str, points: Array, y: Array, sigma: float, claimed: Array) -> Record:
-    # The denoiser of Eq. 7 in two encodings: a linear solve here, eigenvectors in `models`.
+    # The denoiser of Eq. 7 twice: by the points' singular vectors, and by eigenvectors of S.
     comparison = Comparison(
         claim="4.11",
         instance=f"{name}, sigma = {sigma:.3g}",

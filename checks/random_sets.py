@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from wildmiddle.checks.records import Comparison, Record, Relation
 from wildmiddle.checks.registry import Formula
-from wildmiddle.checks.statistics import from_bounded, from_estimate, settle
+from wildmiddle.checks.statistics import from_bounded, settle
 from wildmiddle.checks.study import Study
-from wildmiddle.empirical.intervals import pair_mean
 from wildmiddle.empirical.kernels.processes import map_rows
 from wildmiddle.empirical.kernels.products import squared_distances
-from wildmiddle.empirical.noise import Block, blocks, generator
+from wildmiddle.empirical.noise import Block, blocks
 from wildmiddle.theory import coverage
 from wildmiddle.theory.shells import radii
 
@@ -34,7 +33,7 @@ LEVELS = (0.3, 0.7)
 
 
 PER_LEVEL = 6
-"""Comparisons of each level: two bounds, the identity, two second-order bounds, one U-statistic."""
+"""Comparisons of each level: two bounds, identity, two second-order bounds, mean overlap."""
 
 
 def over_random_sets(
@@ -67,7 +66,7 @@ def over_random_sets(
         yield from _bounds(pool, high, bounds, study, each, f"4.8/random/{level}")
         drawn = _queries(pool, high, study.settings.samples, f"4.8/identity/{level}", study)
         yield from _given_the_point(drawn, high, study, each, given_the_point)
-        yield _pairs(overlap, high, study, each, f"4.8/pairs/{level}")
+        yield _all_pairs(drawn[1], float(overlap.mean()), high, study, each)
 
 
 def _lower(pairs: Array, sigma: float, study: Study, overlap_probability: Formula) -> float:
@@ -144,22 +143,18 @@ def _given_the_point(
         yield from_bounded(comparison, gap, span=(-1.0, 1.0), alpha=alpha, seed=study.settings.seed)
 
 
-def _pairs(overlap: Array, sigma: float, study: Study, alpha: float, stream: str) -> Record:
-    # The mean over all pairs of two samples, as Theorem 4.8's upper bound takes it from data.
-    rng = generator(study.settings.seed, stream)
-    m, draws = len(overlap), study.settings.samples
-    first, second = (np.bincount(rng.integers(m, size=draws), minlength=m) for _ in range(2))
+def _all_pairs(q: Array, mean_overlap: float, sigma: float, study: Study, alpha: float) -> Record:
+    # Lemma B.5: q(Y) is the share of shells of the pool that hold Y = X + sigma Z.
     comparison = Comparison(
         claim="4.8",
         instance=f"all pairs of two samples, sigma = {sigma:.4g}",
-        quantity="E p_sigma(|X - X'|), by a U-statistic",
+        quantity="P(X + sigma Z in the shell of X')",
         relation="==",
-        bound=float(overlap.mean()),
+        bound=mean_overlap,
         margin=MARGIN,
         parameters={"sigma": sigma, "c": study.settings.c, "d": study.d},
     )
-    mean = min(1.0, float(first @ overlap @ second) / draws**2)
-    return from_estimate(comparison, pair_mean(mean, draws, alpha), study.settings.seed)
+    return from_bounded(comparison, q, span=(0.0, 1.0), alpha=alpha, seed=study.settings.seed)
 
 
 def _queries(

@@ -62,7 +62,8 @@ def claim_page(claim: Claim, values: dict[str, Any], *, unicode: bool = True) ->
         lines += ["Check", f"  none: {reasons_for_no_check()[claim.id]}", ""]
     lines += ["Code and tests", *(f"  {path}" for path in files(claim)), ""]
     if results:
-        lines.append("Values")
+        unsaid = [f"{n} = {v:g}" for n, v in claim.defaults().items() if n not in values]
+        lines.append(", ".join(["Values", *unsaid]))
         lines += [f"  {name} = {value}" for name, value in results.items()]
     missing = {name: gap for name, gap in claim.missing(values).items() if gap}
     if missing:
@@ -108,7 +109,8 @@ def require_names(claims: Sequence[Claim], values: dict[str, Any]) -> None:
 def evaluate(claim: Claim, values: dict[str, Any]) -> tuple[list[bool | None], dict[str, Any]]:
     """Which assumptions are met, and the formulas' values; ValueError for values of no use."""
     try:
-        return [each.check(values) for each in claim.assumptions], claim.at(values)
+        known = {**claim.defaults(), **values} if values else {}
+        return [each.check(known) for each in claim.assumptions], claim.at(values)
     except (ArithmeticError, LookupError, TypeError) as error:
         raise ValueError(
             f"claim {claim.id} cannot be evaluated at these values ({error}); give one number, or "

@@ -24,7 +24,7 @@ def deviation(
     shifted = torch.as_tensor(np.asarray(y)).to(points) - mean
     levels = torch.full((len(shifted),), sigma, dtype=points.dtype, device=points.device)
     empirical = posterior_mean(shifted, centred, levels)
-    # Eigenvectors, not the solve of `theory`: the two encodings of Eq. 7 check each other.
+    # By eigenvectors of S, where `theory` takes singular vectors of the points: a check of both.
     eigenvalues, basis = torch.linalg.eigh(centred.T @ centred / len(centred))
     gain = eigenvalues / (eigenvalues + sigma**2)
     gaussian = (shifted @ basis * gain) @ basis.T

@@ -178,8 +178,8 @@ def fall_bound(
     nearest, levels = np.atleast_1d(nearest), np.atleast_1d(np.asarray(sigma, np.float64))[:, None]
     uncovered = 1 - overlap_probability(nearest, levels, d, c)
     r_in, _ = radii(d, c)
-    with np.errstate(over="ignore"):
-        away = np.minimum(nearest / levels, 1e100) ** 2
+    with np.errstate(over="ignore"):  # beyond r_in + 40 a hole's probability is below 1e-300
+        away = np.minimum(nearest / levels, r_in + 40) ** 2
     holes = n * ncx2.cdf(r_in**2, d, away)
     beyond = tails(d, c)[1]
     return np.minimum(uncovered, beyond + holes).mean(axis=1)

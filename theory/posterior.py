@@ -101,9 +101,9 @@ def sigma_minus(d_min: ArrayLike, n: ArrayLike, w: ArrayLike, delta: ArrayLike) 
     at ``u = sigma / d_min``. Broadcasts; units of ``d_min``, the distance from x_i to its nearest
     other training point (0 for a duplicate: nothing is certified). Rises with delta, falls in w and
     N. Where z >= 0 it is not above :func:`sigma_plus` of the same w; z < 0 takes N = 2 and
-    delta > 1/2, and then it is: between the two both parts hold, each with a chance below 1/2.
-    Raises ValueError unless d_min >= 0, N >= 2, 1/N < w < 1 and 0 < delta < 1. Equality at N = 2.
-    Source: Theorem 4.2, part 2.
+    delta > 1/2, and then it is: between the two both parts hold, each with its chance of
+    ``1 - delta``, below 1/2. Raises ValueError unless d_min >= 0, N >= 2, 1/N < w < 1 and
+    0 < delta < 1. Equality at N = 2. Source: Theorem 4.2, part 2.
     """
     d_min = np.asarray(d_min, np.float64)
     require_distance("d_min", d_min)

@@ -103,6 +103,6 @@ NO_CHECK = {
     "B.2": "an identity, proved step by step",
     "B.3": "checked with Theorem 4.8, over random training sets",
     "B.4": "checked with Definition 4.7, on whole vectors in a random direction",
-    "B.5": "checked with Theorem 4.8, over all pairs of two samples",
+    "B.5": "checked with Theorem 4.8, over noised points and the shells of others",
 }
 """Why these claims have no check of their own."""

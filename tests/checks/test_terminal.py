@@ -120,3 +120,10 @@ def test_the_zone_is_printed_with_the_steps_inside_of_it() -> None:
     assert "\ncertain               none\n" in zone_page(
         Images(), PredictedZone(Zone(2.0, 1.0), Zone(1.0, 2.0))
     )
+
+
+def test_assumptions_are_checked_with_the_numbers_that_stand_for_what_is_not_given() -> None:
+    page = claim_page(next(c for c in CLAIMS if c.id == "4.9"), {"d_min": 2, "d": 64, "sigma": 5})
+    assert "sigma < d_min / (2 r_out)   NO" in page
+    assert "\nValues, c = 5\n" in page
+    assert "   yes" not in claim_page(next(c for c in CLAIMS if c.id == "A.2"), {})

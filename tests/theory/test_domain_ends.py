@@ -74,6 +74,13 @@ ENDS = [
     (lambda x: coverage.second_order_upper(3 * (1 + x), 0.0, 3), "s1", [0, 9e-13], [2e-12]),
     (lambda x: coverage.second_order_upper(1.0, 1 + x, 3), "s2", [0, 9e-13], [2e-12]),
     (lambda x: coverage.half_coverage_sigma(x, 4), "nearest", [0, 1e300], [-SMALLEST, np.inf]),
+    (
+        lambda x: coverage.fall_bound([x], [1.0], 3, 4),
+        "distance",
+        [0, LARGEST],
+        [-SMALLEST, np.inf],
+    ),
+    (lambda x: coverage.fall_bound([1.0], [x], 3, 4), "sigma", [1e-300, LARGEST], [0, np.inf]),
     (lambda x: coverage.mean_overlap([x], 1.0, 4), "distance", [0, LARGEST], [-SMALLEST, np.inf]),
     (lambda x: coverage.mean_overlap([1.0], x, 4), "sigma", [1e-300, 1e300], [0, np.inf]),
     (lambda x: denoising.ode_velocity([1.0], [0.0], x), "sigma", [1e-300, LARGEST], [0, np.inf]),

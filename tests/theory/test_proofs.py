@@ -12,6 +12,7 @@ import sympy as sp
 from wildmiddle.theory import proofs
 from wildmiddle.theory.claims import CLAIMS
 from wildmiddle.theory.proofs import KINDS, STEPS, counts
+from wildmiddle.theory.proofs.any_size import i, is_identity, j, over
 
 every_step = pytest.mark.parametrize(
     "step", STEPS, ids=[f"{step.claim}: {step.name}" for step in STEPS]
@@ -85,3 +86,11 @@ def test_every_claim_has_a_general_proof_step(claim):
 def test_steps_have_names_of_their_own():
     names = Counter((step.claim, step.name) for step in STEPS)
     assert max(names.values()) == 1, [name for name, count in names.items() if count > 1]
+
+
+def test_sums_keep_their_indices_apart():
+    g, h = sp.IndexedBase("g"), sp.IndexedBase("h")
+    twice = over(over(g[i, j], j), i)
+    assert is_identity(twice - over(over(g[j, i], i), j))  # the same sum by other names
+    assert not is_identity(over(over((g[i, j] - g[j, i]) ** 2, j)))
+    assert not is_identity(over(over(g[i, j] * h[i], j)) - over(over(g[i, j] * h[j], j)))

@@ -110,6 +110,15 @@ class Claim:
             for name, function in self.evaluate.items()
         }
 
+    def defaults(self) -> dict[str, float]:
+        """The numbers that stand for arguments which are not given."""
+        return {
+            symbol: parameter.default
+            for function in self.evaluate.values()
+            for symbol, parameter in parameters(function).items()
+            if isinstance(parameter.default, int | float)
+        }
+
     def at(self, values: dict[str, Any]) -> dict[str, Any]:
         """Evaluate every numeric function whose arguments ``values`` gives.
 

@@ -148,8 +148,9 @@ CLAIMS = (
         " equality where the fields' difference is at right angles to u*, and the exact chance that"
         " |x_i - Z| < B always is",
         sharper="sqrt(1 - (e/B)^2) on the same event, wildmiddle.theory.flow_matching.cosine_bound;"
-        " Phi(-a) + e^-b is hundreds of times the exact F(B^2; d, |x_i|^2) and more, a noncentral"
-        " chi-square CDF, wildmiddle.theory.flow_matching.exact_shortfall, or by"
+        " Phi(-a) + e^-b is 2,000 times the exact F(B^2; d, |x_i|^2) at |x_i| = 30, d = 3,072, and"
+        " about as large where |x_i| is far above sqrt(d): a noncentral chi-square CDF,"
+        " wildmiddle.theory.flow_matching.exact_shortfall, or by"
         " wildmiddle.theory.flow_matching.exact_target a longer B at the same failure;"
         " and d_max(i) may stand for diam in e",
         module="flow_matching",

@@ -141,7 +141,7 @@ def exact_length(tilt: int = 1) -> bool:
 
 @step("A.2", "the exact shortfall is below the paper's, at 50 digits", "numeric", share=10**-7)
 def exact_is_smaller(share: float = 1.0) -> bool:
-    """A.2, ours: it is one event's probability, the paper's a union bound on two; 12 instances.
+    """A.2, ours: it is one event's probability, the paper's a union bound on two; 9 instances.
 
     ``share`` of the paper's: that much smaller it never is here.
     """

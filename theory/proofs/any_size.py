@@ -11,7 +11,6 @@ import sympy as sp
 
 N = sp.Symbol("N", integer=True, positive=True)
 i, j = sp.symbols("i j", integer=True)
-_ANY = sp.Symbol("any", integer=True)
 
 
 def over(term: Any, index: Any = i, count: Any = N) -> Any:
@@ -28,8 +27,8 @@ def split(expression: Any) -> Any:
             for part in sp.Add.make_args(sp.expand(term)):
                 outside, inside = part.as_independent(index, as_Add=False)
                 whole = (high - low + 1) * inside
-                if inside.has(index):  # under one name, so that equal sums are seen to be equal
-                    whole = sp.Sum(inside.subs(index, _ANY), (_ANY, low, high))
+                if inside.has(index):
+                    whole = _named(inside, index, low, high)
                 found.append(outside * whole)
             term = sp.Add(*found)
         return term
@@ -37,6 +36,17 @@ def split(expression: Any) -> Any:
     return sp.sympify(expression).replace(
         lambda part: isinstance(part, sp.Sum), lambda part: parts(*part.args)
     )
+
+
+def _named(inside: Any, index: Any, low: Any, high: Any) -> Any:
+    # The index gets the first name that no sum inside has: equal sums are seen to be equal, and
+    # g[i, j] and g[j, i] to differ.
+    free = sp.Dummy(integer=True)
+    term, depth = inside.subs(index, free), 0
+    while term.has(sp.Symbol(f"any_{depth}", integer=True)):
+        depth += 1
+    name = sp.Symbol(f"any_{depth}", integer=True)
+    return sp.Sum(term.subs(free, name), (name, low, high))
 
 
 def is_identity(expression: Any, known: Any = None) -> bool:

@@ -22,7 +22,7 @@ from wildmiddle.theory.proofs.any_size import (
 from wildmiddle.theory.proofs.any_size import i as point
 from wildmiddle.theory.proofs.noncentral import lam, noncentral_chi2_cdf, p_sigma, y
 from wildmiddle.theory.proofs.posterior import is_zero, normal_cdf, normal_density
-from wildmiddle.theory.proofs.shells import r
+from wildmiddle.theory.proofs.shells import c, d, r, sigma
 from wildmiddle.theory.proofs.step import step
 
 M = sp.Symbol("M", integer=True, positive=True)
@@ -162,18 +162,21 @@ def conditional_expectation(tilt: int = 0) -> bool:
     return is_identity(over(left, point, M) - over(g * event[point] * p_x[point], point, M))
 
 
-@step("B.3", "given Y the indicators are independent Bernoulli(q(Y))", repeat=True)
+@step("B.3", "given Y an indicator is Bernoulli(q(Y)) whatever all others are", repeat=True)
 def conditionally_bernoulli(*, repeat: bool = False) -> bool:
-    """Lemma B.3: two indicators of X_1 and X_2, on N values, jointly; ``repeat``: X_2 is X_1.
+    """Lemma B.3: ``E f I = q E f``, X on N values, f any function of the others, jointly on M.
 
-    ``E I_1 I_2 = q^2`` and so for the complements, as ``E I_1 = E I_2 = q``.
+    With f the indicator of an event of the others, one after another, all N are independent.
+    ``repeat``: f is of X itself.
     """
-    mass, seen = sp.IndexedBase("mass"), sp.IndexedBase("seen")
+    mass, seen, others, f = map(sp.IndexedBase, ("mass", "seen", "others", "f"))
     rate = over(mass[point] * seen[point])
-    both = over(over(mass[point] * mass[j] * seen[point] * seen[j], j))
     if repeat:
-        both = over(mass[point] * seen[point] ** 2)
-    return is_identity(both - rate**2)
+        return is_identity(
+            over(mass[point] * f[point] * seen[point]) - rate * over(mass[j] * f[j], j)
+        )
+    both = over(over(others[j] * f[j] * mass[point] * seen[point]), j, M)
+    return is_identity(both - rate * over(others[j] * f[j], j, M))
 
 
 @step("B.3", "N Bernoulli(q) indicators cover with 1 - (1 - q)^N: N to N + 1", claimed=N * q)
@@ -221,23 +224,52 @@ def rotation_invariance(weight: int = 2) -> bool:
 
 @step(
     "B.4",
-    "whatever its direction in the plane, the offset counts by its length",
-    "instance",
-    turn=2,
+    "in the plane it is the noise integrated over the ring around an offset of any direction",
+    "numeric",
+    stretch=2,
 )
-def in_the_plane(turn: int = 1) -> bool:
-    """Lemma B.4, d = 2: at ``r (cos, sin)`` the formula is that of Definition 4.7 at r."""
-    angle = sp.Symbol("angle", real=True)
-    offset = sp.symbols("v_1:3", real=True)
-    polar = dict(zip(offset, (r * sp.cos(angle), r * sp.sin(turn * angle)), strict=True))
-    return bool(sp.simplify(overlap_of_offset.subs(polar)) == p_sigma)
+def in_the_plane(stretch: int = 1) -> bool:
+    """Lemma B.4, d = 2: offsets of length 3/2 and 5/2, to 20 digits."""
+    offsets = (("0.9", "-1.2"), ("-0.7", "2.4"))
+    formula = sp.lambdify(
+        (*sp.symbols("v_1:3", real=True), sigma, d, c), overlap_of_offset, "mpmath"
+    )
+    with mp.workdps(30):
+        width = mp.mpf(1) / 8
+        low, high = mp.one, mp.sqrt(mp.mpf(13) / 4)  # 2 -+ 2 sqrt(2 c), + 2 c
+        turns = [2 * mp.pi * n / 64 for n in range(64)]  # all but exact for a periodic function
+        for v in ((mp.mpf(one), mp.mpf(other)) for one, other in offsets):
+
+            def around(radius: Any, v: Any = v) -> Any:
+                gaps = (
+                    (radius * mp.cos(turn) - stretch * v[0]) ** 2
+                    + (radius * mp.sin(turn) - stretch * v[1]) ** 2
+                    for turn in turns
+                )
+                return radius * sum(mp.exp(-gap / 2) for gap in gaps) / 64
+
+            if abs(formula(*v, 1, 2, width) - mp.quad(around, [low, high])) > mp.mpf(10) ** -20:
+                return False
+    return True
 
 
-@step("B.5", "on the line X and X' count by their distance", "instance", factor=2)
+@step("B.5", "on the line it is the normal law of two intervals, at 45 digits", "numeric", factor=2)
 def on_the_line(factor: int = 1) -> bool:
-    """Lemma B.5, d = 1: at ``X' = X + r`` the formula is that of Definition 4.7 at r."""
-    here, there = sp.Symbol("X", real=True), sp.Symbol("X'", real=True)
-    return bool(overlap_of_pair.subs(there, here + factor * r) == p_sigma)
+    """Lemma B.5, d = 1: three pairs X, X' at two noise levels."""
+    ends = sp.symbols("low high", positive=True)
+    here, there, offset = sp.symbols("X X' v", real=True)
+    formula = sp.lambdify((here, there, sigma, d, c), overlap_of_pair, "mpmath")
+    exact = sp.lambdify((offset, *ends), ring_probability(offset), "mpmath")
+    with mp.workdps(50):
+        width = mp.mpf(1) / 8
+        radii = mp.sqrt(1 - 2 * mp.sqrt(width)), mp.sqrt(1 + 2 * mp.sqrt(width) + 2 * width)
+        pairs = [(mp.mpf(x), mp.mpf(y)) for x, y in (("0.3", "-0.4"), ("1", "2.5"), ("-2", "-2"))]
+        gaps = [
+            formula(x, y, level, 1, width) - exact(factor * (y - x) / level, *radii)
+            for x, y in pairs
+            for level in (mp.mpf("0.6"), mp.mpf(2))
+        ]
+        return bool(max(map(abs, gaps)) < mp.mpf(10) ** -45)
 
 
 @step("B.4", "d = 1: p_sigma is the same for an offset and its opposite", "instance", factor=-2)

@@ -379,17 +379,16 @@ def narrower_range(sign: int = 1) -> bool:
     return bool(sp.factor(sign * up).is_positive and sp.factor(-sign * down).is_positive)
 
 
-@step("4.10b", "one frequency alone has no decay at all, equal eigenvalues no sensitivity", where=k)
-def one_frequency(where: Any = 0) -> bool:
+@step("4.10b", "one frequency alone has no decay at all, equal eigenvalues no sensitivity", where=1)
+def one_frequency(where: int = 0) -> bool:
     """Ours, against the sentence in the sense of energy on fewer frequencies (majorization).
 
-    Every d: with ``lambda_0`` alone the kernel is ``mu_0 / d`` at every distance; with all equal it
-    is a geometric sum of a root of unity, 0 off the diagonal, whatever their sum.
+    With ``lambda_0`` alone the kernel is ``mu_0 / d`` at every distance, here at d = 8; with all
+    equal the bound is 0, at every d.
     """
-    only = sp.cos(2 * sp.pi * where * rho / d)
-    flat = sp.simplify(sp.diff(only, rho)) == 0 and only == 1
+    alone = kernel.subs(d, 8).doit().subs({mu[n]: sp.Integer(n == where) for n in range(8)})
     equal = range_bound.subs(highest, lowest)
-    return bool(flat and sp.simplify(equal) == 0)
+    return bool(alone == sp.Rational(1, 8) and sp.simplify(equal) == 0)
 
 
 @step(

@@ -115,7 +115,7 @@ def weight_times_density(prior: int = 1) -> bool:
     inputs=4,
 )
 def weight_is_decoding_probability(channels: Any = None, inputs: int = 3) -> bool:
-    """Def 4.1, exact: all channels of 3 inputs and 3 outputs whose entries are whole sixths."""
+    """Def 4.1, exact: all channels of 3 inputs and 3 outputs whose entries are 1/6 to 4/6."""
     rows = [row for row in product(range(1, 5), repeat=3) if sum(row) == 6]
     return all(decodes(channel, inputs) for channel in channels or product(rows, repeat=3))
 
@@ -151,9 +151,15 @@ def error_of_one_pair(share: int = 2) -> bool:
 
 @step("4.1", "it is 1/N where all distances are equal, and never less: N = 3", "instance", least=1)
 def least_weight(least: Any = sp.Rational(1, 3)) -> bool:
-    """Def 4.1: the largest of N weights that sum to 1 is at least their mean."""
-    r = sp.Symbol("r", positive=True)
-    return is_zero(max_weight.subs(dict.fromkeys(distance_to, r)) - least)
+    """Def 4.1: the largest of N weights that sum to 1 is at least their mean; distances 1 to 3."""
+    same = is_zero(
+        max_weight.subs(dict.fromkeys(distance_to, sp.Symbol("r", positive=True))) - least
+    )
+    others = (each for each in product((1, 2, 3), repeat=3) if len(set(each)) > 1)
+    weights = (
+        max_weight.subs({sigma: 1, **dict(zip(distance_to, r, strict=True))}) for r in others
+    )
+    return same and all(weight > least for weight in weights)
 
 
 # Identity (9) and the distribution of its terms

@@ -4,6 +4,7 @@ The terms of the self-weight are those of Theorem 4.2: ``log t_j ~ N(-u^2/2, u^2
 ``u = d_ij/sigma``.
 """
 
+from itertools import product
 from typing import Any
 
 import sympy as sp
@@ -17,6 +18,7 @@ from wildmiddle.theory.proofs.any_size import (
     split,
     vectors,
 )
+from wildmiddle.theory.proofs.coverage import union_below_sum
 from wildmiddle.theory.proofs.noncentral import noncentral_derivative, overlap_falls, overlap_rises
 from wildmiddle.theory.proofs.posterior import is_zero, normal_cdf, normal_density
 from wildmiddle.theory.proofs.step import step
@@ -219,14 +221,19 @@ def balls_between(sign: int = 1) -> bool:
 
 
 @step(
-    "regimes", "coverage: its fall is at most P(|Z| > r_out) and the holes' probabilities", count=1
+    "regimes", "coverage: its fall is at most P(|Z| > r_out) and the holes' probabilities", holes=0
 )
-def fall_of_coverage(count: Any = N) -> bool:
-    """Union bound over the ball of 0 and N holes, each at most that of the nearest w_i.
+def fall_of_coverage(holes: int = 1) -> bool:
+    """For every Z: covered at a smaller sigma, less covered, is at most beyond r_out or in a hole.
 
-    A hole's probability ``F(r_in^2; d, |w|^2)`` falls with ``|w|``: its derivative is ``-f``.
+    All cases of these four but those that :func:`balls_between` rules out: covered at a smaller
+    sigma, within r_out, and at sigma neither covered nor in a hole. The holes' union is at most
+    their sum, and the probability of one, ``F(r_in^2; d, |w|^2)``, falls with ``|w|``: its
+    derivative is ``-f``.
     """
-    nearest, gap = sp.Symbol("hole_nn"), sp.IndexedBase("gap")
-    union = over(nearest - gap[i], i, N)
-    room = count * nearest - union - over(gap[i], i, N)
-    return is_identity(room) and noncentral_derivative(-1)
+    falls = (
+        before - now <= beyond + holes * hole
+        for before, now, beyond, hole in product((0, 1), repeat=4)
+        if beyond or not before or now or hole
+    )
+    return all(falls) and union_below_sum() and noncentral_derivative(-1)
