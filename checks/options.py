@@ -6,8 +6,9 @@ Imports nothing heavy: ``--help`` must not wait for torch.
 import argparse
 import math
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
@@ -67,6 +68,20 @@ _PLAIN = str | int | float | Sequence[str | int | float]
 _EXPERIMENTS_TAKE = tuple(f.name for f in fields(Settings) if f.name not in ("w", "delta"))
 
 
+_PAIR = re.compile(r"-[\d.][^,]*,")
+
+
+def _join_negative(given: Iterable[str]) -> list[str]:
+    # "--range -1,1" as "--range=-1,1": argparse takes what begins with a dash for an option.
+    joined: list[str] = []
+    for each in given:
+        if _PAIR.match(each) and joined and joined[-1].startswith("--") and "=" not in joined[-1]:
+            joined[-1] += f"={each}"
+        else:
+            joined.append(each)
+    return joined
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose complaint is one line, without the usage, and that takes options from a file.
 
@@ -83,7 +98,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Parse the options of the file, where one is named, and then those given."""
-        given = list(sys.argv[1:] if args is None else args)
+        given = _join_negative(sys.argv[1:] if args is None else args)
         if "--config" not in self._option_string_actions:
             return super().parse_known_args(given, namespace)
         finder = argparse.ArgumentParser(prog=self.prog, add_help=False, allow_abbrev=False)
@@ -95,7 +110,18 @@ class Parser(argparse.ArgumentParser):
         found, rest = super().parse_known_args(given, namespace)
         if found.config != path:
             self.error("--config must be written in full")
+        if rest:
+            self.error(f"{' '.join(rest)}: no option of this command{self._meant(rest[0])}")
         return found, rest
+
+    def _meant(self, word: str) -> str:
+        from difflib import get_close_matches
+
+        known = self._option_string_actions
+        if not word.startswith("-"):
+            return f"; did you mean --data {word}?" if "--data" in known else ""
+        near = get_close_matches(word.partition("=")[0], known, n=1)
+        return f"; did you mean {near[0]}?" if near else ""
 
     def _read(self, path: Path) -> list[str]:
         takes = {
@@ -477,7 +503,7 @@ def _add_data(command: argparse.ArgumentParser) -> None:
         default=argparse.SUPPRESS,
         metavar="LOW,HIGH",
         help="pixel range that sigma refers to, -1,1 unless given; integers 0..255 are mapped to "
-        "it, floats must lie in it. Write a negative low end as --range=-1,1",
+        "it, floats must lie in it",
     )
     data.add_argument(
         "--centre", action="store_true", help="subtract the training mean from all images"

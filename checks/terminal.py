@@ -10,10 +10,12 @@ import numpy as np
 from wildmiddle.checks.plain_values import require_known
 from wildmiddle.theory.claims import CLAIMS, Claim
 from wildmiddle.theory.claims.claim import parameters
+from wildmiddle.theory.regimes import Zone
 from wildmiddle.theory.schedules import SCHEDULE_RANGE, steps_between
 
 if TYPE_CHECKING:
     from wildmiddle.empirical.data import DataSet
+    from wildmiddle.models.gap import Gap
     from wildmiddle.theory.regimes import DrawnRows, PredictedZone
 
 _SCHEDULES = "steps and timesteps are those of models for pixels in [-1, 1]"
@@ -123,10 +125,12 @@ def _indent(text: str) -> str:
 
 
 def zone_page(data: "DataSet", zone: "PredictedZone", copies: Sequence[str] = ()) -> str:
-    """Where the danger zone lies: in sigma, in EDM steps of 18 and in DDPM timesteps.
+    """Where the danger zone and the gap lie: in sigma, in EDM steps of 18 and in DDPM timesteps.
 
     ``copies`` say which of the training images are.
     """
+    from wildmiddle.models.gap import Gap
+
     sets = f"training and M = {len(data.test)} held-out images"
     if zone.each_held_out:
         sets = "training images, each held out once"
@@ -140,7 +144,7 @@ def zone_page(data: "DataSet", zone: "PredictedZone", copies: Sequence[str] = ()
         "",
         f"{'danger zone':<22}{'sigma':<20}{'EDM steps of 18':<18}DDPM timesteps",
     ]
-    for name, part in zone.parts.items():
+    for name, part in parts_and_gap(zone, Gap.of_zone(zone, data.schedule_range)).items():
         if part.empty:
             lines.append(f"{name:<22}none")
             continue
@@ -172,6 +176,11 @@ def zone_page(data: "DataSet", zone: "PredictedZone", copies: Sequence[str] = ()
         "By the distances between the images alone: no noise was drawn, no model was trained.",
     ]
     return "\n".join(lines)
+
+
+def parts_and_gap(zone: "PredictedZone", gap: "Gap | None") -> dict[str, Zone]:
+    """The parts of the zone by name, and what to leave out of training."""
+    return zone.parts | ({} if gap is None else {"gap to leave out": Zone(gap.low, gap.high)})
 
 
 def held_out_sentence(data: "DataSet", zone: "PredictedZone") -> str:

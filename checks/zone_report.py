@@ -17,14 +17,14 @@ from wildmiddle.checks.report.image_grids import colours, draw_strips, hstack_pa
 from wildmiddle.checks.report.index import write_report
 from wildmiddle.checks.report.template import load_template
 from wildmiddle.checks.settings import recorded_texts
-from wildmiddle.checks.terminal import held_out_sentence
+from wildmiddle.checks.terminal import held_out_sentence, parts_and_gap
 from wildmiddle.empirical.data import DataSet
 from wildmiddle.empirical.kernels.device import training_rows
 from wildmiddle.empirical.neighbours import nearest_two
 from wildmiddle.models.gap import Gap
 from wildmiddle.models.images import to_channels_first
 from wildmiddle.theory.regimes import PredictedZone, Zone, concentration_threshold
-from wildmiddle.theory.schedules import sigma_to_flow_time, sigma_to_log_snr
+from wildmiddle.theory.schedules import SCHEDULE_RANGE, sigma_to_flow_time, sigma_to_log_snr
 
 SCHEMA = "wildmiddle-zone/1"
 MOST = 5_000
@@ -90,7 +90,8 @@ def write_zone(
         )
         write_text(new / "zone.json", text)
         if gap is not None:
-            gap.save(new / "gap.json")
+            # For the usual pixels, as the timesteps of the table are, whatever those of the data.
+            gap.rescaled(SCHEDULE_RANGE).save(new / "gap.json")
         if risks:
             header = ("image", "nearest", "distance", "weight high up to sigma")
             write_csv(new / "images.csv", header, [risk for risk, _, _ in risks])
@@ -150,7 +151,10 @@ def to_html(
         data=data,
         zone=zone,
         gap=gap,
-        rows=[(name, *_cells(one, data.schedule_range)) for name, one in zone.parts.items()],
+        rows=[
+            (name, *_cells(one, data.schedule_range))
+            for name, one in parts_and_gap(zone, gap).items()
+        ],
         sizes=[
             (f"{each.n}, these" if each.n == zone.n else each.n, *map(format_number, each[1:]))
             for each in zone.by_size

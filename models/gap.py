@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import ArrayLike
 
 from wildmiddle.models.objectives import FLOW_ENDS, LEAST_SHARE
 from wildmiddle.theory.regimes import PredictedZone
@@ -38,9 +39,7 @@ class Gap:
     def __post_init__(self) -> None:
         if not 0 <= self.low < self.high:
             raise ValueError(f"gap {self.low:g} to {self.high:g}: need 0 <= low < high")
-        first, last = self.value_range
-        if not -math.inf < first < last < math.inf:
-            raise ValueError(f"range {first:g} to {last:g}: give two numbers, the lower one first")
+        _require_range(self.value_range)
 
     @classmethod
     def of_zone(
@@ -80,17 +79,21 @@ class Gap:
 
     def rescaled(self, value_range: tuple[float, float]) -> "Gap":
         """The same gap for pixels in another range, as for a loop that takes them in [0, 1]."""
+        _require_range(value_range)
         (a, b), (c, d) = self.value_range, value_range
         factor = (d - c) / (b - a)
         return Gap(self.low * factor, self.high * factor, value_range)
 
-    def keep(self, sigma: torch.Tensor) -> torch.Tensor:
+    def keep(self, sigma: ArrayLike | torch.Tensor) -> torch.Tensor:
         """Which noise levels lie outside of the gap, a mask of the shape of ``sigma``."""
-        return (sigma < self.low) | (sigma >= self.high)
+        levels = torch.as_tensor(sigma)
+        return (levels < self.low) | (levels >= self.high)
 
-    def weight(self, sigma: torch.Tensor) -> torch.Tensor:
+    def weight(self, sigma: ArrayLike | torch.Tensor) -> torch.Tensor:
         """1 outside of the gap and 0 inside, to multiply the losses of single images with."""
-        return self.keep(sigma).to(sigma.dtype)
+        levels = torch.as_tensor(sigma)
+        kind = levels.dtype if levels.is_floating_point() else torch.get_default_dtype()
+        return self.keep(levels).to(kind)
 
     def timesteps(self, scheduler: Any) -> torch.Tensor:
         """The timesteps outside of the gap of a scheduler of diffusers, rising, (T,), to draw from.
@@ -164,6 +167,8 @@ class Gap:
         device: str | torch.device,
     ) -> torch.Tensor:
         # Uniform on [0, 1] without [low, high).
+        if n < 0:
+            raise ValueError(f"n = {n} must not be below 0")
         left = 1 - (high - low)
         self._require(left, f"the distribution of {what}")
         place = left * torch.rand(n, generator=generator, dtype=torch.float64, device=device)
@@ -175,3 +180,9 @@ class Gap:
                 f"gap {self.low:g} to {self.high:g} leaves {left:.2g} of {what}, which is nothing "
                 "to train on; give a narrower one"
             )
+
+
+def _require_range(value_range: tuple[float, float]) -> None:
+    if len(value_range) != 2 or not -math.inf < value_range[0] < value_range[1] < math.inf:
+        shown = ", ".join(map(str, value_range))
+        raise ValueError(f"range ({shown}): give two numbers, the lower one first")

@@ -41,7 +41,11 @@ def merge_gaps(gaps: Iterable[tuple[float, float]]) -> Gaps:
     Raises ValueError unless 0 <= low < high in each; a gap may have no upper end.
     """
     joined: list[tuple[float, float]] = []
-    for low, high in sorted((float(low), float(high)) for low, high in gaps):
+    try:
+        pairs = sorted((float(low), float(high)) for low, high in gaps)
+    except TypeError:
+        raise ValueError(f"gap {gaps}: give pairs of noise levels, such as ((0.3, 1.0),)") from None
+    for low, high in pairs:
         if not 0 <= low < high:
             raise ValueError(f"gap ({low:g}, {high:g}): need 0 <= low < high")
         if joined and low <= joined[-1][1]:

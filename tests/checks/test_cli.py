@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import wildmiddle
 from wildmiddle.checks.cli import main
+from wildmiddle.checks.options import parser
 from wildmiddle.checks.output import VERIFY
 from wildmiddle.checks.registry import checks
 from wildmiddle.empirical.data import DataSet
@@ -363,6 +365,29 @@ def test_theory_refuses_in_one_line(capsys, arguments, fragment) -> None:
     assert fragment in printed.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["zone", "--dta", "x"], "--dta x: no option of this command; did you mean --data?"),
+        (["zone", "images"], "images: no option of this command; did you mean --data images?"),
+        (["theory", "4.2", "--qqq"], "--qqq: no option of this command; see wildmiddle theory"),
+    ],
+)
+def test_an_unknown_option_is_answered_with_the_one_that_is_like_it(
+    capsys, arguments, said
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_range_may_begin_below_0() -> None:
+    asked = ["zone", "--data", "x", "--range"]
+    assert parser().parse_args([*asked, "-1,1"]).range == (-1, 1)
+    assert parser().parse_args([*asked, "-.5,2e-3"]).range == (-0.5, 0.002)
+
+
 def test_a_shell_completes_commands_options_and_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -393,3 +418,4 @@ def test_the_version_is_that_of_the_installed_package(capsys: pytest.CaptureFixt
         main(["--version"])
     assert stop.value.code == 0
     assert capsys.readouterr().out == f"wildmiddle {version('wildmiddle')}\n"
+    assert wildmiddle.__version__ == version("wildmiddle")

@@ -117,6 +117,9 @@ def test_the_zone_is_printed_with_the_steps_inside_of_it() -> None:
     # Counted in tests/theory/test_precision_schedules.py: EDM steps from 0, as DDPM's timesteps.
     assert lines[4].split() == ["certain", "0.5", "to", "2", "9", "to", "11", "145", "to", "395"]
     assert lines[5].split() == ["possible", "0.1", "to", "9", "6", "to", "13", "27", "to", "658"]
+    # The gap is the possible zone an octave lower.
+    (gap,) = [line.split() for line in lines if line.startswith("gap to leave out")]
+    assert gap[4:] == ["0.05", "to", "4.5", "8", "to", "14", "11", "to", "547"]
     assert "\ncertain               none\n" in zone_page(
         Images(), PredictedZone(Zone(2.0, 1.0), Zone(1.0, 2.0))
     )

@@ -58,6 +58,24 @@ def test_all_are_training_images_and_each_is_held_out_once_unless_some_are_named
         assert "possible, population" in printed
 
 
+def test_the_gap_is_for_the_usual_pixels_whatever_the_range_of_the_data(
+    written, tmp_path, capsys
+) -> None:
+    images, out = written
+    command = ["zone", "--data", str(images), "--range", "0,1", "--output", str(tmp_path / "out")]
+    assert main(command) == 0
+    usual, gap = (Gap.load(each / "gap.json") for each in (out, tmp_path / "out"))
+    assert gap.value_range == (-1, 1)
+    assert (gap.low, gap.high) == pytest.approx((usual.low, usual.high), rel=1e-9)
+    assert (
+        "for pixels in [−1, 1], as the timesteps above" in (tmp_path / "out/zone.html").read_text()
+    )
+    assert "for pixels in [−1, 1], as the timesteps above" not in (out / "zone.html").read_text()
+    inside = steps_between(usual.low, usual.high)[1]
+    row = next(ln for ln in capsys.readouterr().out.splitlines() if ln.startswith("gap to leave"))
+    assert row.endswith(f" {inside[0]} to {inside[-1]}")
+
+
 def test_sigma_data_scales_every_sigma_and_leaves_schedules_as_they_are(
     written, tmp_path, capsys
 ) -> None:

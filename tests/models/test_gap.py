@@ -116,6 +116,26 @@ def test_pixels_in_another_range_have_the_gap_in_their_units() -> None:
     assert GAP.rescaled((0.0, 1.0)) == Gap(0.1, 0.4, (0.0, 1.0))
 
 
+@pytest.mark.parametrize("ends", [(1.0, 0.0), (0.0,), (0.0, math.inf)])
+def test_a_range_that_is_none_is_refused(ends) -> None:
+    with pytest.raises(ValueError, match="give two numbers"):
+        GAP.rescaled(ends)
+    with pytest.raises(ValueError, match="give two numbers"):
+        Gap(0.2, 0.8, ends)
+
+
+def test_noise_levels_may_be_numbers_lists_and_arrays() -> None:
+    assert GAP.weight(0.3) == 0
+    assert GAP.weight([0.1, 0.3, 1]).tolist() == [1, 0, 1]
+    assert GAP.keep(np.array([0.1, 0.3])).tolist() == [True, False]
+    assert GAP.weight(torch.tensor([1, 2])).dtype == torch.float32
+
+
+def test_fewer_than_no_noise_levels_are_refused() -> None:
+    with pytest.raises(ValueError, match="n = -1"):
+        GAP.sample_sigmas(-1)
+
+
 def test_the_gap_of_a_zone_lies_an_octave_lower() -> None:
     zone = PredictedZone(certain=Zone(0.5, 0.9), possible=Zone(0.4, 1.6))
     assert Gap.of_zone(zone) == Gap(0.2, 0.8)

@@ -655,6 +655,7 @@ def test_images_and_labels_that_cannot_be_used_are_refused(
         ({"gap": ((0, 1e6),)}, "nothing would be left to train on"),
         ({"gap": ((0, 1000),), "objective": "ddpm"}, "leaves 0 of the draws of the timestep"),
         ({"gap": ((1.0, 0.5),)}, "need 0 <= low < high"),
+        ({"gap": (0.3, 1.0)}, "give pairs of noise levels"),
     ],
 )
 def test_settings_that_cannot_be_trained_are_refused(change, message) -> None:
