@@ -139,6 +139,10 @@ def _records(config: pytest.Config) -> Iterator["Record"]:
     settings = Settings(
         **{each.name: config.getoption(f"claims_{each.name}") for each in fields(Settings)}
     )
+    if not isinstance(images, tuple | list) or len(images) != 2:
+        raise ValueError("pytest_wildmiddle_data returns no pair of training and held-out images")
+    if denoiser is not None and not callable(denoiser):
+        raise ValueError("pytest_wildmiddle_denoiser returns no denoiser(x, sigma)")
     train, test = images
     study = Study(train, test, settings)
     if most_copies is not None and denoiser is None:

@@ -69,6 +69,22 @@ def test_a_limit_without_a_model_is_one_line(project: Path) -> None:
     assert "without pytest_wildmiddle_denoiser" in done.stderr + done.stdout
 
 
+@pytest.mark.parametrize(
+    ("hook", "value", "said"),
+    [
+        ("data", "3", "pytest_wildmiddle_data returns no pair"),
+        ("denoiser", "'runs/gap'", "pytest_wildmiddle_denoiser returns no denoiser(x, sigma)"),
+    ],
+)
+def test_a_hook_of_another_kind_is_one_line(project: Path, hook, value, said) -> None:
+    with (project / "conftest.py").open("a") as conftest:
+        conftest.write(f"\n\ndef pytest_wildmiddle_{hook}(config):\n    return {value}\n")
+    done = run(project, "--claims=4.9")
+    assert done.returncode == 4
+    assert said in done.stderr + done.stdout
+    assert "INTERNALERROR" not in done.stderr + done.stdout
+
+
 def test_bad_use_is_one_line(project: Path) -> None:
     done = run(project, "--claims=9.9")
     assert done.returncode == 4

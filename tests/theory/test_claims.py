@@ -106,3 +106,12 @@ def test_every_subject_is_listed_once():
     assert len(SUBJECTS) == len(found)
     assert {claim.module for claim in CLAIMS} == found
     assert len({claim.id for claim in CLAIMS}) == len(CLAIMS)
+
+
+def test_a_claim_is_found_by_the_names_that_the_paper_has_for_it():
+    for asked, meant in (("Theorem 4.2", "4.2"), ("a.1", "A.1"), ("eq1", "eq.1"), ("B1", "B.1")):
+        assert select(asked) == select(meant)
+    assert len(select("4.1")) == 1  # and not 4.10 and 4.11
+    for unknown in ("", "Theorem", "9.9"):
+        with pytest.raises(ValueError, match="unknown"):
+            select(unknown)

@@ -1,5 +1,6 @@
 """Every numbered statement of the paper as a claim, one module a subject."""
 
+import re
 from importlib import import_module
 
 from wildmiddle.theory import SUBJECTS
@@ -16,7 +17,8 @@ CLAIMS: tuple[Claim, ...] = tuple(
 def select(wanted: str) -> tuple[Claim, ...]:
     """The claims named in a comma-separated list, in the paper's order.
 
-    ``4.2`` names 4.2.1 and 4.2.2. Raises ValueError for a name that fits no claim.
+    ``4.2`` names 4.2.1 and 4.2.2, and so does ``Theorem 4.2``; ``a.1`` and ``eq1`` are ``A.1`` and
+    ``eq.1``. Raises ValueError for a name that fits no claim.
     """
     names = [name.strip() for name in wanted.split(",")]
     for name in names:
@@ -27,4 +29,10 @@ def select(wanted: str) -> tuple[Claim, ...]:
 
 
 def _fits(claim: Claim, name: str) -> bool:
-    return claim.id == name or claim.id.startswith(name + ".")
+    known, asked = map(_plain, (claim.id, name))
+    return known == asked or known.startswith(asked + ".")
+
+
+def _plain(name: str) -> str:
+    word = (name.lower().split() or [""])[-1]
+    return re.sub(r"^([a-z]+)\.?(?=\d)", r"\1.", word)
