@@ -64,9 +64,9 @@ class Gap:
                 raise ValueError(f"format {found['format']!r}")
             low, high = (float(found["sigma"][end]) for end in ("low", "high"))
             first, last = map(float, found["value_range"])
+            return cls(low, high, (first, last))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is no gap of wildmiddle zone ({error})") from None
-        return cls(low, high, (first, last))
 
     def save(self, path: str | Path) -> None:
         """Write the gap as JSON."""

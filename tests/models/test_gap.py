@@ -105,10 +105,15 @@ def test_a_file_gives_back_the_gap_to_the_bit(tmp_path) -> None:
     assert Gap.load(tmp_path / "gap.json") == gap
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", "no", '{"format": "other/1"}', '{"format": 3}'])
+TURNED = '{"format": "wildmiddle-gap/1", "sigma": {"low": 2, "high": 1}, "value_range": [-1, 1]}'
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", "[]", "no", '{"format": "other/1"}', '{"format": 3}', TURNED]
+)
 def test_other_files_are_refused(tmp_path, text) -> None:
     (tmp_path / "gap.json").write_text(text)
-    with pytest.raises(ValueError, match="no gap of wildmiddle"):
+    with pytest.raises(ValueError, match=r"gap\.json is no gap of wildmiddle"):
         Gap.load(tmp_path / "gap.json")
 
 
