@@ -106,17 +106,17 @@ def distances_of_features(
         raise ValueError(f"{len(samples)} samples, {len(reference)} of {reference_name}; give 2")
     width = sets[0].shape[1]
 
-    def mean_kernel(a: torch.Tensor, b: torch.Tensor, pairs: int) -> float:
-        # Without the pairs of a row with itself where both are one set.
-        total = sum(float((rows @ b.T / width + 1).pow(3).sum()) for rows in a.split(_ROWS))
-        if a is b:
-            total -= float((a.square().sum(1) / width + 1).pow(3).sum())
-        return total / pairs
+    def kernels(a: torch.Tensor, b: torch.Tensor) -> float:
+        return sum(float((rows @ b.T / width + 1).pow(3).sum()) for rows in a.split(_ROWS))
+
+    def within(a: torch.Tensor) -> float:
+        # The mean without the pairs of a row with itself.
+        of_itself = float((a.square().sum(1) / width + 1).pow(3).sum())
+        return (kernels(a, a) - of_itself) / (len(a) * (len(a) - 1))
 
     x, y = sets
     n, m = len(x), len(y)
-    kernel = mean_kernel(x, x, n * (n - 1)) + mean_kernel(y, y, m * (m - 1))
-    kernel -= 2 * mean_kernel(x, y, n * m)
+    kernel = within(x) + within(y) - 2 * kernels(x, y) / (n * m)
     normals = [(each.mean(0), each.T.cov().reshape(width, width)) for each in sets]
     where = (name, n, reference_name, m)
     return (

@@ -9,7 +9,11 @@ from scipy.linalg import sqrtm
 from sklearn.datasets import load_digits
 
 from wildmiddle.models.extractors import Extractor, _Bytes, inception, train_classifier
-from wildmiddle.models.quality import distance_of_normals, frechet_distance
+from wildmiddle.models.quality import (
+    distance_of_normals,
+    distances_of_features,
+    frechet_distance,
+)
 
 SEED = 20260404
 
@@ -59,6 +63,13 @@ class TestDistanceOfNormals:
         for pair in ((torch.tensor(matrix), whole), (whole, torch.tensor(matrix))):
             with pytest.raises(ValueError, match=message):
                 distance_of_normals(mean, pair[0], mean, pair[1])
+
+
+def test_a_set_has_the_kernel_distance_of_its_equal_from_itself() -> None:
+    rows = torch.as_tensor(np.random.default_rng(SEED).standard_normal((7, 3)))
+    names = {"name": "features", "reference_name": "the same"}
+    distances = [distances_of_features(rows, each, **names)[1] for each in (rows, rows.clone())]
+    assert distances[0].value == distances[1].value
 
 
 @pytest.fixture(scope="module")
