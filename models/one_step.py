@@ -137,7 +137,7 @@ def nested_copies(
             noise = torch.as_tensor(block.noise).to(pool).reshape(clean.shape)
             with torch.no_grad():
                 output = denoiser(clean + sigma * noise, sigma)[: len(numbers)]
-            found = memorization(output, train, device=device, mirrored=mirrored)
+            found = memorization(output, train, device=device, units=False, mirrored=mirrored)
             copied[k, numbers] = found.ratio < COPY_RATIO
     return copied.reshape(len(levels), len(pool), noises).sum(2).T
 

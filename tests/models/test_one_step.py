@@ -68,6 +68,12 @@ class TestMemorization:
         assert ((found[2] > 100) & (found[2] < 200)).all()
         assert found[2, 0] != found[2, 1]  # noise of its own at every level
 
+    def test_outputs_are_in_the_units_of_the_images_whatever_they_are(self) -> None:
+        # A warning would be an error here.
+        train = np.random.default_rng(SEED).uniform(-1, 1, (9, 1, 4, 4))
+        found = nested_copies(lambda x, _: 100 + x, train[:2], train, [1.0], 3, SEED)
+        assert found.tolist() == [[0], [0]]
+
     def test_a_longer_run_continues_the_same_queries(self, images) -> None:
         seen = []
 
