@@ -56,9 +56,8 @@ class NetworkDenoiser(nn.Module, ABC):
     def predict(self, x: Tensor, time: Tensor, labels: Tensor | None) -> Tensor:
         """The network's own output, in the precision of ``x``."""
         kind = self.network.get_parameter("conv_in.weight").dtype
-        (output,) = self.network(
-            x.to(kind), time.flatten().to(kind), class_labels=labels, return_dict=False
-        )
+        # The time as it is: bfloat16 cannot tell timesteps above 256 apart.
+        (output,) = self.network(x.to(kind), time.flatten(), class_labels=labels, return_dict=False)
         return output.to(x.dtype)
 
     def _channels_first(self, x: Tensor) -> tuple[Tensor, tuple[int, ...] | None]:

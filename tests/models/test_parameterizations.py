@@ -121,6 +121,23 @@ def test_ddpm_takes_the_timestep_nearest_in_log_sigma(as_network) -> None:
     np.testing.assert_array_equal(seen[0].numpy(), ddpm_timestep(sigma))
 
 
+@pytest.mark.parametrize("kind", [DDPMDenoiser, FlowDenoiser])
+def test_a_network_in_half_precision_is_given_the_time_in_full(as_network, kind) -> None:
+    seen = []
+
+    def spy(images, time, labels):
+        seen.append(time.double().numpy())
+        return images
+
+    network = as_network(spy)
+    sigma = ddpm_sigmas()
+    x = torch.zeros(len(sigma), 1, 2, 3)
+    for each in (network.float(), network.bfloat16()):
+        kind(each).eval()(x, torch.as_tensor(sigma))
+    np.testing.assert_array_equal(*seen)
+    assert len(np.unique(seen[0])) == 1000
+
+
 @pytest.fixture(scope="module")
 def denoisers(tiny):
     from dataclasses import replace
