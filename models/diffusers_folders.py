@@ -1,9 +1,11 @@
 """Denoisers from folders that diffusers has saved: a network, and the scheduler that belongs to it.
 
 The noise levels, what the network predicts and the clipping are read from the scheduler's own
-configuration, never guessed. Weights are read from safetensors alone, so that nothing is run.
+configuration; what is not written there has the default of its class, as diffusers has it. Weights
+are read from safetensors alone, so that nothing is run.
 """
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,8 @@ def load_diffusers(folder: Path, label: int | None = None) -> NetworkDenoiser:
     ``folder`` is a pipeline (``model_index.json``, ``unet/``, ``scheduler/``), or a ``UNet2DModel``
     with ``scheduler_config.json`` in it, in ``scheduler/`` or in ``../scheduler/``. ``label`` is
     the class that counts where the network has classes. Images are (C, H, W) in [-1, 1]. Raises
-    ValueError, in one line, where a part is missing, of another kind, or has no safetensors.
+    ValueError, in one line, where a part is missing, of another kind, or has no safetensors, and
+    for a label that the network does not have.
     """
     from diffusers import UNet2DModel
 
@@ -78,15 +81,23 @@ def denoiser_by(
 ) -> NetworkDenoiser:
     """A network of diffusers as a denoiser, by the configuration of its scheduler.
 
-    Raises ValueError for a scheduler whose noise levels are not those of betas or of EDM, and for
-    values that diffusers refuses.
+    Raises ValueError for a scheduler whose noise levels are not those of betas or of EDM, for one
+    that scales estimates by their own pixels (``thresholding``), and for values that diffusers
+    refuses.
     """
     kind = str(scheduler.get("_class_name", ""))
+    config = _with_defaults(kind, scheduler)
+    if config.get("thresholding"):
+        raise ValueError(
+            f"the scheduler {kind} has thresholding, which is not read here; save it with "
+            "thresholding=False where samples are drawn without, or give the model as "
+            "MODULE:FUNCTION, a function that returns denoiser(x, sigma)"
+        )
     if kind.startswith("EDM"):
-        if scheduler.get("prediction_type", "epsilon") != "epsilon":
-            raise ValueError(f"{kind} with {scheduler['prediction_type']}: only epsilon is read")
-        return EDMDenoiser(network, float(scheduler.get("sigma_data", 0.5)), label)
-    if "beta_schedule" not in scheduler and "trained_betas" not in scheduler:
+        if config.get("prediction_type", "epsilon") != "epsilon":
+            raise ValueError(f"{kind} with {config['prediction_type']}: only epsilon is read")
+        return EDMDenoiser(network, float(config.get("sigma_data", 0.5)), label)
+    if "beta_schedule" not in config and "trained_betas" not in config:
         raise ValueError(
             f"the scheduler {kind or 'without a name'} has no betas; give the model as "
             "MODULE:FUNCTION, a function that returns denoiser(x, sigma)"
@@ -95,15 +106,28 @@ def denoiser_by(
 
     # Its own reading of betas; all schedulers with betas share these values.
     try:
-        betas = DDPMScheduler.from_config(scheduler)
+        betas = DDPMScheduler.from_config(config)
     except (TypeError, ValueError, NotImplementedError) as error:
         raise ValueError(f"the scheduler {kind} cannot be read: {error}") from error
     alphas = betas.alphas_cumprod.double()
     sigmas = ((1 - alphas) / alphas).sqrt().numpy()
-    # A scheduler that knows no clipping does not have it written down.
-    clip = scheduler.get("clip_sample_range", 1.0) if scheduler.get("clip_sample") else None
+    clip = config.get("clip_sample_range", 1.0) if config.get("clip_sample") else None
     prediction: Any = betas.config.prediction_type
     return DiscreteDenoiser(network, sigmas, prediction, clip, label)
+
+
+def _with_defaults(kind: str, scheduler: dict[str, Any]) -> dict[str, Any]:
+    # The values that a class of diffusers takes, those that are not written by its default. Others
+    # may be written too, of a scheduler that this one was made from: they are not used.
+    from diffusers import schedulers
+
+    signature = inspect.signature(getattr(schedulers, kind, object).__init__)
+    defaults = {
+        name: parameter.default
+        for name, parameter in signature.parameters.items()
+        if parameter.default is not parameter.empty
+    }
+    return {name: scheduler.get(name, value) for name, value in defaults.items()} or scheduler
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from diffusers import (
     DDPMScheduler,
     EDMEulerScheduler,
     FlowMatchEulerDiscreteScheduler,
+    PNDMScheduler,
     UNet2DModel,
 )
 
@@ -73,6 +74,31 @@ def test_edm_is_edms_preconditioning(network) -> None:
     config = {"_class_name": "EDMEulerScheduler", **EDMEulerScheduler(sigma_data=0.3).config}
     found, own = denoiser_by(config, network), EDMDenoiser(network, 0.3)
     assert torch.equal(found(noisy(), 0.8), own(noisy(), 0.8))
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "clip"),
+    [
+        (DDPMScheduler, {}, 1.0),
+        (DDIMScheduler, {"clip_sample_range": 2.0}, 2.0),
+        (DDPMScheduler, {"clip_sample": False}, None),
+        # Of the scheduler that this one was made from: its steps clip nothing.
+        (PNDMScheduler, {"clip_sample": True, "clip_sample_range": 1.0}, None),
+    ],
+)
+def test_what_is_not_written_is_the_default_of_the_schedulers_class(
+    network, kind, written, clip
+) -> None:
+    found = denoiser_by({"_class_name": kind.__name__, **written}, network)
+    assert found.clip == clip
+    levels = ((1 - kind().alphas_cumprod) / kind().alphas_cumprod).sqrt()
+    assert torch.allclose(found.sigmas, levels)
+
+
+@pytest.mark.parametrize("kind", ["DDPMScheduler", "EDMDPMSolverMultistepScheduler"])
+def test_thresholding_is_refused(network, kind) -> None:
+    with pytest.raises(ValueError, match=f"the scheduler {kind} has thresholding.*thresholding=F"):
+        denoiser_by({"_class_name": kind, "thresholding": True}, network)
 
 
 def test_a_network_without_a_size_takes_images_of_any(network) -> None:
