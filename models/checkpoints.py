@@ -35,6 +35,7 @@ from wildmiddle.models.parameterizations import (
     EDMDenoiser,
     FlowDenoiser,
     NetworkDenoiser,
+    require_label,
 )
 from wildmiddle.models.settings import Training, require_names, training_from
 
@@ -262,11 +263,14 @@ def load(
     step: int | None = None,
     ema: bool = True,
     device: str | torch.device = "auto",
+    label: int | None = None,
 ) -> NetworkDenoiser:
     """The denoiser of a checkpoint, the newest where no step is named, ready to be called.
 
-    ``ema`` takes the averaged weights instead of the last ones. Raises CheckpointError, a
-    ValueError, where there is no such checkpoint, or it is not as it was written.
+    ``ema`` takes the averaged weights instead of the last ones; ``label`` is the class that counts
+    where none is given, in the place of the run's own. Raises CheckpointError, a ValueError, where
+    there is no such checkpoint, or it is not as it was written; ValueError for a label that the
+    network does not have.
     """
     checkpoint = read(folder, step)
     part = "ema" if ema else "weights"
@@ -276,6 +280,9 @@ def load(
     except (ValueError, TypeError, RuntimeError, AttributeError) as error:
         path = _path(Path(folder), checkpoint.step) / JSON
         raise CheckpointError(f"{path}: no such network: {_line(error)}") from error
+    if label is not None:
+        require_label(denoiser.network, label)
+        denoiser.label = label
     weights = read_tensors(folder, checkpoint.step, part)
     require_fit(Path(folder), checkpoint.step, part, weights, denoiser.network.state_dict())
     denoiser.network.load_state_dict(weights, assign=True)

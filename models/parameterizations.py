@@ -20,6 +20,15 @@ FLOW_TIME_SCALE = 1000.0
 """Flow time 0..1 is given to the network as 0..1000, the range its time embedding resolves."""
 
 
+def require_label(network: nn.Module, label: int | None) -> None:
+    """Raise ValueError unless a network has the class ``label``; None is of any network."""
+    config: Any = network.config
+    classes = config.num_class_embeds or 0
+    if label is not None and not 0 <= label < classes:
+        has = f"the classes 0 to {classes - 1}" if classes else "no classes"
+        raise ValueError(f"label {label} (--label): the network has {has}")
+
+
 class NetworkDenoiser(nn.Module, ABC):
     """A network as a denoiser of images at noise ``sigma``, a number or one per image (B,).
 
@@ -27,11 +36,13 @@ class NetworkDenoiser(nn.Module, ABC):
     and type. ``labels`` is one class for all or one per image (B,); where none are given, ``label``
     counts for all. Computed in float32 or the type of ``x`` if that is wider; the network in its
     own. Raises ValueError for images of another size, for labels where the network has no classes
-    and for none where it has some, and, in evaluation mode, unless sigma is finite and above 0.
+    and for none where it has some, for a ``label`` that it does not have, and, in evaluation mode,
+    unless sigma is finite and above 0.
     """
 
     def __init__(self, network: nn.Module, label: int | None = None) -> None:
         super().__init__()
+        require_label(network, label)
         self.network = network
         self.label = label
 
@@ -85,7 +96,9 @@ class NetworkDenoiser(nn.Module, ABC):
             labels = self.label
         if labels is None:
             if classes:
-                raise ValueError(f"no labels for a network of {classes} classes; give labels=")
+                raise ValueError(
+                    f"no labels for a network of {classes} classes; give --label (labels=)"
+                )
             return None
         if not classes:
             raise ValueError("labels for a network without classes; leave them out")

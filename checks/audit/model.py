@@ -112,7 +112,7 @@ def load_model(
     if path.is_dir() and is_diffusers_folder(path):
         return load_diffusers(path, label).to(where)
     if path.is_dir():
-        return checkpoints.load(path, device=device)
+        return checkpoints.load(path, label=label, device=device)
     if not path.exists():
         denoiser: Denoiser = named_function(text, "the model")()
         return denoiser

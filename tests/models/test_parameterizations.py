@@ -211,6 +211,15 @@ def test_labels_are_asked_for_and_refused(as_network) -> None:
         EDMDenoiser(as_network(wavy), 0.5).eval()(x, 1.0, labels=1)
 
 
+@pytest.mark.parametrize(
+    ("classes", "label", "has"), [(3, 3, "0 to 2"), (3, -1, "0 to 2"), (None, 0, "no classes")]
+)
+def test_a_label_that_the_network_does_not_have_is_refused(as_network, classes, label, has) -> None:
+    with pytest.raises(ValueError, match=rf"label {label} \(--label\): the network has .*{has}"):
+        FlowDenoiser(as_network(wavy, classes=classes), label)
+    assert FlowDenoiser(as_network(wavy, classes=classes)).label is None
+
+
 @pytest.mark.parametrize("sigma_data", [0.0, -1.0, math.nan])
 def test_bad_sigma_data_is_refused(as_network, sigma_data) -> None:
     with pytest.raises(ValueError, match="sigma_data"):
