@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from wildmiddle.checks.audit.functions import (
     SCRIPTED,
+    checked_denoiser,
     exported_program,
-    named_function,
+    named_denoiser,
     scripted_program,
 )
 from wildmiddle.checks.experiments.samples import mcnemar
@@ -106,7 +107,8 @@ def load_model(
     Exported (``.pt2``) and scripted (``.ts``) programs are called as ``program(x, sigma)``, x (B,
     C, H, W) and sigma (B,); a function ``MODULE:FUNCTION`` is called once and returns
     ``denoiser(x, sigma)``. An exported program can run anything as it is loaded, which has to be
-    ``trusted``. Raises ValueError, in one line, for what cannot be read, and for pickles.
+    ``trusted``. Raises ValueError, in one line, for what cannot be read, and for pickles; and the
+    denoiser of a program or function does for answers that are no images.
     """
     path, where = Path(text), resolve_device(device)
     if path.is_dir() and is_diffusers_folder(path):
@@ -114,8 +116,7 @@ def load_model(
     if path.is_dir():
         return checkpoints.load(path, label=label, device=device)
     if not path.exists():
-        denoiser: Denoiser = named_function(text, "the model")()
-        return denoiser
+        return named_denoiser(text)
     if path.suffix in PICKLED:
         names = [n for n in names_in_pickle(path) if n.split(".")[0] not in _HARMLESS]
         asks = f"; this one asks for {', '.join(names[:_NAMED])}" if names else ""
@@ -131,12 +132,11 @@ def load_model(
         )
     program = (exported_program if path.suffix == EXPORTED else scripted_program)(path, where)
 
-    def call(x: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:
+    def call(x: torch.Tensor, sigma: torch.Tensor | float) -> Any:
         levels = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).reshape(-1).expand(len(x))
-        found: torch.Tensor = program(x, levels)
-        return found
+        return program(x, levels)
 
-    return call
+    return checked_denoiser(call, f"the model {text}")
 
 
 def draw_samples(

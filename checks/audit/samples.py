@@ -13,7 +13,12 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import fisher_exact
 
-from wildmiddle.checks.audit.functions import SCRIPTED, named_function, scripted_program
+from wildmiddle.checks.audit.functions import (
+    SCRIPTED,
+    code_of,
+    named_function,
+    scripted_program,
+)
 from wildmiddle.empirical.data import Images
 from wildmiddle.empirical.data.conventions import compare_units, extremes
 from wildmiddle.empirical.distinct import distinct
@@ -198,7 +203,8 @@ def _features_of(images: torch.Tensor, function: Features, name: str) -> torch.T
     rows = []
     with torch.no_grad():
         for batch in images.float().split(_BATCH):
-            found = function(batch)
+            with code_of(f"--features {name}", f"it is called with images {tuple(batch.shape)}"):
+                found = function(batch)
             if not isinstance(found, torch.Tensor) or found.ndim != 2 or len(found) != len(batch):
                 given = tuple(found.shape) if isinstance(found, torch.Tensor) else repr(type(found))
                 raise ValueError(

@@ -30,6 +30,24 @@ def copier():
 def gaussian():
     rows = train.flatten(1)
     return GaussianDenoiser(train.mean(0), rows.T.cov())
+
+def cut():
+    return lambda x, sigma: x[:1]
+
+def no_tensor():
+    return lambda x, sigma: x.numpy()
+
+def nothing():
+    pass
+
+def needy(path):
+    return copier()
+
+def breaks():
+    return lambda x, sigma: x / 0 + undefined
+
+def of_one_argument():
+    return lambda x: x
 """
 
 
@@ -39,13 +57,11 @@ def files(tmp_path_factory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("models")
     for name, images in (("train", data.train), ("test", data.test)):
         np.save(folder / f"{name}.npy", images)
-    (folder / "mine.py").write_text(MODELS.format(train=str(folder / "train.npy")))
-    return {
-        "train": str(folder / "train.npy"),
-        "test": str(folder / "test.npy"),
-        "copier": f"{folder / 'mine.py'}:copier",
-        "gaussian": f"{folder / 'mine.py'}:gaussian",
-    }
+    text = MODELS.format(train=str(folder / "train.npy"))
+    (folder / "mine.py").write_text(text)
+    names = re.findall(r"^def (\w+)", text, re.MULTILINE)
+    arrays = {path.stem: str(path) for path in folder.glob("*.npy")}
+    return arrays | {name: f"{folder / 'mine.py'}:{name}" for name in names}
 
 
 def audit(files: dict[str, str], model: str, out: Path, *more: str) -> int:
@@ -200,12 +216,32 @@ def test_a_pipeline_of_diffusers_is_audited(files, tmp_path, capsys) -> None:
         ("broken.pt2", ("--trust-program",), "no program of torch"),
         ("network.pkl", (), "give a MODULE:FUNCTION that loads it"),
         ("copier", ("--reference", "network.pkl"), "opening it can run code"),
+        (
+            "cut",
+            (),
+            "mine.py:cut: returned shape (1, 1, 8, 8); it must return a tensor of shape (6",
+        ),
+        ("no_tensor", (), "no_tensor: returned ndarray; it must return a tensor of shape"),
+        ("copier", ("--reference", "cut"), "mine.py:cut: returned shape (1, 1, 8, 8)"),
+        ("nothing", (), "mine.py:nothing: returned NoneType, not denoiser(x, sigma)"),
+        ("needy", (), "missing 1 required positional argument: 'path'; it is called without"),
+        ("breaks", (), "mine.py:breaks: NameError: name 'undefined' is not defined; it is called"),
+        ("of_one_argument", (), "it is called as denoiser(x, sigma), x of shape (64, 1, 8, 8)"),
+        ("fails.py:f", (), "fails.py:f: ZeroDivisionError: division by zero"),
+        ("leaves.py:f", (), "leaves.py:f: SystemExit: 1"),
+        ("copier", ("--features", "fails.py:f"), "--features fails.py:f: ZeroDivisionError"),
+        ("one_argument.ts", (), "the model one_argument.ts: RuntimeError"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
 def test_bad_use_is_one_line(files, tmp_path, capsys, monkeypatch, model, more, complaint) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("broken.pt2", "broken.ts", "network.pkl"):
         Path(name).write_bytes(b"nothing")
+    Path("fails.py").write_text("1 / 0")
+    Path("leaves.py").write_text("raise SystemExit(1)")
+    torch.jit.script(torch.nn.Identity()).save("one_argument.ts")
+    more = [files.get(text, text) for text in more]
     assert audit(files, files.get(model, model), tmp_path / "out", *more) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1

@@ -127,6 +127,7 @@ def test_features_tell_copies_that_pixels_do_not(sets) -> None:
         (lambda images: images, "must give a tensor"),
         (lambda images: images.flatten(1) * torch.nan, "NaN"),
         (lambda images: images.flatten(1).numpy(), "must give a tensor"),
+        (lambda: None, r"mine: TypeError: .* it is called with images \(20, 1, 8, 8\)"),
     ],
 )
 def test_features_that_are_none_are_refused(sets, function, complaint) -> None:
