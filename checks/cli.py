@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from wildmiddle.checks.experiments.trained import TrainedStudy
     from wildmiddle.checks.study import Array, Study
     from wildmiddle.empirical.data import DataSet
-    from wildmiddle.models.denoisers import Denoiser
 
 OK, VIOLATED, BAD_USE, INTERRUPTED = 0, 1, 2, 130
 
@@ -198,16 +197,32 @@ def _audit(options: argparse.Namespace) -> int:
         raise ValueError("--count and --outputs must be at least 1")
     settings = settings_of(options)
     from wildmiddle.checks.audit import report
-    from wildmiddle.checks.audit.model import audit_model, is_model, load_model
+    from wildmiddle.checks.audit.model import Model, audit_model, common_range, is_model, load_model
     from wildmiddle.checks.audit.samples import audit_samples, read_features
     from wildmiddle.empirical.data import Images, load_images
+    from wildmiddle.models.parameterizations import NetworkDenoiser
 
     features = None if options.features is None else read_features(options.features)
+
+    def model_of(source: str) -> Model:
+        trusted = options.trust_program
+        return load_model(source, options.label, settings.device, trusted=trusted)
+
+    audited = model_of(options.generated) if is_model(options.generated) else None
+    if options.reference is not None and audited is None:
+        raise ValueError(f"--reference is for a model; {options.generated} is none")
+    if options.label is not None and not isinstance(audited and audited.denoiser, NetworkDenoiser):
+        raise ValueError(
+            f"--label is for a network with classes; {options.generated} is not known as one"
+        )
+    reference = model_of(options.reference) if options.reference is not None else None
+    models = [each for each in (audited, reference) if each is not None]
+    value_range = common_range(models, getattr(options, "range", None))
 
     def read(source: str) -> Images:
         return load_images(
             source,
-            value_range=getattr(options, "range", None),
+            value_range=value_range,
             grayscale=options.grayscale,
             size=options.size,
             cache=options.cache,
@@ -217,35 +232,28 @@ def _audit(options: argparse.Namespace) -> int:
     computing: dict[str, Any] = {
         name: getattr(settings, name) for name in ("seed", "alpha", "device")
     }
-
-    def model_of(source: str) -> "Denoiser":
-        trusted = options.trust_program
-        return load_model(source, options.label, settings.device, trusted=trusted)
-
-    audits_model = is_model(options.generated)
-    if options.reference is not None and not audits_model:
-        raise ValueError(f"--reference is for a model; {options.generated} is none")
     with _doubts_said_apart():
         train = read(options.train)
         held_out = read(options.test) if options.test is not None else train.set_apart
-        samples = None if audits_model else read(options.generated)
+        if audited is None:
+            samples = read(options.generated)
     train = replace(train, pixels=_merged(train.pixels, settings))
     model = None
-    if samples is None:
+    if audited is not None:
         if held_out is None:
             raise ValueError("a model is asked about held-out images; give some with --test")
         model = audit_model(
-            options.generated,
-            model_of(options.generated),
+            audited.name,
+            audited.denoiser,
             train,
             held_out,
-            reference=options.reference and model_of(options.reference),
+            reference=None if reference is None else reference.denoiser,
             count=options.count,
             outputs=options.outputs,
             progress=not options.quiet and sys.stderr.isatty(),
             **computing,
         )
-        samples = Images.of_samples(model.samples, train, f"samples of {options.generated}")
+        samples = Images.of_samples(model.samples, train, f"samples of {audited.name}")
     found = audit_samples(
         samples,
         train,

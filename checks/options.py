@@ -291,7 +291,8 @@ def parser() -> Parser:
         type=_value_range,
         metavar="LOW,HIGH",
         default=argparse.SUPPRESS,
-        help="range of pixels that are floats, -1,1 unless given; integers 0..255 are mapped to it",
+        help="range of pixels that are floats, that of the model where it is known, or else -1,1; "
+        "integers 0..255 are mapped to it",
     )
     audit.add_argument(
         "--features",

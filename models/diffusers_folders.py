@@ -18,6 +18,8 @@ from wildmiddle.models.parameterizations import (
     NetworkDenoiser,
 )
 
+PIXEL_RANGE = (-1.0, 1.0)
+"""Range of the pixels that models of diffusers work on."""
 _NETWORK = "diffusion_pytorch_model.safetensors"
 
 
@@ -31,9 +33,9 @@ def load_diffusers(folder: Path, label: int | None = None) -> NetworkDenoiser:
 
     ``folder`` is a pipeline (``model_index.json``, ``unet/``, ``scheduler/``), or a ``UNet2DModel``
     with ``scheduler_config.json`` in it, in ``scheduler/`` or in ``../scheduler/``. ``label`` is
-    the class that counts where the network has classes. Images are (C, H, W) in [-1, 1]. Raises
-    ValueError, in one line, where a part is missing, of another kind, or has no safetensors, and
-    for a label that the network does not have.
+    the class that counts where the network has classes. Images are (C, H, W) in
+    :data:`PIXEL_RANGE`. Raises ValueError, in one line, where a part is missing, of another kind,
+    or has no safetensors, and for a label that the network does not have.
     """
     from diffusers import UNet2DModel
 

@@ -6,6 +6,7 @@ between the images give; and, given a second model that does not copy, the sampl
 the schedule exchanged.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,14 @@ from wildmiddle.checks.experiments.samples import mcnemar
 from wildmiddle.checks.experiments.table1 import parts_of_zone, swap
 from wildmiddle.empirical.danger_zone import zone_of
 from wildmiddle.empirical.data import Images
+from wildmiddle.empirical.data.conventions import DEFAULT_RANGE, compare_units, extremes
 from wildmiddle.empirical.data.pickles import names_in_pickle
 from wildmiddle.empirical.intervals import Estimate, proportion, share_above
 from wildmiddle.empirical.kernels.device import resolve_device
 from wildmiddle.empirical.neighbours import memorization
 from wildmiddle.models import checkpoints
 from wildmiddle.models.denoisers import Denoiser
-from wildmiddle.models.diffusers_folders import is_diffusers_folder, load_diffusers
+from wildmiddle.models.diffusers_folders import PIXEL_RANGE, is_diffusers_folder, load_diffusers
 from wildmiddle.models.images import to_channels_first
 from wildmiddle.models.one_step import memorization_by_level, nested_copies
 from wildmiddle.models.sampling import sample
@@ -50,6 +52,16 @@ EXPORTED, PICKLED = ".pt2", (".pkl", ".pickle")
 _NAMED = 5
 """Names in a refused pickle that are told, but for those that any network's has."""
 _HARMLESS = ("_codecs", "collections", "numpy", "torch")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A denoiser, with what its folder says of its training."""
+
+    name: str
+    denoiser: Denoiser
+    value_range: tuple[float, float] | None = None
+    """Range of the pixels that it works on; None where nothing says it."""
 
 
 @dataclass(frozen=True)
@@ -101,22 +113,35 @@ def is_model(text: str) -> bool:
 
 def load_model(
     text: str, label: int | None = None, device: str = "auto", *, trusted: bool = False
-) -> Denoiser:
-    """A denoiser from a run's folder, a diffusers folder, an exported program or a function.
+) -> Model:
+    """A model from a run's folder, a diffusers folder, an exported program or a function.
 
     Exported (``.pt2``) and scripted (``.ts``) programs are called as ``program(x, sigma)``, x (B,
     C, H, W) and sigma (B,); a function ``MODULE:FUNCTION`` is called once and returns
     ``denoiser(x, sigma)``. An exported program can run anything as it is loaded, which has to be
-    ``trusted``. Raises ValueError, in one line, for what cannot be read, and for pickles; and the
-    denoiser of a program or function does for answers that are no images.
+    ``trusted``. ``label`` is the class, of a network with classes. Raises ValueError, in one line,
+    for what cannot be read, for pickles, and for runs on images less their mean; and the denoiser
+    of a program or function does for answers that are no images.
     """
     path, where = Path(text), resolve_device(device)
     if path.is_dir() and is_diffusers_folder(path):
-        return load_diffusers(path, label).to(where)
+        return Model(text, load_diffusers(path, label).to(where), PIXEL_RANGE)
     if path.is_dir():
-        return checkpoints.load(path, label=label, device=device)
+        run = checkpoints.read(path)
+        data = run.data or {}
+        if data.get("centred"):
+            raise ValueError(
+                f"{text} was trained on images less their mean, which its folder does not hold; "
+                "give MODULE:FUNCTION, a function that returns denoiser(x - mean, sigma) + mean"
+            )
+        low_high = data.get("value_range")
+        return Model(
+            text,
+            checkpoints.load(path, label=label, device=device),
+            None if low_high is None else (float(low_high[0]), float(low_high[1])),
+        )
     if not path.exists():
-        return named_denoiser(text)
+        return Model(text, named_denoiser(text))
     if path.suffix in PICKLED:
         names = [n for n in names_in_pickle(path) if n.split(".")[0] not in _HARMLESS]
         asks = f"; this one asks for {', '.join(names[:_NAMED])}" if names else ""
@@ -136,7 +161,28 @@ def load_model(
         levels = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).reshape(-1).expand(len(x))
         return program(x, levels)
 
-    return checked_denoiser(call, f"the model {text}")
+    return Model(text, checked_denoiser(call, f"the model {text}"))
+
+
+def common_range(
+    models: Sequence[Model], given: tuple[float, float] | None
+) -> tuple[float, float] | None:
+    """The range of pixels that all models work in, or the one ``given`` where nothing says theirs.
+
+    None for the usual one, unless it is given: images that look to be in another one are doubted
+    then. Raises ValueError where two of them differ.
+    """
+    known = {model.name: model.value_range for model in models if model.value_range is not None}
+    for name, (low, high) in known.items():
+        if given not in (None, (low, high)):
+            raise ValueError(
+                f"--range {given[0]:g},{given[1]:g}, but the model {name} works in [{low:g}, "
+                f"{high:g}]; leave --range out, and bring images of floats to that range"
+            )
+    if len(set(known.values())) > 1:
+        ranges = " and ".join(f"{name} in [{a:g}, {b:g}]" for name, (a, b) in known.items())
+        raise ValueError(f"the models work in different ranges, {ranges}; give two of one range")
+    return given or next((each for each in known.values() if each != DEFAULT_RANGE), None)
 
 
 def draw_samples(
@@ -191,7 +237,8 @@ def audit_model(
     """Where a denoiser copies: one-step outputs by noise level, and exchanges with a ``reference``.
 
     ``count`` samples are drawn; an exchanged one starts from the same noise. The intervals of one
-    share hold at all levels together, and so do those of all exchanges.
+    share hold at all levels together, and so do those of all exchanges. Raises ValueError where
+    samples look to be in other units than the training images.
     """
     where = resolve_device(device)
     few = to_channels_first(train.pixels).float()
@@ -199,6 +246,7 @@ def audit_model(
     sigmas = edm_sigmas(STEPS)
     drawing: dict[str, Any] = {"seed": seed, "device": device, "progress": progress}
     samples, under_way = watch_samples(denoiser, train, count, **drawing)
+    _require_units(samples, train, f"the set of samples of {name}")
     counts = memorization_by_level(denoiser, fresh, few, sigmas, outputs, seed, device=device)
     nested = nested_copies(denoiser, fresh[:POINTS], few, sigmas, NOISES, seed, device=device)
     zone = zone_of(train.pixels, held_out.pixels, device=device)
@@ -207,6 +255,7 @@ def audit_model(
         parts = parts_of_zone(zone.certain.start)
         for part, (low, high) in parts.items():
             mixed = draw_samples(swap(denoiser, reference, low, high), train, count, **drawing)
+            _require_units(mixed, train, f"the set of samples with the reference at {part} noise")
             after = memorization(mixed, few, device=device, units=False).ratio < COPY_RATIO
             rate = proportion(int(after.sum()), len(after), alpha / len(parts))
             exchanges.append(Exchange(part, low, high, rate, *mcnemar(under_way[:, -1], after)))
@@ -225,3 +274,13 @@ def audit_model(
         zone=zone,
         exchanges=tuple(exchanges),
     )
+
+
+def _require_units(samples: torch.Tensor, train: Images, name: str) -> None:
+    # Before anything is clipped to the range of the images.
+    doubt = compare_units(extremes(samples.numpy()), extremes(train.pixels), name, raw=True)
+    if doubt is not None:
+        raise ValueError(
+            f"{doubt}: --range is that of the pixels that the model works on. A model that has "
+            "learnt little yet may give such samples too"
+        )

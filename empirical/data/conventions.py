@@ -30,6 +30,7 @@ _DIM = 1 / 2  # of the range of bytes: photographs reach beyond it
 _FAINT = 1 / 16  # of a range or of another set's contrast: not the same units
 _BEYOND = 1 / 2  # of the training range: more than an overshoot of raw samples
 _BELOW = 1 / 4  # of the training range: well below 0
+_OVERSHOOT = 1 / 16  # of the training range: as far as raw samples pass their own black
 _FAR = 300
 """Mean pixel, in units of the standard deviation about the mean image. Checks that compute about 0
 allow for the rounding of pixels near it; at 9,000 it was found five times what they allow."""
@@ -184,21 +185,23 @@ def extremes(images: Pixels) -> NDArray[np.float64]:
 
 
 def compare_units(
-    ends: NDArray[np.float64], train_ends: NDArray[np.float64], name: str
+    ends: NDArray[np.float64], train_ends: NDArray[np.float64], name: str, *, raw: bool = False
 ) -> str | None:
     """Why two sets of images look to be in different units, by their `extremes`; None if not.
 
     They do where most images have values beyond the range of the training images by half of
     it; where no image has a value below 0 and every training image has one well below; and where
     the contrast of either set, the median over its images, is under a sixteenth of the other's. Raw
-    samples that overshoot a little, and dark or bright sets, do none of it.
+    samples that overshoot a little, and dark or bright sets, do none of it. ``raw`` says that the
+    set are samples that were not clipped, of which a sixteenth of the range below 0 is none.
     """
     (lows, highs), (low, high) = ends, (float(train_ends[0].min()), float(train_ends[1].max()))
     width = high - low
     if width == 0:
         return None
     beyond = (lows < low - _BEYOND * width) | (highs > high + _BEYOND * width)
-    unsigned = lows.min() >= -SLACK * width and train_ends[0].max() < -_BELOW * width
+    least = -(_OVERSHOOT if raw else SLACK) * width
+    unsigned = lows.min() >= least and train_ends[0].max() < -_BELOW * width
     faint, strong = sorted(float(np.median(each[1] - each[0])) for each in (ends, train_ends))
     if beyond.mean() > 1 / 2 or unsigned or 0 < faint < _FAINT * strong:
         return (

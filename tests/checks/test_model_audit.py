@@ -3,6 +3,7 @@
 import json
 import pickle
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,20 @@ import pytest
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
-from wildmiddle.checks.audit.model import audit_model, is_model, load_model, watch_samples
+from wildmiddle.checks.audit.model import (
+    Model,
+    audit_model,
+    common_range,
+    is_model,
+    load_model,
+    watch_samples,
+)
 from wildmiddle.checks.cli import main
-from wildmiddle.empirical.data import load, load_images
+from wildmiddle.empirical.data import DataSet, load, load_images
 from wildmiddle.models.images import to_channels_first
+from wildmiddle.models.networks import Network
+from wildmiddle.models.training import Training
+from wildmiddle.models.training import train as train_into
 from wildmiddle.theory.schedules import edm_sigmas
 
 MODELS = """
@@ -30,6 +41,12 @@ def copier():
 def gaussian():
     rows = train.flatten(1)
     return GaussianDenoiser(train.mean(0), rows.T.cov())
+
+def in_0_1():
+    return wildmiddle.EmpiricalDenoiser((train + 1) / 2)
+
+def in_0_1_but_for_overshoot():
+    return lambda x, sigma: in_0_1()(x, sigma) - 0.05
 
 def cut():
     return lambda x, sigma: x[:1]
@@ -57,11 +74,27 @@ def files(tmp_path_factory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("models")
     for name, images in (("train", data.train), ("test", data.test)):
         np.save(folder / f"{name}.npy", images)
+        np.save(folder / f"{name}_0_1.npy", (images + 1) / 2)
     text = MODELS.format(train=str(folder / "train.npy"))
     (folder / "mine.py").write_text(text)
     names = re.findall(r"^def (\w+)", text, re.MULTILINE)
     arrays = {path.stem: str(path) for path in folder.glob("*.npy")}
     return arrays | {name: f"{folder / 'mine.py'}:{name}" for name in names}
+
+
+def train_a_little(folder: Path, data: DataSet) -> str:
+    """A run of two steps on a data set, with its labels."""
+    network = Network(widths=(8,), attention=(False,), groups=4)
+    training = Training(network=network, steps=2, batch_size=4)
+    train_into(data.train, training, folder, labels=data.train_labels, data=data, device="cpu")
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> str:
+    """Of two classes of digits in [0, 1]."""
+    data = load("digits", train_size=20, test_size=20, value_range=(0, 1), classes="0,1")
+    return train_a_little(tmp_path_factory.mktemp("run"), data)
 
 
 def audit(files: dict[str, str], model: str, out: Path, *more: str) -> int:
@@ -179,7 +212,7 @@ def test_programs_are_given_a_sigma_for_each_image(tmp_path, suffix) -> None:
     if suffix == ".pt2":
         with pytest.raises(ValueError, match="give --trust-program where you trust it"):
             load_model(str(path), device="cpu")
-    denoiser = load_model(str(path), device="cpu", trusted=suffix == ".pt2")
+    denoiser = load_model(str(path), device="cpu", trusted=suffix == ".pt2").denoiser
     x = torch.rand(3, 1, 8, 8)
     assert torch.allclose(denoiser(x, 2.0), x / 5)
     levels = torch.tensor([1.0, 2.0, 3.0])
@@ -202,6 +235,66 @@ def test_a_pipeline_of_diffusers_is_audited(files, tmp_path, capsys) -> None:
     capsys.readouterr()
     assert audit(files, str(tmp_path / "pipeline"), tmp_path / "out") == 0
     assert "0.0% of 40 samples" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("model", "images", "more"),
+    [
+        ("copier", "_0_1", ("--range=0,1",)),
+        ("copier", "_0_1", ()),
+        ("in_0_1", "", ()),
+        ("in_0_1_but_for_overshoot", "", ()),
+    ],
+)
+def test_a_model_of_images_in_another_range_is_no_pass(
+    files, tmp_path, capsys, model, images, more
+) -> None:
+    sets = {name: files[name + images] for name in ("train", "test")}
+    assert audit(sets, files[model], tmp_path / "out", "--fail-above", "0.5", *more) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"samples of {files[model]} has values from" in line
+    assert "as if in different units" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_of_images_in_their_own_range_is_audited(files, tmp_path) -> None:
+    sets = {name: files[f"{name}_0_1"] for name in ("train", "test")}
+    command = ("--range=0,1", "--fail-above", "0.5", "--outputs", "2")
+    assert audit(sets, files["in_0_1"], tmp_path / "out", *command) == 1
+
+
+def test_a_reference_of_images_in_another_range_is_refused(files, tmp_path, capsys) -> None:
+    command = ("--reference", files["in_0_1"])
+    assert audit(files, files["gaussian"], tmp_path / "out", *command) == 2
+    assert "samples with the reference at small noise has values" in capsys.readouterr().err
+
+
+def test_a_run_says_its_range_and_classes(run) -> None:
+    model = load_model(run, 1, device="cpu")
+    assert model.value_range == (0, 1)
+    x, denoiser = torch.rand(3, 1, 8, 8), model.denoiser
+    assert torch.equal(denoiser(x, 1.0), denoiser(x, 1.0, labels=1))
+    assert not torch.equal(denoiser(x, 1.0), denoiser(x, 1.0, labels=0))
+
+
+def test_the_range_is_that_of_the_models() -> None:
+    usual, unit, unknown = (Model(str(ends), torch.add, ends) for ends in ((-1, 1), (0, 1), None))
+    assert common_range([unit, unknown], None) == (0, 1)
+    assert common_range([unit], (0, 1)) == (0, 1)
+    assert common_range([unknown], (0, 2)) == (0, 2)
+    # Not as if it were given: images in [0, 1] are doubted.
+    assert common_range([usual], None) is None
+    with pytest.raises(ValueError, match=r"works in \[-1, 1\]; leave --range out"):
+        common_range([usual, unknown], (0, 1))
+    with pytest.raises(ValueError, match="in different ranges"):
+        common_range([usual, unit], None)
+
+
+def test_a_run_on_centred_images_is_refused(tmp_path) -> None:
+    data = load("digits", train_size=20, test_size=20, centre=True)
+    run = train_a_little(tmp_path, replace(data, train_labels=None))
+    with pytest.raises(ValueError, match=r"less their mean.*denoiser\(x - mean, sigma\) \+ mean"):
+        load_model(run, device="cpu")
 
 
 @pytest.mark.parametrize(
@@ -231,18 +324,26 @@ def test_a_pipeline_of_diffusers_is_audited(files, tmp_path, capsys) -> None:
         ("leaves.py:f", (), "leaves.py:f: SystemExit: 1"),
         ("copier", ("--features", "fails.py:f"), "--features fails.py:f: ZeroDivisionError"),
         ("one_argument.ts", (), "the model one_argument.ts: RuntimeError"),
+        ("copier", ("--label", "1"), "--label is for a network with classes"),
+        ("run", ("--label", "2"), "label 2 (--label): the network has the classes 0 to 1"),
+        ("run", ("--label", "-1"), "label -1 (--label): the network has the classes 0 to 1"),
+        ("run", ("--label", "1", "--range=-1,1"), "--range -1,1, but the model"),
+        ("train", ("--train", "train_0_1", "--test", "test_0_1", "--label", "1"), "--label is for"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
-def test_bad_use_is_one_line(files, tmp_path, capsys, monkeypatch, model, more, complaint) -> None:
+def test_bad_use_is_one_line(
+    files, run, tmp_path, capsys, monkeypatch, model, more, complaint
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("broken.pt2", "broken.ts", "network.pkl"):
         Path(name).write_bytes(b"nothing")
     Path("fails.py").write_text("1 / 0")
     Path("leaves.py").write_text("raise SystemExit(1)")
     torch.jit.script(torch.nn.Identity()).save("one_argument.ts")
-    more = [files.get(text, text) for text in more]
-    assert audit(files, files.get(model, model), tmp_path / "out", *more) == 2
+    named = {**files, "run": run}
+    more = [named.get(text, text) for text in more]
+    assert audit(files, named.get(model, model), tmp_path / "out", *more) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert complaint in lines[0]

@@ -197,8 +197,13 @@ def test_legitimate_sets_are_not_told_apart(scale: float) -> None:
         "one image": train[:1],
         "a few that diverged": np.concatenate([train, 100 * train[:15]]),
     }
+    ends = extremes(scale * train)
     for name, samples in legitimate.items():
-        assert compare_units(extremes(scale * samples), extremes(scale * train), "x") is None, name
+        for raw in (False, True):
+            assert compare_units(extremes(scale * samples), ends, "x", raw=raw) is None, name
+    # Raw samples overshoot in another range too.
+    unsigned = extremes(scale * (0.5 * train + 0.45))
+    assert compare_units(unsigned, ends, "x", raw=True) is not None
     # Bright and dark training images beside samples that are bright, as in one class of several.
     mixed = np.concatenate([train, 0.4 * train + 0.6])
     bright = extremes(scale * (0.4 * train + 0.6))
