@@ -232,6 +232,7 @@ def _audit(options: argparse.Namespace) -> int:
     computing: dict[str, Any] = {
         name: getattr(settings, name) for name in ("seed", "alpha", "device")
     }
+    computing["mirrored"] = options.mirrored or (audited is not None and audited.mirrored)
     with _doubts_said_apart():
         train = read(options.train)
         held_out = read(options.test) if options.test is not None else train.set_apart
@@ -242,6 +243,8 @@ def _audit(options: argparse.Namespace) -> int:
     if audited is not None:
         if held_out is None:
             raise ValueError("a model is asked about held-out images; give some with --test")
+        if audited.mirrored and not (options.mirrored or options.quiet):
+            complain(f"{audited.name} was trained with flips: copies of mirrored images count too")
         model = audit_model(
             audited.name,
             audited.denoiser,

@@ -302,6 +302,12 @@ def parser() -> Parser:
         "FID's Inception, .safetensors or .pth",
     )
     audit.add_argument(
+        "--mirrored",
+        action="store_true",
+        help="count copies of mirrored images as well, for training that mirrors images as EDM's "
+        "does; a run of this project says itself whether it did",
+    )
+    audit.add_argument(
         "--fail-above",
         type=float,
         metavar="RATE",

@@ -329,7 +329,7 @@ def memorization(
     device: str | torch.device = "auto",
     memory: int = DEFAULT_MEMORY,
     units: bool = True,
-    mirrored: bool = False,
+    mirrored: bool | torch.Tensor = False,
 ) -> Memorization:
     """Share of samples with ``d_(1) < threshold * d_(2)``, nearest against second nearest.
 
@@ -340,16 +340,19 @@ def memorization(
     bytes against floats, or a threshold outside (0, 1]. Warns where samples and training images
     look to be in different units, unless ``units`` is False. ``mirrored`` takes the distance to an
     image or to its mirror image along the last axis, whichever is nearer: for training that mirrors
-    images. ``memory`` bounds the buffers in bytes. Of equally near images the lower index is given.
+    images; where samples are features it is the features (S, ...) of the mirrored samples.
+    ``memory`` bounds the buffers in bytes. Of equally near images the lower index is given.
     Source: Section 3, after Yoon et al. 2023.
     """
     points, queries = rows_of_both(train, samples, "samples", device, units=units)
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold = {threshold} must lie in (0, 1]")
     distance, index = _nearest_different(queries, points, memory)
-    if mirrored:
-        flipped = queries.reshape(len(queries), *np.shape(train)[1:]).flip(-1).flatten(1)
-        other = _nearest_different(flipped, points, memory)
+    given = mirrored if isinstance(mirrored, torch.Tensor) else None
+    if given is not None or mirrored:
+        if given is None:
+            given = queries.reshape(len(queries), *np.shape(train)[1:]).flip(-1)
+        other = _nearest_different(given.flatten(1).to(queries), points, memory)
         distance, index = _nearer_two((distance, index), other)
     # 0 / 0: an image and the mirror image of it, both among the training images.
     ratio = torch.nan_to_num(distance[:, 0] / distance[:, 1], nan=1.0)

@@ -62,6 +62,8 @@ class Model:
     denoiser: Denoiser
     value_range: tuple[float, float] | None = None
     """Range of the pixels that it works on; None where nothing says it."""
+    mirrored: bool = False
+    """Whether its training is known to have mirrored images."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ def load_model(
             text,
             checkpoints.load(path, label=label, device=device),
             None if low_high is None else (float(low_high[0]), float(low_high[1])),
+            run.training.flips,
         )
     if not path.exists():
         return Model(text, named_denoiser(text))
@@ -203,14 +206,21 @@ def draw_samples(
 
 
 def watch_samples(
-    denoiser: Denoiser, train: Images, count: int, *, seed: int, device: str, progress: bool
+    denoiser: Denoiser,
+    train: Images,
+    count: int,
+    *,
+    mirrored: bool = False,
+    seed: int,
+    device: str,
+    progress: bool,
 ) -> tuple[torch.Tensor, NDArray[np.bool_]]:
     """As :func:`draw_samples`, and whether the output of each step is a copy, (count, STEPS)."""
     few, copied = to_channels_first(train.pixels).float(), []
 
     def watched(x: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:
         output = denoiser(x, sigma)
-        found = memorization(output, few, device=device, units=False)
+        found = memorization(output, few, device=device, units=False, mirrored=mirrored)
         copied.append(found.ratio < COPY_RATIO)
         return output
 
@@ -229,6 +239,7 @@ def audit_model(
     reference: Denoiser | None = None,
     count: int = 256,
     outputs: int = 500,
+    mirrored: bool = False,
     alpha: float = 0.05,
     seed: int = 0,
     device: str = "auto",
@@ -236,19 +247,21 @@ def audit_model(
 ) -> ModelAudit:
     """Where a denoiser copies: one-step outputs by noise level, and exchanges with a ``reference``.
 
-    ``count`` samples are drawn; an exchanged one starts from the same noise. The intervals of one
-    share hold at all levels together, and so do those of all exchanges. Raises ValueError where
-    samples look to be in other units than the training images.
+    ``count`` samples are drawn; an exchanged one starts from the same noise. ``mirrored`` counts
+    mirrored copies too. The intervals of one share hold at all levels together, and so do those of
+    all exchanges. Raises ValueError where samples look to be in other units than the training
+    images.
     """
     where = resolve_device(device)
     few = to_channels_first(train.pixels).float()
     fresh = to_channels_first(held_out.pixels).float().to(where)
     sigmas = edm_sigmas(STEPS)
     drawing: dict[str, Any] = {"seed": seed, "device": device, "progress": progress}
-    samples, under_way = watch_samples(denoiser, train, count, **drawing)
+    counting: dict[str, Any] = {"device": device, "mirrored": mirrored}
+    samples, under_way = watch_samples(denoiser, train, count, mirrored=mirrored, **drawing)
     _require_units(samples, train, f"the set of samples of {name}")
-    counts = memorization_by_level(denoiser, fresh, few, sigmas, outputs, seed, device=device)
-    nested = nested_copies(denoiser, fresh[:POINTS], few, sigmas, NOISES, seed, device=device)
+    counts = memorization_by_level(denoiser, fresh, few, sigmas, outputs, seed, **counting)
+    nested = nested_copies(denoiser, fresh[:POINTS], few, sigmas, NOISES, seed, **counting)
     zone = zone_of(train.pixels, held_out.pixels, device=device)
     exchanges = []
     if reference is not None:
@@ -256,7 +269,7 @@ def audit_model(
         for part, (low, high) in parts.items():
             mixed = draw_samples(swap(denoiser, reference, low, high), train, count, **drawing)
             _require_units(mixed, train, f"the set of samples with the reference at {part} noise")
-            after = memorization(mixed, few, device=device, units=False).ratio < COPY_RATIO
+            after = memorization(mixed, few, units=False, **counting).ratio < COPY_RATIO
             rate = proportion(int(after.sum()), len(after), alpha / len(parts))
             exchanges.append(Exchange(part, low, high, rate, *mcnemar(under_way[:, -1], after)))
     share = alpha / len(sigmas)

@@ -137,6 +137,8 @@ def model_sentences(model: ModelAudit) -> list[str]:
 def sentences(audit: SampleAudit) -> list[str]:
     """The findings, a sentence each."""
     found = [each for space in audit.spaces for each in _space_sentences(audit, space)]
+    if audit.mirrored:
+        found.append("Copies of mirrored training images count as well.")
     if audit.held_out is None:
         found.append(
             "No held-out images were given, so nothing says what rate no copying would have: give "
@@ -185,6 +187,7 @@ def to_json(
             "value_range": list(audit.train.value_range),
             "alpha": audit.alpha,
             "threshold": COPY_RATIO,
+            "mirrored": audit.mirrored,
             "spaces": [
                 {
                     "name": space.name,

@@ -35,6 +35,9 @@ from wildmiddle.theory.constants import COPY_RATIO, DEFAULT_MEMORY
 Features = Callable[[torch.Tensor], torch.Tensor]
 """From images (B, C, H, W), float32 in [0, 1], to features (B, F)."""
 
+Sides = list[torch.Tensor]
+"""Images or features (N, ...), and, where mirrored copies count, those of the mirrored images."""
+
 THRESHOLDS = np.linspace(0.1, 0.9, 17)
 """Other thresholds, whose rates are told too."""
 WEIGHTS = (".safetensors", ".pth")
@@ -80,6 +83,8 @@ class SampleAudit:
     """Distances of the features from those of held-out images, or else of training images."""
     doubts: tuple[str, ...]
     """Where sets look to be in different units, and how many training images are copies."""
+    mirrored: bool
+    """Whether mirrored copies count."""
 
     @property
     def spaces(self) -> tuple[SpaceAudit, ...]:
@@ -97,6 +102,7 @@ def audit_samples(
     held_out: Images | None = None,
     *,
     features: tuple[str, Features] | None = None,
+    mirrored: bool = False,
     alpha: float = 0.05,
     seed: int = 0,
     device: str | torch.device = "auto",
@@ -106,10 +112,11 @@ def audit_samples(
     """Look for copies of training images among samples, in pixels and in features.
 
     The sets are those of :func:`wildmiddle.empirical.data.load_images`, in one range. ``features``
-    is a function with its name; ``seed`` is that of the three-sample test's cells. Training images
-    that are equal count as one; near copies were made equal up to the distance ``within``. Raises
-    ValueError for images of different shapes, fewer than two training images that differ, and
-    features that are not (B, F) and finite.
+    is a function with its name; ``mirrored`` takes the mirror image of a training image for one as
+    well; ``seed`` is that of the three-sample test's cells. Training images that are equal count as
+    one; near copies were made equal up to the distance ``within``. Raises ValueError for images of
+    different shapes, fewer than two training images that differ, and features that are not (B, F)
+    and finite.
     """
     copies = distinct(training_rows(train.pixels, "cpu"))
     places = tuple(train.places[k] for k in copies.first)
@@ -120,12 +127,17 @@ def audit_samples(
             _require_shape(each, name, train)
             doubts.append(compare_units(extremes(each.pixels), extremes(train.pixels), name))
 
-    def look(
-        name: str, drawn: torch.Tensor, points: torch.Tensor, others: torch.Tensor | None
-    ) -> SpaceAudit:
-        def find(queries: torch.Tensor) -> Memorization:
+    def look(name: str, drawn: Sides, points: Sides, others: Sides | None) -> SpaceAudit:
+        def find(queries: Sides) -> Memorization:
             return memorization(
-                queries, points, COPY_RATIO, alpha=alpha, device=device, memory=memory, units=False
+                queries[0],
+                points[0],
+                COPY_RATIO,
+                alpha=alpha,
+                device=device,
+                memory=memory,
+                units=False,
+                mirrored=mirrored and queries[1],
             )
 
         found = find(drawn)
@@ -133,7 +145,13 @@ def audit_samples(
             return SpaceAudit(name, found, None, None, None)
         null = find(others)
         nearer = three_sample_test(
-            drawn, points, others, alpha=alpha, seed=seed, device=device, memory=memory
+            drawn[0],
+            torch.cat(points) if mirrored else points[0],
+            others[0],
+            alpha=alpha,
+            seed=seed,
+            device=device,
+            memory=memory,
         )
         table = [
             [int((each.ratio < COPY_RATIO).sum()), int((each.ratio >= COPY_RATIO).sum())]
@@ -142,22 +160,22 @@ def audit_samples(
         p_value = float(fisher_exact(table, alternative="greater").pvalue)
         return SpaceAudit(name, found, null, p_value, nearer)
 
-    drawn, points = (to_channels_first(each.pixels) for each in (samples, train))
-    others = None if held_out is None else to_channels_first(held_out.pixels)
+    drawn, points = (_sides(each, mirrored) for each in (samples, train))
+    others = None if held_out is None else _sides(held_out, mirrored)
     in_features, quality = None, None
     if features is not None:
         low, high = train.value_range
         name, function = features
 
-        def map_to_features(images: torch.Tensor) -> torch.Tensor:
-            return _features_of((images - low) / (high - low), function, name)
+        def map_to_features(sides: Sides) -> Sides:
+            return [_features_of((each - low) / (high - low), function, name) for each in sides]
 
         rows, train_rows = map_to_features(drawn), map_to_features(points)
         other_rows = None if others is None else map_to_features(others)
         in_features = look(name, rows, train_rows, other_rows)
         quality = distances_of_features(
-            rows,
-            train_rows if other_rows is None else other_rows,
+            rows[0],
+            (train_rows if other_rows is None else other_rows)[0],
             name=name,
             reference_name="training images" if other_rows is None else "held-out images",
         )
@@ -170,6 +188,7 @@ def audit_samples(
         features=in_features,
         quality=quality,
         doubts=tuple(doubt for doubt in doubts if doubt is not None),
+        mirrored=mirrored,
     )
 
 
@@ -188,6 +207,11 @@ def read_features(text: str) -> tuple[str, Features]:
         found = inception(path, value_range=(0, 1))
         return found.name, found.network
     return text, named_function(text, "--features")
+
+
+def _sides(images: Images, mirrored: bool) -> Sides:
+    pixels = to_channels_first(images.pixels)
+    return [pixels, pixels.flip(-1)] if mirrored else [pixels]
 
 
 def _require_shape(images: Images, name: str, train: Images) -> None:

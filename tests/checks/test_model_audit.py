@@ -42,6 +42,9 @@ def gaussian():
     rows = train.flatten(1)
     return GaussianDenoiser(train.mean(0), rows.T.cov())
 
+def mirrors():
+    return wildmiddle.EmpiricalDenoiser(train.flip(-1))
+
 def in_0_1():
     return wildmiddle.EmpiricalDenoiser((train + 1) / 2)
 
@@ -82,19 +85,19 @@ def files(tmp_path_factory) -> dict[str, str]:
     return arrays | {name: f"{folder / 'mine.py'}:{name}" for name in names}
 
 
-def train_a_little(folder: Path, data: DataSet) -> str:
+def train_a_little(folder: Path, data: DataSet, **options) -> str:
     """A run of two steps on a data set, with its labels."""
     network = Network(widths=(8,), attention=(False,), groups=4)
-    training = Training(network=network, steps=2, batch_size=4)
+    training = Training(network=network, steps=2, batch_size=4, **options)
     train_into(data.train, training, folder, labels=data.train_labels, data=data, device="cpu")
     return str(folder)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> str:
-    """Of two classes of digits in [0, 1]."""
+    """Of two classes of digits in [0, 1], with flips."""
     data = load("digits", train_size=20, test_size=20, value_range=(0, 1), classes="0,1")
-    return train_a_little(tmp_path_factory.mktemp("run"), data)
+    return train_a_little(tmp_path_factory.mktemp("run"), data, flips=True)
 
 
 def audit(files: dict[str, str], model: str, out: Path, *more: str) -> int:
@@ -107,6 +110,7 @@ def test_the_optimum_copies_at_all_noise_levels_below_the_zone(files, tmp_path, 
     assert audit(files, files["copier"], out, "--fail-above", "0.5") == 1
     found = json.loads((out / "audit.json").read_text())
     assert found["spaces"][0]["copies"]["rate"] == 1
+    assert not found["mirrored"]
     levels = found["model"]["levels"]
     zone = found["model"]["zone"]
     below = [one for one in levels if one["sigma"] < zone["certain"]["start"] / 4]
@@ -269,9 +273,9 @@ def test_a_reference_of_images_in_another_range_is_refused(files, tmp_path, caps
     assert "samples with the reference at small noise has values" in capsys.readouterr().err
 
 
-def test_a_run_says_its_range_and_classes(run) -> None:
+def test_a_run_says_its_range_flips_and_classes(run) -> None:
     model = load_model(run, 1, device="cpu")
-    assert model.value_range == (0, 1)
+    assert (model.value_range, model.mirrored) == ((0, 1), True)
     x, denoiser = torch.rand(3, 1, 8, 8), model.denoiser
     assert torch.equal(denoiser(x, 1.0), denoiser(x, 1.0, labels=1))
     assert not torch.equal(denoiser(x, 1.0), denoiser(x, 1.0, labels=0))
@@ -295,6 +299,28 @@ def test_a_run_on_centred_images_is_refused(tmp_path) -> None:
     run = train_a_little(tmp_path, replace(data, train_labels=None))
     with pytest.raises(ValueError, match=r"less their mean.*denoiser\(x - mean, sigma\) \+ mean"):
         load_model(run, device="cpu")
+
+
+def test_mirrored_copies_count_at_every_place_where_training_had_flips(
+    files, tmp_path, capsys, monkeypatch
+) -> None:
+    loaded, out = load_model(files["mirrors"]), tmp_path / "out"
+    monkeypatch.setattr(
+        "wildmiddle.checks.audit.model.load_model",
+        lambda name, *_, **__: replace(loaded, name=name, mirrored=True),
+    )
+    command = ("--reference", files["mirrors"], "--fail-above", "0.5")
+    assert audit(files, files["mirrors"], out, *command) == 1
+    printed = capsys.readouterr()
+    assert "was trained with flips: copies of mirrored images count too" in printed.err
+    assert "Copies of mirrored training images count as well" in printed.out
+    found = json.loads((out / "audit.json").read_text())
+    assert found["mirrored"]
+    assert found["spaces"][0]["copies"]["rate"] == 1
+    assert found["spaces"][0]["nearer_than_held_out"]["mean"] == 1
+    shares = ("outputs_mean", "images_mean", "under_way_mean")
+    assert [found["model"]["levels"][-1][share] for share in shares] == [1, 1, 1]
+    assert [(one["rate"], one["lost"]) for one in found["model"]["exchanges"]] == [(1, 0)] * 3
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,23 @@ def test_training_images_that_are_listed_twice_are_found_all_the_same(
         assert ("or within 0.01 of one: 60 distinct" in printed.err) == bool(within)
 
 
+def test_mirrored_copies_count_in_pixels_and_in_features(sets) -> None:
+    samples, train, test = (load_images(sets[name]) for name in ("samples", "train", "test"))
+    samples.pixels[: len(COPIES)] = samples.pixels[: len(COPIES), :, ::-1]
+    weighted = torch.linspace(1, 2, 64)
+
+    def rows(images: torch.Tensor) -> torch.Tensor:
+        return images.flatten(1) * weighted  # not the same of the mirror image
+
+    options = {"features": ("weighted", rows), "mirrored": True}
+    found = audit_samples(samples, train, test, **options)
+    for space in found.spaces:
+        assert space.copies.tolist() == [True] * len(COPIES) + [False] * FRESH
+        assert space.samples.nearest[: len(COPIES)].tolist() == COPIES
+    plain = audit_samples(samples, train, test, features=options["features"])
+    assert [space.copies.sum() for space in plain.spaces] == [0, 0]
+
+
 def test_thresholds_have_the_rates_of_the_test_at_each_with_wider_intervals(sets) -> None:
     found = audited(sets)
     samples, train = (np.load(sets[name]) for name in ("samples", "train"))
