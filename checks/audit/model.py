@@ -22,6 +22,7 @@ from wildmiddle.checks.audit.functions import (
     named_denoiser,
     scripted_program,
 )
+from wildmiddle.checks.audit.samples import leak_doubt
 from wildmiddle.checks.experiments.samples import mcnemar
 from wildmiddle.checks.experiments.table1 import parts_of_zone, swap
 from wildmiddle.empirical.danger_zone import zone_of
@@ -31,6 +32,7 @@ from wildmiddle.empirical.data.pickles import names_in_pickle
 from wildmiddle.empirical.intervals import Estimate, proportion, share_above
 from wildmiddle.empirical.kernels.device import resolve_device
 from wildmiddle.empirical.neighbours import memorization
+from wildmiddle.empirical.noise import generator
 from wildmiddle.models import checkpoints
 from wildmiddle.models.denoisers import Denoiser
 from wildmiddle.models.diffusers_folders import PIXEL_RANGE, is_diffusers_folder, load_diffusers
@@ -250,22 +252,26 @@ def audit_model(
     ``count`` samples are drawn; an exchanged one starts from the same noise. ``mirrored`` counts
     mirrored copies too. The intervals of one share hold at all levels together, and so do those of
     all exchanges. Raises ValueError where samples look to be in other units than the training
-    images.
+    images, where all held-out images are training images, and where the middle that a reference
+    takes over holds no noise level.
     """
+    leak_doubt(train, held_out)
     where = resolve_device(device)
     few = to_channels_first(train.pixels).float()
     fresh = to_channels_first(held_out.pixels).float().to(where)
     sigmas = edm_sigmas(STEPS)
     drawing: dict[str, Any] = {"seed": seed, "device": device, "progress": progress}
     counting: dict[str, Any] = {"device": device, "mirrored": mirrored}
+    zone = zone_of(train.pixels, held_out.pixels, device=device)
+    parts = {} if reference is None else _parts(zone, sigmas)
     samples, under_way = watch_samples(denoiser, train, count, mirrored=mirrored, **drawing)
     _require_units(samples, train, f"the set of samples of {name}")
     counts = memorization_by_level(denoiser, fresh, few, sigmas, outputs, seed, **counting)
-    nested = nested_copies(denoiser, fresh[:POINTS], few, sigmas, NOISES, seed, **counting)
-    zone = zone_of(train.pixels, held_out.pixels, device=device)
+    # The interval is for images drawn at random; a source may list them by class.
+    chosen = generator(seed, "audit/held-out images").permutation(len(fresh))[:POINTS]
+    nested = nested_copies(denoiser, fresh[chosen], few, sigmas, NOISES, seed, **counting)
     exchanges = []
     if reference is not None:
-        parts = parts_of_zone(zone.certain.start)
         for part, (low, high) in parts.items():
             mixed = draw_samples(swap(denoiser, reference, low, high), train, count, **drawing)
             _require_units(mixed, train, f"the set of samples with the reference at {part} noise")
@@ -287,6 +293,19 @@ def audit_model(
         zone=zone,
         exchanges=tuple(exchanges),
     )
+
+
+def _parts(zone: PredictedZone, sigmas: Array) -> dict[str, tuple[float, float]]:
+    parts = parts_of_zone(zone.certain.start)
+    low, high = parts["middle"]
+    if not ((sigmas >= low) & (sigmas < high)).any():
+        raise ValueError(
+            f"--reference would take over sigma {low:.3g} to {high:.3g}, the middle by the start "
+            f"of the certain zone, where none of the {len(sigmas)} noise levels from "
+            f"{sigmas[0]:g} to {sigmas[-1]:g} lies; bring images and models to a range such as "
+            "[-1, 1]"
+        )
+    return parts
 
 
 def _require_units(samples: torch.Tensor, train: Images, name: str) -> None:

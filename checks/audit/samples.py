@@ -21,6 +21,7 @@ from wildmiddle.checks.audit.functions import (
 )
 from wildmiddle.empirical.data import Images
 from wildmiddle.empirical.data.conventions import compare_units, extremes
+from wildmiddle.empirical.data.dataset import digests, leaked_sentence
 from wildmiddle.empirical.distinct import distinct
 from wildmiddle.empirical.intervals import Estimate
 from wildmiddle.empirical.kernels.device import training_rows
@@ -82,7 +83,8 @@ class SampleAudit:
     quality: tuple[FrechetDistance, KernelDistance] | None
     """Distances of the features from those of held-out images, or else of training images."""
     doubts: tuple[str, ...]
-    """Where sets look to be in different units, and how many training images are copies."""
+    """Where sets look to be in different units, how many training images are copies, and how many
+    held-out images are training images."""
     mirrored: bool
     """Whether mirrored copies count."""
 
@@ -115,8 +117,8 @@ def audit_samples(
     is a function with its name; ``mirrored`` takes the mirror image of a training image for one as
     well; ``seed`` is that of the three-sample test's cells. Training images that are equal count as
     one; near copies were made equal up to the distance ``within``. Raises ValueError for images of
-    different shapes, fewer than two training images that differ, and features that are not (B, F)
-    and finite.
+    different shapes, fewer than two training images that differ, held-out images that all are
+    training images, and features that are not (B, F) and finite.
     """
     copies = distinct(training_rows(train.pixels, "cpu"))
     places = tuple(train.places[k] for k in copies.first)
@@ -126,6 +128,8 @@ def audit_samples(
         if each is not None:
             _require_shape(each, name, train)
             doubts.append(compare_units(extremes(each.pixels), extremes(train.pixels), name))
+    if held_out is not None:
+        doubts.append(leak_doubt(train, held_out))
 
     def look(name: str, drawn: Sides, points: Sides, others: Sides | None) -> SpaceAudit:
         def find(queries: Sides) -> Memorization:
@@ -190,6 +194,23 @@ def audit_samples(
         doubts=tuple(doubt for doubt in doubts if doubt is not None),
         mirrored=mirrored,
     )
+
+
+def leak_doubt(train: Images, held_out: Images) -> str | None:
+    """How many held-out images are training images; None where none is.
+
+    Raises ValueError where all are: they tell nothing of new images.
+    """
+    known = set(digests(to_channels_first(train.pixels).numpy()))
+    total = len(held_out.pixels)
+    leaked = sum(each in known for each in digests(to_channels_first(held_out.pixels).numpy()))
+    if leaked == total:
+        raise ValueError(
+            f"all {total} held-out images, {held_out.title}, are training images as well; give "
+            "images with --test that the model was not trained on"
+        )
+    said = f"{leaked_sentence(leaked, total)}; they pass for copies, as hardly any new image does"
+    return said if leaked else None
 
 
 def read_features(text: str) -> tuple[str, Features]:

@@ -125,8 +125,8 @@ class DataSet:
             ),
             (
                 self.leaked,
-                f"{self.leaked} of {len(self.test)} held-out images are training images as well; "
-                "they are covered at every noise level, as no new image is",
+                f"{leaked_sentence(self.leaked, len(self.test))}; they are covered at every noise "
+                "level, as no new image is",
             ),
             (
                 self.test_duplicates,
@@ -382,6 +382,11 @@ def digests(images: Pixels) -> Iterator[bytes]:
     # Adding 0 makes -0.0 and 0.0, equal pixels, equal bytes.
     zero = images.dtype.type(0)
     return (hashlib.sha256((image + zero).tobytes()).digest() for image in images)
+
+
+def leaked_sentence(leaked: int, total: int) -> str:
+    """What is said where ``leaked`` of the held-out images are training images."""
+    return f"{leaked} of {total} held-out images are training images as well"
 
 
 def _count_copies(train: NDArray[np.float64], test: NDArray[np.float64]) -> _Copies:

@@ -323,6 +323,30 @@ def test_mirrored_copies_count_at_every_place_where_training_had_flips(
     assert [(one["rate"], one["lost"]) for one in found["model"]["exchanges"]] == [(1, 0)] * 3
 
 
+def test_held_out_images_of_the_nested_rate_are_drawn_at_random(files) -> None:
+    # Of two classes in turn, the first of which alone is copied.
+    train, test = load_images(files["train"]), load_images(files["test"])
+    pixels = np.concatenate([np.maximum(test.pixels, 0), np.minimum(test.pixels, 0)])
+    held_out = replace(test, pixels=pixels)
+    image = to_channels_first(train.pixels).float()[:1]
+    noise = torch.linspace(-1, 1, 64).reshape(1, 1, 8, 8).sign()
+
+    def denoiser(x: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:
+        return torch.where(x.mean((1, 2, 3), keepdim=True) > 0, image, noise)
+
+    found = audit_model("two", denoiser, train, held_out, count=2, outputs=2, device="cpu")
+    assert 0.2 < found.images.mean[-1] < 0.8
+
+
+def test_what_no_audit_can_tell_is_refused_before_any_sample(files) -> None:
+    train, test = (load_images(files[name]) for name in ("train", "test"))
+    with pytest.raises(ValueError, match="all 40 held-out images"):
+        audit_model("none", torch.add, train, train, device="cpu")
+    train, test = (replace(each, pixels=1e-5 * each.pixels) for each in (train, test))
+    with pytest.raises(ValueError, match=r"--reference would take over sigma .* 18 noise levels"):
+        audit_model("none", torch.add, train, test, reference=torch.sub, device="cpu")
+
+
 @pytest.mark.parametrize(
     ("model", "more", "complaint"),
     [
@@ -350,6 +374,7 @@ def test_mirrored_copies_count_at_every_place_where_training_had_flips(
         ("leaves.py:f", (), "leaves.py:f: SystemExit: 1"),
         ("copier", ("--features", "fails.py:f"), "--features fails.py:f: ZeroDivisionError"),
         ("one_argument.ts", (), "the model one_argument.ts: RuntimeError"),
+        ("copier", ("--test", "train"), "all 40 held-out images, train.npy, are training images"),
         ("copier", ("--label", "1"), "--label is for a network with classes"),
         ("run", ("--label", "2"), "label 2 (--label): the network has the classes 0 to 1"),
         ("run", ("--label", "-1"), "label -1 (--label): the network has the classes 0 to 1"),

@@ -86,6 +86,20 @@ def test_training_images_that_are_listed_twice_are_found_all_the_same(
         assert ("or within 0.01 of one: 60 distinct" in printed.err) == bool(within)
 
 
+def test_held_out_images_that_are_training_images_are_doubted_on_the_page_too(
+    sets, tmp_path, capsys
+) -> None:
+    held_out = np.load(sets["test"])
+    held_out[:2] = np.load(sets["train"])[[5, 9]]
+    np.save(tmp_path / "leaked.npy", held_out)
+    command = ["audit", str(sets["samples"]), "--train", str(sets["train"])]
+    command += ["--test", str(tmp_path / "leaked.npy"), "--output", str(tmp_path / "out")]
+    assert main(command) == 0
+    said = "2 of 77 held-out images are training images as well"
+    assert said in capsys.readouterr().err
+    assert said in (tmp_path / "out" / "audit.html").read_text()
+
+
 def test_mirrored_copies_count_in_pixels_and_in_features(sets) -> None:
     samples, train, test = (load_images(sets[name]) for name in ("samples", "train", "test"))
     samples.pixels[: len(COPIES)] = samples.pixels[: len(COPIES), :, ::-1]
