@@ -200,6 +200,7 @@ def _audit(options: argparse.Namespace) -> int:
     from wildmiddle.checks.audit.model import Model, audit_model, common_range, is_model, load_model
     from wildmiddle.checks.audit.samples import audit_samples, read_features
     from wildmiddle.empirical.data import Images, load_images
+    from wildmiddle.empirical.data.conventions import compare_units, extremes
     from wildmiddle.models.parameterizations import NetworkDenoiser
 
     features = None if options.features is None else read_features(options.features)
@@ -235,9 +236,12 @@ def _audit(options: argparse.Namespace) -> int:
     computing["mirrored"] = options.mirrored or (audited is not None and audited.mirrored)
     with _doubts_said_apart():
         train = read(options.train)
-        held_out = read(options.test) if options.test is not None else train.set_apart
+        held_out = train.set_apart if options.test is None else read(options.test)
         if audited is None:
             samples = read(options.generated)
+    if options.test is not None and held_out is not None and held_out.set_apart is not None:
+        held_out = held_out.set_apart
+        complain(f"{options.test} sets held-out images apart: those alone are taken")
     train = replace(train, pixels=_merged(train.pixels, settings))
     model = None
     if audited is not None:
@@ -257,6 +261,10 @@ def _audit(options: argparse.Namespace) -> int:
             **computing,
         )
         samples = Images.of_samples(model.samples, train, f"samples of {audited.name}")
+    if limit is not None:
+        doubt = compare_units(extremes(samples.pixels), extremes(train.pixels), "samples")
+        if doubt is not None:
+            raise ValueError(f"--fail-above is for samples in the units of the images: {doubt}")
     found = audit_samples(
         samples,
         train,
@@ -278,7 +286,11 @@ def _audit(options: argparse.Namespace) -> int:
         told = report.sentences(found) + ([] if model is None else report.model_sentences(model))
         show("\n".join(told))
         show(f"The pairs, and all numbers: {options.output / 'audit.html'}")
-    return VIOLATED if limit is not None and found.pixels.samples.low > limit else OK
+    low = found.pixels.samples.low
+    if limit is None or low <= limit:
+        return OK
+    complain(f"at least {100 * low:.3g}% are copies, above --fail-above {limit:g}")
+    return VIOLATED
 
 
 def _theory(options: argparse.Namespace) -> int:

@@ -113,10 +113,14 @@ def model_sentences(model: ModelAudit) -> list[str]:
         name: "empty" if zone.empty else f"σ {zone.start:.3g} to {zone.end:.3g}"
         for name, zone in (("certain", model.zone.certain), ("possible", model.zone.possible))
     }
+    most = (
+        f"are copied most at σ {model.sigmas[k]:.3g}, {rate:.1f}% [{low:.1f}, {high:.1f}]"
+        if rate > 0
+        else f"are copies at no noise level, 0% [0, {high:.1f}]"
+    )
     found = [
-        f"One-step outputs on noised held-out images are copied most at σ {model.sigmas[k]:.3g}, "
-        f"{rate:.1f}% [{low:.1f}, {high:.1f}]; by the distances between the images the danger zone "
-        f"is {ends['certain']} for certain, and {ends['possible']} at most."
+        f"One-step outputs on noised held-out images {most}; by the distances between the images "
+        f"the danger zone is {ends['certain']} for certain, and {ends['possible']} at most."
     ]
     if not math.isnan(model.settled):
         found.append(

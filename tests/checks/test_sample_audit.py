@@ -275,3 +275,34 @@ def test_a_program_and_the_weights_of_inception_give_features(tmp_path, monkeypa
     name, network = read_features(str(tmp_path / "weights.pth"))
     assert name == "Inception v3 (FID)"
     assert network(torch.ones(1, 1, 1, 2)).tolist() == [[2.0, 2.0]]
+
+
+def test_a_gate_says_what_it_found_and_is_not_passed_by_samples_in_other_units(
+    sets, tmp_path, capsys
+) -> None:
+    command = ["audit", str(sets["samples"]), "--train", str(sets["train"]), "--quiet", "--output"]
+    assert main([*command, str(tmp_path / "a"), "--fail-above", "0.01"]) == 1
+    said = capsys.readouterr().err
+    assert "are copies, above --fail-above 0.01" in said
+    assert len(said.splitlines()) == 1
+    np.save(tmp_path / "from0.npy", (np.load(sets["samples"]) + 1) / 2)
+    command[1] = str(tmp_path / "from0.npy")
+    assert main([*command, str(tmp_path / "b")]) == 0
+    capsys.readouterr()
+    assert main([*command, str(tmp_path / "c"), "--fail-above", "0.01"]) == 2
+    assert "--fail-above is for samples in the units of the images" in capsys.readouterr().err
+    assert not (tmp_path / "c").exists()
+
+
+def test_of_a_source_that_sets_held_out_images_apart_those_alone_are_held_out(
+    sets, tmp_path, capsys
+) -> None:
+    both = {"train": np.load(sets["train"]), "test": np.load(sets["test"])}
+    np.savez(tmp_path / "both.npz", **both)
+    out = tmp_path / "out"
+    command = ["audit", str(sets["samples"]), "--train", str(tmp_path / "both.npz")]
+    command += ["--test", str(tmp_path / "both.npz"), "--output", str(out)]
+    assert main(command) == 0
+    assert "sets held-out images apart: those alone are taken" in capsys.readouterr().err
+    found = json.loads((out / "audit.json").read_text())
+    assert found["held_out"]["count"] == len(both["test"])
