@@ -239,6 +239,8 @@ def test_a_pipeline_of_diffusers_is_audited(files, tmp_path, capsys) -> None:
     capsys.readouterr()
     assert audit(files, str(tmp_path / "pipeline"), tmp_path / "out") == 0
     assert "0.0% of 40 samples" in capsys.readouterr().out
+    assert audit(files, str(tmp_path / "pipeline"), tmp_path / "out", "--range=0,1") == 2
+    assert "pipeline works in [-1, 1]; leave --range out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
