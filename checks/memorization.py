@@ -45,12 +45,17 @@ def peak(
     best = distance(sigmas[[int(np.argmax(rates.mean))]])
     comparison = Comparison(
         claim="regimes",
-        instance=f"zone {zone.start:.3g} to {zone.end:.3g}",
+        instance="the zone",
         quantity="octaves between the memorization peak and the zone",
         relation="<=",
         bound=0.0,
         margin=octaves,
-        parameters={"peak": float(sigmas[np.argmax(rates.mean)]), "candidates": len(candidates)},
+        parameters={
+            "from": float(zone.start),
+            "to": float(zone.end),
+            "peak": float(sigmas[np.argmax(rates.mean)]),
+            "candidates": len(candidates),
+        },
     )
     found = Estimate(best[0], away.min(), away.max(), n, alpha, "all levels that may be the peak")
     return from_estimate(comparison, found, seed)

@@ -34,11 +34,11 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         "held-out images, noised": (study.fresh, "normal"),
     }
     found: dict[tuple[str, str, str], Estimate] = {}
-    for name, (folder, changes) in wanted.items():
-        denoiser = study.train_denoiser(count, folder, **changes)
+    for condition in wanted:
+        denoiser = study.train_denoiser(count, condition.folder, **condition.changes)
         for reference, known in zip(REFERENCES, (study.optimum, study.gaussian), strict=True):
             for place, (images, law) in places.items():
-                found[name, reference, place] = gap_between(
+                found[condition.title, reference, place] = gap_between(
                     denoiser,
                     known,
                     images.to(study.torch_device),
@@ -58,11 +58,12 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
 
     def draw(figure: Figure) -> None:
         grid: Any = figure.subplots(len(REFERENCES), len(places), sharex=True, sharey=True)
+        gaps = {condition.title: condition.gap for condition in wanted}
         for (name, reference, place), each in found.items():
             axes = grid[REFERENCES.index(reference)][list(places).index(place)]
             line = axes.plot(sigmas, each.mean, label=name)[0]
-            for start, end in wanted[name][1].get("gap", ()):
-                inside = (sigmas >= start) & (sigmas < end)
+            if (gap := gaps[name]) is not None:
+                inside = (sigmas >= gap[0]) & (sigmas < gap[1])
                 axes.plot(sigmas[inside], each.mean[inside], "o", color=line.get_color())
         for axes in grid.flat:
             set_sigma_axis(axes, *sigma_limits(sigmas))

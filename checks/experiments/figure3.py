@@ -127,48 +127,53 @@ def _table(
     first, last = int(curves.sigmas.argmin()), int(curves.sigmas.argmax())
     s = curves.sigmas
     small, large, danger = (regimes[name] for name in ("small", "large", "danger"))
-    rows: tuple[tuple[str, str, Relation, float, Estimate], ...] = (
+    rows: tuple[tuple[str, float, str, Relation, float, Estimate], ...] = (
         (
-            f"smallest sigma, {s[first]:.3g}",
+            "smallest sigma",
+            s[first],
             "coverage",
             "<=",
             at.coverage_low,
             reduce_band(coverage, itemgetter(first)),
         ),
         (
-            f"end of small noise, sigma = {small.end.sigma:.3g}",
+            "end of small noise",
+            small.end.sigma,
             "posterior weight",
             ">=",
             at.weight_high,
             value_at(s, weight, small.end, rising=False),
         ),
         (
-            f"where coverage becomes high, sigma = {danger.start.sigma:.3g}",
+            "where coverage becomes high",
+            danger.start.sigma,
             "posterior weight",
             ">=",
             at.weight_high,
             value_at(s, weight, danger.start, rising=False),
         ),
         (
-            f"start of large noise, sigma = {large.start.sigma:.3g}",
+            "start of large noise",
+            large.start.sigma,
             "coverage",
             ">=",
             at.coverage_high,
             value_at(s, coverage, large.start, rising=True),
         ),
         (
-            f"largest sigma, {s[last]:.3g}",
+            "largest sigma",
+            s[last],
             "posterior weight",
             "<=",
             at.weight_low,
             reduce_band(weight, itemgetter(last)),
         ),
     )
-    for instance, quantity, relation, bound, found in rows:
-        yield (
-            band_comparison("figure3", instance, quantity, relation, bound),
-            replace(found, alpha=alpha),
+    for instance, sigma, quantity, relation, bound, found in rows:
+        comparison = band_comparison(
+            "figure3", instance, quantity, relation, bound, sigma=float(sigma)
         )
+        yield comparison, replace(found, alpha=alpha)
 
 
 def _order(

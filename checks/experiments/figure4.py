@@ -5,12 +5,12 @@ leaves out the danger zone: the part of it that is certain, all that is possible
 paper the same an octave lower.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from wildmiddle.checks.experiments.gaps import zone_gaps
+from wildmiddle.checks.experiments.gaps import Gap, zone_gaps
 from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
 from wildmiddle.checks.experiments.samples import (
     HALF,
@@ -22,41 +22,64 @@ from wildmiddle.checks.experiments.samples import (
     reduction_record,
 )
 from wildmiddle.checks.experiments.trained import TrainedStudy, Trainings
+from wildmiddle.checks.records import Parameters
 from wildmiddle.checks.report.drawing import add_legend, label_log_axis
 
 _LOWERED = "gap over the lowered zone"
 """The condition that the paper does not have."""
 
 
+class Condition(NamedTuple):
+    """A training: its name, its folder, what differs from the baseline, and its gap in sigma."""
+
+    name: str
+    folder: str
+    changes: dict[str, Any]
+    gap: Gap | None = None
+
+    @property
+    def title(self) -> str:
+        """The name with the ends of the gap, which move with the images."""
+        return self.name if self.gap is None else "{}, σ {:g} to {:g}".format(self.name, *self.gap)
+
+    @property
+    def parameters(self) -> Parameters:
+        """The ends of the gap by name."""
+        return {} if self.gap is None else {"sigma from": self.gap[0], "sigma to": self.gap[1]}
+
+
 def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Train under each condition and judge its checkpoints; a verdict on the last."""
     wanted = conditions(study)
-    for folder, changes in wanted.values():
-        study.train_denoiser(study.scale.memorizing, folder, **changes)
+    for each in wanted:
+        study.train_denoiser(study.scale.memorizing, each.folder, **each.changes)
     steps, last = study.checkpoint_steps, study.checkpoint_steps[-1]
     found: dict[str, dict[int, Evaluation]] = {
-        name: {step: evaluate(study, study.checkpoint(folder, step), "training") for step in steps}
-        for name, (folder, _) in wanted.items()
+        each.title: {
+            step: evaluate(study, study.checkpoint(each.folder, step), "training") for step in steps
+        }
+        for each in wanted
     }
-    baseline, each = found["baseline"], alpha / (len(wanted) * len(steps))
+    baseline, level = found["baseline"], alpha / (len(wanted) * len(steps))
     rows: list[TableRow] = [
-        (name, step, *one.row(baseline[step], each))
+        (name, step, *one.row(baseline[step], level))
         for name, along in found.items()
         for step, one in along.items()
     ]
-    rows.append(("held-out images", "", *null_row(study, each)))
+    rows.append(("held-out images", "", *null_row(study, level)))
     share = alpha / (2 * len(wanted) - 1)
     ends = {name: along[last] for name, along in found.items()}
     records = [
         rate_record(study, "figure4", "baseline", ends["baseline"].copies, ">=", HALF, share, 0.788)
     ]
-    for name, one in ends.items():
-        if name != "baseline":
-            reported = {"dummy class": 0.09, _LOWERED: None}.get(name.split(",")[0], 0.007)
-            records += [
-                reduction_record(study, "figure4", name, (ends["baseline"], one), share),
-                rate_record(study, "figure4", name, one.copies, "<=", HALF, share, reported),
-            ]
+    for each in wanted[1:]:
+        one, of = ends[each.title], ("figure4", each.name)
+        reported = {"dummy class": 0.09, _LOWERED: None}.get(each.name, 0.007)
+        pair, gap = (ends["baseline"], one), each.parameters
+        records += [
+            reduction_record(study, *of, pair, share, gap),
+            rate_record(study, *of, one.copies, "<=", HALF, share, reported, gap),
+        ]
 
     def draw(figure: Figure) -> None:
         panels: Any = figure.subplots(1, 2)
@@ -83,23 +106,23 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     )
 
 
-def conditions(study: TrainedStudy) -> dict[str, tuple[str, dict[str, Any]]]:
-    """The folder of each training, and what differs from the baseline's settings."""
-    found: dict[str, tuple[str, dict[str, Any]]] = {
-        "baseline": ("memorizing", {}),
-        "dummy class": ("dummy", {"dummy": True}),
-    }
+def conditions(study: TrainedStudy) -> list[Condition]:
+    """The trainings, the baseline first."""
+    found = [
+        Condition("baseline", "memorizing", {}),
+        Condition("dummy class", "dummy", {"dummy": True}),
+    ]
     for name, gap in zone_gaps(study).items():
         if gap[0] < gap[1]:
-            title = f"gap over the {name}, σ {gap[0]:g} to {gap[1]:g}"
-            found[title] = (f"gap-{name.split()[0]}", {"gap": (gap,)})
+            folder = f"gap-{name.split()[0]}"
+            found.append(Condition(f"gap over the {name}", folder, {"gap": (gap,)}, gap))
     return found
 
 
 def trainings(study: TrainedStudy) -> Trainings:
     """What this experiment trains."""
     count = study.scale.memorizing
-    return {folder: (count, changes) for folder, changes in conditions(study).values()}
+    return {each.folder: (count, each.changes) for each in conditions(study)}
 
 
 def features_title(one: Evaluation) -> str:

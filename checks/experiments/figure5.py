@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from wildmiddle.checks.experiments.gaps import timestep_gaps
+from wildmiddle.checks.experiments.gaps import TimestepGap, timestep_gaps
 from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
 from wildmiddle.checks.experiments.samples import (
     HALF,
@@ -15,11 +15,11 @@ from wildmiddle.checks.experiments.samples import (
     reduction_record,
 )
 from wildmiddle.checks.experiments.trained import TrainedStudy, Trainings
+from wildmiddle.checks.records import Parameters
 from wildmiddle.checks.report.drawing import COVERAGE, DANGER, DASHED, WEIGHT, add_legend
 from wildmiddle.models.denoisers import Denoiser
 from wildmiddle.theory.schedules import ddpm_sigmas, ddpm_timestep
 
-Gap = tuple[int, int]
 NONE = (0, 0)
 """The baseline's gap."""
 
@@ -27,18 +27,19 @@ NONE = (0, 0)
 def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Train with each gap and judge the samples; a verdict on the widest and on the zone itself."""
     found = evaluate_gaps(study)
-    baseline, widest = found[NONE], next(gap for gap in found if gap != NONE)
-    share = alpha / (len(found) + 1)
+    baseline, share = found[NONE], alpha / (len(found) + 1)
+    named: dict[TimestepGap, tuple[str, Parameters]] = {
+        gap: (f"gap {name}", {"first timestep": gap[0], "end": gap[1]})
+        for gap, name in timestep_gaps(study).items()
+    }
+    widest, (name, ends) = next(iter(named.items()))
     records = [
         rate_record(study, "figure5", "no gap", baseline.copies, ">=", HALF, share, 0.7497),
-        rate_record(
-            study, "figure5", gap_label(widest), found[widest].copies, "<=", HALF, share, 0.09
-        ),
+        rate_record(study, "figure5", name, found[widest].copies, "<=", HALF, share, 0.09, ends),
     ]
     records += [
-        reduction_record(study, "figure5", gap_label(gap), (baseline, one), share)
-        for gap, one in found.items()
-        if gap != NONE
+        reduction_record(study, "figure5", name, (baseline, found[gap]), share, ends)
+        for gap, (name, ends) in named.items()
     ]
 
     def draw(figure: Figure) -> None:
@@ -75,7 +76,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     )
 
 
-def train_gaps(study: TrainedStudy) -> dict[Gap, Denoiser]:
+def train_gaps(study: TrainedStudy) -> dict[TimestepGap, Denoiser]:
     """Train without a gap and with each of the nine: the denoisers by gap."""
     gaps = (NONE, *timestep_gaps(study))
     return {
@@ -91,14 +92,14 @@ def trainings(study: TrainedStudy) -> Trainings:
     return {"memorizing": (count, {}), **with_gaps}
 
 
-def evaluate_gaps(study: TrainedStudy) -> dict[Gap, Evaluation]:
+def evaluate_gaps(study: TrainedStudy) -> dict[TimestepGap, Evaluation]:
     """The samples of each of :func:`train_gaps`, judged against held-out images."""
     return {
         gap: evaluate(study, denoiser, "held-out") for gap, denoiser in train_gaps(study).items()
     }
 
 
-def table_rows(found: dict[Gap, Evaluation], alpha: float) -> list[TableRow]:
+def table_rows(found: dict[TimestepGap, Evaluation], alpha: float) -> list[TableRow]:
     """A row for each gap."""
     sigmas = np.append(ddpm_sigmas(), np.inf)
     return [
@@ -111,6 +112,6 @@ def table_rows(found: dict[Gap, Evaluation], alpha: float) -> list[TableRow]:
     ]
 
 
-def gap_label(gap: Gap) -> str:
+def gap_label(gap: TimestepGap) -> str:
     """A gap in words."""
     return "no gap" if gap == NONE else f"without timesteps {gap[0]} to {gap[1]}"

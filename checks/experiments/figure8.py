@@ -51,9 +51,9 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     regimes = regimes_of(curves, at)
     place, height = intersection(curves)
     narrow = _share(regimes["danger"], regimes["medium"], curves.coverage.n, alpha)
-    where = f"where the curves cross, sigma = {place.sigma:.3g}"
     high = max(at.weight_high, at.coverage_high)
-    both = band_comparison("figure8", where, "posterior weight and coverage", ">=", high)
+    where, text = "where the curves cross", "posterior weight and coverage"
+    both = band_comparison("figure8", where, text, ">=", high, sigma=float(place.sigma))
     records = [from_estimate(both, height, at.seed)]
     if np.isfinite(regimes["medium"].end.sigma):
         text = "share of medium noise that is danger zone"

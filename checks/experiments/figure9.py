@@ -3,6 +3,7 @@
 from matplotlib.figure import Figure
 
 from wildmiddle.checks.experiments import figure5
+from wildmiddle.checks.experiments.gaps import TimestepGap
 from wildmiddle.checks.experiments.results import ExperimentResult
 from wildmiddle.checks.experiments.samples import HEADER, Evaluation
 from wildmiddle.checks.experiments.trained import TrainedStudy
@@ -67,7 +68,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     )
 
 
-def front(found: dict[figure5.Gap, Evaluation]) -> set[figure5.Gap]:
+def front(found: dict[TimestepGap, Evaluation]) -> set[TimestepGap]:
     """The gaps that no other beats in both rate and distance, equal in one at most."""
     values = {gap: (one.count, one.distance.value) for gap, one in found.items()}
     return {

@@ -1,11 +1,22 @@
 """Noise levels and timesteps that a training leaves out, by the distances between the images."""
 
+from itertools import product
+
 import numpy as np
 
 from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.theory.schedules import ddpm_sigmas
 
 Gap = tuple[float, float]
+TimestepGap = tuple[int, int]
+
+_STARTS = {
+    1 / 4: "a quarter of the zone's start",
+    1 / 2: "half of the zone's start",
+    1: "the zone's start",
+}
+_ENDS = {2: "twice its end", 1: "its end", 1 / 2: "half of its end"}
+"""Ends of the gaps in timesteps, as factors of the possible zone's ends in sigma."""
 
 
 def zone_gaps(study: TrainedStudy) -> dict[str, Gap]:
@@ -37,17 +48,19 @@ def lowered_zone(study: TrainedStudy) -> Gap:
     return low, high
 
 
-def timestep_gaps(study: TrainedStudy) -> tuple[tuple[int, int], ...]:
+def timestep_gaps(study: TrainedStudy) -> dict[TimestepGap, str]:
     """The scale's gaps in DDPM's timesteps, else nine around the possible zone, the widest first.
 
-    Those start at 1/4, 1/2 and once the zone's start and end at twice, once and 1/2 its end, in
-    sigma. Gaps that would be empty are left out.
+    With their names: those by the zone are named by their rule, which is the same for all images.
+    They start at 1/4, 1/2 and once the zone's start and end at twice, once and 1/2 its end, in
+    sigma. Gaps that would be empty, or another's timesteps again, are left out.
     """
     if study.scale.timestep_gaps:
-        return study.scale.timestep_gaps
+        return {gap: f"of timesteps {gap[0]} to {gap[1]}" for gap in study.scale.timestep_gaps}
     low, high = study.zone.possible
-    starts, ends = (
-        np.searchsorted(ddpm_sigmas(), np.multiply(factors, end)).tolist()
-        for factors, end in (((1 / 4, 1 / 2, 1), low), ((2, 1, 1 / 2), high))
-    )
-    return tuple((start, end) for start in starts for end in ends if start < end)
+    found: dict[TimestepGap, str] = {}
+    for (a, start), (b, end) in product(_STARTS.items(), _ENDS.items()):
+        first, last = np.searchsorted(ddpm_sigmas(), (a * low, b * high)).tolist()
+        if first < last:
+            found.setdefault((first, last), f"from {start} to {end}")
+    return found

@@ -163,12 +163,15 @@ def _records(study: TrainedStudy, found: dict[str, Estimate], alpha: float) -> l
         start, end = (reduce_band(found[name], itemgetter((k, REACH))) for k in at)
         comparison = Comparison(
             claim="locality",
-            instance=f"{name} denoiser, sigma = {study.sigmas[at[0]]:.3g} less "
-            f"sigma = {study.sigmas[at[1]]:.3g}",
+            instance=f"{name} denoiser, start of medium noise less its end",
             quantity=f"share of the squared sensitivity within {REACH} pixel",
             relation=">=",
             bound=0.0,
             margin=0.02,
+            parameters={
+                f"sigma at the {end}": float(study.sigmas[k])
+                for end, k in zip(("start", "end"), at, strict=True)
+            },
         )
         records.append(from_estimate(comparison, difference(start, end), study.settings.seed))
     return records

@@ -52,7 +52,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     ).cosine
     comparison = Comparison(
         claim="A.3",
-        instance=f"{POINTS} images noised at t = {t:.4g}",
+        instance=f"{POINTS} noised images",
         quantity="share of the images that reach the bound, less the mean probability",
         relation=">=",
         bound=0.0,

@@ -9,7 +9,7 @@ from wildmiddle.checks.output import replace_files, write_csv, write_text
 from wildmiddle.checks.records import Record, overall
 from wildmiddle.checks.report.drawing import Draw, draw_figure
 from wildmiddle.checks.report.files import to_plain
-from wildmiddle.checks.report.formatting import markdown_table
+from wildmiddle.checks.report.formatting import format_instance, markdown_table
 from wildmiddle.empirical.neighbours import Memorization
 from wildmiddle.models.trajectory import write_samples
 
@@ -105,7 +105,7 @@ def summary(result: ExperimentResult) -> str:
         verdict = overall(record.verdict for record in result.records)
         rows = [
             (
-                f"{r.instance}: {r.quantity}",
+                f"{format_instance(r)}: {r.quantity}",
                 f"{r.relation} {r.bound:g}",
                 f"{r.estimate:.3g}",
                 f"{r.low:.3g} to {r.high:.3g}",

@@ -15,7 +15,7 @@ from scipy.stats import binomtest
 from wildmiddle.checks.experiments.results import TableRow
 from wildmiddle.checks.experiments.scale import Method
 from wildmiddle.checks.experiments.trained import TrainedStudy
-from wildmiddle.checks.records import Comparison, Record, Relation
+from wildmiddle.checks.records import Comparison, Parameters, Record, Relation
 from wildmiddle.checks.report.image_grids import (
     Pixels,
     Strip,
@@ -197,6 +197,7 @@ def rate_record(
     bound: float,
     alpha: float,
     reported: float | None,
+    parameters: Parameters | None = None,
 ) -> Record:
     """The rate of copies against a bound, beside the rate that the paper reports, if it has one."""
     comparison = Comparison(
@@ -205,7 +206,7 @@ def rate_record(
         quantity="memorized samples",
         relation=relation,
         bound=bound,
-        parameters={} if reported is None else {"paper": reported},
+        parameters=(parameters or {}) | ({} if reported is None else {"paper": reported}),
     )
     return from_proportion(
         comparison, int(copies.sum()), len(copies), alpha=alpha, seed=study.settings.seed
@@ -218,6 +219,7 @@ def reduction_record(
     instance: str,
     pair: tuple[Evaluation, Evaluation],
     alpha: float,
+    parameters: Parameters | None = None,
 ) -> Record:
     """Whether a remedy undoes more copies than it makes, by the samples that it changes.
 
@@ -230,6 +232,7 @@ def reduction_record(
         quantity="share of the changed samples that are no copies any more",
         relation=">=",
         bound=0.5,
+        parameters=parameters or {},
     )
     changed = max(lost + gained, 1)  # none changed: nothing speaks for the remedy
     return from_proportion(comparison, lost, changed, alpha=alpha, seed=study.settings.seed)

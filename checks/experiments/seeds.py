@@ -165,31 +165,32 @@ def read_rows(path: Path) -> Rows:
 def combine_records(found: Mapping[int, SeedResult], alpha: float) -> ExperimentResult:
     """The comparisons of the single seeds, each over all of them.
 
-    Where the bound itself differs from seed to seed, what is compared is the distance from it.
+    One claim has one instance and quantity whatever the seed; of its parameters those stay that all
+    seeds share. Where the bound itself differs from seed to seed, what is compared is the distance
+    from it.
     """
     by_key: dict[tuple[str, str], dict[int, Record]] = {}
     for seed, one in found.items():
         for record in one.experiment.records:
-            # What follows the comma is the place of a gap, which moves with the images.
-            key = record.instance.split(", σ")[0], record.quantity
-            by_key.setdefault(key, {})[seed] = record
-    compared = [_over(key, records) for key, records in by_key.items()]
+            by_key.setdefault((record.instance, record.quantity), {})[seed] = record
+    compared = [_over(records) for records in by_key.values()]
     first = next(iter(found.values())).experiment
     return seeds_result(first.name, first.paper, compared, alpha)
 
 
-def _over(key: tuple[str, str], records: Mapping[int, Record]) -> OverSeeds:
+def _over(records: Mapping[int, Record]) -> OverSeeds:
     first = next(iter(records.values()))
+    shared = set.intersection(*(set(record.parameters.items()) for record in records.values()))
     moves = len({record.bound for record in records.values()}) > 1
     comparison = Comparison(
         claim=first.claim,
-        instance=key[0],
-        quantity=f"{key[1]}, less its bound" if moves else key[1],
+        instance=first.instance,
+        quantity=f"{first.quantity}, less its bound" if moves else first.quantity,
         relation=first.relation,
         bound=0.0 if moves else first.bound,
         margin=first.margin,
         rounding=first.rounding,
-        parameters={} if moves else first.parameters,
+        parameters={} if moves else dict(p for p in first.parameters.items() if p in shared),
     )
     shift = {seed: record.bound if moves else 0.0 for seed, record in records.items()}
     found = {

@@ -96,8 +96,9 @@ def band_comparison(
     relation: Relation,
     bound: float,
     rounding: float = 0.0,
+    sigma: float | None = None,
 ) -> Comparison:
-    """A comparison at the margin that coverage has in the checks."""
+    """A comparison at the margin that coverage has in the checks; at ``sigma``, if at one."""
     return Comparison(
         claim=claim,
         instance=instance,
@@ -106,6 +107,7 @@ def band_comparison(
         bound=bound,
         margin=MARGIN,
         rounding=rounding,
+        parameters={} if sigma is None else {"sigma": sigma},
     )
 
 

@@ -35,6 +35,16 @@ def format_interval(record: Record) -> str:
     return f"{estimate} [{low}, {high}]"
 
 
+def format_instance(record: Record) -> str:
+    """What a comparison is of: in words, then its parameters, but for the paper's own number."""
+    numbers = (
+        f"{name} = {format_number(value) if isinstance(value, float) else value}"
+        for name, value in record.parameters.items()
+        if name != "paper"
+    )
+    return ", ".join([record.instance, *numbers])
+
+
 def format_slack(record: Record) -> tuple[str, str]:
     """How far the estimate keeps from the bound: a ``slack``, or for an equality ``off by``."""
     if record.relation == "==":

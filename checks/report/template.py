@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from wildmiddle.checks.report.formatting import format_interval, format_number
+from wildmiddle.checks.report.formatting import format_instance, format_interval, format_number
 
 
 def load_template(name: str, **filters: Callable[..., Any]) -> Template:
@@ -22,6 +22,7 @@ def load_template(name: str, **filters: Callable[..., Any]) -> Template:
     )
     environment.filters |= {
         "number": format_number,
+        "instance": format_instance,
         "interval": format_interval,
         "data_uri": svg_data_uri,
         **filters,

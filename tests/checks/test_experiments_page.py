@@ -57,7 +57,7 @@ def folder(tmp_path) -> Path:
     kinds = (
         record("no swap", ">=", 97, parameters={"paper": 0.922}),
         record("small <noise>", ">=", 32, parameters={"paper": "about 91%"}),
-        record("middle", "<=", 47),
+        record("middle", "<=", 47, parameters={"sigma from": 0.3}),
     )
     table = outcome("table1", *kinds, tables={"thresholds": (("t",), ((0.5,),))})
     folder = tmp_path / "found"
@@ -111,7 +111,8 @@ def test_known_outcomes_stand_beside_the_paper(folder) -> None:
     assert "1 of 3 comparisons hold, 1 violated, 1 inconclusive" in table
     assert "copies no swap 0.922 ≥ 0.5 0.97 [0.8605, 0.9988] 100 holds" in table
     assert "small <noise> about 91% ≥ 0.5 0.32 [0.173, 0.4973] 100 violated" in table
-    assert "middle no number ≤ 0.5 0.47 [0.2" in table
+    assert "middle, sigma from = 0.3 no number ≤ 0.5 0.47 [0.2" in table
+    assert "| middle, sigma from = 0.3: copies | <= 0.5 |" in (folder / "table1.md").read_text()
     assert "Verdicts: table1.json" in table
     picture = page.text("figure2")
     assert "no verdict" in picture

@@ -63,7 +63,10 @@ def ddpm(tmp_path) -> TrainedStudy:
 
 def test_gaps_that_the_scale_names_take_the_place_of_the_zones(known) -> None:
     vars(known)["scale"] = replace(known.scale, timestep_gaps=[[100, 350], [100, 275]])
-    assert timestep_gaps(known) == ((100, 350), (100, 275))
+    assert timestep_gaps(known) == {
+        (100, 350): "of timesteps 100 to 350",
+        (100, 275): "of timesteps 100 to 275",
+    }
     for wrong in ([[350, 100]], [[-1, 4]], [[1, 2, 3]]):
         with pytest.raises(ValueError, match="give pairs"):
             replace(known.scale, timestep_gaps=wrong)
@@ -84,6 +87,10 @@ def test_nine_timestep_gaps_lie_around_the_zone(known) -> None:
     sigmas = ddpm_sigmas()
     factors = [(a, b) for a in (1 / 4, 1 / 2, 1) for b in (2, 1, 1 / 2)]
     assert len(found) == 9
+    assert list(found.values())[:2] == [
+        "from a quarter of the zone's start to twice its end",
+        "from a quarter of the zone's start to its end",
+    ]
     for (start, end), (a, b) in zip(found, factors, strict=True):
         # Exactly the timesteps whose sigma lies between the ends are left out.
         inside = (sigmas >= a * 0.4) & (sigmas < b * 2.0)

@@ -22,14 +22,15 @@ def test_a_clear_peak_is_measured_in_octaves_from_the_nearer_end() -> None:
     for zone, octaves in ((Zone(4.0, 9.0), 2), (Zone(0.1, 0.25), 2), (Zone(0.5, 2.0), 0)):
         found = record(copies, zone)
         assert (found.estimate, found.low, found.high) == (octaves, octaves, octaves)
-        assert found.parameters == {"peak": 1.0, "candidates": 1}
+        ends = {"from": zone.start, "to": zone.end}
+        assert found.parameters == ends | {"peak": 1.0, "candidates": 1}
         assert found.verdict == ("holds" if octaves <= 1 else "violated")
 
 
 def test_levels_that_may_be_the_peak_span_the_interval() -> None:
     found = record([0, 480, 0, 500, 0, 0], Zone(1.0, 2.0))
     assert (found.estimate, found.low, found.high) == (0, 0, 1)
-    assert found.parameters == {"peak": 1.0, "candidates": 2}
+    assert found.parameters == {"from": 1.0, "to": 2.0, "peak": 1.0, "candidates": 2}
     assert (found.relation, found.bound, found.margin) == ("<=", 0, 1)
     assert found.verdict == "holds"
     assert record([0, 480, 0, 500, 0, 0], Zone(1.0, 2.0), octaves=0.5).verdict == "inconclusive"

@@ -2,10 +2,13 @@
 
 import json
 from dataclasses import replace
+from importlib import import_module
+from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
 from scipy.stats import t
 
@@ -13,19 +16,21 @@ pytest.importorskip("diffusers", reason="needs the extra train")
 
 from wildmiddle.checks import cli
 from wildmiddle.checks.cli import main
-from wildmiddle.checks.experiments import boundaries
+from wildmiddle.checks.experiments import boundaries, figure2, figure6, figure7
 from wildmiddle.checks.experiments.page import read
 from wildmiddle.checks.experiments.results import ExperimentResult, write
 from wildmiddle.checks.experiments.samples import find_copies
 from wildmiddle.checks.experiments.scale import read_scale
 from wildmiddle.checks.experiments.seeds import OverSeeds, SeedResult, combine_records, seed_rows
 from wildmiddle.checks.experiments.table1 import swap
-from wildmiddle.checks.experiments.trained import trained_study
+from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
+from wildmiddle.checks.options import EXPERIMENTS, module_name
 from wildmiddle.checks.records import Comparison
 from wildmiddle.checks.settings import Settings
 from wildmiddle.checks.statistics import from_proportion
 from wildmiddle.empirical.intervals import proportion
 from wildmiddle.models.denoisers import EmpiricalDenoiser, GaussianDenoiser
+from wildmiddle.models.extractors import Extractor
 from wildmiddle.theory.schedules import edm_sigmas
 
 
@@ -81,7 +86,12 @@ def test_a_quantity_that_is_not_found_in_a_seed_gives_no_verdict() -> None:
 
 def result_of(tmp_path, seed: int, count: int, bound: float = 0.5) -> SeedResult:
     claim = Comparison(
-        claim="x", instance=f"gap, σ {seed}", quantity="copies", relation=">=", bound=bound
+        claim="x",
+        instance="gap",
+        quantity="copies",
+        relation=">=",
+        bound=bound,
+        parameters={"sigma from": seed / 10, "paper": 0.78},
     )
     record = from_proportion(claim, count, 100, alpha=1e-3, seed=seed)
     outcome = ExperimentResult(
@@ -96,6 +106,7 @@ def test_comparisons_of_single_seeds_become_one_over_all(tmp_path) -> None:
     outcome = combine_records(found, 0.05)
     (record,) = outcome.records
     assert (record.instance, record.bound, record.n) == ("gap", 0.5, 4)
+    assert record.parameters == {"paper": 0.78}  # what moves with the images is of one seed alone
     assert record.estimate == pytest.approx(0.815)
     assert record.verdict == "holds"
     assert record.alpha == 0.05
@@ -109,6 +120,47 @@ def test_where_the_bound_moves_the_distance_from_it_is_compared(tmp_path) -> Non
     (record,) = combine_records(found, 0.05).records
     assert (record.bound, record.quantity) == (0.0, "copies, less its bound")
     assert record.estimate == pytest.approx(0.2)
+
+
+def module_of(name: str):
+    return import_module(f"wildmiddle.checks.experiments.{module_name(name)}")
+
+
+@pytest.fixture(scope="module")
+def two_seeds(tiny_text, tmp_path_factory):
+    """The studies of seeds 0 and 1 by the group of their experiments, small as they can be."""
+    folder = tmp_path_factory.mktemp("seeds")
+    for few, many in (("6", "18"), ("1", "5")):
+        tiny_text = tiny_text.replace(f"= {many}\n", f"= {few}\n")
+    text = tiny_text.replace("outputs = 200", "outputs = 20").replace("samples = 24", "samples = 4")
+    (folder / "tiny.toml").write_text(text + '[timestep_gaps.training]\nobjective = "ddpm"\n')
+    found = {}
+    for group, seed in product(set(EXPERIMENTS.values()), (0, 1)):
+        settings = Settings(seed=seed, device="cpu", samples=1000)
+        study = trained_study(read_scale(folder / "tiny.toml", group), folder, settings)
+        vars(study)["extractor"] = Extractor(torch.nn.Flatten(), "pixels")
+        found.setdefault(group, []).append(study)
+    return found
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in EXPERIMENTS if not hasattr(module_of(name), "combine")]
+)
+def test_the_claims_of_an_experiment_are_named_alike_whatever_the_seed(
+    two_seeds, monkeypatch, name
+) -> None:
+    for size in ("TRIALS", "GAUSSIANS", "PAIRS"):
+        monkeypatch.setattr(figure6, size, 20)
+    monkeypatch.setattr(figure2, "NOISES", 5)
+    monkeypatch.setattr(figure7, "QUERIES", 200)
+    for trained in ("train_denoiser", "checkpoint"):
+        monkeypatch.setattr(TrainedStudy, trained, lambda self, *_, **__: self.gaussian)
+    first, second = (
+        [(record.instance, record.quantity) for record in module_of(name).run(study, 1e-3).records]
+        for study in two_seeds[EXPERIMENTS[name]]
+    )
+    assert first == second
+    assert len(set(first)) == len(first)
 
 
 def test_another_seed_is_other_images(tiny_text, tmp_path) -> None:
