@@ -18,7 +18,7 @@ from wildmiddle.checks.experiments.trained import TrainedStudy, Trainings
 from wildmiddle.checks.records import Parameters
 from wildmiddle.checks.report.drawing import COVERAGE, DANGER, DASHED, WEIGHT, add_legend
 from wildmiddle.models.denoisers import Denoiser
-from wildmiddle.theory.schedules import ddpm_sigmas, ddpm_timestep
+from wildmiddle.theory.schedules import ddpm_timestep
 
 NONE = (0, 0)
 """The baseline's gap."""
@@ -44,7 +44,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
 
     def draw(figure: Figure) -> None:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 3])
-        at = ddpm_timestep(study.curves.sigmas)
+        at = ddpm_timestep(study.curves.sigmas, study.timestep_sigmas)
         above.plot(at, study.curves.max_weight.mean, color=WEIGHT, label="posterior weight")
         above.plot(
             at, study.curves.coverage.mean, color=COVERAGE, linestyle=DASHED, label="shell coverage"
@@ -69,7 +69,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         "9%, 100 to 275 13%, 100 to 200 43%.",
         tuple(records),
         ("first timestep", "end", "sigma from", "sigma to", *HEADER),
-        (*table_rows(found, alpha), ("held-out images", *[""] * 3, *null_row(study, alpha))),
+        (*table_rows(study, found, alpha), ("held-out images", *[""] * 3, *null_row(study, alpha))),
         draw,
         height=5.6,
         samples={gap_label(gap): one.memorization for gap, one in found.items()},
@@ -99,9 +99,11 @@ def evaluate_gaps(study: TrainedStudy) -> dict[TimestepGap, Evaluation]:
     }
 
 
-def table_rows(found: dict[TimestepGap, Evaluation], alpha: float) -> list[TableRow]:
+def table_rows(
+    study: TrainedStudy, found: dict[TimestepGap, Evaluation], alpha: float
+) -> list[TableRow]:
     """A row for each gap."""
-    sigmas = np.append(ddpm_sigmas(), np.inf)
+    sigmas = np.append(study.timestep_sigmas, np.inf)
     return [
         (
             *gap,

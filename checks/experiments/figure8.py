@@ -74,12 +74,12 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         draw_weight_and_coverage(axes, curves)
         if np.isfinite(place.sigma):
             text = f"both {float(height.mean):.2f} at σ = {place.sigma:.2g}"
-            text += f", timestep {ddpm_timestep(place.sigma)}"
+            text += f", timestep {_timestep(study, place.sigma)}"
             ring = {"color": DANGER, "markerfacecolor": "none", "markersize": 10}
             axes.plot(place.sigma, height.mean, "o", label=text, **ring)
-        add_ddpm_axis(axes, "top")
+        add_ddpm_axis(axes, "top", study.timestep_sigmas)
         named = {
-            f"{name}\ntimesteps {_timestep(start)} to {_timestep(end)}": (start, end)
+            f"{name}\ntimesteps {_timestep(study, start)} to {_timestep(study, end)}": (start, end)
             for name, (start, end) in gaps.items()
         }
         draw_bars(bars, named, curves.sigmas, np.linspace(0.7, 0.25, len(named)))
@@ -92,7 +92,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         "weight and coverage cross.",
         tuple(records),
         ("drawn", "sigma", "DDPM timestep", *HEADER[2:]),
-        tuple((row[0], row[1], _timestep(float(row[1])), *row[2:]) for row in rows),
+        tuple((row[0], row[1], _timestep(study, float(row[1])), *row[2:]) for row in rows),
         draw,
         height=4.2 + len(gaps) / 2,
     )
@@ -138,5 +138,5 @@ def _octaves(regime: Regime) -> tuple[Array, Array, Array]:
     return lengths[0], lengths[1], lengths[2]
 
 
-def _timestep(sigma: float) -> int | str:
-    return int(ddpm_timestep(sigma)) if 0 < sigma < np.inf else ""
+def _timestep(study: TrainedStudy, sigma: float) -> int | str:
+    return int(ddpm_timestep(sigma, study.timestep_sigmas)) if 0 < sigma < np.inf else ""

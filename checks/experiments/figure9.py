@@ -16,7 +16,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     best = front(found)
     rows = [
         (*row, int(gap in best))
-        for row, gap in zip(figure5.table_rows(found, alpha), found, strict=True)
+        for row, gap in zip(figure5.table_rows(study, found, alpha), found, strict=True)
     ]
 
     def draw(figure: Figure) -> None:

@@ -35,7 +35,6 @@ from wildmiddle.checks.experiments.trained import TrainedStudy, Trainings
 from wildmiddle.checks.report.drawing import DOTTED, MUTED, add_legend, label_log_axis
 from wildmiddle.empirical.intervals import Estimate, proportion
 from wildmiddle.models.objectives import Gaps
-from wildmiddle.theory.schedules import ddpm_sigmas
 
 LAWS = ("edm", "ddpm")
 """Objectives: EDM's law of sigma, and DDPM's timesteps."""
@@ -88,7 +87,7 @@ def _gap(study: TrainedStudy, law: str) -> Gaps:
     # In the law's own levels.
     low, high = lowered_zone(study)
     if law == "ddpm":
-        low, high = (float(t) for t in np.searchsorted(ddpm_sigmas(), (low, high)))
+        low, high = (float(t) for t in np.searchsorted(study.timestep_sigmas, (low, high)))
     return ((low, high),)
 
 

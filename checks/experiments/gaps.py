@@ -5,7 +5,6 @@ from itertools import product
 import numpy as np
 
 from wildmiddle.checks.experiments.trained import TrainedStudy
-from wildmiddle.theory.schedules import ddpm_sigmas
 
 Gap = tuple[float, float]
 TimestepGap = tuple[int, int]
@@ -60,7 +59,7 @@ def timestep_gaps(study: TrainedStudy) -> dict[TimestepGap, str]:
     low, high = study.zone.possible
     found: dict[TimestepGap, str] = {}
     for (a, start), (b, end) in product(_STARTS.items(), _ENDS.items()):
-        first, last = np.searchsorted(ddpm_sigmas(), (a * low, b * high)).tolist()
+        first, last = np.searchsorted(study.timestep_sigmas, (a * low, b * high)).tolist()
         if first < last:
             found.setdefault((first, last), f"from {start} to {end}")
     return found

@@ -58,6 +58,11 @@ class Scale:
             raise ValueError(f"window = {self.window} must be below steps = {self.steps}")
         if self.method not in get_args(Method):
             raise ValueError(f"method = {self.method!r}; give one of {', '.join(get_args(Method))}")
+        timesteps = self.training_settings().timesteps
+        if self.method in ("ddpm", "ddim") and timesteps % self.steps:
+            raise ValueError(
+                f"steps = {self.steps} of {self.method!r} must divide timesteps = {timesteps}"
+            )
         gaps = tuple(tuple(gap) for gap in self.timestep_gaps)
         if any(len(gap) != 2 or not 0 <= gap[0] < gap[1] for gap in gaps):
             raise ValueError(f"timestep_gaps = {self.timestep_gaps}: give pairs [first, end]")
@@ -141,6 +146,4 @@ def _scale(found: dict[str, Any], wanted: str, group: str, source: str | Path | 
     for field in fields(Scale):
         if field.name not in values and field.default is MISSING:
             raise ValueError(f"{field.name} is missing; see laptop.toml in checks/experiments")
-    scale = Scale(**values)
-    scale.training_settings()  # refuses what no training can have
-    return scale
+    return Scale(**values)

@@ -88,13 +88,18 @@ class TrainedStudy(Study):
         return torch.zeros(()) if mean is None else to_channels_first(mean[None])[0].float()
 
     @cached_property
+    def timestep_sigmas(self) -> Array:
+        """Sigma of each of DDPM's timesteps under the scale's training, rising."""
+        at = self.training()
+        return ddpm_sigmas(at.timesteps, at.beta_start, at.beta_end)
+
+    @cached_property
     def sigmas(self) -> Array:
         """The sampling schedule, falling: EDM's, or evenly spaced timesteps of DDPM's."""
         steps = self.scale.steps
         if self.scale.method in ("heun", "euler"):
             return edm_sigmas(steps)
-        every = len(ddpm_sigmas()) // steps
-        return ddpm_sigmas()[::every][::-1].copy()
+        return self.timestep_sigmas[:: len(self.timestep_sigmas) // steps][::-1].copy()
 
     def regime(self, name: str) -> Regime:
         """A noise regime of the memorizing model's images, read off the curves."""

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.style import context
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from wildmiddle.checks.output import write_csv, write_text
 from wildmiddle.empirical.intervals import Estimate
@@ -182,15 +182,21 @@ def add_edm_axis(axes: Axes) -> None:
     top.set_xlabel("step of the 18-step EDM schedule")
 
 
-def add_ddpm_axis(axes: Axes, side: Literal["top", "bottom"]) -> None:
-    """Mark timesteps of DDPM along the top, or along the bottom under the noise level."""
-    shown = (0, 10, 50, 100, 200, 300, 400, 600, 800)
+def add_ddpm_axis(
+    axes: Axes, side: Literal["top", "bottom"], sigmas: ArrayLike | None = None
+) -> None:
+    """Mark timesteps of DDPM along the top, or along the bottom under the noise level.
+
+    ``sigmas`` are those of the timesteps, the usual 1,000 by default.
+    """
+    table = ddpm_sigmas() if sigmas is None else np.asarray(sigmas)
+    shown = [t for t in (0, 10, 50, 100, 200, 300, 400, 600, 800) if t < len(table)]
     second = axes.secondary_xaxis(side)
     if side == "bottom":
         second.spines["bottom"].set_position(("outward", 36))
-    second.set_xticks(ddpm_sigmas()[list(shown)], [str(timestep) for timestep in shown])
+    second.set_xticks(table[shown], [str(timestep) for timestep in shown])
     second.set_xticks([], minor=True)
-    second.set_xlabel("DDPM timestep of 1000")
+    second.set_xlabel(f"DDPM timestep of {len(table)}")
 
 
 def label_log_axis(axes: Axes, which: Literal["x", "y"]) -> None:

@@ -190,6 +190,10 @@ def test_the_page_names_what_the_paper_says(known, tmp_path) -> None:
         (("memorizing = 30", "memorizing = 80"), "need 2 <= memorizing < generalizing"),
         (("window = 5", "window = 18"), "window = 18 must be below steps = 18"),
         (("generalizing = 60", "generalizing = 70"), "60 training images"),
+        (
+            ("window = 5", 'window = 5\nmethod = "ddim"'),
+            "steps = 18 of 'ddim' must divide timesteps = 1000",
+        ),
     ],
 )
 def test_a_bad_scale_is_one_line_and_exit_code_2(

@@ -12,9 +12,9 @@ pytest.importorskip("diffusers", reason="needs the extra train")
 pytest.importorskip("torchmetrics", reason="needs the extra train")
 
 from wildmiddle.checks.cli import main
-from wildmiddle.checks.experiments import distances, figure4, figure5, figure9
+from wildmiddle.checks.experiments import distances, figure4, figure5, figure8, figure9, gap_rule
 from wildmiddle.checks.experiments.gaps import timestep_gaps, zone_gaps
-from wildmiddle.checks.experiments.samples import Evaluation, reduction_record
+from wildmiddle.checks.experiments.samples import Evaluation, evaluate, reduction_record
 from wildmiddle.checks.experiments.scale import read_scale
 from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
 from wildmiddle.checks.settings import Settings
@@ -26,7 +26,7 @@ from wildmiddle.models.denoisers import EmpiricalDenoiser, GaussianDenoiser
 from wildmiddle.models.extractors import Extractor
 from wildmiddle.models.quality import FrechetDistance, frechet_distance
 from wildmiddle.theory.regimes import PredictedZone, Zone
-from wildmiddle.theory.schedules import ddpm_sigmas
+from wildmiddle.theory.schedules import ddpm_sigmas, ddpm_timestep
 
 
 def study_of(folder: Path, group: str = "") -> TrainedStudy:
@@ -98,6 +98,29 @@ def test_nine_timestep_gaps_lie_around_the_zone(known) -> None:
     vars(known)["zone"] = zone_from(2.0, 1.5)
     assert all(start < end for start, end in timestep_gaps(known))
     assert len(timestep_gaps(known)) == 6  # 0.5 to 3, 1.5, 0.75; 1 to 3, 1.5; 2 to 3
+
+
+def test_timesteps_are_those_of_the_trainings_own_schedule(ddpm) -> None:
+    own = {**ddpm.scale.training, "timesteps": 500, "beta_start": 2e-4, "beta_end": 0.03}
+    vars(ddpm)["scale"] = replace(ddpm.scale, training=own)
+    vars(ddpm)["zone"] = zone_from(0.4, 2.0)
+    table = ddpm_sigmas(500, 2e-4, 0.03)
+    np.testing.assert_array_equal(ddpm.sigmas, table[::10][::-1])
+    first, end = widest = next(iter(timestep_gaps(ddpm)))
+    np.testing.assert_array_equal(
+        np.arange(first, end), np.flatnonzero((table >= 0.1) & (table < 4.0))
+    )
+    known = table[first], table[end]
+    one = evaluate(ddpm, ddpm.generalizing, "held-out")
+    rows = figure5.table_rows(ddpm, {figure5.NONE: one, widest: one}, 0.05)
+    assert rows[1][:4] == (first, end, *known)
+    vars(ddpm)["zone"] = zone_from(*known)
+    assert gap_rule.trainings(ddpm)["gap-rule-ddpm-gap"][1]["gap"] == (
+        tuple(np.searchsorted(table, zone_gaps(ddpm)["lowered zone"])),
+    )
+    drawn = {row[0]: row[2] for row in figure8.run(ddpm, 1e-3).rows}
+    for end, sigma in zip(("start", "end"), zone_gaps(ddpm)["possible zone"], strict=True):
+        assert drawn[f"gap over the possible zone, {end}"] == ddpm_timestep(sigma, table)
 
 
 def test_figure4_judges_every_checkpoint_and_the_last_decides(known, monkeypatch) -> None:
