@@ -348,6 +348,7 @@ def _reproduce(options: argparse.Namespace) -> int:
             f"--inception {options.inception}: no such file; give weights of Inception"
         )
     settings = settings_of(options)
+    from wildmiddle.checks.experiments.cost import trainings
     from wildmiddle.checks.experiments.trained import trained_study
     from wildmiddle.empirical.kernels import processes
     from wildmiddle.empirical.locks import hold_folder
@@ -373,9 +374,12 @@ def _reproduce(options: argparse.Namespace) -> int:
             show("\n".join([f"Data: {data.title}", *data.notes]))
             _say_doubts(data, _merged(data.train, settings), settings)
     left_out: dict[str, list[str]] = {}
-    for name in [name for name in names if name in JUDGED]:
+    for name in names:  # refused before any training, not after it
+        study = studies[scales[name].group]
         try:
-            _ = studies[scales[name].group].extractor  # refused before any training, not after it
+            trainings(name, study)
+            if name in JUDGED:
+                _ = study.extractor
         except ValueError as error:
             if name in named:
                 raise

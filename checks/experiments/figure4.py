@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from wildmiddle.checks.experiments.gaps import Gap, zone_gaps
+from wildmiddle.checks.experiments.gaps import Gap, own_levels, zone_gaps
 from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
 from wildmiddle.checks.experiments.samples import (
     HALF,
@@ -113,9 +113,10 @@ def conditions(study: TrainedStudy) -> list[Condition]:
         Condition("dummy class", "dummy", {"dummy": True}),
     ]
     for name, gap in zone_gaps(study).items():
-        if gap[0] < gap[1]:
+        own = own_levels(study, gap)
+        if own[0] < own[1]:
             folder = f"gap-{name.split()[0]}"
-            found.append(Condition(f"gap over the {name}", folder, {"gap": (gap,)}, gap))
+            found.append(Condition(f"gap over the {name}", folder, {"gap": (own,)}, gap))
     return found
 
 

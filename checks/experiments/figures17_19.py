@@ -6,7 +6,7 @@ zone out. The rates are those of all samples that figure4 counts, of which the f
 
 from matplotlib.figure import Figure
 
-from wildmiddle.checks.experiments.gaps import zone_gaps
+from wildmiddle.checks.experiments.gaps import own_levels, zone_gaps
 from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
 from wildmiddle.checks.experiments.samples import draw_samples, is_copy, pair_with_nearest
 from wildmiddle.checks.experiments.trained import TrainedStudy
@@ -30,10 +30,11 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
             count, "dummy", dummy=True
         ),  # samples of the real class
     }
-    start, end = gap = zone_gaps(study)["possible zone"]
-    if start < end:
-        trained = study.train_denoiser(count, "gap-possible", gap=(gap,))
-        denoisers[f"gap, σ {start:g} to {end:g}"] = trained
+    gap = zone_gaps(study)["possible zone"]
+    own = own_levels(study, gap)
+    if own[0] < own[1]:
+        trained = study.train_denoiser(count, "gap-possible", gap=(own,))
+        denoisers["gap, σ {:g} to {:g}".format(*gap)] = trained
     found: dict[str, Memorization] = {}
     panels: dict[str, list[Strip]] = {}
     rows: list[TableRow] = []

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from wildmiddle.checks.experiments.gaps import lowered_zone
+from wildmiddle.checks.experiments.gaps import lowered_zone, own_levels
 from wildmiddle.checks.experiments.looks import (
     BASE,
     HEADER,
@@ -34,7 +34,6 @@ from wildmiddle.checks.experiments.seeds import (
 from wildmiddle.checks.experiments.trained import TrainedStudy, Trainings
 from wildmiddle.checks.report.drawing import DOTTED, MUTED, add_legend, label_log_axis
 from wildmiddle.empirical.intervals import Estimate, proportion
-from wildmiddle.models.objectives import Gaps
 
 LAWS = ("edm", "ddpm")
 """Objectives: EDM's law of sigma, and DDPM's timesteps."""
@@ -77,18 +76,10 @@ def trainings(study: TrainedStudy) -> Trainings:
 def _conditions(study: TrainedStudy) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for law in LAWS:
         yield law, BASE, {}
-        yield law, GAP, {"gap": _gap(study, law)}
+        yield law, GAP, {"gap": (own_levels(study, lowered_zone(study), law),)}
         if law == CONTROLLED and study.settings.seed == 0:
             yield law, DUMMY, {"dummy": True}
             yield law, ONCE, {"once_noised": lowered_zone(study)[1]}
-
-
-def _gap(study: TrainedStudy, law: str) -> Gaps:
-    # In the law's own levels.
-    low, high = lowered_zone(study)
-    if law == "ddpm":
-        low, high = (float(t) for t in np.searchsorted(study.timestep_sigmas, (low, high)))
-    return ((low, high),)
 
 
 def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
@@ -97,11 +88,11 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     looks_of = look_at_each(study, wanted, first=FIRST, each=EACH, times=TIMES)
     found: dict[tuple[str, str], list[Look]] = {}
     rows: list[TableRow] = []
-    for (law, kind, _), name in zip(_conditions(study), wanted, strict=True):
+    for (law, kind, changes), name in zip(_conditions(study), wanted, strict=True):
         if name not in looks_of:
             continue
         found[law, kind] = looks = looks_of[name]
-        gap = _gap(study, law)[0] if kind == GAP else (0.0, 0.0)
+        (gap,) = changes.get("gap", ((0.0, 0.0),))
         share = alpha / (len(wanted) * len(looks))
         rows += [(law, kind, *gap, *line) for line in look_rows(looks, share)]
 

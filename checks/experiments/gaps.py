@@ -36,6 +36,18 @@ def zone_gaps(study: TrainedStudy) -> dict[str, Gap]:
     }
 
 
+def own_levels(study: TrainedStudy, gap: Gap, objective: str | None = None) -> Gap:
+    """A gap in sigma in the levels of an objective, the scale's own unless one is named.
+
+    Those of "ddpm" are timesteps: the ones whose sigma lies in the gap, and none where both ends
+    are the same.
+    """
+    if (objective or study.training().objective) != "ddpm":
+        return gap
+    first, end = np.searchsorted(study.timestep_sigmas, gap).tolist()
+    return float(first), float(end)
+
+
 def lowered_zone(study: TrainedStudy) -> Gap:
     """The possible zone an octave lower. Raises ValueError where that is no gap."""
     low, high = zone_gaps(study)["lowered zone"]
@@ -52,8 +64,14 @@ def timestep_gaps(study: TrainedStudy) -> dict[TimestepGap, str]:
 
     With their names: those by the zone are named by their rule, which is the same for all images.
     They start at 1/4, 1/2 and once the zone's start and end at twice, once and 1/2 its end, in
-    sigma. Gaps that would be empty, or another's timesteps again, are left out.
+    sigma. Gaps that would be empty, or another's timesteps again, are left out. Raises ValueError
+    where none is left, and for a training that has no timesteps.
     """
+    if (objective := study.training().objective) != "ddpm":
+        raise ValueError(
+            f"objective = {objective!r}; figure5, figure9 and timestep-grids leave out timesteps: "
+            'give objective = "ddpm" in [timestep_gaps.training]'
+        )
     if study.scale.timestep_gaps:
         return {gap: f"of timesteps {gap[0]} to {gap[1]}" for gap in study.scale.timestep_gaps}
     low, high = study.zone.possible
@@ -62,4 +80,9 @@ def timestep_gaps(study: TrainedStudy) -> dict[TimestepGap, str]:
         first, last = np.searchsorted(study.timestep_sigmas, (a * low, b * high)).tolist()
         if first < last:
             found.setdefault((first, last), f"from {start} to {end}")
+    if not found:
+        raise ValueError(
+            f"the possible zone of the memorizing model's images, {low:.3g} to {high:.3g}, has no "
+            "gap around it; give timestep_gaps in [timestep_gaps.measures]"
+        )
     return found

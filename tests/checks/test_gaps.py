@@ -11,8 +11,17 @@ from matplotlib.figure import Figure
 pytest.importorskip("diffusers", reason="needs the extra train")
 pytest.importorskip("torchmetrics", reason="needs the extra train")
 
+from wildmiddle.checks import cli
 from wildmiddle.checks.cli import main
-from wildmiddle.checks.experiments import distances, figure4, figure5, figure8, figure9, gap_rule
+from wildmiddle.checks.experiments import (
+    distances,
+    figure4,
+    figure5,
+    figure8,
+    figure9,
+    figures17_19,
+    gap_rule,
+)
 from wildmiddle.checks.experiments.gaps import timestep_gaps, zone_gaps
 from wildmiddle.checks.experiments.samples import Evaluation, evaluate, reduction_record
 from wildmiddle.checks.experiments.scale import read_scale
@@ -61,15 +70,15 @@ def ddpm(tmp_path) -> TrainedStudy:
     return study_of(tmp_path, "timestep_gaps")
 
 
-def test_gaps_that_the_scale_names_take_the_place_of_the_zones(known) -> None:
-    vars(known)["scale"] = replace(known.scale, timestep_gaps=[[100, 350], [100, 275]])
-    assert timestep_gaps(known) == {
+def test_gaps_that_the_scale_names_take_the_place_of_the_zones(ddpm) -> None:
+    vars(ddpm)["scale"] = replace(ddpm.scale, timestep_gaps=[[100, 350], [100, 275]])
+    assert timestep_gaps(ddpm) == {
         (100, 350): "of timesteps 100 to 350",
         (100, 275): "of timesteps 100 to 275",
     }
     for wrong in ([[350, 100]], [[-1, 4]], [[1, 2, 3]]):
         with pytest.raises(ValueError, match="give pairs"):
-            replace(known.scale, timestep_gaps=wrong)
+            replace(ddpm.scale, timestep_gaps=wrong)
 
 
 def test_gaps_are_the_zones_of_the_distances_to_three_digits(known) -> None:
@@ -81,9 +90,9 @@ def test_gaps_are_the_zones_of_the_distances_to_three_digits(known) -> None:
     assert found["lowered zone"] == pytest.approx(np.divide(zone.possible, 2), rel=0.005)
 
 
-def test_nine_timestep_gaps_lie_around_the_zone(known) -> None:
-    vars(known)["zone"] = zone_from(0.4, 2.0)
-    found = timestep_gaps(known)
+def test_nine_timestep_gaps_lie_around_the_zone(ddpm) -> None:
+    vars(ddpm)["zone"] = zone_from(0.4, 2.0)
+    found = timestep_gaps(ddpm)
     sigmas = ddpm_sigmas()
     factors = [(a, b) for a in (1 / 4, 1 / 2, 1) for b in (2, 1, 1 / 2)]
     assert len(found) == 9
@@ -95,9 +104,9 @@ def test_nine_timestep_gaps_lie_around_the_zone(known) -> None:
         # Exactly the timesteps whose sigma lies between the ends are left out.
         inside = (sigmas >= a * 0.4) & (sigmas < b * 2.0)
         np.testing.assert_array_equal(np.flatnonzero(inside), np.arange(start, end))
-    vars(known)["zone"] = zone_from(2.0, 1.5)
-    assert all(start < end for start, end in timestep_gaps(known))
-    assert len(timestep_gaps(known)) == 6  # 0.5 to 3, 1.5, 0.75; 1 to 3, 1.5; 2 to 3
+    vars(ddpm)["zone"] = zone_from(2.0, 1.5)
+    assert all(start < end for start, end in timestep_gaps(ddpm))
+    assert len(timestep_gaps(ddpm)) == 6  # 0.5 to 3, 1.5, 0.75; 1 to 3, 1.5; 2 to 3
 
 
 def test_timesteps_are_those_of_the_trainings_own_schedule(ddpm) -> None:
@@ -121,6 +130,53 @@ def test_timesteps_are_those_of_the_trainings_own_schedule(ddpm) -> None:
     drawn = {row[0]: row[2] for row in figure8.run(ddpm, 1e-3).rows}
     for end, sigma in zip(("start", "end"), zone_gaps(ddpm)["possible zone"], strict=True):
         assert drawn[f"gap over the possible zone, {end}"] == ddpm_timestep(sigma, table)
+
+
+def test_a_gap_in_sigma_is_one_of_timesteps_where_these_are_trained(ddpm, monkeypatch) -> None:
+    wanted = {each.name: each for each in figure4.conditions(ddpm)}
+    table = ddpm_sigmas()
+    for name, (low, high) in zone_gaps(ddpm).items():
+        inside = np.flatnonzero((table >= low) & (table < high))
+        each = wanted[f"gap over the {name}"]
+        assert (each.changes, each.gap) == ({"gap": ((inside[0], inside[-1] + 1),)}, (low, high))
+    asked = {}
+
+    def train_denoiser(self, count, name, **changes):
+        asked[name] = changes
+        return self.generalizing
+
+    monkeypatch.setattr(TrainedStudy, "train_denoiser", train_denoiser)
+    outcome = figures17_19.run(ddpm, 1e-3)
+    assert asked["gap-possible"] == wanted["gap over the possible zone"].changes
+    assert outcome.rows[-1][0] == "gap, σ {:g} to {:g}".format(*zone_gaps(ddpm)["possible zone"])
+    # Between two timesteps there is nothing to leave out.
+    between = {"possible zone": (table[400] * 1.001, table[400] * 1.002)}
+    monkeypatch.setattr(figure4, "zone_gaps", lambda _: between)
+    assert [each.name for each in figure4.conditions(ddpm)] == ["baseline", "dummy class"]
+
+
+def test_without_timesteps_or_a_zone_there_are_no_timesteps_to_leave_out(known, ddpm) -> None:
+    with pytest.raises(ValueError, match=r"^objective = 'edm'; figure5, .* in \[timestep_gaps.tr"):
+        timestep_gaps(known)
+    vars(ddpm)["zone"] = zone_from(9.0, 0.5)
+    with pytest.raises(ValueError, match=r"images, 9 to 0\.5, has no gap around it; give"):
+        timestep_gaps(ddpm)
+
+
+def test_what_cannot_be_trained_is_refused_before_anything_is(
+    tmp_path, tiny_text, capsys, monkeypatch
+) -> None:
+    path, folder = tmp_path / "tiny.toml", tmp_path / "found"
+    path.write_text(tiny_text)
+    names = []
+    monkeypatch.setattr(cli, "_run_experiments", lambda _, scales, *more: names.extend(scales) or 0)
+    command = ["--scale", str(path), "--output", str(folder), "--device", "cpu", "--quiet"]
+    assert main(["reproduce", "figure2", "figure5", *command]) == 2
+    assert capsys.readouterr().err.count("objective = 'edm'; figure5, figure9 and") == 1
+    assert not folder.exists()
+    assert main(["reproduce", "all", *command]) == 0
+    assert "figure4" in names
+    assert not {"figure5", "figure9", "timestep-grids"} & set(names)
 
 
 def test_figure4_judges_every_checkpoint_and_the_last_decides(known, monkeypatch) -> None:

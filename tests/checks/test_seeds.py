@@ -321,7 +321,7 @@ def test_unlabelled_images_run_all_but_what_needs_labels(
     tiny_text, tmp_path, capsys, monkeypatch
 ) -> None:
     path, images = tmp_path / "tiny.toml", tmp_path / "images.npy"
-    path.write_text(tiny_text)
+    path.write_text(tiny_text + '[timestep_gaps.training]\nobjective = "ddpm"\n')
     np.save(images, np.random.default_rng(0).integers(0, 256, (100, 8, 8), np.uint8))
     names = []
     monkeypatch.setattr(cli, "_run_experiments", lambda _, scales, *more: names.extend(scales) or 0)
