@@ -179,7 +179,7 @@ def evaluate(study: TrainedStudy, denoiser: Denoiser, reference: Reference) -> E
     found = study.compare(samples)
     nearer = three_sample_test(
         samples,
-        study.few,
+        study.seen,
         study.fresh,
         alpha=study.settings.alpha,
         seed=study.settings.seed,

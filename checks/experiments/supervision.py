@@ -17,7 +17,11 @@ from wildmiddle.checks.experiments.results import ExperimentResult, TableRow
 from wildmiddle.checks.experiments.seeds import Claims, SeedResult, between, judge
 from wildmiddle.checks.experiments.table1 import COLOURS
 from wildmiddle.checks.experiments.trained import TrainedStudy
-from wildmiddle.checks.experiments.trajectories import in_shell, record_trajectories
+from wildmiddle.checks.experiments.trajectories import (
+    held_out_in_shell,
+    in_shell,
+    record_trajectories,
+)
 from wildmiddle.checks.report.drawing import (
     DASHED,
     DOTTED,
@@ -26,13 +30,9 @@ from wildmiddle.checks.report.drawing import (
     set_sigma_axis,
     sigma_limits,
 )
-from wildmiddle.empirical.coverage import coverage_draws
 from wildmiddle.empirical.intervals import Estimate, proportion, student_mean
 
 Array = NDArray[np.float64]
-
-STREAM = "supervision/coverage"
-"""Name of the noise stream of the held-out images."""
 
 MORE, CLOSE, OCTAVES = 0.5, 0.2, 1.0
 """The three bounds: of the share beyond the coverage, of its difference from it, and of the error
@@ -63,7 +63,8 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Count supervised states and take errors along both models' sampling, for one seed."""
     sigmas = study.sigmas
     share = alpha / (6 * len(sigmas))
-    covered = _coverage(study, share)
+    draws = held_out_in_shell(study)
+    covered = proportion(draws.sum(0), len(draws), share)
     rows: list[TableRow] = []
     shares: dict[str, Estimate] = {}
     for name, denoiser in (
@@ -113,22 +114,6 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         height=5.6,
         tables={"places": (PLACES, tuple(places(study)))},
     )
-
-
-def _coverage(study: TrainedStudy, alpha: float) -> Estimate:
-    at = study.settings
-    draws = coverage_draws(
-        study.train,
-        study.test,
-        study.sigmas,
-        c=at.c,
-        queries=at.samples,
-        seed=at.seed,
-        device=at.device,
-        stream=STREAM,
-        memory=at.memory,
-    )
-    return proportion(draws.sum(0), len(draws), alpha)
 
 
 def _errors(

@@ -62,6 +62,11 @@ class TrainedStudy(Study):
         """Training images of the memorizing model, (N, C, H, W)."""
         return to_channels_first(self.images).float()
 
+    @cached_property
+    def seen(self) -> torch.Tensor:
+        """Those that training shows: where it flips, the mirrored ones too, (N or 2N, ...)."""
+        return torch.cat([self.few, self.few.flip(-1)]) if self.mirrored else self.few
+
     @property
     def fresh(self) -> torch.Tensor:
         """Held-out images, (M, C, H, W)."""
@@ -117,8 +122,8 @@ class TrainedStudy(Study):
 
     @cached_property
     def optimum(self) -> Denoiser:
-        """The empirical optimal denoiser of the few images."""
-        return EmpiricalDenoiser(self.few, self.torch_device)
+        """The empirical optimal denoiser of the few images as their training shows them."""
+        return EmpiricalDenoiser(self.seen, self.torch_device)
 
     @property
     def mirrored(self) -> bool:

@@ -25,11 +25,14 @@ from wildmiddle.checks.report.drawing import (
     set_unit_axis,
     sigma_limits,
 )
-from wildmiddle.empirical.coverage import distances
+from wildmiddle.empirical.coverage import coverage_draws, distances
 from wildmiddle.empirical.intervals import Estimate, proportion
 from wildmiddle.models.denoisers import Denoiser
 from wildmiddle.models.sampling import sample
 from wildmiddle.theory.shells import radii
+
+STREAM = "supervision/coverage"
+"""Name of the noise stream of the held-out images."""
 
 COUNTED = ("in a shell", "copied in one step", "final image chosen")
 """What is counted among the samples at each noise level."""
@@ -37,7 +40,7 @@ COUNTED = ("in a shell", "copied in one step", "final image chosen")
 
 def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Count at each step of both models' own sampling; no verdict."""
-    n, sigmas = study.scale.samples, study.sigmas
+    n, sigmas, covered = study.scale.samples, study.sigmas, held_out_in_shell(study)
     found: dict[tuple[str, str], Estimate] = {}
     rows: list[TableRow] = []
     for name, denoiser in (
@@ -73,11 +76,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     def draw(figure: Figure) -> None:
         panels: Any = figure.subplots(1, len(COUNTED), sharey=True)
         panels[0].plot(
-            study.curves.sigmas,
-            study.curves.coverage.mean,
-            color=MUTED,
-            linestyle=DOTTED,
-            label="held-out images",
+            sigmas, covered.mean(0), color=MUTED, linestyle=DOTTED, label="held-out images"
         )
         for (name, what), band in found.items():
             axes = panels[COUNTED.index(what)]
@@ -149,5 +148,21 @@ def record_trajectories(
 def in_shell(study: TrainedStudy, states: torch.Tensor, sigma: float) -> NDArray[np.bool_]:
     """Which states (n, C, H, W) lie in the shell of some training image, (n,). Source: Def 4.6."""
     r_in, r_out = radii(np.float64(study.d), study.settings.c)
-    apart = distances(study.few, states, study.settings.device) / sigma
+    apart = distances(study.seen, states, study.settings.device) / sigma
     return np.any((apart >= r_in) & (apart <= r_out), axis=1)
+
+
+def held_out_in_shell(study: TrainedStudy) -> NDArray[np.bool_]:
+    """The same of held-out images that are drawn and noised anew, at each step, (queries, K)."""
+    at = study.settings
+    return coverage_draws(
+        study.seen.flatten(1).numpy(),
+        study.test,
+        study.sigmas,
+        c=at.c,
+        queries=at.samples,
+        seed=at.seed,
+        device=at.device,
+        stream=STREAM,
+        memory=at.memory,
+    )

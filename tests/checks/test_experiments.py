@@ -18,6 +18,7 @@ from wildmiddle.checks.experiments.scale import read_scale
 from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
 from wildmiddle.checks.settings import Settings
 from wildmiddle.models.denoisers import EmpiricalDenoiser, GaussianDenoiser
+from wildmiddle.models.extractors import Extractor
 from wildmiddle.models.networks import DDPM, LAPTOP, PAPER
 from wildmiddle.models.sampling import euler, start
 
@@ -123,6 +124,29 @@ def test_trajectories_count_shells_copies_and_choices(known) -> None:
         copied = near.values[:, 0] < near.values[:, 1] / 3
         assert counts["memorizing", "copied in one step", steps[k]] == int(copied.sum())
     assert 0 < counts["memorizing", "final image chosen", steps[8]] < 24
+
+
+def test_mirrored_images_are_training_images_where_training_mirrors(known) -> None:
+    sigma, mirrored = float(known.sigmas[11]), known.few.flip(-1)
+    noise = torch.randn(known.few.shape, generator=torch.Generator().manual_seed(0))
+    states = mirrored + sigma * noise
+    held_out = trajectories.held_out_in_shell(known)
+    assert not trajectories.in_shell(known, states, sigma).all()
+    other = replace(
+        known, scale=replace(known.scale, training={**known.scale.training, "flips": True})
+    )
+    assert trajectories.in_shell(other, states, sigma).all()
+    # On the same draws, and more of them.
+    more = trajectories.held_out_in_shell(other)
+    assert (more >= held_out).all()
+    assert more.sum() > held_out.sum()
+    x = other.fresh[:5] + noise[:5]
+    torch.testing.assert_close(other.optimum(x.flip(-1), 1.0), other.optimum(x, 1.0).flip(-1))
+    assert not torch.allclose(known.optimum(x.flip(-1), 1.0), known.optimum(x, 1.0).flip(-1))
+    # Mirrored copies are as near to what was trained on as copies are.
+    vars(other)["extractor"] = Extractor(torch.nn.Flatten(), "pixels")
+    found = samples.evaluate(other, EmpiricalDenoiser(mirrored, "cpu"), "held-out")
+    assert (found.count, float(found.against_held_out.closer.mean)) == (24, 1.0)
 
 
 @pytest.mark.parametrize("steps", [18, 2])
