@@ -13,7 +13,7 @@ known of the quantity is an interval that misses it with probability at most ``a
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from math import ceil, isfinite, isnan
+from math import ceil, inf, isfinite, isnan
 from typing import Literal
 
 Relation = Literal["<=", ">=", "=="]
@@ -49,7 +49,8 @@ class Comparison:
 class Record(Comparison):
     """A comparison with what was found: estimate, interval, and how they were come by.
 
-    ``n`` is 0 and ``low == estimate == high`` where nothing is drawn.
+    ``n`` is 0 and ``low == estimate == high`` where nothing is drawn. Where nothing is known, the
+    estimate is nan and the interval has no ends.
     """
 
     estimate: float
@@ -65,8 +66,13 @@ class Record(Comparison):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isnan(self.estimate):
+        if isnan(self.estimate) and not self.unknown:
             raise ArithmeticError(f"{self.claim}, {self.instance}: the estimate is no number")
+
+    @property
+    def unknown(self) -> bool:
+        """Whether nothing is known of the quantity."""
+        return isnan(self.estimate) and (self.low, self.high) == (-inf, inf)
 
     @property
     def slack(self) -> float:

@@ -107,7 +107,7 @@ def summary(result: ExperimentResult) -> str:
             (
                 f"{format_instance(r)}: {r.quantity}",
                 f"{r.relation} {r.bound:g}",
-                f"{r.estimate:.3g}",
+                "unknown" if r.unknown else f"{r.estimate:.3g}",
                 f"{r.low:.3g} to {r.high:.3g}",
                 r.verdict,
             )

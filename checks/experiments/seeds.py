@@ -49,6 +49,7 @@ HEADER = (
     "verdict",
     "verdict rests on it",
     "seeds that agree",
+    "seeds that decide",
     "sign test p",
 )
 """Columns of :func:`seed_rows`."""
@@ -79,17 +80,21 @@ class OverSeeds:
 
     def record(self, alpha: float) -> Record:
         """The verdict over seeds."""
-        found = over_seeds(self.found, alpha)
-        if np.isnan(found.mean):  # no seed says anything, and the interval has no ends
-            found = replace(found, mean=np.asarray(self.comparison.bound))
-        return from_estimate(self.comparison, found, min(self.found))
+        return from_estimate(self.comparison, over_seeds(self.found, alpha), min(self.found))
 
-    def agreeing(self) -> int:
-        """Number of seeds whose own estimate agrees with the claim."""
-        known = (one for one in self.found.values() if not np.isnan(one.mean))
-        alone = (replace(one, low=one.mean, high=one.mean) for one in known)
-        own = [from_estimate(self.comparison, one, None, detectable=0.0) for one in alone]
-        return sum(record.verdict == "holds" for record in own)
+    def agreeing(self) -> tuple[int, int]:
+        """Numbers of seeds that agree with the claim, and of those that agree or do not.
+
+        A seed does by its own estimate; where that is known between looks alone, by the limit that
+        decides, and it is in neither number where the limits leave it open.
+        """
+        alone = (
+            one if one.method == BETWEEN_LOOKS else replace(one, low=one.mean, high=one.mean)
+            for one in self.found.values()
+            if not np.isnan(one.mean)
+        )
+        own = [from_estimate(self.comparison, one, None, detectable=0.0).verdict for one in alone]
+        return own.count("holds"), len(own) - own.count("inconclusive")
 
 
 def over_seeds(found: Mapping[int, Estimate], alpha: float) -> Estimate:
@@ -313,11 +318,9 @@ def seed_rows(compared: Sequence[OverSeeds], records: Sequence[Record]) -> list[
             verdict = (
                 from_estimate(each.comparison, found, seed).verdict if known else "inconclusive"
             )
-            rows.append((*claim, f"seed {seed}", value, low, high, how, verdict, "no", "", ""))
-        agree, seeds = each.agreeing(), len(each.found)
-        p = float(binomtest(agree, seeds, 0.5, alternative="greater").pvalue)
-        ends = record.estimate, record.low, record.high
-        rows.append(
-            (*claim, f"{seeds} seeds", *ends, record.method, record.verdict, "yes", agree, p)
-        )
+            rows.append((*claim, f"seed {seed}", value, low, high, how, verdict, "no", "", "", ""))
+        agree, decided = each.agreeing()
+        p = float(binomtest(agree, decided, 0.5, alternative="greater").pvalue) if decided else 1.0
+        over = f"{len(each.found)} seeds", record.estimate, record.low, record.high, record.method
+        rows.append((*claim, *over, record.verdict, "yes", agree, decided, p))
     return rows

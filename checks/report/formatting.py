@@ -28,7 +28,9 @@ def format_number(value: float) -> str:
 
 
 def format_interval(record: Record) -> str:
-    """The estimate with its interval, or that nothing was drawn."""
+    """The estimate with its interval, or that nothing was drawn, or that nothing is known."""
+    if record.unknown:
+        return "unknown"
     if record.n == 0:
         return f"{format_number(record.estimate)} (computed)"
     estimate, low, high = map(format_number, (record.estimate, record.low, record.high))

@@ -86,6 +86,12 @@ def test_an_estimate_that_is_no_number_is_an_error_and_no_violation(relation) ->
     for ends in ((math.nan, math.nan), (0.0, 1.0)):
         with pytest.raises(ArithmeticError, match=r"4\.2, an instance: the estimate is no number"):
             record(*ends, relation, estimate=math.nan)
+    for ends in ((-math.inf, 0.0), (0.0, math.inf)):
+        with pytest.raises(ArithmeticError, match="the estimate is no number"):
+            record(*ends, relation, estimate=math.nan)
+    nothing = record(-math.inf, math.inf, relation, estimate=math.nan)
+    assert (nothing.unknown, nothing.verdict, nothing.wanted) == (True, "inconclusive", None)
+    assert not record(-math.inf, math.inf, relation, estimate=0.5).unknown
 
 
 @pytest.mark.parametrize("relation", ["<=", ">=", "=="])

@@ -1,5 +1,6 @@
 """Experiments over seeds: the interval, what is kept, and the boundary that decides."""
 
+import csv
 import json
 from dataclasses import replace
 from importlib import import_module
@@ -17,11 +18,19 @@ pytest.importorskip("diffusers", reason="needs the extra train")
 from wildmiddle.checks import cli
 from wildmiddle.checks.cli import main
 from wildmiddle.checks.experiments import boundaries, figure2, figure6, figure7
-from wildmiddle.checks.experiments.page import read
-from wildmiddle.checks.experiments.results import ExperimentResult, write
+from wildmiddle.checks.experiments.page import read, to_html
+from wildmiddle.checks.experiments.results import ExperimentResult, summary, write
 from wildmiddle.checks.experiments.samples import find_copies
 from wildmiddle.checks.experiments.scale import read_scale
-from wildmiddle.checks.experiments.seeds import OverSeeds, SeedResult, combine_records, seed_rows
+from wildmiddle.checks.experiments.seeds import (
+    BETWEEN_LOOKS,
+    OverSeeds,
+    SeedResult,
+    between,
+    combine_records,
+    judge,
+    seed_rows,
+)
 from wildmiddle.checks.experiments.table1 import swap
 from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
 from wildmiddle.checks.options import EXPERIMENTS, module_name
@@ -66,7 +75,7 @@ def test_one_seed_is_no_verdict_nor_are_two() -> None:
     # Given its networks the same seed has a verdict, and it is said not to count.
     assert rows[0][4] == "seed 0"
     assert rows[0][9:11] == ("holds", "no")
-    assert rows[1][9:] == ("inconclusive", "yes", 1, 0.5)
+    assert rows[1][9:] == ("inconclusive", "yes", 1, 1, 0.5)
 
 
 def test_a_quantity_that_is_not_found_in_a_seed_gives_no_verdict() -> None:
@@ -81,7 +90,39 @@ def test_a_quantity_that_is_not_found_in_a_seed_gives_no_verdict() -> None:
         "holds",
         "inconclusive",
     ]
-    assert one.agreeing() == 2
+    assert one.agreeing() == (2, 2)
+
+
+def limits(*ends: tuple[float, float]) -> OverSeeds:
+    """A quantity known between limits of each seed, claimed to be at least 0."""
+    claim = Comparison(claim="x", instance="i", quantity="q", relation=">=", bound=0.0)
+    found = [between(max(low, -9), low, high, BETWEEN_LOOKS) for low, high in ends]
+    return OverSeeds(claim, dict(enumerate(found)))
+
+
+def test_seeds_that_limits_leave_open_agree_with_nothing() -> None:
+    never = limits(*[(-np.inf, 1.0)] * 5)
+    assert seed_rows([never], [never.record(0.01)])[-1][9:] == ("inconclusive", "yes", 0, 0, 1.0)
+    # By the limit that decides, whatever lies between: two agree, one does not, two are open.
+    mixed = limits((0.0, 2.0), (0.5, np.inf), (-2.0, -0.1), (-0.1, 3.0), (-2.0, 0.0))
+    assert mixed.agreeing() == (2, 3)
+    assert seed_rows([mixed], [mixed.record(0.01)])[-1][-3:] == (2, 3, 0.5)
+
+
+def test_a_quantity_that_no_seed_knows_reads_as_unknown(tmp_path) -> None:
+    unknown = between(np.nan, np.nan, np.nan, BETWEEN_LOOKS)
+    measured = {seed: {"i: q": unknown} for seed in range(3)}
+    outcome = judge("boundaries", "words.", measured, (("i", "q", ">=", 0.5),), 0.05)
+    outcome.draw(Figure(layout="constrained"))
+    write(outcome, tmp_path)
+    (record,) = read(tmp_path, "boundaries").records
+    assert (record.unknown, record.verdict, record.bound) == (True, "inconclusive", 0.5)
+    found = json.loads((tmp_path / "boundaries.json").read_text())
+    assert found["records"][0]["estimate"] == "nan"
+    *_, over = csv.DictReader((tmp_path / "boundaries.csv").read_text().splitlines())
+    assert list(over.values())[4:8] == ["3 seeds", "nan", "-inf", "inf"]
+    assert '<td role="cell" data-label="Found here">unknown</td>' in to_html(tmp_path)
+    assert "| >= 0.5 | unknown | -inf to inf | inconclusive |" in summary(outcome)
 
 
 def result_of(tmp_path, seed: int, count: int, bound: float = 0.5) -> SeedResult:
@@ -111,7 +152,7 @@ def test_comparisons_of_single_seeds_become_one_over_all(tmp_path) -> None:
     assert record.verdict == "holds"
     assert record.alpha == 0.05
     assert [row[4] for row in outcome.rows] == ["seed 0", "seed 1", "seed 2", "seed 3", "4 seeds"]
-    assert outcome.rows[-1][-2:] == (4, 0.5**4)
+    assert outcome.rows[-1][-3:] == (4, 4, 0.5**4)
     outcome.draw(Figure(layout="constrained"))
 
 
