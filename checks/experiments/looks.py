@@ -4,6 +4,7 @@ The looks of a training are kept beside its checkpoints, so that one that was st
 """
 
 import csv
+import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
@@ -17,8 +18,10 @@ from wildmiddle.checks.experiments.results import TableRow
 from wildmiddle.checks.experiments.samples import draw_samples, is_copy
 from wildmiddle.checks.experiments.seeds import BETWEEN_LOOKS, between
 from wildmiddle.checks.experiments.trained import TrainedStudy, Trainings
-from wildmiddle.checks.output import write_text
+from wildmiddle.checks.output import replace_files, write_text
+from wildmiddle.empirical.data.stored import checksum
 from wildmiddle.empirical.intervals import Estimate, proportion
+from wildmiddle.models.checkpoints import newest_whole
 from wildmiddle.models.denoisers import Denoiser
 from wildmiddle.models.one_step import denoising_error
 from wildmiddle.models.quality import distances_of_features
@@ -81,7 +84,8 @@ def look_until(
     """Train on the first ``count`` images into the folder ``name`` until copies are common.
 
     At most for the ``steps`` of the changes. Each look draws the scale's samples, from the same
-    noise. Raises ValueError where looks of other numbers of samples are there.
+    noise. Raises ValueError where there are looks by another sampler or on other images, and where
+    some are lost.
     """
     path = study.models / name / FILE
     looks = _read(study, name)
@@ -92,16 +96,21 @@ def look_until(
         # Nothing is left to train, but looks of another training are refused.
         study.train_denoiser(count, name, stop_after=done, **settings)
         return looks
-    for step in look_steps(first, each, changes["steps"]):
-        if step <= done:
-            continue
+    left = [step for step in look_steps(first, each, changes["steps"]) if step > done]
+    if left and (newest := newest_whole(path.parent)) > left[0]:
+        raise ValueError(
+            f"{path} has no look at step {left[0]}, and the training is at step {newest} already; "
+            f"delete {path.parent} to train again"
+        )
+    for step in left:
         denoiser = study.train_denoiser(count, name, stop_after=step, **settings)
         samples = draw_samples(study, denoiser)
         copies = is_copy(study.compare(samples, count))
         error, distance = held_out_error(study, denoiser), kernel_distance(study, samples, count)
         looks.append(Look(step, int(copies.sum()), len(copies), error, distance))
         lines = (",".join(map(str, astuple(look))) for look in looks)
-        write_text(path, "\n".join(lines))
+        with replace_files(path.parent) as new:
+            write_text(new / FILE, "\n".join([f"# {json.dumps(_made_with(study))}", *lines]))
         _log.info(
             "%s: %d of %d samples are copies at step %d", name, *astuple(looks[-1])[1:3], step
         )
@@ -158,20 +167,45 @@ def held_out_error(study: TrainedStudy, denoiser: Denoiser) -> float:
     return float(found.mean[0])
 
 
+def _made_with(study: TrainedStudy) -> dict[str, str | int]:
+    # What looks depend on beside the training itself, whose folder refuses another one.
+    at, data = study.scale, study.data
+    return {
+        "samples": at.samples,
+        "method": at.method,
+        "steps": at.steps,
+        "outputs": at.outputs,
+        "data": data.sha256,
+        "split": checksum(data.train_indices, data.test_indices),
+    }
+
+
 def _read(study: TrainedStudy, name: str) -> list[Look]:
     path = study.models / name / FILE
     if not path.exists():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
+    try:
+        text = path.read_text(encoding="utf-8")
+        if not text.endswith("\n"):
+            raise ValueError("its end is missing")
+        # Older versions did not say what the looks were made with, but for the number of samples.
+        rows = text.splitlines()
+        said = rows.pop(0).removeprefix("#") if rows[0].startswith("#") else "{}"
         looks = [
             Look(int(step), int(copies), int(samples), float(error), float(distance))
-            for step, copies, samples, error, distance in csv.reader(file)
+            for step, copies, samples, error, distance in csv.reader(rows)
         ]
-    if any(look.samples != study.scale.samples for look in looks):
+        made = {"samples": looks[0].samples, **json.loads(said)}
+    except (ValueError, LookupError, TypeError) as error:
         raise ValueError(
-            f"{path} has looks of {looks[0].samples} samples, not {study.scale.samples}; give "
-            "another folder"
-        )
+            f"{path} is not what looks are written as ({error}); bring it back from a copy, or "
+            f"delete {path.parent} to train again"
+        ) from error
+    for what, now in _made_with(study).items():
+        if (then := made.get(what, now)) != now:
+            raise ValueError(
+                f"{path} has looks with {what} = {then}, not {now}; give another folder"
+            )
     return looks
 
 

@@ -43,8 +43,14 @@ def trainer(tmp_path, monkeypatch):
     monkeypatch.setattr(looks, "draw_samples", lambda study, denoiser: denoiser)
     monkeypatch.setattr(looks, "held_out_error", lambda study, denoiser: 1 / denoiser)
     monkeypatch.setattr(looks, "kernel_distance", lambda study, samples, count: 2 / samples)
+    monkeypatch.setattr(looks, "newest_whole", lambda folder: newest.get(folder.name, 0))
+    shown, held_out = np.arange(5, 60), np.arange(5)
     study = SimpleNamespace(
-        models=tmp_path, train_denoiser=train, compare=compare, scale=SimpleNamespace(samples=100)
+        models=tmp_path,
+        train_denoiser=train,
+        compare=compare,
+        scale=SimpleNamespace(samples=100, outputs=20, method="euler", steps=18),
+        data=SimpleNamespace(sha256="sha256:0", train_indices=shown, test_indices=held_out),
     )
     return study, asked, newest
 
@@ -78,9 +84,69 @@ def test_a_training_ends_when_copies_are_common_and_goes_on_where_it_was(trainer
     newest["c"] = 170
     found = looks.look_until(study, "c", 5, {"steps": 900}, first=50, each=1)
     assert [one.step for one in found] == [50, 100, 150, 200, 400]
+
+
+def test_looks_by_another_sampler_or_on_other_images_are_refused(trainer) -> None:
+    study, *_ = trainer
+    found = looks.look_until(study, "a", 5, {"steps": 150}, first=50, each=1)
+    more = {
+        "samples": (study.scale, 7),
+        "method": (study.scale, "heun"),
+        "steps": (study.scale, 9),
+        "outputs": (study.scale, 200),
+        "sha256": (study.data, "sha256:1"),
+        "test_indices": (study.data, study.data.test_indices[::-1]),
+    }
+    for name, (part, other) in more.items():
+        before = getattr(part, name)
+        setattr(part, name, other)
+        what = {"sha256": "data", "test_indices": "split"}.get(name, name)
+        with pytest.raises(ValueError, match=rf"looks.csv has looks with {what} = .*, not .*; "):
+            looks.look_until(study, "a", 5, {"steps": 900}, first=50, each=1)
+        setattr(part, name, before)
+    # Older versions wrote the looks alone: they are taken, where the number of samples is the same.
+    path = study.models / "a" / looks.FILE
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    assert len(path.read_text().splitlines()) == 3
+    assert looks.look_until(study, "a", 5, {"steps": 900}, first=50, each=1)[:3] == found
+    assert path.read_text().startswith('# {"samples": 100, "method": "euler"')
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
     study.scale.samples = 7
-    with pytest.raises(ValueError, match="has looks of 100 samples, not 7; give another folder"):
+    with pytest.raises(ValueError, match="has looks with samples = 100, not 7; give another"):
         looks.look_until(study, "a", 5, {"steps": 900}, first=50, each=1)
+
+
+def test_looks_are_whole_or_refused_with_what_to_do(trainer, monkeypatch) -> None:
+    study, *_ = trainer
+
+    def look(steps: int):
+        return looks.look_until(study, "a", 5, {"steps": steps}, first=50, each=1)
+
+    look(150)
+    path = study.models / "a" / looks.FILE
+    whole = path.read_text()
+
+    def full(path, text) -> None:
+        path.write_text(text[:20])
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(looks, "write_text", full)
+        with pytest.raises(OSError, match="no space"):
+            look(900)
+    assert path.read_text() == whole  # the look at step 200 is lost, the others stay
+    lines = whole.splitlines(keepends=True)
+    for damaged in ("", whole[:-3], lines[0], "1,2\n", "# {\n1,2,3,4,5\n", "# 1\n1,2,3,4,5\n"):
+        path.write_text(damaged)
+        with pytest.raises(ValueError, match=r"looks\.csv is not what .* or delete .*a to train"):
+            look(900)
+        assert path.read_text() == damaged
+    path.write_text("".join(lines[:2]))
+    with pytest.raises(ValueError, match=r"no look at step 100, and .* at step 200 already"):
+        look(900)
+    path.unlink()
+    with pytest.raises(ValueError, match=r"no look at step 50, and .* at step 200 already"):
+        look(900)
 
 
 def test_rivals_end_after_so_many_times_the_time_of_the_base(trainer, monkeypatch) -> None:
