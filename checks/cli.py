@@ -41,6 +41,7 @@ from wildmiddle.checks.settings import Settings
 from wildmiddle.checks.streams import can_show, complain, show
 
 if TYPE_CHECKING:
+    from wildmiddle.checks.experiments.results import ExperimentResult, Run
     from wildmiddle.checks.experiments.scale import Scale
     from wildmiddle.checks.experiments.trained import TrainedStudy
     from wildmiddle.checks.study import Array, Study
@@ -415,10 +416,8 @@ def _run_experiments(
     from wildmiddle.checks.experiments.seeds import run_over_seeds
 
     seeds = range(options.seed, options.seed + options.seeds)
-    if not options.quiet:
-        wanted = {name: studies[scale.group] for name, scale in scales.items()}
-        show(training_cost(wanted, [_folder_of(options, seed) for seed in seeds]))
-    verdicts: list[str] = []
+    say: Callable[[str], None] = (lambda line: None) if options.quiet else show
+    runs: dict[str, Iterator[tuple[ExperimentResult, Run]]] = {}
     for name, scale in scales.items():
         module = import_module(f"wildmiddle.checks.experiments.{module_name(name)}")
         study = studies[scale.group]
@@ -429,18 +428,26 @@ def _run_experiments(
             return first if seed == options.seed else study_of(scale, seed)
 
         if options.seeds > 1 or hasattr(module, "combine"):
-            found = run_over_seeds(name, module, of_seed, seeds, options.output)
+            runs[name] = run_over_seeds(name, module, of_seed, seeds, options.output, say)
         else:
-            found = iter([(module.run(study, options.alpha), study.run())])
+            runs[name] = _run_once(module, study)
+    if not options.quiet:
+        wanted = {name: studies[scale.group] for name, scale in scales.items()}
+        show(training_cost(wanted, [_folder_of(options, seed) for seed in seeds]))
+    verdicts: list[str] = []
+    for name, found in runs.items():
         for outcome, run in found:
             page = write_with_page(outcome, options.output, run)
-            if options.seeds > 1 and not options.quiet:
-                show(f"{name}: {run.seeds} of {options.seeds} seeds")
+            if options.seeds > 1:
+                say(f"{name}: {run.seeds} of {options.seeds} seeds")
         verdicts += [record.verdict for record in outcome.records]
-        if not options.quiet:
-            files = options.output / f"{name}.*"
-            show(f"{summary(outcome)}\nWritten: {files}, and the page of all: {page}")
+        files = options.output / f"{name}.*"
+        say(f"{summary(outcome)}\nWritten: {files}, and the page of all: {page}")
     return VIOLATED if "violated" in verdicts else OK
+
+
+def _run_once(module: Any, study: "TrainedStudy") -> "Iterator[tuple[ExperimentResult, Run]]":
+    yield module.run(study, study.settings.alpha), study.run()
 
 
 def _compare(options: argparse.Namespace) -> int:

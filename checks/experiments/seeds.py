@@ -7,9 +7,11 @@ on Student's interval over them.
 
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -130,35 +132,60 @@ def run_over_seeds(
     studies: Callable[[int], TrainedStudy],
     seeds: Sequence[int],
     folder: Path,
+    say: Callable[[str], None],
 ) -> Iterator[tuple[ExperimentResult, Run]]:
-    """Run an experiment with one seed after the other; yields the result over those so far.
+    """Run an experiment with one seed after the other; gives the result over those so far.
 
-    What a seed found is written into ``folder/seeds/SEED`` at once, and is read back from there
-    where the same run wrote it. ``module`` has ``run(study, alpha)``, and ``combine(found, alpha)``
-    where its verdicts are more than the comparisons of the single seeds.
+    What a seed found is written into ``folder/seeds/SEED`` at once, and is taken from there, and
+    ``say`` told, where such a run wrote it, on this machine or another. ``module`` has ``run(study,
+    alpha)``, and ``combine(found, alpha)`` where its verdicts are more than the comparisons of the
+    single seeds. Raises ValueError at once, before any seed is run, where one of another run is
+    there.
     """
+    places = {seed: folder / FOLDER / str(seed) for seed in seeds}
+    there = {seed for seed in seeds if _is_there(places[seed], name, partial(studies, seed))}
     combine = getattr(module, "combine", combine_records)
-    found: dict[int, SeedResult] = {}
-    for seed in seeds:
-        study, place = studies(seed), folder / FOLDER / str(seed)
-        run = study.run()
-        if seed == seeds[0]:
-            first = run
-        if not _is_there(place, name, run):
-            require_output(place, experiment(name))
-            write_with_page(module.run(study, study.settings.alpha), place, run)
-        one = read(place, name)
-        tables = {Path(file).stem: read_rows(place / file) for file in one.tables}
-        found[seed] = SeedResult(one, tables)
-        over_all = {**first.settings, "alpha": ALPHA}
-        yield combine(found, ALPHA), replace(first, seeds=len(found), settings=over_all)
+
+    def run_each() -> Iterator[tuple[ExperimentResult, Run]]:
+        first = studies(seeds[0]).run()
+        found: dict[int, SeedResult] = {}
+        for seed, place in places.items():
+            if seed in there:
+                say(f"{name}: seed {seed} is taken from {place}")
+            else:
+                study = studies(seed)
+                require_output(place, experiment(name))
+                write_with_page(module.run(study, study.settings.alpha), place, study.run())
+            one = read(place, name)
+            tables = {Path(file).stem: read_rows(place / file) for file in one.tables}
+            found[seed] = SeedResult(one, tables)
+            over_all = {**first.settings, "alpha": ALPHA}
+            yield combine(found, ALPHA), replace(first, seeds=len(found), settings=over_all)
+
+    return run_each()
 
 
-def _is_there(place: Path, name: str, run: Run) -> bool:
+def _is_there(place: Path, name: str, study: Callable[[], TrainedStudy]) -> bool:
+    """Whether a seed's files are there; ValueError where another run wrote them."""
     try:
-        return read(place, name).run == run
-    except (OSError, ValueError):
+        found = read(place, name)
+    except (OSError, ValueError):  # none, or not whole
         return False
+    then = {} if found.run is None else _decisive(found.run)
+    for what, now in _decisive(study().run()).items():
+        if then.get(what) != now:
+            raise ValueError(
+                f"{place} has {name} with {what} = {then.get(what)}, not {now}; give another "
+                f"--output, or delete {place / name}.* to run this seed again"
+            )
+    return True
+
+
+def _decisive(run: Run) -> dict[str, Any]:
+    # What the result of a seed depends on: not names, versions or the machine.
+    values = {**run.settings, **asdict(run)}
+    left_out = ("settings", "scale", "data", "versions", "device", "memory")
+    return {what: value for what, value in values.items() if what not in left_out}
 
 
 def read_rows(path: Path) -> Rows:

@@ -338,17 +338,34 @@ def test_seeds_are_kept_and_the_next_goes_on(tiny_text, tmp_path, capsys) -> Non
     kept = folder / "seeds" / "0" / "boundaries.json"
     before = kept.stat().st_mtime_ns
     assert main([*command, "--seeds", "2"]) == 0
-    assert "To train: 2 of 4 models, 24 steps" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "To train: 2 of 4 models, 24 steps" in said
     assert before == kept.stat().st_mtime_ns
+    assert f"boundaries: seed 0 is taken from {kept.parent}\n" in said
+    assert "seed 1 is taken" not in said
     assert (folder / "models" / "memorizing").is_dir()
     assert (folder / "seeds" / "1" / "models" / "memorizing").is_dir()
     found = json.loads((folder / "boundaries.json").read_text())
     assert (found["run"]["seeds"], found["run"]["settings"]["alpha"]) == (2, 0.05)
     assert json.loads(kept.read_text())["run"]["settings"]["alpha"] == 1e-3
     assert {record["n"] for record in found["records"]} == {2}
-    # Other draws are another run: nothing of before stands in it.
-    assert main([*command[:-1], "210", "--seeds", "1", "--quiet"]) == 0
-    assert before != kept.stat().st_mtime_ns
+    # Files of another machine are taken, those of another run neither taken nor replaced.
+    found = json.loads(kept.read_text())
+    found["run"]["versions"]["torch"] += "+cpu"
+    found["run"]["settings"] |= {"device": "cuda", "memory": 1}
+    kept.write_text(json.dumps(found))
+    copied = kept.read_bytes()
+    assert main([*command, "--seeds", "1"]) == 0
+    assert "seed 0 is taken from" in capsys.readouterr().out
+    wide = [*command[:-1], "210", "--quiet", "--seeds"]
+    for seeds in ("1", "2"):
+        assert main([*wide, seeds]) == 2
+        said = capsys.readouterr().err
+        assert f"{kept.parent} has boundaries with samples = 200, not 210; give another" in said
+    assert kept.read_bytes() == copied
+    path.write_text(path.read_text().replace("memorizing = 30", "memorizing = 29"))
+    assert main([*command, "--quiet", "--seed", "1"]) == 2
+    assert "/1 has boundaries with memorizing = 30, not 29" in capsys.readouterr().err
 
 
 def test_bad_seeds_are_one_line(capsys) -> None:
