@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from wildmiddle.checks.options import (
     ALONE,
+    EXPERIMENT_ALPHA,
     EXPERIMENTS,
     JUDGED,
+    SEEDS_ALPHA,
     given_settings,
     module_name,
     parser,
@@ -348,7 +350,8 @@ def _reproduce(options: argparse.Namespace) -> int:
         raise ValueError(
             f"--inception {options.inception}: no such file; give weights of Inception"
         )
-    settings = settings_of(options)
+    alpha = getattr(options, "alpha", EXPERIMENT_ALPHA)
+    settings = replace(settings_of(options), alpha=alpha)
     from wildmiddle.checks.experiments.cost import trainings
     from wildmiddle.checks.experiments.trained import trained_study
     from wildmiddle.empirical.kernels import processes
@@ -415,6 +418,7 @@ def _run_experiments(
     from wildmiddle.checks.experiments.results import summary
     from wildmiddle.checks.experiments.seeds import run_over_seeds
 
+    alpha = getattr(options, "alpha", SEEDS_ALPHA)
     seeds = range(options.seed, options.seed + options.seeds)
     say: Callable[[str], None] = (lambda line: None) if options.quiet else show
     runs: dict[str, Iterator[tuple[ExperimentResult, Run]]] = {}
@@ -428,7 +432,7 @@ def _run_experiments(
             return first if seed == options.seed else study_of(scale, seed)
 
         if options.seeds > 1 or hasattr(module, "combine"):
-            runs[name] = run_over_seeds(name, module, of_seed, seeds, options.output, say)
+            runs[name] = run_over_seeds(name, module, of_seed, seeds, alpha, options.output, say)
         else:
             runs[name] = _run_once(module, study)
     if not options.quiet:

@@ -65,7 +65,10 @@ JUDGED = ("figure4", "figure5", "figure9")
 
 
 _PLAIN = str | int | float | Sequence[str | int | float]
-_EXPERIMENTS_TAKE = tuple(f.name for f in fields(Settings) if f.name not in ("w", "delta"))
+_EXPERIMENTS_TAKE = tuple(f.name for f in fields(Settings) if f.name not in ("w", "delta", "alpha"))
+EXPERIMENT_ALPHA, SEEDS_ALPHA = 1e-3, 0.05
+"""Error rate of an experiment's comparisons where none is given: of one seed, and over seeds, of
+which few carry no smaller one."""
 
 
 _PAIR = re.compile(r"-[\d.][^,]*,")
@@ -410,7 +413,10 @@ def parser() -> Parser:
         action="store_true",
         help="log trainings for TensorBoard too: a folder tensorboard beside each log.csv",
     )
-    _add_settings(reproduce, *_EXPERIMENTS_TAKE, alpha=1e-3)
+    alpha = arguments("alpha", argparse.SUPPRESS)
+    alpha["help"] += f" (default: {EXPERIMENT_ALPHA:g}; over seeds {SEEDS_ALPHA:g})"
+    reproduce.add_argument("--alpha", **alpha)
+    _add_settings(reproduce, *_EXPERIMENTS_TAKE)
     reproduce.add_argument(
         "--output",
         type=_path,

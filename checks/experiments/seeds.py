@@ -26,9 +26,6 @@ from wildmiddle.checks.report.drawing import COVERAGE, MUTED, WEIGHT
 from wildmiddle.checks.statistics import from_estimate
 from wildmiddle.empirical.intervals import Estimate, student_mean
 
-ALPHA = 0.05
-"""Error rate of all comparisons of an experiment over seeds: few seeds carry no smaller one."""
-
 FEWEST = 3
 """Seeds below which there is no interval: two that happen to agree say nothing of a third."""
 
@@ -131,11 +128,13 @@ def run_over_seeds(
     module: ModuleType,
     studies: Callable[[int], TrainedStudy],
     seeds: Sequence[int],
+    alpha: float,
     folder: Path,
     say: Callable[[str], None],
 ) -> Iterator[tuple[ExperimentResult, Run]]:
     """Run an experiment with one seed after the other; gives the result over those so far.
 
+    ``alpha`` is the error rate of all comparisons over the seeds; single ones have their settings'.
     What a seed found is written into ``folder/seeds/SEED`` at once, and is taken from there, and
     ``say`` told, where such a run wrote it, on this machine or another. ``module`` has ``run(study,
     alpha)``, and ``combine(found, alpha)`` where its verdicts are more than the comparisons of the
@@ -159,8 +158,8 @@ def run_over_seeds(
             one = read(place, name)
             tables = {Path(file).stem: read_rows(place / file) for file in one.tables}
             found[seed] = SeedResult(one, tables)
-            over_all = {**first.settings, "alpha": ALPHA}
-            yield combine(found, ALPHA), replace(first, seeds=len(found), settings=over_all)
+            over_all = {**first.settings, "alpha": alpha}
+            yield combine(found, alpha), replace(first, seeds=len(found), settings=over_all)
 
     return run_each()
 

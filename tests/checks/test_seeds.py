@@ -368,6 +368,25 @@ def test_seeds_are_kept_and_the_next_goes_on(tiny_text, tmp_path, capsys) -> Non
     assert "/1 has boundaries with memorizing = 30, not 29" in capsys.readouterr().err
 
 
+def test_the_error_rate_that_is_given_is_that_over_seeds(tiny_text, tmp_path, capsys) -> None:
+    (tmp_path / "tiny.toml").write_text(tiny_text)
+    command = ["reproduce", "remarkA.3", "--scale", str(tmp_path / "tiny.toml"), "--quiet"]
+
+    def alphas(folder: str, *more: str) -> tuple[float, float]:
+        output = tmp_path / folder
+        assert main([*command, "--device", "cpu", "--output", str(output), *more]) == 0
+        found = json.loads((output / "remarkA.3.json").read_text())
+        return found["run"]["settings"]["alpha"], found["records"][0]["alpha"]
+
+    assert alphas("one") == (1e-3, 1e-3)
+    assert alphas("one", "--alpha", "0.02") == (0.02, 0.02)
+    assert alphas("two", "--seeds", "2") == (0.05, 0.05)
+    assert alphas("given", "--seeds", "2", "--alpha", "0.02") == (0.02, 0.02)
+    with pytest.raises(SystemExit):
+        main(["reproduce", "--help"])
+    assert "(default: 0.001; over seeds 0.05)" in " ".join(capsys.readouterr().out.split())
+
+
 def test_bad_seeds_are_one_line(capsys) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["reproduce", "boundaries", "--seeds", "0"])

@@ -47,8 +47,8 @@ def test_options_give_back_the_settings_that_their_texts_state() -> None:
 def test_a_command_that_takes_some_leaves_the_others_at_their_defaults() -> None:
     zone = settings_of(parser().parse_args(["zone", "--c", "2", "--memory", "5MB"]))
     assert zone == Settings(c=2.0, memory=5 * 2**20)
-    reproduce = settings_of(parser().parse_args(["reproduce", "figure3"]))
-    assert reproduce == Settings(alpha=1e-3)
+    reproduce = settings_of(parser().parse_args(["reproduce", "figure3", "--c", "2"]))
+    assert reproduce == Settings(c=2.0)
 
 
 def test_every_field_is_an_option_of_pytest() -> None:
