@@ -51,21 +51,36 @@ class Scale:
                 f"memorizing = {self.memorizing}, generalizing = {self.generalizing}; "
                 "need 2 <= memorizing < generalizing"
             )
-        for name in ("samples", "outputs", "window", "checkpoints"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)} must be at least 1")
+        # One sample or output shows no spread.
+        for name, least in (("samples", 2), ("outputs", 2), ("window", 1), ("checkpoints", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} = {getattr(self, name)} must be at least {least}")
         if self.window >= self.steps:
             raise ValueError(f"window = {self.window} must be below steps = {self.steps}")
         if self.method not in get_args(Method):
             raise ValueError(f"method = {self.method!r}; give one of {', '.join(get_args(Method))}")
-        timesteps = self.training_settings().timesteps
+        if "seed" in self.training:
+            raise ValueError(f"[training] has seed = {self.training['seed']}; give --seed for it")
+        training = self.training_settings()
+        timesteps, every = training.timesteps, training.checkpoint_every
+        if every * (self.checkpoints - 1) >= training.steps:
+            raise ValueError(
+                f"checkpoints = {self.checkpoints} with checkpoint_every = {every} do not fit into "
+                f"steps = {training.steps}"
+            )
         if self.method in ("ddpm", "ddim") and timesteps % self.steps:
             raise ValueError(
                 f"steps = {self.steps} of {self.method!r} must divide timesteps = {timesteps}"
             )
         gaps = tuple(tuple(gap) for gap in self.timestep_gaps)
-        if any(len(gap) != 2 or not 0 <= gap[0] < gap[1] for gap in gaps):
-            raise ValueError(f"timestep_gaps = {self.timestep_gaps}: give pairs [first, end]")
+        if any(len(gap) != 2 or not 0 <= gap[0] < gap[1] <= timesteps for gap in gaps):
+            raise ValueError(
+                f"timestep_gaps = {self.timestep_gaps}: give pairs [first, end] up to {timesteps}"
+            )
+        if len(set(gaps)) < len(gaps):
+            raise ValueError(f"timestep_gaps = {self.timestep_gaps}: give each pair once")
+        for gap in gaps:
+            self.training_settings(objective="ddpm", gap=(gap,))  # refuses one that leaves nothing
         object.__setattr__(self, "timestep_gaps", gaps)
 
     @property

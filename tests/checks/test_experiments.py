@@ -218,6 +218,20 @@ def test_the_page_names_what_the_paper_says(known, tmp_path) -> None:
             ("window = 5", 'window = 5\nmethod = "ddim"'),
             "steps = 18 of 'ddim' must divide timesteps = 1000",
         ),
+        (("samples = 24", "samples = 1"), "samples = 1 must be at least 2"),
+        (("outputs = 200", "outputs = 1"), "outputs = 1 must be at least 2"),
+        (
+            ("checkpoints = 2", "checkpoints = 13"),
+            "checkpoints = 13 with checkpoint_every = 1 do not fit into steps = 12",
+        ),
+        (
+            ("batch_size = 8", "batch_size = 8\ncheckpoint_every = 12"),
+            "checkpoints = 2 with checkpoint_every = 12 do not fit into steps = 12",
+        ),
+        (("batch_size = 8", "batch_size = 8\nseed = 5"), "[training] has seed = 5; give --seed"),
+        (("window = 5", "window = 5\ntimestep_gaps = [[1, 9], [1, 9]]"), "give each pair once"),
+        (("window = 5", "window = 5\ntimestep_gaps = [[1, 1001]]"), "[first, end] up to 1000"),
+        (("window = 5", "window = 5\ntimestep_gaps = [[0, 1000]]"), "leaves 0 of the draws"),
     ],
 )
 def test_a_bad_scale_is_one_line_and_exit_code_2(
