@@ -15,9 +15,17 @@ import torch
 from numpy.typing import ArrayLike
 
 from wildmiddle.models.objectives import FLOW_ENDS, LEAST_SHARE
-from wildmiddle.theory.regimes import PredictedZone
+from wildmiddle.theory.regimes import PredictedZone, Zone
 
 FORMAT = "wildmiddle-gap/1"
+
+
+def lowered(zone: Zone) -> Zone:
+    """The zone an octave lower.
+
+    A model that has begun to copy is supervised, and copies, below the zone of the held-out images.
+    """
+    return Zone(zone.start / 2, zone.end / 2)
 
 
 @dataclass(frozen=True)
@@ -45,15 +53,14 @@ class Gap:
     def of_zone(
         cls, zone: PredictedZone, value_range: tuple[float, float] = (-1.0, 1.0)
     ) -> "Gap | None":
-        """The gap for a danger zone: the possible zone an octave lower; None where there is none.
+        """The gap for a danger zone: the possible zone :func:`lowered`; None where there is none.
 
-        An octave lower, because a model that has begun to copy is supervised, and copies, below the
-        zone of the held-out images. What it does and what it costs: docs/findings.md.
+        What it does and what it costs: docs/findings.md.
         """
         possible = zone.possible
         if possible.empty or not math.isfinite(possible.end) or possible.start <= 0:
             return None
-        return cls(possible.start / 2, possible.end / 2, value_range)
+        return cls(*lowered(possible), value_range)
 
     @classmethod
     def load(cls, path: str | Path) -> "Gap":

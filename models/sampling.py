@@ -21,13 +21,11 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from numpy.typing import ArrayLike, NDArray
 
 from wildmiddle.empirical.kernels.device import resolve_device
 from wildmiddle.empirical.noise import generator
 from wildmiddle.models.denoisers import Denoiser
-from wildmiddle.theory.domain import require_positive
 from wildmiddle.theory.schedules import ddpm_sigmas, edm_sigmas
 
 Array = NDArray[np.float64]
@@ -114,24 +112,6 @@ def default_sigmas(method: Method) -> Array:
     return ddpm_sigmas()[:: 20 if method == "ddim" else 1][::-1].copy()
 
 
-def start(
-    indices: Indices,
-    shape: Sequence[int],
-    sigma_max: float,
-    seed: int = 0,
-    *,
-    device: str | torch.device = "cpu",
-    dtype: torch.dtype = torch.float32,
-) -> torch.Tensor:
-    """What the samples with these numbers start from, ``sigma_max z``, (len(indices), *shape).
-
-    Raises ValueError unless ``sigma_max`` is finite and above 0.
-    """
-    require_positive("sigma_max", sigma_max)
-    where = resolve_device(device)
-    return sigma_max * _draws(indices, shape, seed, len(indices), where, dtype)()
-
-
 def sample(
     denoiser: Denoiser,
     shape: Sequence[int],
@@ -183,23 +163,6 @@ def sample(
                 x = ddim(count_call, x, steps, noise, eta)
             samples[first : first + batch_size] = x[: len(chosen)].cpu()
     return samples
-
-
-def gather(mine: torch.Tensor, total: int) -> torch.Tensor:
-    """All samples in order, (total, ...), on every process of a distributed run.
-
-    ``mine`` are those of ``indices[rank::world]``, ``total`` is ``len(indices)``. The exchange is
-    on the device of ``mine``, which nccl wants on a GPU. A process on its own gets ``mine`` back.
-    """
-    if not (dist.is_available() and dist.is_initialized()):
-        return mine
-    world = dist.get_world_size()
-    most = -(-total // world)  # equal shapes for all: the shorter shares are filled up
-    padded = mine.new_zeros((most, *mine.shape[1:]))
-    padded[: len(mine)] = mine
-    parts = [torch.empty_like(padded) for _ in range(world)]
-    dist.all_gather(parts, padded)
-    return torch.stack(parts, dim=1).flatten(0, 1)[:total]
 
 
 def _draws(

@@ -19,6 +19,7 @@ from wildmiddle.checks.experiments.trained import TrainedStudy
 from wildmiddle.checks.report.drawing import DOTTED, MUTED, add_legend, set_sigma_axis
 from wildmiddle.empirical.intervals import Estimate, proportion
 from wildmiddle.empirical.regimes import crossing
+from wildmiddle.theory.constants import COPY_RATIO
 
 Array = NDArray[np.float64]
 
@@ -31,7 +32,7 @@ SMALL_NOISE = 0.11
 LITTLE = 0.10
 """Change of the rate that counts as none."""
 LOW_COVERAGE = 0.10
-THRESHOLDS = (0.25, 1 / 3, 0.5)
+THRESHOLDS = (0.25, COPY_RATIO, 0.5)
 """Of the copying test: the verdicts are at the paper's, 1/3."""
 OCTAVES = 1.0
 """How far the halving point is to lie below the noise where coverage is low."""

@@ -25,7 +25,7 @@ NONE = (0, 0)
 
 
 def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
-    """Train with each gap and judge the samples; a verdict on the widest and on the zone itself."""
+    """Train with each gap and judge the samples; a verdict on each, and on the widest's rate."""
     found = evaluate_gaps(study)
     baseline, share = found[NONE], alpha / (len(found) + 1)
     named: dict[TimestepGap, tuple[str, Parameters]] = {

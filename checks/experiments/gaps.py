@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 
 from wildmiddle.checks.experiments.trained import TrainedStudy
+from wildmiddle.models.gap import lowered
 
 Gap = tuple[float, float]
 TimestepGap = tuple[int, int]
@@ -21,15 +22,14 @@ _ENDS = {2: "twice its end", 1: "its end", 1 / 2: "half of its end"}
 def zone_gaps(study: TrainedStudy) -> dict[str, Gap]:
     """Start and end of the two zones of the distances, in sigma; empty unless the start is lower.
 
-    And of the possible one an octave lower: a model that copies is supervised on its own way at
-    lower noise than held-out images are. Three digits: the last bits of the distances may differ
-    between machines, and a training only goes on with the very same gap.
+    And of the possible one :func:`~wildmiddle.models.gap.lowered`. Three digits: the last bits of
+    the distances may differ between machines, and a training only goes on with the very same gap.
     """
     certain, possible = study.zone.certain, study.zone.possible
     ends = {
         "certain zone": certain,
         "possible zone": possible,
-        "lowered zone": (possible.start / 2, possible.end / 2),
+        "lowered zone": lowered(possible),
     }
     return {
         name: (float(f"{start:.3g}"), float(f"{end:.3g}")) for name, (start, end) in ends.items()

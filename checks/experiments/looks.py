@@ -59,7 +59,12 @@ class Look:
     @property
     def common(self) -> bool:
         """Whether copies are common."""
-        return self.copies >= RATE * self.samples
+        return are_common(self.copies, self.samples)
+
+
+def are_common(copies: int, samples: int) -> bool:
+    """Whether so many copies among the samples are common."""
+    return copies >= RATE * samples
 
 
 def look_steps(first: int, each: int, most: int) -> Iterator[int]:
@@ -225,7 +230,7 @@ def onset(rows: Sequence[Mapping[str, str]]) -> Estimate:
     Between the look before and the first with common copies; from the last look up where there is
     none, and the estimate is that look then.
     """
-    common = [int(row["memorized"]) >= RATE * int(row["samples"]) for row in rows]
+    common = [are_common(int(row["memorized"]), int(row["samples"])) for row in rows]
     if not any(common):
         last = float(np.log2(int(rows[-1]["step"])))
         return between(last, last, np.inf, BETWEEN_LOOKS)

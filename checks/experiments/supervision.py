@@ -38,6 +38,10 @@ MORE, CLOSE, OCTAVES = 0.5, 0.2, 1.0
 """The three bounds: of the share beyond the coverage, of its difference from it, and of the error
 where nothing was trained over that where something was."""
 
+INTERVALS = 7
+"""Of a noise level: the coverage, and of both models the supervised states and the errors at them
+and elsewhere."""
+
 METHOD = "Clopper-Pearson; Student for errors"
 
 PAPER = "nothing of this: it looks at held-out images alone."
@@ -62,7 +66,7 @@ HEADER = (
 def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Count supervised states and take errors along both models' sampling, for one seed."""
     sigmas = study.sigmas
-    share = alpha / (6 * len(sigmas))
+    share = alpha / (INTERVALS * len(sigmas))
     draws = held_out_in_shell(study)
     covered = proportion(draws.sum(0), len(draws), share)
     rows: list[TableRow] = []
@@ -162,7 +166,7 @@ def measure(one: SeedResult, alpha: float) -> dict[str, Estimate]:
             if column != "denoiser"
         }
         n = int(rows[0]["samples"])
-        share = proportion(table["supervised"].astype(int), n, alpha / (6 * len(rows)))
+        share = proportion(table["supervised"].astype(int), n, alpha / (INTERVALS * len(rows)))
         gap = share.mean - table["coverage"]
         low, high = share.low - table["high"], share.high - table["low"]
         k = int(np.abs(np.log(table["sigma"] / (places["coverage 10%"] / 2))).argmin())

@@ -36,12 +36,10 @@ from wildmiddle.empirical.intervals import Estimate, proportion
 from wildmiddle.empirical.neighbours import Memorization
 from wildmiddle.models.denoisers import Denoiser, Piecewise
 from wildmiddle.models.trajectory import rate_by_threshold
+from wildmiddle.theory.constants import COPY_RATIO
 from wildmiddle.theory.schedules import edm_sigmas
 
 Interval = tuple[float, float]
-
-PAPER = 1 / 3
-"""The paper's threshold for a copy."""
 
 PAPER_MIDDLE = (7, 13)
 """First and last of EDM's 18 steps that are the paper's middle, on CIFAR-10 (E.6)."""
@@ -68,8 +66,8 @@ REPORTED = {
 FEW = 0.05
 """A model that generalizes copies less than this."""
 
-THRESHOLDS = np.union1d(np.linspace(0.05, 1, 20), PAPER)
-"""Of the quotient of the distances to the nearest and the second image."""
+THRESHOLDS = np.union1d(np.linspace(0.05, 1, 20), COPY_RATIO)
+"""Of the quotient of the distances to the nearest and the second image; the paper's among them."""
 
 COMPARED: dict[str, Any] = {"none": "-", "small": DASHED, "middle": DOTTED}
 """Swaps whose rates are drawn against the threshold, and their lines."""
@@ -97,7 +95,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     rows = [_row(study, copies, name, part, alpha) for name, part in copies]
     bands = _bands(found, null(study), alpha)
     at_paper = bands[HELD_OUT, "none"]
-    held_out = int(np.searchsorted(THRESHOLDS, PAPER))
+    held_out = int(np.searchsorted(THRESHOLDS, COPY_RATIO))
     rows.append(
         (
             *(HELD_OUT, "none", "", round(float(at_paper.mean[held_out]) * at_paper.n), at_paper.n),
@@ -252,8 +250,8 @@ def _draw_thresholds(axes: Any, bands: Bands) -> None:
         what = "no swap" if part == "none" else f"swapped at {part} noise"
         label = name if name == HELD_OUT else f"{name}, {what}"
         axes.plot(THRESHOLDS, band.mean, linestyle=COMPARED[part], color=colour, label=label)
-    axes.axvline(PAPER, color=MUTED, linewidth=0.8)
-    axes.text(PAPER, 1.04, "the paper's 1/3", ha="center", va="bottom", color=MUTED)
+    axes.axvline(COPY_RATIO, color=MUTED, linewidth=0.8)
+    axes.text(COPY_RATIO, 1.04, "the paper's 1/3", ha="center", va="bottom", color=MUTED)
     axes.set(
         xlabel="threshold: nearest over second distance below which a sample counts as copied",
         ylabel="memorized samples",

@@ -17,6 +17,7 @@ from wildmiddle.checks.experiments.seeds import SeedResult
 from wildmiddle.checks.experiments.trained import trained_study
 from wildmiddle.checks.experiments.trajectories import in_shell, record_trajectories
 from wildmiddle.checks.settings import Settings
+from wildmiddle.empirical.intervals import proportion
 from wildmiddle.models.denoisers import EmpiricalDenoiser, GaussianDenoiser
 from wildmiddle.models.objectives import edm_share
 from wildmiddle.theory.regimes import Zone
@@ -488,6 +489,9 @@ def test_supervised_states_are_those_in_shells_and_errors_are_from_the_optimum(k
     # Held-out images at this noise lie in a shell as often as the curve says.
     at = np.abs(np.log(known.curves.sigmas / sigmas[k])).argmin()
     assert abs(row[4] - known.curves.coverage.mean[at]) < 0.15
+    # Seven intervals of each of 18 levels share the error rate.
+    expected = proportion(round(2000 * row[4]), 2000, 1e-3 / (7 * 18))
+    assert row[5:7] == pytest.approx((float(expected.low), float(expected.high)))
 
 
 def followed(beyond: float, away: float, octaves: float) -> SeedResult:

@@ -19,7 +19,7 @@ from wildmiddle.models.one_step import (
 )
 from wildmiddle.models.parameterizations import DDPMDenoiser, EDMDenoiser
 from wildmiddle.models.receptive_field import jacobian_rows, receptive_field, sensitivity_by_offset
-from wildmiddle.models.sampling import ddim, ddpm, euler, heun, sample, start
+from wildmiddle.models.sampling import ddim, ddpm, euler, heun, sample
 from wildmiddle.models.settings import Training
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (5, 1, 2, 3))
@@ -50,7 +50,6 @@ CALLS = {
     "heun": lambda v, _: heun(zero, X, [v, 1.0]),
     "ddpm": lambda v, _: ddpm(zero, X, [v, 1.0], lambda: X),
     "ddim": lambda v, _: ddim(zero, X, [v, 1.0], lambda: X),
-    "start": lambda v, _: start([0], (2,), v),
     "copies": lambda v, _: count_copies(zero, IMAGES, IMAGES, v, 5),
     "memorization": lambda v, _: memorization_by_level(zero, IMAGES, IMAGES, [1.0, v], 5),
     "error": lambda v, _: denoising_error(zero, IMAGES, [1.0, v], 5),
