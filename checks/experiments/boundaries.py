@@ -16,6 +16,7 @@ from wildmiddle.checks.experiments.samples import COUNTS, find_copies, is_copy, 
 from wildmiddle.checks.experiments.seeds import Claims, SeedResult, between, judge
 from wildmiddle.checks.experiments.table1 import COLOURS, swap
 from wildmiddle.checks.experiments.trained import TrainedStudy
+from wildmiddle.checks.experiments.weight_and_coverage import difference
 from wildmiddle.checks.report.drawing import DOTTED, MUTED, add_legend, set_sigma_axis
 from wildmiddle.empirical.intervals import Estimate, proportion
 from wildmiddle.empirical.regimes import crossing
@@ -169,13 +170,7 @@ def measure(one: SeedResult, alpha: float) -> dict[str, Estimate]:
             proportion(int(rows[at][which]), n, alpha / 8)
             for which in (("gained", "lost") if rising else ("lost", "gained"))
         )
-        found[f"{direction}: {CHANGE}"] = between(
-            float(more.mean - fewer.mean),
-            float(more.low - fewer.high),
-            float(more.high - fewer.low),
-            METHOD,
-            n,
-        )
+        found[f"{direction}: {CHANGE}"] = difference(more, fewer)
         halves[direction] = half = _halving(bounds, counts, n, rising, alpha / 4)
         found[f"{direction}: halving point, sigma"] = between(half[0], half[1], half[2], METHOD, n)
         found[f"{direction}: {BELOW}"] = _octaves(half, covered, n)

@@ -4,7 +4,7 @@ Beyond the paper, whose gaps are under one law. A gap by drawing again trains th
 dropping does not; a gap of the same mass two octaves higher leaves the zone to training.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -46,23 +46,29 @@ def trainings(study: TrainedStudy) -> Trainings:
     """What this experiment trains, at most."""
     count, most = study.scale.memorizing, MOST * study.training().steps
     return {
-        f"gap-law-{share:.0%}-{kind}".replace("%", ""): (count, {**changes, "steps": most})
-        for share, kind, changes in _conditions(study)
+        name: (count, {**changes, "steps": most})
+        for name, (_, _, changes) in _conditions(study).items()
     }
 
 
-def _conditions(study: TrainedStudy) -> Iterator[tuple[float, str, dict[str, Any]]]:
+def _conditions(study: TrainedStudy) -> dict[str, tuple[float, str, dict[str, Any]]]:
+    # By the name of the folder: share of the draws below the gap, its kind, and what differs.
     gap, training = lowered_zone(study), study.training()
     if training.objective != "edm":
         raise ValueError(f"objective = {training.objective!r}; gap-law moves the law of 'edm'")
-    std = training.log_sigma_std
+    std, found = training.log_sigma_std, {}
     for share in SHARES if study.settings.seed == 0 else CORNERS:
         mean = round(float(np.log(gap[0]) - std * ndtri(share)), 4)
         law = {"log_sigma_mean": mean}
-        yield share, "none", law
-        for mode in ("redraw", "drop"):
-            yield share, mode, {**law, "gap": (gap,), "gap_mode": mode}
-        yield share, "higher", {**law, "gap": (higher_gap(gap, mean, std),)}
+        more: dict[str, dict[str, Any]] = {
+            "none": {},
+            "redraw": {"gap": (gap,), "gap_mode": "redraw"},
+            "drop": {"gap": (gap,), "gap_mode": "drop"},
+            "higher": {"gap": (higher_gap(gap, mean, std),)},
+        }
+        for kind, changes in more.items():
+            found[f"gap-law-{100 * share:.0f}-{kind}"] = share, kind, {**law, **changes}
+    return found
 
 
 def higher_gap(gap: Gap, mean: float, std: float) -> Gap:
@@ -81,9 +87,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     looks_of = look_at_each(study, wanted, first=FIRST, each=EACH, times=TIMES)
     found: dict[tuple[float, str], list[Look]] = {}
     rows: list[TableRow] = []
-    for (share, kind, _), (name, (_, changes)) in zip(
-        _conditions(study), wanted.items(), strict=True
-    ):
+    for name, (share, kind, changes) in _conditions(study).items():
         if name not in looks_of:
             continue
         found[share, kind] = looks = looks_of[name]

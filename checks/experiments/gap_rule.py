@@ -4,7 +4,7 @@ Beyond the paper: the possible zone an octave lower is left out, under EDM's law
 DDPM's timesteps. Stopping early is its rival, and with the first seed two more controls.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -68,18 +68,21 @@ def trainings(study: TrainedStudy) -> Trainings:
     """What this experiment trains, at most."""
     count, most = study.scale.memorizing, MOST * study.training().steps
     return {
-        f"gap-rule-{law}-{kind}": (count, {"objective": law, **changes, "steps": most})
-        for law, kind, changes in _conditions(study)
+        name: (count, {"objective": law, **changes, "steps": most})
+        for name, (law, _, changes) in _conditions(study).items()
     }
 
 
-def _conditions(study: TrainedStudy) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _conditions(study: TrainedStudy) -> dict[str, tuple[str, str, dict[str, Any]]]:
+    # By the name of the folder: law, what is done against copying, and what differs for that.
+    found: dict[str, tuple[str, str, dict[str, Any]]] = {}
+    zone = lowered_zone(study)
     for law in LAWS:
-        yield law, BASE, {}
-        yield law, GAP, {"gap": (own_levels(study, lowered_zone(study), law),)}
+        kinds: dict[str, dict[str, Any]] = {BASE: {}, GAP: {"gap": (own_levels(study, zone, law),)}}
         if law == CONTROLLED and study.settings.seed == 0:
-            yield law, DUMMY, {"dummy": True}
-            yield law, ONCE, {"once_noised": lowered_zone(study)[1]}
+            kinds |= {DUMMY: {"dummy": True}, ONCE: {"once_noised": zone[1]}}
+        found |= {f"gap-rule-{law}-{kind}": (law, kind, more) for kind, more in kinds.items()}
+    return found
 
 
 def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
@@ -88,7 +91,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     looks_of = look_at_each(study, wanted, first=FIRST, each=EACH, times=TIMES)
     found: dict[tuple[str, str], list[Look]] = {}
     rows: list[TableRow] = []
-    for (law, kind, changes), name in zip(_conditions(study), wanted, strict=True):
+    for name, (law, kind, changes) in _conditions(study).items():
         if name not in looks_of:
             continue
         found[law, kind] = looks = looks_of[name]
