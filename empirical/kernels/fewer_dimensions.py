@@ -6,9 +6,9 @@ distance from their span. So N coordinates keep all distances to training images
 one chi-squared variable of d - N degrees of freedom have the joint distribution of all that is
 asked of the d normals of z.
 
-The coordinates are rows of the Cholesky factor of the inner products. It is backward stable: every
-squared distance has the rounding of float64 beside the largest squared norm, however dependent the
-images are.
+The coordinates are rows of the Cholesky factor of the inner products, where there is one: every
+squared distance then has the rounding of float64 beside the largest squared norm. Images of which
+one lies in the span of others, but for that rounding, have none and are used as they are.
 """
 
 import torch
@@ -30,9 +30,10 @@ def in_fewer_dimensions(
     """Rows (N, N) and (M, N), float64, with the distances of ``points`` (N, d) and ``held_out``.
 
     Distances between two held-out points (M, d) are not kept. None where the rows should be used as
-    they are: where two points are equal or too close for distances right to 1e-6, where the
-    coordinates cost more than they save in the products of this many ``queries`` or do not fit into
-    ``memory`` bytes, and on a device without float64.
+    they are: where two points are equal or too close for distances right to 1e-6, where points are
+    affinely dependent but for rounding, where the coordinates cost more than they save in the
+    products of this many ``queries`` or do not fit into ``memory`` bytes, and on a device without
+    float64.
     """
     (n, d), m, work = points.shape, len(held_out), working_dtype(points.device)
     cost, saved = 2 * (n + m) * d, queries * (d - n)  # multiplications for each point
@@ -59,17 +60,23 @@ def in_fewer_dimensions(
     apart = (own[:, None] + own).sub_(inner, alpha=2).fill_diagonal_(torch.inf)
     if min(apart.min(), own.min()) <= _CLOSE * rounding(d, work) * own.max():
         return None
-    for_each(multiply_held_out, tiles(m, BLOCK), points.device, threads)
     rows, held_out_rows = inner.new_zeros(n, n), inner.new_empty(m, n)
+    root, dependent = rows[1:, :-1], torch.zeros((), dtype=torch.int32, device=points.device)
 
     def factor(_: object) -> None:
-        root = torch.linalg.cholesky_ex(inner).L
-        rows[1:, :-1] = root
+        torch.linalg.cholesky_ex(inner, out=(root, dependent))
+
+    def solve(_: object) -> None:
         held_out_rows[:, :-1] = torch.linalg.solve_triangular(
             root.T, between, upper=True, left=False
         )
 
-    for_each(factor, [None], points.device, 1)  # with the same rounding for any number of threads
+    # With the same rounding for any number of threads.
+    for_each(factor, [None], points.device, 1)
+    if dependent:
+        return None
+    for_each(multiply_held_out, tiles(m, BLOCK), points.device, threads)
+    for_each(solve, [None], points.device, 1)
     beyond = norms - squared_norms(held_out_rows[:, :-1])
     held_out_rows[:, -1] = beyond.clamp_(min=0).sqrt_()
     return rows, held_out_rows

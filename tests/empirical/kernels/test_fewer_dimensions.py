@@ -20,14 +20,14 @@ RATE = 1e-6
 
 @pytest.fixture(scope="module")
 def sets() -> tuple[np.ndarray, np.ndarray]:
-    """Points with a falling spectrum, far from 0; near pairs, a dependent one, a near copy."""
+    """Points with a falling spectrum, far from 0; near pairs, one nearly dependent, a near copy."""
     rng = np.random.default_rng(SEED)
     scale = np.arange(1, D + 1) ** -0.7
     train, test = (3 + rng.standard_normal((n, D)) * scale for n in (N, M))
     directions = rng.standard_normal((9, D)) / np.sqrt(D)
     for k, apart in enumerate((1e-1, 1e-2, 1e-3)):
         train[k] = train[10 + k] + apart * directions[k]
-    train[5] = train[6] + train[7] - train[8]
+    train[5] = train[6] + train[7] - train[8] + 1e-5 * directions[6]
     test[:3] = train[20:23] + np.array([[1e-1], [1e-3], [0]]) * directions[3:6]
     return train, test
 
@@ -40,7 +40,7 @@ def apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.square(a[:, None] - b[None]).sum(2)
 
 
-def test_distances_are_kept_near_pairs_and_dependent_points_too(sets) -> None:
+def test_distances_are_kept_near_pairs_and_nearly_dependent_points_too(sets) -> None:
     train, test = sets
     fewer = in_fewer_dimensions(*tensors(train, test), 10**6, DEFAULT_MEMORY)
     assert fewer is not None
@@ -79,6 +79,41 @@ def test_rows_are_left_where_they_are_too_close_or_it_does_not_pay(sets) -> None
         close = train.clone()
         close[9] = close[of] + gap / D**0.5
         assert in_fewer_dimensions(close, test, 10**9, DEFAULT_MEMORY) is None
+
+
+def dependent(kind: str, d: int = 1000) -> tuple[np.ndarray, np.ndarray]:
+    """Images of which some lie in the span of others, and held-out ones."""
+    rng = np.random.default_rng(SEED)
+    if kind == "of rank 5":
+        axes = rng.standard_normal((5, d)) / np.sqrt(d)
+        return rng.standard_normal((N, 5)) @ axes, rng.standard_normal((M, 5)) @ axes
+    train, test = (rng.integers(0, 256, (n, d)) / 127.5 - 1 for n in (N, M))
+    if kind == "constant":
+        return np.repeat(train[:, :1], d, 1), np.repeat(test[:, :1], d, 1)
+    if kind == "black, white and grey":
+        train[[3, 20, 31]] = np.array([[-1], [1], [0.1]])
+    else:
+        train[5] = train[6] + train[7] - train[8]
+    return train, test
+
+
+@pytest.mark.parametrize("kind", ["of rank 5", "constant", "black, white and grey", "one"])
+def test_dependent_points_give_the_curves_of_all_dimensions(kind, monkeypatch) -> None:
+    train, test = dependent(kind)
+    typical = np.median(np.sqrt(apart(train[:1], train)))
+    sigmas = typical * np.array([0.01, 0.05, 0.2, 1])
+    options = {"weight_queries": BLOCK, "coverage_queries": BLOCK, "seed": SEED}
+    found = empirical.curves(train, test, sigmas, **options)
+    monkeypatch.setattr(two_curves, "in_fewer_dimensions", lambda *_: None)
+    whole = empirical.curves(train, test, sigmas, **options)
+    exact = np.sqrt(apart(test, np.unique(train, axis=0)))
+    np.testing.assert_allclose(found.nearest, exact.min(1), rtol=1e-9)
+    overlap = overlap_probability(exact[:, :, None], sigmas, train.shape[1]).mean((0, 1))
+    np.testing.assert_allclose(found.mean_overlap, overlap, rtol=1e-4, atol=1e-55)
+    for name in ("max_weight", "coverage"):
+        one, other = getattr(found, name), getattr(whole, name)
+        assert (one.low <= other.high).all(), (name, one, other)
+        assert (other.low <= one.high).all(), (name, one, other)
 
 
 def test_curves_are_those_of_the_coordinates_and_the_noise_beyond(sets) -> None:
