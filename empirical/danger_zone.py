@@ -8,7 +8,7 @@ means are over points drawn at random, and the crossings have intervals
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from time import monotonic
@@ -18,7 +18,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from wildmiddle.empirical.copying import CopyingBound
-from wildmiddle.empirical.crossings import near_crossing, root_of
+from wildmiddle.empirical.crossings import Curve, crossings, near_crossing
 from wildmiddle.empirical.distinct import Distinct, distinct
 from wildmiddle.empirical.intervals import bounded_mean
 from wildmiddle.empirical.kernels.device import rows_of_both, training_rows, working_dtype
@@ -333,19 +333,15 @@ def _half_copied(
             return copying.at(rows, sigmas, bar.update) - 0.5
 
     some = _evenly(m, _COPY_GUIDES)
-    (guess,) = near_crossing(lambda sigmas: copied(some, sigmas[0])[None], 1, spread)
-    around, everyone = _COPY_AROUND, torch.arange(m)
-    while True:
-        levels = guess + around * np.linspace(-1, 1, _COPY_LEVELS)
+    guess = near_crossing(lambda sigmas: copied(some, sigmas[0])[None], 1, spread)
+    everyone = torch.arange(m)
+
+    def look(centres: Array, around: Array) -> Iterator[tuple[Curve, Curve]]:
+        levels = centres[0] + around[0] * np.linspace(-1, 1, _COPY_LEVELS)
         rising = -copied(everyone, np.exp(levels))
-        root, moved = root_of(levels, rising, math.log(spread))
-        if np.isnan(root):
-            guess = moved.mean()
-            continue
-        other, _ = root_of(levels[::2], rising[::2], math.log(spread))
-        if abs(root - other) <= _COPY_SURE or around < _COPY_SURE:
-            return math.exp(root)
-        guess, around = root, around / 4
+        yield (levels, rising), (levels[::2], rising[::2])
+
+    return float(crossings(look, guess, _COPY_AROUND, spread, _COPY_SURE)[0])
 
 
 def _surely_copied(copying: CopyingBound, span: tuple[float, float], alpha: float) -> float:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import KroghInterpolator
 from tqdm import tqdm
 
-from wildmiddle.empirical.crossings import root_of
+from wildmiddle.empirical.crossings import Curve, crossings
 from wildmiddle.empirical.kernels.device import working_dtype
 from wildmiddle.empirical.kernels.distances import squared_to
 from wildmiddle.empirical.kernels.processes import add_up, share
@@ -72,21 +72,13 @@ def weight_crossings(
     ``spread`` gives that end. ``prior`` (N,), where copies give the points one: the mean is by it
     then. ``memory`` bounds the buffers in bytes.
     """
-    centres, around, found = guess.copy(), np.full(2, _AROUND), np.full(2, np.nan)
-    while np.isnan(found).any():
-        finer, rougher = bounds_about(points, centres, around, memory, prior, progress=progress)
-        for k in range(2):
-            levels = centres[k] + around[k] * FINE
-            root, moved = root_of(levels, level - finer[k], math.log(spread))
-            if np.isnan(root):
-                centres[k] = moved.mean()
-                continue
-            other, _ = root_of(levels, level - rougher[k], math.log(spread))
-            if abs(root - other) <= _SURE or around[k] < _SURE:
-                found[k] = root
-            else:
-                centres[k], around[k] = root, around[k] / 4
-    return np.exp(found)
+
+    def look(centres: Array, around: Array) -> Iterator[tuple[Curve, Curve]]:
+        both = bounds_about(points, centres, around, memory, prior, progress=progress)
+        for k, levels in enumerate(centres[:, None] + around[:, None] * FINE):
+            yield (levels, level - both[0, k]), (levels, level - both[1, k])
+
+    return crossings(look, guess, _AROUND, spread, _SURE)
 
 
 def bounds_about(

@@ -10,6 +10,7 @@ from scipy.optimize import brentq
 from scipy.spatial.distance import cdist
 
 from wildmiddle.empirical import danger_zone, spectrum, weight_bounds
+from wildmiddle.empirical.copying import CopyingBound
 from wildmiddle.empirical.danger_zone import zone_of
 from wildmiddle.empirical.data import load
 from wildmiddle.empirical.kernels.device import as_rows
@@ -183,6 +184,29 @@ def test_guides_that_misjudge_cost_passes_but_not_the_result(monkeypatch) -> Non
     found = numbers(zone_of(train, test, device="cpu"))[:2]
     np.testing.assert_allclose(found, by_theory(train, test)[:2], rtol=1e-4)
     assert len(passes) > 2
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_half_of_the_held_out_images_that_are_copies_have_an_end(monkeypatch, seed) -> None:
+    # One of two is a training image and never copied: over many sigmas exactly half are.
+    rng, calls = np.random.default_rng(seed), []
+    train, test = (rng.integers(0, 256, (n, 100)).astype(np.uint8) for n in (150, 2))
+    test[0] = train[0]
+    right = CopyingBound.at
+
+    def counted(self, rows, sigmas, advance=None):
+        calls.append(sigmas)
+        assert len(calls) < 50
+        return right(self, rows, sigmas, advance)
+
+    monkeypatch.setattr(CopyingBound, "at", counted)
+    copied = zone_of(train, test, device="cpu").half_copied
+    points, held_out = train.astype(np.float64), test.astype(np.float64)
+    to_points = cdist(held_out, points)
+    apart = to_points, cdist(points[to_points.argmin(1)], points)
+    below, above = copying_lower(*apart, copied * np.array([0.9, 1.3]))
+    assert below == pytest.approx(0.5, abs=1e-12)
+    assert above < 0.5 - 1e-9
 
 
 def passes_over_all(monkeypatch) -> list[int]:
