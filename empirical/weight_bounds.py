@@ -129,7 +129,7 @@ def pairs_of(
     the largest number there is. Several processes share the points. Where the rows are all points
     and pairs are wanted ``once``, so they come, but those of a thousand consecutive points twice.
     """
-    n, d = points.shape
+    (n, d), rows = points.shape, rows.to(points.device)
     sizes, dtype = plan(memory, n, d, wide=True), distance_dtype(points, points)
     origin = origin_of(points, dtype)
     with progress_bar(progress, "training images", len(rows) * n // (1 + once)) as bar:

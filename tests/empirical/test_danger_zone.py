@@ -14,7 +14,8 @@ from wildmiddle.empirical.copying import CopyingBound
 from wildmiddle.empirical.danger_zone import zone_of
 from wildmiddle.empirical.data import load
 from wildmiddle.empirical.kernels.device import as_rows
-from wildmiddle.empirical.weight_bounds import FINE, bounds_about, weight_crossings
+from wildmiddle.empirical.kernels.products import Tile
+from wildmiddle.empirical.weight_bounds import FINE, bounds_about, pairs_of, weight_crossings
 from wildmiddle.theory import regimes
 from wildmiddle.theory.copies import log_ratios
 from wildmiddle.theory.copying import copying_lower
@@ -298,6 +299,21 @@ def test_the_streamed_bounds_of_an_unequal_set() -> None:
         t = mpmath.exp(-2)
         entropy = float((mpmath.log(1 + 200 * t) + 200 * mpmath.log(200 + t)) / 201)
     assert weight == pytest.approx(regimes.weight_of_entropy([entropy], 201)[0], rel=1e-6)
+
+
+def test_drawn_rows_are_looked_up_where_the_points_are(monkeypatch) -> None:
+    # Rows are drawn on the processor, whatever the device: here one that holds no values.
+    points = torch.ones(50, 8, device="meta")
+
+    def distances(points, chosen, *_):
+        assert chosen.device == points.device
+        return points
+
+    monkeypatch.setattr(weight_bounds, "squared_to", distances)
+    monkeypatch.setattr(weight_bounds, "origin_of", lambda *_: points[0])
+    monkeypatch.setattr(weight_bounds, "tile_of", lambda *_: Tile(0, points, points[:, 0], 1))
+    monkeypatch.setattr(Tile, "find", lambda *_: slice(0))
+    assert list(pairs_of(points, torch.arange(4), SMALL))
 
 
 def photos(n: int, d: int = 300) -> np.ndarray:
