@@ -22,10 +22,10 @@ from wildmiddle.empirical.kernels.distances import pair_terms
 from wildmiddle.empirical.kernels.products import (
     Tile,
     centre,
+    distance_error,
     mean_of,
     plan,
     product_dtype,
-    rounding,
     squared_distances,
     squared_norms,
     tile_of,
@@ -73,7 +73,7 @@ def merge_copies(
             nonlocal group
             x = centre(points[slice(*part)], origin, dtype)
             own = squared_norms(x)
-            error = rounding(d, dtype) * (own.sqrt() + tile.norms.max().sqrt()).square()
+            error = distance_error(d, dtype, own, tile.norms.max().sqrt())
             squared = squared_distances(x, tile.points, own, tile.norms)
             pairs = (squared <= (within**2 + error)[:, None]).nonzero()
             pairs += torch.tensor([part[0], tile.start], device=pairs.device)

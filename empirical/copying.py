@@ -34,8 +34,8 @@ Array = NDArray[np.float64]
 Advance = Callable[[float], object]
 
 _ROUNDING = 0.1
-"""Bound on the rounding of squared distances in units of sigma squared; what is seen is smaller and
-has no sign."""
+"""Bound on the rounding of squared distances in units of sigma squared; what is seen is far
+smaller."""
 
 _TAIL = 8.0
 """Standard deviations beyond which a term is 0, as 1e-14 is beside the sums."""
@@ -68,7 +68,7 @@ class CopyingBound:
         self._dtype, self._rounding = distance_dtype(points, held_out), 0.0
         if self._dtype == torch.float32:
             longest = max(float(norms_about(a, self._origin).max()) for a in (points, held_out))
-            self._rounding = 2 * rounding(points.shape[1], self._dtype) * longest**2
+            self._rounding = 4 * rounding(points.shape[1], self._dtype) * longest**2
         flat = torch.ones(len(points), dtype=work, device=points.device)
         self._logs = (flat if prior is None else prior).log()
         self._own_logs = self._logs[nearest]

@@ -22,12 +22,12 @@ from wildmiddle.empirical.kernels.products import (
     cancellation_limit,
     centre,
     distance_dtype,
+    distance_error,
     mean_of,
     origin_of,
     plan,
     product,
     product_dtype,
-    rounding,
     squared_distances,
     squared_norms,
     tile_of,
@@ -172,7 +172,7 @@ def _search_products(
         for_each(update, tiles(len(queries), BLOCK), device, sizes.threads)
     exact = torch.full(best.shape, torch.inf, dtype=working_dtype(device), device=device)
     # Products of bytes are exact: their distances are rounded once.
-    error = rounding(1 if whole else d, dtype) * (own.sqrt() + longest).square()
+    error = distance_error(0 if whole else d, dtype, own, longest)
 
     def measure(ends: tuple[int, int]) -> None:
         # By index first: a stable sort then puts the lower one of equals first.
@@ -213,7 +213,7 @@ def _search_differences(
         def update(part: tuple[int, int], tile: Tile = tile) -> None:
             x = centre(queries[slice(*part)], origin, work)
             own = squared_norms(x)
-            error = rounding(d, work) * (own.sqrt() + tile.norms.max().sqrt()).square()
+            error = distance_error(d, work, own, tile.norms.max().sqrt())
             squared = squared_distances(x, tile.points, own, tile.norms)
             near = squared <= (limit[slice(*part)] + error)[:, None]
             if left_out is not None:

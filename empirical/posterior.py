@@ -87,7 +87,7 @@ def with_weight(
         logits[:, start:end] = product(x, tile.points, plus=tile.norms / -2)
         longest = torch.maximum(longest, tile.norms.max().sqrt())
         if start == 0 or end == n:
-            room = 4 * rounding(d, dtype) * longest * (longest + own)
+            room = 2 * rounding(d, dtype) * longest * (longest + own)
             least = logits[:, :end].amax(1) - _NOTHING * sigma.square() - room
             kept = (logits[:, :end] >= least[:, None]).any(0).nonzero().squeeze(1)
             if 4 * len(kept) > end:
@@ -115,10 +115,11 @@ def weights(
     Precision, from d = 256 on: the products for ``D`` and ``G`` and the exponentials are in
     float32. For the dominant terms of a query, which count first as sigma grows, and wherever ``D``
     is not far above its rounding, as between near-duplicates, ``D`` and ``G`` are computed again
-    from the points' differences and added in float64: weights are right to 2e-6. Below d = 256, and
-    where near-duplicates abound, all products are in float64. With ``index`` the products are
-    about that point, and nothing is computed again. Raises ValueError if ``memory`` is too small.
-    Source: Def 4.1, Eq. 9, Figure 7.
+    from the points' differences and added in float64: weights are right to 2e-6, or to some 1e-5
+    where all roundings of a product have one sign, as for a bright band on a faint ground. In fewer
+    dimensions, and where near-duplicates abound, all products are in float64. With ``index`` the
+    products are about that point, and nothing is computed again. Raises ValueError if ``memory`` is
+    too small. Source: Def 4.1, Eq. 9, Figure 7.
     """
     rows = as_rows(train, device, keep_single=True)
     origin = mean_of(rows) if index is None else rows[index]

@@ -14,12 +14,12 @@ one lies in the span of others, but for that rounding, have none and are used as
 import torch
 
 from wildmiddle.empirical.kernels.device import working_dtype
-from wildmiddle.empirical.kernels.products import centre, rounding, squared_norms, tiles
+from wildmiddle.empirical.kernels.products import centre, squared_norms, tiles, typical_rounding
 from wildmiddle.empirical.kernels.threads import for_each
 from wildmiddle.empirical.noise import BLOCK
 
 _CLOSE = 1e6
-"""Squared distances above so many times their rounding are right to 1e-6."""
+"""Squared distances above so many times their typical rounding are right to 1e-6 as a rule."""
 _COPIES = 4
 """Matrices of the size of the result that are held at once."""
 
@@ -30,10 +30,10 @@ def in_fewer_dimensions(
     """Rows (N, N) and (M, N), float64, with the distances of ``points`` (N, d) and ``held_out``.
 
     Distances between two held-out points (M, d) are not kept. None where the rows should be used as
-    they are: where two points are equal or too close for distances right to 1e-6, where points are
-    affinely dependent but for rounding, where the coordinates cost more than they save in the
-    products of this many ``queries`` or do not fit into ``memory`` bytes, and on a device without
-    float64.
+    they are: where two points are equal or too close for distances that are right to 1e-6 as a
+    rule, where points are affinely dependent but for rounding, where the coordinates cost more than
+    they save in the products of this many ``queries`` or do not fit into ``memory`` bytes, and on a
+    device without float64.
     """
     (n, d), m, work = points.shape, len(held_out), working_dtype(points.device)
     cost, saved = 2 * (n + m) * d, queries * (d - n)  # multiplications for each point
@@ -58,7 +58,7 @@ def in_fewer_dimensions(
     for_each(multiply, tiles(n - 1, BLOCK), points.device, threads)
     own = inner.diagonal()
     apart = (own[:, None] + own).sub_(inner, alpha=2).fill_diagonal_(torch.inf)
-    if min(apart.min(), own.min()) <= _CLOSE * rounding(d, work) * own.max():
+    if min(apart.min(), own.min()) <= _CLOSE * typical_rounding(d, work) * own.max():
         return None
     rows, held_out_rows = inner.new_zeros(n, n), inner.new_empty(m, n)
     root, dependent = rows[1:, :-1], torch.zeros((), dtype=torch.int32, device=points.device)

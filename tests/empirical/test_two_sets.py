@@ -195,6 +195,17 @@ def test_near_copies_are_joined_in_chains(d: int, memory: int) -> None:
     assert merge_copies(train, 0.0) is train
 
 
+def test_near_copies_under_a_bright_band_are_joined() -> None:
+    # All roundings of a product of two such images have one sign, and add up.
+    rng = np.random.default_rng(SEED)
+    train = np.repeat(0.1 * rng.uniform(-1, 1, (700, 1)), 256, 1)
+    train[:, :32] = rng.choice([-1, 1], (700, 1))
+    _, group = connected_components(cdist(train, train) <= 1e-3, directed=False)
+    first = np.unique(group, return_index=True)[1][group]
+    assert len(np.unique(first)) < 680
+    np.testing.assert_array_equal(merge_copies(train, 1e-3, device="cpu"), train[first])
+
+
 def test_of_a_large_set_images_evenly_spaced_are_looked_at(monkeypatch) -> None:
     from wildmiddle.empirical import copies
 

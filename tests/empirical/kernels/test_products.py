@@ -12,7 +12,7 @@ from wildmiddle.empirical.coverage import coverage_draws
 from wildmiddle.empirical.kernels import products
 from wildmiddle.empirical.kernels.distances import squared_to
 from wildmiddle.empirical.kernels.noise_pass import run_pass
-from wildmiddle.empirical.neighbours import extreme_distances
+from wildmiddle.empirical.neighbours import extreme_distances, nearest_two
 from wildmiddle.empirical.noise import blocks, indices
 from wildmiddle.empirical.posterior import weight_accumulator, weights
 from wildmiddle.theory.constants import DEFAULT_MEMORY
@@ -171,14 +171,51 @@ def test_distances_of_bytes_are_exact(monkeypatch, multiplies) -> None:
             np.testing.assert_allclose(found[apart], expected[apart], rtol=1e-4)
 
 
-def test_rounding_stays_below_its_bound() -> None:
+PATTERNS = {
+    "normal": lambda x: x + 1,
+    "constant": lambda x: np.repeat(x[:, :1], x.shape[1], 1),
+    "a bright pixel first": lambda x: (
+        np.hstack([np.full((len(x), 1), 32.0), 1 + 0 * x[:, 1:]])
+        * np.sign(x[:, :1])
+        * np.linspace(0.5, 1, len(x))[:, None]
+    ),
+    "a bright band": lambda x: np.hstack([np.sign(x[:, :32]), 0.1 * x[:, 32:33] + 0 * x[:, 32:]]),
+}
+"""Images of independent pixels, and such that all roundings of a product have one sign."""
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("d", [256, 384, 3072])
+def test_rounding_stays_below_its_bound(pattern, d) -> None:
     rng = np.random.default_rng(SEED)
-    for d in (256, 3072):
-        a, b = (torch.as_tensor(rng.standard_normal((n, d)) + 1.0) for n in (256, 400))
-        error = (products.product(a.float(), b.float()).double() - a @ b.T).abs()
-        bound = products.rounding(d, torch.float32) * torch.outer(a.norm(dim=1), b.norm(dim=1))
-        assert (error < bound / 2).all(), (error / bound).max()
-        assert (error > bound / 1e6).any()
+    a, b = (torch.as_tensor(PATTERNS[pattern](rng.standard_normal((n, d)))) for n in (30, 40))
+    origin = products.mean_of(a)
+    x, y = (products.centre(rows, origin, torch.float32) for rows in (a, b))
+    sizes = x.double().norm(dim=1), y.double().norm(dim=1)
+    error = (products.product(x, y).double() - x.double() @ y.double().T).abs()
+    bound = products.rounding(d, torch.float32) * torch.outer(*sizes)
+    assert (error <= bound).all(), (error / bound).max()
+    exact = (a[:, None] - b[None]).square().sum(2)
+    far = products.distance_error(d, torch.float32, sizes[0].square(), sizes[1].max())
+    found = products.squared_distances(x, y).double()
+    assert ((found - exact).abs() <= far[:, None]).all()
+    norms = products.squared_norms(x).float()[:, None], products.squared_norms(y)
+    found = (products.product(x, y, scale=-2, plus=norms[1]) + norms[0]).double()
+    assert ((found - exact).abs() <= far[:, None]).all()
+    assert ((found - exact).abs() > far[:, None] / 1e6).any()
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("visit", [None, lambda *_: None], ids=["alone", "with the distances"])
+def test_rounding_with_one_sign_does_not_choose_the_nearest(pattern, visit) -> None:
+    rng = np.random.default_rng(SEED)
+    train, samples = (
+        torch.as_tensor(PATTERNS[pattern](rng.standard_normal((n, 256)).astype(np.float32)))
+        for n in (500, 100)
+    )
+    exact = (samples[:, None].double() - train.double()).square().sum(2).sort(1).values[:, :2]
+    found, _ = nearest_two(samples, train, visit=visit)
+    np.testing.assert_allclose(found.double(), exact.sqrt(), rtol=1e-9)
 
 
 def test_nearest_and_ties_are_those_of_an_exhaustive_search(sets, monkeypatch) -> None:
