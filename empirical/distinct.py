@@ -3,6 +3,7 @@
 What follows from their numbers is in :mod:`wildmiddle.theory.copies`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,13 +59,21 @@ class Distinct:
         return rows, torch.as_tensor(prior, dtype=working_dtype(rows.device)).to(rows.device)
 
 
-def distinct(rows: torch.Tensor) -> Distinct:
+def distinct(rows: torch.Tensor, shape: tuple[int, ...] | None = None) -> Distinct:
     """The different ones of listed training images, rows (N, d).
 
-    Raises ValueError where all are equal.
+    With the ``shape`` of one image, mirror images along its last axis are equal too. Raises
+    ValueError where all are equal.
     """
+    pixels = rows.cpu().numpy()
+    names: Iterable[bytes] = digests(pixels)
+    if shape is not None:
+        names = map(min, names, digests(pixels.reshape(len(pixels), *shape)[..., ::-1]))
     number: dict[bytes, int] = {}
-    group = np.array([number.setdefault(one, len(number)) for one in digests(rows.cpu().numpy())])
+    group = np.array([number.setdefault(name, len(number)) for name in names])
     if len(number) < 2:
-        raise ValueError(f"all {len(rows)} training images are equal; give two different ones")
+        mirrored = "" if shape is None else " or mirror images of one another"
+        raise ValueError(
+            f"all {len(rows)} training images are equal{mirrored}; give two different ones"
+        )
     return Distinct(np.unique(group, return_index=True)[1], group)

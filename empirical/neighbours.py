@@ -339,22 +339,23 @@ def memorization(
     samples of another shape or order of axes (``wildmiddle.to_channels_first`` is the remedy),
     bytes against floats, or a threshold outside (0, 1]. Warns where samples and training images
     look to be in different units, unless ``units`` is False. ``mirrored`` takes the distance to an
-    image or to its mirror image along the last axis, whichever is nearer: for training that mirrors
-    images; where samples are features it is the features (S, ...) of the mirrored samples.
-    ``memory`` bounds the buffers in bytes. Of equally near images the lower index is given.
+    image or to its mirror image along the last axis, whichever is nearer, and training images that
+    are mirror images of each other as one: for training that mirrors images. Where samples are
+    features it is the features (S, ...) of the mirrored samples. ``memory`` bounds the buffers in
+    bytes. Of equally near images the lower index is given.
     Source: Section 3, after Yoon et al. 2023.
     """
     points, queries = rows_of_both(train, samples, "samples", device, units=units)
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold = {threshold} must lie in (0, 1]")
-    distance, index = _nearest_different(queries, points, memory)
-    given = mirrored if isinstance(mirrored, torch.Tensor) else None
-    if given is not None or mirrored:
-        if given is None:
-            given = queries.reshape(len(queries), *np.shape(train)[1:]).flip(-1)
-        other = _nearest_different(given.flatten(1).to(queries), points, memory)
-        distance, index = _nearer_two((distance, index), other)
-    # 0 / 0: an image and the mirror image of it, both among the training images.
+    ways, shape = [queries], None
+    if isinstance(mirrored, torch.Tensor):
+        ways.append(mirrored.flatten(1).to(queries))
+    elif mirrored:
+        shape = tuple(np.shape(train)[1:])
+        ways.append(_mirror(queries, shape))
+    distance, index = _nearest_different(ways, points, memory, shape)
+    # 0 / 0: images that differ by so little that its square is 0.
     ratio = torch.nan_to_num(distance[:, 0] / distance[:, 1], nan=1.0)
     all_ratios = ratio.double().cpu().numpy()
     interval = proportion(int((all_ratios < threshold).sum()), len(all_ratios), alpha)
@@ -368,16 +369,30 @@ def memorization(
     )
 
 
+def _mirror(rows: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    return rows.reshape(len(rows), *shape).flip(-1).flatten(1)
+
+
 def _nearest_different(
-    queries: torch.Tensor, points: torch.Tensor, memory: int
+    ways: list[torch.Tensor], points: torch.Tensor, memory: int, shape: tuple[int, ...] | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    # As `nearest_two` of the points that differ. Where the two nearest are no copies of each other
-    # these are they: the others alone take a search among the different points.
-    distance, index = nearest_two(queries, points, memory=memory)
-    same = (pair_terms(points, index[:, 0], points, index[:, 1])[0] == 0).nonzero().squeeze(1)
+    # As `nearest_two` of the points that differ, with the shape of an image of those that no
+    # mirroring makes equal; from the nearer of each query and its mirror image, where there are
+    # these two. Where the two nearest are no copies of each other these are they: the others alone
+    # take a search among the different points.
+    def search(rows: torch.Tensor | slice, among: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        found = [nearest_two(way[rows], among, memory=memory) for way in ways]
+        return found[0] if len(found) == 1 else _nearer_two(*found)
+
+    distance, index = search(slice(None), points)
+    first, second = index.T
+    equal = pair_terms(points, first, points, second)[0] == 0
+    if shape is not None:
+        equal |= (_mirror(points[first], shape) == points[second]).all(1)
+    same = equal.nonzero().squeeze(1)
     if len(same):
-        different = distinct(points)
+        different = distinct(points, shape)
         kept, _ = different.points_and_prior(points)
-        distance[same], among = nearest_two(queries[same], kept, memory=memory)
+        distance[same], among = search(same, kept)
         index[same] = torch.as_tensor(different.first).to(among)[among]
     return distance, index

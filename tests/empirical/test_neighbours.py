@@ -121,6 +121,25 @@ def test_copies_among_the_training_images_change_nothing() -> None:
         assert found.rate == expected.rate
 
 
+def test_mirror_images_among_the_training_images_change_nothing() -> None:
+    samples, train = sets()
+    train[7] += train[7][..., ::-1]  # is its own mirror image
+    samples = np.concatenate([samples, train[:9], train[:9, :, ::-1] + 0.01])
+    expected = empirical.memorization(samples, train, mirrored=True)
+    ways = (one.reshape(-1, 12) for one in (samples, samples[..., ::-1]))
+    direct = np.minimum(*(cdist(one, train.reshape(-1, 12)) for one in ways))
+    np.testing.assert_array_equal(expected.nearest, direct.argmin(1))
+    np.testing.assert_allclose(expected.distances, np.sort(direct, 1)[:, :2], rtol=1e-9)
+    assert 0.1 < expected.rate < 0.5
+    listed = np.concatenate([train, train[..., ::-1], train[::-1]])
+    found = empirical.memorization(samples, listed, mirrored=True)
+    np.testing.assert_array_equal(found.nearest, expected.nearest)
+    np.testing.assert_allclose(found.distances, expected.distances, rtol=1e-12)
+    assert found.rate == expected.rate
+    with pytest.raises(ValueError, match="all 2 training images are equal or mirror images of one"):
+        empirical.memorization(samples, listed[[3, 83]], mirrored=True)
+
+
 def test_training_images_that_are_all_equal_are_refused() -> None:
     samples, train = sets()
     with pytest.raises(ValueError, match="all 3 training images are equal"):
