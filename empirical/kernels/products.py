@@ -267,7 +267,9 @@ def squared_norms(rows: torch.Tensor) -> torch.Tensor:
 
 def norms_about(rows: torch.Tensor, origin: torch.Tensor) -> torch.Tensor:
     """Distance of each row from ``origin``, (A,), in the device's working precision."""
-    return torch.cat([squared_norms(part - origin) for part in rows.split(BLOCK)]).sqrt_()
+    work = working_dtype(rows.device)
+    parts = (centre(part, origin, work) for part in rows.split(BLOCK))  # bytes would wrap around
+    return torch.cat([squared_norms(part) for part in parts]).sqrt_()
 
 
 def squared_distances(

@@ -9,6 +9,7 @@ from scipy.spatial.distance import cdist
 
 from wildmiddle.empirical import copying
 from wildmiddle.empirical.copying import CopyingBound
+from wildmiddle.empirical.kernels import products
 from wildmiddle.empirical.kernels.products import tile_of
 from wildmiddle.theory.copying import copying_lower
 
@@ -43,6 +44,19 @@ def test_as_theory(name) -> None:
     assert 0 < found[0] <= 1
     assert torch.equal(points, before[0])
     assert torch.equal(held_out, before[1])
+
+
+def test_bytes_without_products_of_bytes_round_as_their_values(monkeypatch) -> None:
+    monkeypatch.setattr(products, "_multiplies_bytes", lambda: False)
+    rng = np.random.default_rng(7)
+    pages = (np.where(rng.random((n, 300)) < 0.2, 0, 255) for n in (80, 20))  # ink on white
+    bytes_ = [torch.as_tensor(page.astype(np.uint8)) for page in pages]
+    nearest = torch.as_tensor(cdist(bytes_[1], bytes_[0]).argmin(1))
+    ours, values = (
+        CopyingBound(*rows, nearest, SMALL) for rows in (bytes_, [one.float() for one in bytes_])
+    )
+    # Whether float32 is enough for the noise levels goes by these.
+    assert ours._rounding == pytest.approx(values._rounding, rel=0.02)
 
 
 def test_points_that_cannot_help_are_not_looked_at(monkeypatch) -> None:

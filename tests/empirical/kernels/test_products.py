@@ -218,6 +218,14 @@ def test_rounding_with_one_sign_does_not_choose_the_nearest(pattern, visit) -> N
     np.testing.assert_allclose(found.double(), exact.sqrt(), rtol=1e-9)
 
 
+def test_norms_of_bytes_do_not_wrap_around() -> None:
+    rng = np.random.default_rng(SEED)
+    bytes_ = torch.as_tensor(rng.integers(0, 256, (300, 40), dtype=np.uint8))
+    origin = products.mean_of(bytes_)
+    direct = (bytes_.double() - origin.double()).norm(dim=1)
+    torch.testing.assert_close(products.norms_about(bytes_, origin), direct)
+
+
 def test_nearest_and_ties_are_those_of_an_exhaustive_search(sets, monkeypatch) -> None:
     train, test = sets
     monkeypatch.setattr(products, "_COLUMNS", 37)
