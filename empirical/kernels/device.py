@@ -14,6 +14,9 @@ from wildmiddle.empirical.data.conventions import (
     require_same_shape,
 )
 
+_SMALLEST, _LARGEST = 1e-14, 1e14
+"""Of the largest value: beyond, float32 does not hold squared distances, nor the zone's sums."""
+
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
     """The torch device of a name; ``auto`` is CUDA where there is one, else the CPU.
@@ -54,8 +57,8 @@ def as_rows(
 
     With ``keep_single`` float32 stays float32: large sets are not copied. With ``keep_bytes`` bytes
     stay bytes where they are, as in a file that is mapped. A tensor is detached: no gradient flows
-    to it. Raises ValueError as :func:`resolve_device`, and for fewer than 2 axes, no
-    point, values that are not finite, or so large that their squared distances overflow.
+    to it. Raises ValueError as :func:`resolve_device`, and for fewer than 2 axes, no point, values
+    that are not finite, or whose largest is neither 0 nor between 1e-14 and 1e14.
     """
     device = resolve_device(device)
     if isinstance(points, torch.Tensor):
@@ -74,16 +77,17 @@ def as_rows(
     single = keep_single and array.dtype == torch.float32
     dtype = torch.float32 if single else working_dtype(device)
     rows = array.reshape(len(array), -1).to(device=device, dtype=dtype)
-    # No squared distance is above 4 d times the largest square.
-    most = math.sqrt(torch.finfo(dtype).max / (4 * max(rows.shape[1], 1)))
+    largest = 0.0
     for part in rows.split(1024):
         low, high = (float(end) for end in part.aminmax())  # nan where any value is
         if not (math.isfinite(low) and math.isfinite(high)):
             raise ValueError("points hold NaN or infinite values; remove them first")
-        if (largest := max(-low, high)) > most:
-            raise ValueError(
-                f"points reach {largest:.3g}, whose squares overflow; scale them, as to [-1, 1]"
-            )
+        largest = max(largest, -low, high)
+    if largest and not _SMALLEST <= largest <= _LARGEST:
+        raise ValueError(
+            f"points reach {largest:.3g}, whose squares overflow or underflow; give them in "
+            "another unit, as scaled to [-1, 1]"
+        )
     return rows
 
 

@@ -177,6 +177,25 @@ def test_near_copies_in_few_dimensions_are_not_told() -> None:
     assert (found.train, found.test, found.distance) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("d", [6, 300], ids=["float64", "float32"])
+@pytest.mark.parametrize("unit", [2e-14, 5e13])
+def test_the_unit_changes_nothing(d: int, unit: float) -> None:
+    rng = np.random.default_rng(SEED)
+    train, test = (rng.uniform(-1, 1, (n, d)) for n in (400, 30))
+    sigmas = np.array([0.02, 0.1, 0.3, 1.0]) * d**0.5
+    queries = {"weight_queries": 256, "coverage_queries": 256}
+    ones = wildmiddle.curves(train, test, sigmas, **queries), wildmiddle.zone(train, test)
+    found = (
+        wildmiddle.curves(unit * train, unit * test, unit * sigmas, **queries),
+        wildmiddle.zone(unit * train, unit * test),
+    )
+    np.testing.assert_allclose(found[0].max_weight_draws, ones[0].max_weight_draws, atol=1e-6)
+    np.testing.assert_array_equal(found[0].covered_draws, ones[0].covered_draws)
+    for name in ("certain", "possible", "certain_to_copy"):
+        expected = np.array(getattr(ones[1], name))
+        np.testing.assert_allclose(np.array(getattr(found[1], name)) / unit, expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("d", [3, 300], ids=["float64", "float32"])
 @pytest.mark.parametrize("memory", [2**30, 2**26])
 def test_near_copies_are_joined_in_chains(d: int, memory: int) -> None:

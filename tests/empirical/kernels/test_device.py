@@ -55,6 +55,11 @@ def test_views_and_read_only_arrays_become_rows() -> None:
         np.testing.assert_array_equal(rows.numpy(), points.reshape(3, -1))
 
 
+def test_points_that_are_all_zero_or_at_the_ends_become_rows() -> None:
+    for largest in (0.0, 1e-14, 1e14):
+        assert as_rows(np.array([[0.0, -largest], [0.0, 0.0]]), CPU).abs().max() == largest
+
+
 def test_no_gradient_flows_to_the_points() -> None:
     assert not as_rows(torch.ones(2, 3, requires_grad=True), CPU).requires_grad
 
@@ -67,6 +72,8 @@ def test_no_gradient_flows_to_the_points() -> None:
         (1.0, r"shape \(\)"),
         ([[0.0, math.nan]], "NaN or infinite"),
         (torch.tensor([[math.inf]]), "NaN or infinite"),
+        (np.array([[0.0, -1e15], [0.0, 1.0]]), r"reach 1e\+15, whose squares .* another unit"),
+        (torch.full((2000, 3), 1e-20), r"reach 1e-20, whose squares .* another unit"),
     ],
 )
 def test_what_is_no_set_of_points_is_refused(points, message) -> None:
