@@ -22,7 +22,13 @@ from wildmiddle.empirical.kernels.distances import (
     inner_products,
     pair_terms,
 )
-from wildmiddle.empirical.kernels.noise_pass import Accumulator, AddQueries, run_pass, whole_blocks
+from wildmiddle.empirical.kernels.noise_pass import (
+    Accumulator,
+    AddQueries,
+    noise_levels,
+    run_pass,
+    whole_blocks,
+)
 from wildmiddle.empirical.kernels.processes import combine_rows
 from wildmiddle.empirical.kernels.products import (
     Tile,
@@ -59,8 +65,8 @@ def coverage_draws(
     Precision: from d = 256 on the products are in float32. A distance that lies within the rounding
     of an end of its shell, and could decide, is computed again in float64 from the difference of
     the points, so the events are those of float64, whatever the batch, the tiles and the threads.
-    Raises ValueError if ``memory`` is too small. Source: Def 4.6, whose coverage is the mean over
-    queries.
+    Raises ValueError for no sigma or sigma <= 0, no query, or too little ``memory``. Source: Def
+    4.6, whose coverage is the mean over queries.
     """
     points, held_out = rows_of_both(train, test, "test", device, least=1)
     origin = mean_of(points)
@@ -120,7 +126,7 @@ def coverage_accumulator(
     is the noise in dimensions in which all of them are equal.
     """
     where = points.device
-    levels = torch.as_tensor(np.atleast_1d(np.asarray(sigmas, np.float64)))
+    levels = torch.as_tensor(noise_levels(sigmas))
     more = beyond or Beyond(0, np.zeros(whole_blocks(queries)))
     r_in, r_out = (float(r) for r in radii(points.shape[1] + more.dimensions, c))
     task = _Task(

@@ -48,6 +48,7 @@ from wildmiddle.theory.constants import (
 )
 from wildmiddle.theory.copies import effective_number
 from wildmiddle.theory.coverage import lower_bound, upper_bound
+from wildmiddle.theory.domain import require, require_positive
 from wildmiddle.theory.regimes import (
     REACH,
     DrawnRows,
@@ -115,20 +116,22 @@ def zone_of(
     drawn.
 
     Raises ValueError for fewer than two training images that differ (three without ``test``),
-    shapes that differ, levels outside (0, 1), a resolution or a time that is not above 0, or where
-    the memory is too small.
+    shapes that differ, levels or ``alpha`` outside (0, 1), ``drawn_alpha`` outside (0, alpha), a
+    resolution, time or unit that is not above 0, or where the memory is too small.
     """
     require_levels(weight_high, coverage_high)
-    for name, value in (("resolution", resolution), ("time", time), ("unit", unit)):
-        if not value > 0:
-            raise ValueError(f"{name} = {value:g} must be above 0")
+    for name, value in (("resolution", resolution), ("time", time)):
+        require(value > 0, name, value, "must be above 0")
+    require_positive("unit", unit)
+    require(0 < alpha < 1, "alpha", alpha, "must lie strictly between 0 and 1")
+    of_drawn = alpha if test is None else alpha / 2
+    if drawn_alpha is not None:
+        require(0 < drawn_alpha < alpha, "drawn_alpha", drawn_alpha, f"must lie in (0, {alpha:g})")
+        of_drawn = drawn_alpha
     until = monotonic() + time
     images = _images(train, test, device)
     points, prior, (n, d) = images.points, images.prior, images.points.shape
     all_pairs = exact or n * n * d <= LARGE
-    of_drawn = alpha if test is None else alpha / 2
-    if drawn_alpha is not None:
-        of_drawn = drawn_alpha
     if not all_pairs:
         most = max(_HELD_OUT, LARGE // (n * d) // BLOCK * BLOCK)
         order = generator(seed, "zone/held-out images").permutation(len(images.held_out))

@@ -14,11 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from wildmiddle.empirical.distinct import distinct
 from wildmiddle.empirical.intervals import Estimate, bounded_mean
 from wildmiddle.empirical.kernels.device import training_rows
-from wildmiddle.empirical.kernels.noise_pass import run_pass
+from wildmiddle.empirical.kernels.noise_pass import noise_levels, run_pass
 from wildmiddle.empirical.kernels.products import mean_of, norms_about
 from wildmiddle.empirical.noise import blocks, indices
 from wildmiddle.empirical.posterior import weight_accumulator
 from wildmiddle.theory.constants import DEFAULT_MEMORY
+from wildmiddle.theory.domain import require
 
 Array = NDArray[np.float64]
 
@@ -56,14 +57,14 @@ def denoising(
     hold at all K sigmas together with probability at least ``1 - alpha``, by betting: no draw
     exceeds half the squared diameter, or log N. Images that are equal count as one, with the weight
     of its copies. ``memory`` bounds the buffers in bytes. Raises ValueError for fewer than two
-    images that differ, sigma <= 0 or too little memory. Source: Eq. 5.
+    images that differ, no sigma or sigma <= 0, alpha outside (0, 1) or too little memory. Source:
+    Eq. 5.
     """
     listed = training_rows(train, device)
     different = distinct(listed)
     rows, prior = different.points_and_prior(listed)
-    levels = np.atleast_1d(np.asarray(sigmas, np.float64))
-    if not (levels > 0).all():
-        raise ValueError(f"sigma = {levels.min():g} must be above 0")
+    levels = noise_levels(sigmas)
+    require(0 < alpha < 1, "alpha", alpha, "must lie strictly between 0 and 1")
     origin, chosen = mean_of(rows), different.group[indices(seed, stream, queries, len(listed))]
     accumulator, result = weight_accumulator(
         rows, levels, queries, origin, chosen, prior=prior, moments=True

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from wildmiddle.empirical.kernels.device import as_rows
 from wildmiddle.empirical.kernels.processes import map_rows
 from wildmiddle.empirical.kernels.products import tiles
-from wildmiddle.empirical.noise import Block, blocks
+from wildmiddle.empirical.noise import Block, blocks, require_numbers, require_queries
 from wildmiddle.empirical.posterior import with_weight
 from wildmiddle.theory.domain import require
 
@@ -47,16 +47,21 @@ def fields(
     ``train`` (N, d) or (N, ...). All ``queries`` noise the point at ``index``, or each its own of
     ``index`` (queries,). Everything is computed in the time parameterization of flow
     matching, from ``y = (1 - t) Z + t x_i``, so the conversion to sigma is not used.
-    Raises ValueError unless 0 < t < 1. Source: Eq. 20, 21, 22.
+    Raises ValueError unless 0 < t < 1, for no query, an ``index`` that no point has, and more or
+    fewer of them than queries. Source: Eq. 20, 21, 22.
     """
     require(0 < t < 1, "t", t, "must lie strictly between 0 and 1")
-    points = as_rows(train, device)
+    require_queries(queries)
+    points, chosen = as_rows(train, device), np.asarray(index)
+    require_numbers(chosen, len(points))
+    if chosen.shape not in ((), (queries,)):
+        raise ValueError(f"index of shape {chosen.shape}; give one, or one for each of {queries}")
 
     def compare(block: Block) -> Array:
         z = torch.as_tensor(block.draw()).to(points)
-        if isinstance(index, int):
-            return _compare(points, index, z, t)
-        own = index[block.start : block.start + len(z)]
+        if chosen.ndim == 0:
+            return _compare(points, int(chosen), z, t)
+        own = chosen[block.start : block.start + len(z)]
         # Queries beyond the last noise its point: the block has as many rows as the others.
         own = np.pad(own, (0, len(z) - len(own)), mode="edge").tolist()
         return np.concatenate([_compare(points, i, z[k, None], t) for k, i in enumerate(own)])

@@ -10,6 +10,8 @@ from scipy.optimize.elementwise import find_root
 from scipy.special import betaln, rel_entr, xlog1py, xlogy
 from scipy.stats import beta, binom, t
 
+from wildmiddle.theory.domain import require
+
 Array = NDArray[np.float64]
 
 _RUN = 16
@@ -63,13 +65,13 @@ def share_above(
     P(Bin(trials, level) >= c), so P(count >= c) <= share + (1 - share) g(c); one at the level or
     above does with probability at least g(c), so P(count >= c) >= share g(c). Clopper-Pearson's
     ends of P(count >= c), at the smallest c with g(c) <= ``error`` and at the largest with g(c) >=
-    1 - ``error``, give the two ends. Raises ValueError for impossible counts and unless 0 < level
-    < 1 and 0 < alpha < 1. Source: ours.
+    1 - ``error``, give the two ends. Raises ValueError for impossible counts and unless level,
+    error and alpha lie in (0, 1). Source: ours.
     """
     k = np.asarray(counts)
     _check_counts(k, trials)
-    if not 0 < level < 1:
-        raise ValueError(f"level = {level} must lie strictly between 0 and 1")
+    for name, value in (("level", level), ("error", error)):
+        require(0 < value < 1, name, value, "must lie strictly between 0 and 1")
     reached = binom.sf(np.arange(-1, trials + 1), trials, level)  # g(0), ..., g(trials + 1) = 0
     surely = int(np.flatnonzero(reached <= error)[0])
     hardly = int(np.flatnonzero(reached >= 1 - error)[-1])
@@ -177,8 +179,7 @@ def _check_counts(k: NDArray[Any], n: int) -> None:
 
 
 def _check_alpha(alpha: float) -> None:
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha = {alpha} must lie strictly between 0 and 1")
+    require(0 < alpha < 1, "alpha", alpha, "must lie strictly between 0 and 1")
 
 
 def student_mean(draws: ArrayLike, alpha: float) -> Estimate:

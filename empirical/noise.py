@@ -19,7 +19,9 @@ from zlib import crc32
 
 import numpy as np
 import torch
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from wildmiddle.theory.domain import require
 
 BLOCK = 256
 
@@ -46,8 +48,24 @@ def generator(seed: int, stream: str, block: int = 0) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(sequence))
 
 
+def require_queries(n: int) -> None:
+    """Raise ValueError unless there is a query."""
+    require(n >= 1, "queries", n, "must be at least 1")
+
+
+def require_numbers(index: ArrayLike, count: int) -> None:
+    """Raise ValueError unless each ``index`` is the number of one of so many points, from 0."""
+    given = np.asarray(index)
+    whole = (given.dtype.kind in "iu") & (given >= 0) & (given < count)
+    require(whole, "index", given, f"must be the number of a point, 0 to {count - 1}")
+
+
 def indices(seed: int, stream: str, n: int, population: int) -> NDArray[np.int64]:
-    """Uniform indices below ``population`` for ``n`` queries, in whole blocks of ``BLOCK``."""
+    """Uniform indices below ``population`` for ``n`` queries, in whole blocks of ``BLOCK``.
+
+    Raises ValueError for none.
+    """
+    require_queries(n)
     return np.concatenate(
         [
             generator(seed, f"{stream}/point", number).integers(population, size=BLOCK)

@@ -23,7 +23,13 @@ from wildmiddle.empirical.kernels.distances import (
     pair_terms,
     pair_terms_mixed,
 )
-from wildmiddle.empirical.kernels.noise_pass import Accumulator, AddQueries, run_pass, whole_blocks
+from wildmiddle.empirical.kernels.noise_pass import (
+    Accumulator,
+    AddQueries,
+    noise_levels,
+    run_pass,
+    whole_blocks,
+)
 from wildmiddle.empirical.kernels.processes import combine_rows
 from wildmiddle.empirical.kernels.products import (
     Tile,
@@ -36,7 +42,7 @@ from wildmiddle.empirical.kernels.products import (
     tile_of,
     tiles,
 )
-from wildmiddle.empirical.noise import BLOCK, blocks, indices
+from wildmiddle.empirical.noise import BLOCK, blocks, indices, require_numbers
 from wildmiddle.theory.constants import DEFAULT_MEMORY
 
 Array = NDArray[np.float64]
@@ -118,12 +124,17 @@ def weights(
     from the points' differences and added in float64: weights are right to 2e-6, or to some 1e-5
     where all roundings of a product have one sign, as for a bright band on a faint ground. In fewer
     dimensions, and where near-duplicates abound, all products are in float64. With ``index`` the
-    products are about that point, and nothing is computed again. Raises ValueError if ``memory`` is
-    too small. Source: Def 4.1, Eq. 9, Figure 7.
+    products are about that point, and nothing is computed again. Raises ValueError for no sigma or
+    sigma <= 0, no query, an ``index`` that no point has, or too little ``memory``. Source: Def 4.1,
+    Eq. 9, Figure 7.
     """
     rows = as_rows(train, device, keep_single=True)
-    origin = mean_of(rows) if index is None else rows[index]
-    chosen = indices(seed, stream, queries, len(rows)) if index is None else index
+    chosen: NDArray[np.int64] | int
+    if index is None:
+        origin, chosen = mean_of(rows), indices(seed, stream, queries, len(rows))
+    else:
+        require_numbers(index, len(rows))
+        origin, chosen = rows[index], int(index)
     accumulator, result = weight_accumulator(rows, sigmas, queries, origin, chosen)
     drawn = blocks(seed, stream, queries, rows.shape[1], dtype=np.float32)
     return result(run_pass(rows, origin, drawn, [accumulator], memory))[:2]
@@ -159,7 +170,7 @@ def weight_accumulator(
     query noises its own row of ``chosen`` (queries in whole blocks), or all the one row; with a
     ``prior`` (N,) of the rows, each its own. ``moments`` asks for spread and entropy too.
     """
-    sigmas = np.atleast_1d(np.asarray(sigmas, np.float64))
+    sigmas = noise_levels(sigmas)
     order = np.argsort(-sigmas, kind="stable")
     logs = None if prior is None else prior.log()
     widest = None if logs is None else float(logs.max() - logs.min())

@@ -12,7 +12,7 @@ from wildmiddle.empirical.intervals import Estimate, bounded_mean, exact, propor
 from wildmiddle.empirical.kernels.device import rows_of_both
 from wildmiddle.empirical.kernels.distances import Distances, pair_terms
 from wildmiddle.empirical.kernels.fewer_dimensions import in_fewer_dimensions
-from wildmiddle.empirical.kernels.noise_pass import run_pass
+from wildmiddle.empirical.kernels.noise_pass import noise_levels, run_pass
 from wildmiddle.empirical.kernels.overlap_sums import PairSums
 from wildmiddle.empirical.kernels.processes import combine_rows, gather_rows, own_rows
 from wildmiddle.empirical.kernels.products import (
@@ -24,7 +24,7 @@ from wildmiddle.empirical.neighbours import nearest_two
 from wildmiddle.empirical.noise import beyond, blocks, indices
 from wildmiddle.theory.constants import DEFAULT_MEMORY, SHELL_WIDTH
 from wildmiddle.theory.coverage import mean_overlap, upper_bound
-from wildmiddle.theory.domain import require, require_positive
+from wildmiddle.theory.domain import require
 
 Array = NDArray[np.float64]
 
@@ -91,10 +91,7 @@ def curves(
     outside (0, 1), or c <= 0. Source: Def 4.1, Def 4.6, Theorem 4.8, E.2, E.3.
     """
     listed, held_out = rows_of_both(train, test, "test", device)
-    sigmas = np.atleast_1d(np.asarray(sigmas, np.float64))
-    if sigmas.ndim > 1 or len(sigmas) == 0:
-        raise ValueError(f"sigmas of shape {sigmas.shape}; give (K,), at least one noise level")
-    require_positive("sigma", sigmas)
+    sigmas = noise_levels(sigmas)
     require(0 < alpha < 1, "alpha", alpha, "must lie strictly between 0 and 1")
     different = distinct(listed)
     points, prior = different.points_and_prior(listed)

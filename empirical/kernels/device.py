@@ -58,7 +58,7 @@ def as_rows(
     With ``keep_single`` float32 stays float32: large sets are not copied. With ``keep_bytes`` bytes
     stay bytes where they are, as in a file that is mapped. A tensor is detached: no gradient flows
     to it. Raises ValueError as :func:`resolve_device`, and for fewer than 2 axes, no point, values
-    that are not finite, or whose largest is neither 0 nor between 1e-14 and 1e14.
+    that are no real numbers, not finite, or whose largest is neither 0 nor between 1e-14 and 1e14.
     """
     device = resolve_device(device)
     if isinstance(points, torch.Tensor):
@@ -68,8 +68,14 @@ def as_rows(
             warnings.filterwarnings("ignore", "The given NumPy array is not writ")  # nor is it
             array = torch.from_numpy(np.ascontiguousarray(points))
     else:
-        # torch takes no negative strides, and warns of arrays that are read-only.
-        array = torch.as_tensor(np.require(points, requirements=["C", "W"]))
+        values = np.asarray(points)
+        if values.dtype.kind not in "biuf" or values.dtype.itemsize > 8:
+            raise ValueError(f"points are of type {values.dtype}; give real numbers, as float64")
+        # torch takes no negative strides and no foreign bytes, and warns of read-only arrays.
+        native = values.dtype.newbyteorder("=")
+        array = torch.as_tensor(np.require(values, native, ["C", "W"]))
+    if array.is_complex():
+        raise ValueError(f"points are of type {array.dtype}; give real numbers, as float64")
     if array.ndim < 2 or len(array) == 0:
         raise ValueError(f"points of shape {tuple(array.shape)}; give (N, d) or (N, ...), N >= 1")
     if keep_bytes and array.dtype == torch.uint8:

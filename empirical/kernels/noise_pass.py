@@ -8,7 +8,9 @@ over batches of queries whose noise fits into memory, the inner one over tiles o
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 
 from wildmiddle.empirical.kernels.device import working_dtype
 from wildmiddle.empirical.kernels.processes import share
@@ -23,7 +25,8 @@ from wildmiddle.empirical.kernels.products import (
     tiles,
 )
 from wildmiddle.empirical.kernels.threads import for_each
-from wildmiddle.empirical.noise import BLOCK, Block, batches
+from wildmiddle.empirical.noise import BLOCK, Block, batches, require_queries
+from wildmiddle.theory.domain import require_positive
 
 AddQueries = Callable[[slice, torch.Tensor, torch.Tensor], None]
 """Adds one group of queries: takes their numbers, noise z (R, d) and ``<z, x_j>`` (R, T)."""
@@ -42,8 +45,18 @@ class Accumulator:
     prepare: Callable[[slice, Tile], AddQueries | None]
 
 
+def noise_levels(sigmas: ArrayLike) -> NDArray[np.float64]:
+    """Noise levels as (K,); ValueError for another shape, none, or one that is not above 0."""
+    levels = np.atleast_1d(np.asarray(sigmas, np.float64))
+    if levels.ndim > 1 or len(levels) == 0:
+        raise ValueError(f"sigmas of shape {levels.shape}; give (K,), at least one noise level")
+    require_positive("sigma", levels)
+    return levels
+
+
 def whole_blocks(queries: int) -> int:
-    """The number of queries rounded up to whole blocks."""
+    """The number of queries rounded up to whole blocks; ValueError for none."""
+    require_queries(queries)
     return -(-queries // BLOCK) * BLOCK
 
 

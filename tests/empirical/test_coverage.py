@@ -81,6 +81,20 @@ def test_the_hole_of_the_nearest_shell_may_be_covered_by_a_farther_one(monkeypat
     assert hit(monkeypatch, train, noise, 0.5) == expected
 
 
+@pytest.mark.parametrize(
+    ("sigmas", "queries", "message"),
+    [
+        (-1.0, 5, "sigma = -1.0 must be finite and above 0"),
+        ([1.0, np.nan], 5, "sigma = nan must be"),
+        ([], 5, "at least one noise level"),
+        (1.0, 0, "queries = 0 must be at least 1"),
+    ],
+)
+def test_bad_input_is_named(sets, sigmas, queries, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        coverage.coverage_draws(*sets, sigmas, queries=queries)
+
+
 def test_distances_are_direct_ones(sets) -> None:
     train, test = sets
     direct = np.linalg.norm(test[:, None] - train[None], axis=2)

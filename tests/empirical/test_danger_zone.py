@@ -270,8 +270,13 @@ def test_a_window_that_is_too_wide_for_its_levels_is_narrowed() -> None:
 @pytest.mark.parametrize(
     ("train", "test", "options", "message"),
     [
-        (normal(5, 20), normal(5, 20), {"resolution": 0.0}, "resolution = 0 must be above 0"),
+        (normal(5, 20), normal(5, 20), {"resolution": 0.0}, "resolution = 0.0 must be above 0"),
         (normal(5, 20), normal(5, 20), {"time": float("nan")}, "time = nan must be above 0"),
+        (normal(5, 20), normal(5, 20), {"unit": float("inf")}, "unit = inf must be finite"),
+        (normal(5, 20), normal(5, 20), {"alpha": 2.0}, r"alpha = 2.0 must lie strictly between"),
+        (normal(5, 20), None, {"alpha": 0.0}, r"alpha = 0.0 must lie strictly between"),
+        (normal(5, 20), None, {"drawn_alpha": 7.0}, r"drawn_alpha = 7.0 must lie in \(0, 0.05\)"),
+        (normal(5, 20), normal(5, 20), {"drawn_alpha": 0.05}, r"drawn_alpha = 0.05 must lie in"),
         (normal(1, 20), normal(5, 20), {}, "N = 1 image"),
         (normal(2, 20), None, {}, "of 2 different images none can be held out; give 3"),
         (normal(5, 20), normal(5, 21), {}, "train has d = 20 and test 21"),

@@ -132,8 +132,16 @@ def test_copies_are_one_image_with_their_weight(d) -> None:
         (np.ones((1, 3)), [1.0], "N = 1 image"),
         (np.ones((4, 3)), [1.0], "all 4 training images are equal"),
         (np.eye(3), [1.0, -2.0], "sigma = -2"),
+        (np.eye(3), [np.nan], "sigma = nan"),
+        (np.eye(3), [], "at least one noise level"),
     ],
 )
 def test_bad_input_is_named(train, sigmas, message) -> None:
     with pytest.raises(ValueError, match=message):
         denoising(train, sigmas, device="cpu")
+
+
+def test_an_error_rate_that_is_none_is_named() -> None:
+    # Split over 50 noise levels it would be one.
+    with pytest.raises(ValueError, match="alpha = 2 must lie strictly between 0 and 1"):
+        denoising(np.eye(3), np.geomspace(1, 2, 50), alpha=2, device="cpu")

@@ -90,3 +90,22 @@ def test_each_query_may_noise_a_point_of_its_own(cloud) -> None:
         alone = fields(cloud, int(i), 0.6, queries=9, seed=SEED)
         for name in found._fields:
             np.testing.assert_allclose(getattr(found, name)[q], getattr(alone, name)[q], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("index", "queries", "message"),
+    [
+        (-1, 5, "index = -1 must be the number of a point, 0 to 29"),
+        (np.array([0, 30]), 2, "index = 30 must be the number of a point"),
+        (np.array([0, 1]), 5, r"index of shape \(2,\); give one, or one for each of 5"),
+        (1, 0, "queries = 0 must be at least 1"),
+    ],
+)
+def test_bad_input_is_named(cloud, index, queries, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        fields(cloud, index, 0.5, queries=queries)
+
+
+def test_the_one_point_may_be_a_number_of_numpy(cloud) -> None:
+    found = fields(cloud, np.int64(4), 0.5, queries=5)
+    np.testing.assert_array_equal(found, fields(cloud, 4, 0.5, queries=5))

@@ -320,6 +320,9 @@ def test_share_above_refuses_levels_and_counts_out_of_range() -> None:
     for counts, level in ([3], 1.0), ([3], 0.0), ([6], 0.5):
         with pytest.raises(ValueError, match=r"level|successes"):
             share_above(np.array(counts), 5, level, 0.05)
+    for error in (0.0, 2.0, np.nan):
+        with pytest.raises(ValueError, match=f"error = {error} must lie strictly between"):
+            share_above(np.array([3]), 5, 0.5, 0.05, error)
 
 
 @pytest.mark.parametrize("interval", [proportion, anytime_proportion])

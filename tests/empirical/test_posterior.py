@@ -38,6 +38,31 @@ def test_weights_are_those_of_the_noisy_points(cloud, index, reference_weights) 
             assert own[q, k] == pytest.approx(mine, abs=1e-9)
 
 
+def test_the_one_point_may_be_a_number_of_numpy(cloud) -> None:
+    expected = weights(cloud, SIGMAS, queries=10, index=3)
+    found = weights(cloud, SIGMAS, queries=10, index=np.int64(3))
+    np.testing.assert_array_equal(found, expected)
+
+
+BAD = [
+    ({"index": -1}, "index = -1 must be the number of a point, 0 to 29"),
+    ({"index": 30}, "index = 30 must be the number of a point"),
+    ({"index": 2.5}, "index = 2.5 must be the number of a point"),
+    ({"queries": 0}, "queries = 0 must be at least 1"),
+    ({"queries": 0, "index": 1}, "queries = 0 must be at least 1"),
+    ({"sigmas": [1.0, -1.0]}, "sigma = -1.0 must be finite and above 0"),
+    ({"sigmas": [np.nan]}, "sigma = nan must be"),
+    ({"sigmas": []}, r"shape \(0,\); give \(K,\), at least one noise level"),
+    ({"sigmas": [[1.0, 2.0]]}, r"shape \(1, 2\); give \(K,\)"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), BAD)
+def test_bad_input_is_named(cloud, options, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        weights(cloud, **{"sigmas": [1.0], "queries": 5, **options})
+
+
 @pytest.mark.parametrize("d", [3, 300], ids=["float64", "float32"])
 def test_a_prior_of_many_powers_of_ten_leaves_no_term_out(d) -> None:
     # The other point counts only by its prior: its own term is far below exp(-40).

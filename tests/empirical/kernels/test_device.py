@@ -37,10 +37,11 @@ def test_working_precision_is_double_but_on_mps() -> None:
     assert working_dtype(torch.device("mps")) == torch.float32
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8, np.int64])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, ">f4", ">i2", np.uint8, np.int64])
 def test_points_of_any_type_become_rows_in_double(dtype) -> None:
     images = np.arange(24).reshape(3, 2, 4).astype(dtype)
-    for points in (images, torch.as_tensor(images), images.tolist()):
+    native = images.astype(images.dtype.newbyteorder("="))
+    for points in (images, torch.as_tensor(native), images.tolist()):
         rows = as_rows(points, CPU)
         assert rows.dtype == torch.float64
         np.testing.assert_array_equal(rows.numpy(), images.reshape(3, 8))
@@ -72,6 +73,9 @@ def test_no_gradient_flows_to_the_points() -> None:
         (1.0, r"shape \(\)"),
         ([[0.0, math.nan]], "NaN or infinite"),
         (torch.tensor([[math.inf]]), "NaN or infinite"),
+        (np.ones((2, 3)) + 1j, "type complex128; give real numbers"),
+        (torch.ones(2, 3) + 1j, "type torch.complex64; give real numbers"),
+        ([["a", "b"]], "type <U1; give real numbers"),
         (np.array([[0.0, -1e15], [0.0, 1.0]]), r"reach 1e\+15, whose squares .* another unit"),
         (torch.full((2000, 3), 1e-20), r"reach 1e-20, whose squares .* another unit"),
     ],
