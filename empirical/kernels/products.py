@@ -31,7 +31,7 @@ MIDDLE = 128
 """What bytes are centred about, to fit into int8."""
 
 _SINGLE_FROM = 256
-_COLUMNS, _WIDE = 1024, 4096
+_FEWEST, _COLUMNS, _WIDE = 32, 1024, 4096
 _ENTRIES = 2**18
 _ROWS = 64
 _CLOSE = 1e4
@@ -60,9 +60,11 @@ def plan(memory: int, points: int, dimension: int, *, wide: bool = False) -> Siz
     tiles are for many rows that are centred anew for each of them.
     """
     most = memory // (24 * dimension)
-    columns = min(points, _COLUMNS, max(32, most // 8))
+    columns = min(points, _COLUMNS, max(_FEWEST, most // 8))
     if wide and most // 4 > _COLUMNS:
         columns = min(points, _WIDE, most // 4)
+    fit = (memory - 44 * BLOCK * dimension) // (24 * dimension + 89 * BLOCK)  # beside one block
+    columns = min(columns, max(_FEWEST, fit))
     tile = 24 * dimension * columns
     block = BLOCK * (36 * dimension + 56 * columns)
     query = 8 * dimension + 33 * columns

@@ -13,7 +13,7 @@ from wildmiddle.empirical.kernels import products
 from wildmiddle.empirical.kernels.distances import squared_to
 from wildmiddle.empirical.kernels.noise_pass import run_pass
 from wildmiddle.empirical.neighbours import extreme_distances, nearest_two
-from wildmiddle.empirical.noise import blocks, indices
+from wildmiddle.empirical.noise import BLOCK, blocks, indices
 from wildmiddle.empirical.posterior import weight_accumulator, weights
 from wildmiddle.theory.constants import DEFAULT_MEMORY
 from wildmiddle.theory.coverage import mean_overlap, overlap_probability
@@ -287,6 +287,20 @@ def test_coverage_of_the_curves_is_that_of_direct_differences(sets, least, monke
 def test_too_little_memory_is_named_with_what_is_needed(sets) -> None:
     with pytest.raises(ValueError, match=r"memory = 1000 bytes; d = 300 needs at least \d+"):
         coverage_draws(*sets, SIGMAS, queries=10, memory=1000)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("d", [1, 64, 3072])
+def test_memory_that_is_enough_for_fewer_columns_is_enough(d, wide) -> None:
+    with pytest.raises(ValueError, match="needs at least") as refusal:
+        products.plan(1000, 3000, d, wide=wide)
+    need = int(str(refusal.value).split()[-1])
+    assert products.plan(need, 3000, d, wide=wide).columns == 32
+    for memory in np.geomspace(need, 2**32, 60).astype(int).tolist():
+        sizes = products.plan(memory, 3000, d, wide=wide)
+        assert sizes.columns >= 32
+        assert sizes.queries >= BLOCK
+        assert sizes.threads >= 1
 
 
 def test_weights_of_real_images_are_right_to_2e6(shared) -> None:
