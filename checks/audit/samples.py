@@ -141,7 +141,8 @@ def audit_samples(
                 device=device,
                 memory=memory,
                 units=False,
-                mirrored=mirrored and queries[1],
+                # Mirror images are known of pixels, and given of features.
+                mirrored=mirrored and (queries[0].ndim > 2 or queries[1]),
             )
 
         found = find(drawn)

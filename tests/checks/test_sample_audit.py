@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,14 @@ def test_mirrored_copies_count_in_pixels_and_in_features(sets) -> None:
         assert space.samples.nearest[: len(COPIES)].tolist() == COPIES
     plain = audit_samples(samples, train, test, features=options["features"])
     assert [space.copies.sum() for space in plain.spaces] == [0, 0]
+    # A training set that has its own mirror images already.
+    both = replace(
+        train,
+        pixels=np.concatenate([train.pixels, train.pixels[..., ::-1]]),
+        places=tuple(map(str, range(2 * len(train.places)))),
+    )
+    twice = audit_samples(samples, both, test, mirrored=True)
+    assert twice.pixels.copies.tolist() == found.pixels.copies.tolist()
 
 
 def test_thresholds_have_the_rates_of_the_test_at_each_with_wider_intervals(sets) -> None:
