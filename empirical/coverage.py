@@ -32,10 +32,14 @@ from wildmiddle.empirical.kernels.noise_pass import (
 from wildmiddle.empirical.kernels.processes import combine_rows
 from wildmiddle.empirical.kernels.products import (
     Tile,
+    centre,
     mean_of,
+    plan,
     rounding,
     squared_distances,
     squared_norms,
+    tile_of,
+    tiles,
 )
 from wildmiddle.empirical.noise import BLOCK, Beyond, blocks, indices
 from wildmiddle.theory.constants import DEFAULT_MEMORY, SHELL_WIDTH
@@ -244,12 +248,19 @@ def distances(
     train: ArrayLike | torch.Tensor,
     test: ArrayLike | torch.Tensor,
     device: str | torch.device = "auto",
+    memory: int = DEFAULT_MEMORY,
 ) -> Array:
-    """Distances of every held-out point, or noised one, to every training point, (M, N) float64."""
-    rows, held_out = (
-        part.to(working_dtype(part.device))
-        for part in rows_of_both(train, test, "test", device, least=1, units=False)
-    )
-    origin = rows.mean(0)  # the products of rows far from 0 would cancel
-    squared = squared_distances(held_out - origin, rows - origin)
-    return squared.sqrt_().double().cpu().numpy()
+    """Distances of every held-out point, or noised one, to every training point, (M, N) float64.
+
+    ``memory`` bounds the buffers in bytes, the arguments and the result apart.
+    """
+    rows, held_out = rows_of_both(train, test, "test", device, least=1, units=False)
+    origin, work, sizes = mean_of(rows), working_dtype(rows.device), plan(memory, *rows.shape)
+    found = np.empty((len(held_out), len(rows)))
+    for ends in tiles(len(rows), sizes.columns):
+        tile = tile_of(rows, ends, origin, work, sizes.threads)
+        for part in (slice(*some) for some in tiles(len(held_out), BLOCK)):
+            x = centre(held_out[part], origin, work)
+            squared = squared_distances(x, tile.points, b_norms=tile.norms)
+            found[part, slice(*ends)] = squared.sqrt_().cpu().numpy()
+    return found

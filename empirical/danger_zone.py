@@ -22,7 +22,7 @@ from wildmiddle.empirical.crossings import Curve, crossings, near_crossing
 from wildmiddle.empirical.distinct import Distinct, distinct
 from wildmiddle.empirical.intervals import bounded_mean
 from wildmiddle.empirical.kernels.device import rows_of_both, training_rows, working_dtype
-from wildmiddle.empirical.kernels.distance_counts import DistanceCounts
+from wildmiddle.empirical.kernels.distance_counts import DistanceCounts, bytes_of_row
 from wildmiddle.empirical.kernels.overlap_sums import PairSums
 from wildmiddle.empirical.kernels.processes import gather_rows, own_rows
 from wildmiddle.empirical.kernels.products import (
@@ -62,8 +62,10 @@ from wildmiddle.theory.regimes import (
 
 Array = NDArray[np.float64]
 
-_GUIDES = 512
-"""Training points that give the first guess of where the bounds cross."""
+_GUIDES, _FEWEST_GUIDES = 512, 16
+"""Training points that give the first guess of where the bounds cross, by the memory."""
+_COUNTED = 4
+"""One part in this many of the memory is for counts of distances."""
 _COPY_GUIDES, _COPY_LEVELS, _COPY_AROUND = 64, 13, 0.15
 """Of the bound on copying: held-out images that give its first guess, its noise levels, and how far
 these reach in log sigma to either side."""
@@ -110,7 +112,8 @@ def zone_of(
 
     Unless ``exact``, a set with ``N^2 d`` above 1e12 is looked at from some of its images, drawn at
     random with the ``seed``: held-out ones, whose zone it then is, and training images until the
-    ends are known to ``resolution`` octaves, or about ``time`` seconds have passed. The certain
+    ends are known to ``resolution`` octaves, about ``time`` seconds have passed, or a quarter of
+    the memory holds the counts of no more; those of the first 256 are always taken. The certain
     zone then ends where its interval begins and the possible one where its interval ends, and
     ``alpha`` is the error rate of all zones together, half of it or ``drawn_alpha`` for the images
     drawn.
@@ -139,10 +142,12 @@ def zone_of(
     spread = _typical_distance(points, images.held_out)
     start, close, nearest = _start(images, spread, c, coverage_high, memory, progress)
     values = eigenvalues(points if prior is None else images.listed, memory=memory, exact=all_pairs)
-    count = _counting(images, memory, progress and not all_pairs)
+    counted = memory // _COUNTED // bytes_of_row(images.different.counts)
+    count = _counting(images, memory - memory // _COUNTED, progress and not all_pairs)
     surplus, drawn = _surplus(images, weight_high), None
     if all_pairs:
-        guess = _guess(count(_evenly(len(images.listed), _GUIDES)), surplus, spread)
+        guides = _evenly(len(images.listed), min(_GUIDES, max(_FEWEST_GUIDES, counted)))
+        guess = _guess(count(guides), surplus, spread)
         end = weight_crossings(points, guess, weight_high, spread, memory, prior, progress=progress)
         half_copied = _half_copied(images, nearest, spread, memory, progress)
     else:
@@ -151,6 +156,7 @@ def zone_of(
             surplus,
             spread,
             len(images.listed),
+            most=counted,
             alpha=of_drawn * 2 / 3,
             resolution=resolution,
             until=until,

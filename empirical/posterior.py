@@ -80,25 +80,27 @@ def with_weight(
 
     ``y`` (B, d), ``sigma`` (B,), ``origin`` (d,) near the points. For each input all others
     together have less than ``N exp(-80)`` of the largest weight, the rounding of the products
-    allowed for. All of few points, for few inputs, and where more than a quarter have weight, of
-    all points or of the first.
+    allowed for. Some that have less may be among them: points are held to the largest weight of
+    those up to their tile. All of few points, for few inputs, and where more than a quarter have
+    weight, of all points or of the first.
     """
     (n, d), dtype = points.shape, product_dtype(points.shape[1], points.device)
     if n <= _MANY or len(y) < BLOCK:
         return slice(None)
     x, longest = centre(y, origin, dtype), points.new_zeros(())
-    own, logits = squared_norms(x).sqrt(), torch.empty(len(y), n, dtype=dtype, device=y.device)
+    own, top = squared_norms(x).sqrt(), x.new_full((len(y),), -torch.inf)
+    kept: list[torch.Tensor] = []
     for start, end in tiles(n, _MANY):
         tile = tile_of(points, (start, end), origin, dtype, torch.get_num_threads())
-        logits[:, start:end] = product(x, tile.points, plus=tile.norms / -2)
+        logits = product(x, tile.points, plus=tile.norms / -2)
+        top = torch.maximum(top, logits.amax(1))
         longest = torch.maximum(longest, tile.norms.max().sqrt())
-        if start == 0 or end == n:
-            room = 2 * rounding(d, dtype) * longest * (longest + own)
-            least = logits[:, :end].amax(1) - _NOTHING * sigma.square() - room
-            kept = (logits[:, :end] >= least[:, None]).any(0).nonzero().squeeze(1)
-            if 4 * len(kept) > end:
-                return slice(None)
-    return kept
+        room = 2 * rounding(d, dtype) * longest * (longest + own)
+        least = top - _NOTHING * sigma.square() - room
+        kept.append((logits >= least[:, None]).any(0).nonzero().squeeze(1) + start)
+        if (start == 0 or end == n) and 4 * sum(map(len, kept)) > end:
+            return slice(None)
+    return torch.cat(kept)
 
 
 def weights(

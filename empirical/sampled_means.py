@@ -52,6 +52,7 @@ def passing(
     scale: float,
     population: int,
     *,
+    most: int,
     alpha: float,
     resolution: float,
     until: float,
@@ -63,13 +64,14 @@ def passing(
     ``count`` takes the numbers of rows (R,); ``surplus`` has a function for each mean; the
     crossings are looked for about the noise level ``scale``.
     Rows are drawn in looks, each as large as all before, until every crossing is known to
-    ``resolution`` octaves, or the next look would end after ``until`` on the monotonic clock, or as
-    many rows would be drawn as there are. Look k has the share ``1 / (k (k + 1))`` of the error
-    rate, so that looking more than once costs nothing; it is split evenly over the means. A
-    crossing is one noise level, and the betting interval at it misses with its error rate whatever
-    the others do: what is returned are the levels at which the interval holds the crossing's mean,
-    its ends interpolated between levels a twentieth apart in log sigma. Of a mean that passes its
-    level more than once, ``low`` is below the first crossing, with the same error rate.
+    ``resolution`` octaves, or the next look would end after ``until`` on the monotonic clock, or
+    more rows would be drawn than there are or than ``most``. Look k has the share
+    ``1 / (k (k + 1))`` of the error rate, so that looking more than once costs nothing; it is split
+    evenly over the means. A crossing is one noise level, and the betting interval at it misses with
+    its error rate whatever the others do: what is returned are the levels at which the interval
+    holds the crossing's mean, its ends interpolated between levels a twentieth apart in log sigma.
+    Of a mean that passes its level more than once, ``low`` is below the first crossing, with the
+    same error rate.
     """
     means = range(len(surplus))
     drawn: list[Values] = []
@@ -100,7 +102,7 @@ def passing(
         known = octaves <= resolution
         late = torch.tensor(monotonic() + more > until)
         # The clocks of several processes may differ: none goes on alone.
-        if known.all() or bool(add_up(late)) or 2 * total > population:
+        if known.all() or bool(add_up(late)) or 2 * total > min(population, most):
             return Passing(sigma, low, high, total)
         look += 1
 

@@ -63,13 +63,14 @@ def three_sample_test(
     points, drawn = rows_of_both(train, samples, "samples", device, units=False)
     rows = [drawn, rows_of_both(train, held_out, "held_out", device)[1]]
     ours, theirs = (nearest_two(one, points, memory=memory)[0][:, 0].cpu().numpy() for one in rows)
-    below = (ours[:, None] < theirs).mean() + (ours[:, None] == theirs).mean() / 2
-    closer = pair_mean(min(1.0, float(below)), min(len(ours), len(theirs)), alpha)
-    space = points.double().cpu().numpy()
+    order = np.sort(theirs)
+    nearer = sum(np.searchsorted(order, ours, side).mean() for side in ("left", "right")) / 2
+    closer = pair_mean(1 - nearer / len(theirs), min(len(ours), len(theirs)), alpha)
+    space = points.cpu().numpy()
     # Not so many cells that the smaller group could not fill each twice over.
     count = max(1, min(cells, len(space), min(len(ours), len(theirs)) // (2 * FEWEST)))
     centres = kmeans2(space, count, minit="++", rng=seed)[0]
-    places = [vq(one.double().cpu().numpy(), centres)[0] for one in rows]
+    places = [vq(one.cpu().numpy(), centres)[0] for one in rows]
     scores, shares = [], []
     for cell in range(len(centres)):
         a, b = ours[places[0] == cell], theirs[places[1] == cell]

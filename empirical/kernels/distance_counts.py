@@ -25,6 +25,15 @@ _SLACK = 0.1
 _PART = 16  # rows whose distances are counted by one thread at a time
 
 
+def bytes_of_row(copies: NDArray[np.int64]) -> int:
+    """What the counts of one row take, in bytes, with what is made of them: three times itself."""
+    return 12 * (BINS + 1) * len(np.unique(_kinds(copies)))
+
+
+def _kinds(copies: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.log2(copies).astype(np.int64)
+
+
 class DistanceCounts:
     """Numbers of points by distance from ``rows`` rows, none farther than ``farthest``.
 
@@ -35,7 +44,7 @@ class DistanceCounts:
     def __init__(
         self, rows: int, farthest: float, copies: NDArray[np.int64], device: torch.device
     ) -> None:
-        kinds, kind = np.unique(np.log2(copies).astype(np.int64), return_inverse=True)
+        kinds, kind = np.unique(_kinds(copies), return_inverse=True)
         logs = np.log(copies)
         self._kinds = [(logs[kind == k].min(), logs[kind == k].max()) for k in range(len(kinds))]
         self._least = farthest * np.exp(-_STEP * (BINS - 1))  # a bin to spare for rounding

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from wildmiddle.empirical import coverage
+from wildmiddle.empirical.kernels import products
 from wildmiddle.empirical.noise import BLOCK, Block, blocks
 from wildmiddle.theory.coverage import lower_bound, mean_overlap, overlap_probability, upper_bound
 
@@ -95,10 +96,15 @@ def test_bad_input_is_named(sets, sigmas, queries, message) -> None:
         coverage.coverage_draws(*sets, sigmas, queries=queries)
 
 
-def test_distances_are_direct_ones(sets) -> None:
+def test_distances_are_direct_ones_in_parts_too(sets, monkeypatch) -> None:
     train, test = sets
     direct = np.linalg.norm(test[:, None] - train[None], axis=2)
     np.testing.assert_allclose(coverage.distances(train, test), direct, atol=1e-13)
+    monkeypatch.setattr(products, "_COLUMNS", 3)
+    found = coverage.distances(train, np.repeat(test, 11, axis=0), memory=2**23)
+    np.testing.assert_allclose(found, np.repeat(direct, 11, axis=0), atol=1e-13)
+    with pytest.raises(ValueError, match="memory = 1000 bytes; d = 8 needs at least"):
+        coverage.distances(train, test, memory=1000)
 
 
 @pytest.mark.parametrize(("d", "c"), [(1, 0.25), (4, 0.3), (64, 5.0), (3072, 5.0)])

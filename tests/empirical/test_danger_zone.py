@@ -14,6 +14,7 @@ from wildmiddle.empirical.copying import CopyingBound
 from wildmiddle.empirical.danger_zone import zone_of
 from wildmiddle.empirical.data import load
 from wildmiddle.empirical.kernels.device import as_rows
+from wildmiddle.empirical.kernels.distance_counts import DistanceCounts
 from wildmiddle.empirical.kernels.products import Tile
 from wildmiddle.empirical.weight_bounds import FINE, bounds_about, pairs_of, weight_crossings
 from wildmiddle.theory import regimes
@@ -377,6 +378,23 @@ def test_the_zone_of_drawn_rows_holds_that_of_all_pairs() -> None:
     # The held-out images are all there, so that the starts are exact.
     assert zone.certain.start == pytest.approx(whole.certain.start, rel=1e-6)
     assert zone.possible.start == pytest.approx(whole.possible.start, rel=1e-6)
+
+
+@pytest.mark.usefixtures("small_limits")
+@pytest.mark.parametrize("exact", [True, False])
+def test_counts_of_distances_take_a_quarter_of_the_memory(monkeypatch, exact) -> None:
+    images, taken = photos(1110), []
+    listed = np.repeat(images[:1100], np.where(np.arange(1100) % 700, 1, 2), axis=0)
+
+    class Counts(DistanceCounts):
+        def __init__(self, *arguments) -> None:
+            super().__init__(*arguments)
+            taken.append(self._counts.nbytes)
+
+    monkeypatch.setattr(danger_zone, "DistanceCounts", Counts)
+    options = {"exact": exact, "resolution": 1e-9, "device": "cpu"}
+    zone_of(listed, images[1100:], memory=2**27, **options)
+    assert 2**23 < sum(taken) <= 2**25
 
 
 @pytest.mark.usefixtures("small_limits")

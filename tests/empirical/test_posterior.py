@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.special import expit
 from scipy.stats import kstest, norm
+from torch.overrides import TorchFunctionMode
 
 from wildmiddle.empirical import posterior
 from wildmiddle.empirical.kernels.noise_pass import run_pass
@@ -231,6 +232,28 @@ def test_points_without_weight_change_nothing(monkeypatch, sigma, d) -> None:
     kept = posterior.with_weight(y, points, levels, origin)
     assert isinstance(kept, torch.Tensor) == (d == 300 or sigma < 0.2)
     np.testing.assert_allclose(posterior_mean(y, points, levels, about), whole, rtol=1e-13)
+
+
+def test_points_without_weight_are_found_tile_by_tile(monkeypatch) -> None:
+    class Largest(TorchFunctionMode):
+        size = 0
+
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            found = function(*args, **(kwargs or {}))
+            if isinstance(found, torch.Tensor):
+                self.size = max(self.size, found.numel())
+            return found
+
+    monkeypatch.setattr(posterior, "_MANY", 100)
+    rng = np.random.default_rng(SEED)
+    points, z = (torch.as_tensor(rng.standard_normal((n, 8))) for n in (2000, 256))
+    with Largest() as largest:
+        kept = posterior.with_weight(
+            points[950] + 0.01 * z, points, torch.full((256,), 0.01), points[0]
+        )
+    assert isinstance(kept, torch.Tensor)
+    assert 950 in kept.tolist()
+    assert 0 < largest.size < len(z) * len(points)
 
 
 def test_squared_distances_are_never_negative(cloud) -> None:

@@ -28,6 +28,7 @@ def steps(rows: torch.Tensor, apart: float = 1.0) -> Values:
 
 def find(scale: float = TRUTH, population: int = N, count=steps, **options) -> Passing:
     rest = {"alpha": 0.05, "resolution": 10.0, "until": np.inf, "seed": 0, "stream": "test"}
+    rest["most"] = N
     return passing(count, [lambda mean: mean - 0.25], scale, population, **(rest | options))
 
 
@@ -48,6 +49,8 @@ def test_rows_are_drawn_until_the_crossing_is_known() -> None:
 
 
 def test_time_and_the_number_of_rows_end_it_too() -> None:
+    assert find(resolution=1e-9, most=1500).rows == 1024
+    assert find(resolution=1e-9, most=10).rows == 256  # the first look is always taken
     assert find(resolution=1e-9, until=monotonic()).rows == 256
     assert find(resolution=1e-9, population=1000).rows == 512
 

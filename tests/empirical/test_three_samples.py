@@ -1,7 +1,10 @@
 """The three-sample test against scipy, on samplers whose answer is known, and its intervals."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 from scipy.stats import binomtest, mannwhitneyu, norm
 
 from wildmiddle.empirical.three_samples import three_sample_test
@@ -74,6 +77,20 @@ def test_ties_are_counted_by_half() -> None:
     assert float(found.closer.mean) == 0.5
     assert found.cells == 0
     assert np.isnan(found.statistic)
+
+
+def test_pairs_are_counted_without_a_matrix_of_them() -> None:
+    train, samples, held_out = draw(50, 0), draw(2000, 1), draw(2000, 2)
+    samples[:200] = held_out[100:300]  # ties
+    tracemalloc.start()
+    try:
+        found = three_sample_test(samples, train, held_out, device="cpu")
+        assert tracemalloc.get_traced_memory()[1] < len(samples) * len(held_out) / 4
+    finally:
+        tracemalloc.stop()
+    ours, theirs = (cdist(one, train).min(1)[:, None] for one in (samples, held_out))
+    pairs = (ours < theirs.T).mean() + (ours == theirs.T).mean() / 2
+    assert float(found.closer.mean) == pytest.approx(pairs, rel=1e-12)
 
 
 def test_shapes_that_differ_are_refused() -> None:
