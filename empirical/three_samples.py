@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.cluster.vq import kmeans2, vq
 from scipy.stats import mannwhitneyu
 
+from wildmiddle.empirical.data.dataset import digests
 from wildmiddle.empirical.intervals import Estimate, pair_mean
 from wildmiddle.empirical.kernels.device import rows_of_both
 from wildmiddle.empirical.neighbours import nearest_two
@@ -21,7 +22,8 @@ from wildmiddle.theory.constants import DEFAULT_MEMORY
 Array = NDArray[np.float64]
 
 CELLS = 5
-"""Cells of the space, by k-means on the training images; fewer where there are few samples."""
+"""Cells of the space, by k-means on the training images; fewer where there are few samples, or
+fewer training images that differ."""
 FEWEST = 20
 """A cell with fewer samples or held-out images is left out: the normal limit needs as many."""
 
@@ -67,8 +69,9 @@ def three_sample_test(
     nearer = sum(np.searchsorted(order, ours, side).mean() for side in ("left", "right")) / 2
     closer = pair_mean(1 - nearer / len(theirs), min(len(ours), len(theirs)), alpha)
     space = points.cpu().numpy()
-    # Not so many cells that the smaller group could not fill each twice over.
-    count = max(1, min(cells, len(space), min(len(ours), len(theirs)) // (2 * FEWEST)))
+    # Not so many cells that the smaller group could not fill each twice over, or one had no centre.
+    most = min(len(set(digests(space))), min(len(ours), len(theirs)) // (2 * FEWEST))
+    count = max(1, min(cells, most))
     centres = kmeans2(space, count, minit="++", rng=seed)[0]
     places = [vq(one.cpu().numpy(), centres)[0] for one in rows]
     scores, shares = [], []

@@ -93,6 +93,13 @@ def test_pairs_are_counted_without_a_matrix_of_them() -> None:
     assert float(found.closer.mean) == pytest.approx(pairs, rel=1e-12)
 
 
+@pytest.mark.parametrize("different", [1, 2, 3])
+def test_there_are_no_more_cells_than_training_images_that_differ(different) -> None:
+    train = np.repeat(3 * draw(different, 0), 100, axis=0)
+    found = three_sample_test(draw(300, 1), train, draw(300, 2), device="cpu")
+    assert 1 <= found.cells <= different
+
+
 def test_shapes_that_differ_are_refused() -> None:
     with pytest.raises(ValueError, match="held_out"):
         three_sample_test(draw(3, 0), draw(4, 1), np.zeros((3, D + 1)), device="cpu")
