@@ -2,9 +2,9 @@
 
 Each subject is a module with the name of its counterpart in ``theory``. ``data`` reads and splits
 the images, ``kernels`` holds the numerical work that the subjects share, and ``intervals`` and
-``noise`` the statistics: an estimate has an interval that is valid at its sample size, and every
-draw comes from a stream of its own, so that results do not depend on batch size, threads or the
-order of blocks.
+``noise`` the statistics: an estimate has an interval that is valid at its sample size, but for
+Student's where nothing bounds the draws, and every draw comes from a stream of its own, so that
+results do not depend on batch size, threads or the order of blocks.
 """
 
 from pkgutil import resolve_name

@@ -1,4 +1,4 @@
-"""Confidence intervals, valid at every sample size and for every distribution of the data."""
+"""Confidence intervals, valid at every sample size and for every distribution, but Student's."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -65,8 +65,9 @@ def share_above(
     P(Bin(trials, level) >= c), so P(count >= c) <= share + (1 - share) g(c); one at the level or
     above does with probability at least g(c), so P(count >= c) >= share g(c). Clopper-Pearson's
     ends of P(count >= c), at the smallest c with g(c) <= ``error`` and at the largest with g(c) >=
-    1 - ``error``, give the two ends. Raises ValueError for impossible counts and unless level,
-    error and alpha lie in (0, 1). Source: ours.
+    1 - ``error``, give the two ends. The mean is the share of units whose successes reach the
+    level, which need not lie between them. Raises ValueError for impossible counts and unless
+    level, error and alpha lie in (0, 1). Source: ours.
     """
     k = np.asarray(counts)
     _check_counts(k, trials)

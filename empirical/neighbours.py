@@ -256,8 +256,10 @@ def extreme_distances(
     """Distance of every training point to its nearest and its farthest other one, (N, 2).
 
     Or of those of the numbers ``chosen`` (R,), (R, 2). ``train`` (N, ...), N >= 2; raises
-    ValueError below. A duplicate's nearest distance is 0 exactly. These are d_min(i) and d_max(i)
-    of Theorem 4.2. ``memory`` bounds the buffers in bytes. Several processes share the points.
+    ValueError below. These are d_min(i) and d_max(i) of Theorem 4.2. Both are measured from
+    differences, but chosen by products in float64: of points whose distances differ by less than
+    the rounding of these it may be another, so that a duplicate is at 0 unless a near copy is by.
+    ``memory`` bounds the buffers in bytes. Several processes share the points.
     """
     points = training_rows(train, device)
     n, work, origin = len(points), working_dtype(points.device), mean_of(points)

@@ -60,7 +60,7 @@ def crossing(sigmas: Array, curve: Estimate, level: float, *, rising: bool) -> C
     order = np.argsort(sigmas)
     s = sigmas[order]
     mean, low, high = (getattr(curve, name)[order] for name in ("mean", "low", "high"))
-    if not rising:  # a falling curve, read from the right, rises
+    if not rising:  # a falling curve, turned upside down, rises
         mean, low, high = 1 - mean, 1 - high, 1 - low
         level = 1 - level
     above, below = np.flatnonzero(low > level), np.flatnonzero(high < level)

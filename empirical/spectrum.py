@@ -47,7 +47,8 @@ def eigenvalues(
     ``train`` (N, ...), N >= 2, S divided by N; on the ``device`` of a tensor unless told.
     ``memory`` bounds the buffers in bytes: where it holds no matrix of that size, they are the
     eigenvalues of blocks of pixels, (d,), and the largest may be too small. The error is about
-    1e-15 of the largest (1e-7 on MPS). Unless ``exact``, a set that would take more than 1e12
+    1e-15 of the largest (1e-7 on MPS), or for bytes of the square of a pixel's distance from 128,
+    where that is more. Unless ``exact``, a set that would take more than 1e12
     products has the variances along 256 leading axes of 2,048 images, and the mean of all others,
     (d,), in float32. Raises ValueError for fewer than 2 images or values that are not finite.
     """

@@ -39,9 +39,11 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
 
 
 def working_dtype(device: torch.device) -> torch.dtype:
-    """The precision of all products: float64, in which small differences of large squares survive.
+    """The precision of norms, sums and differences of points: float64.
 
-    MPS has float32 only: curves at small sigma are less exact there.
+    Small differences of large squares survive in it. Products may be in float32
+    (:func:`wildmiddle.empirical.kernels.products.product_dtype`). MPS has float32 only: curves at
+    small sigma are less exact there.
     """
     return torch.float32 if device.type == "mps" else torch.float64
 
