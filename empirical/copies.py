@@ -23,6 +23,7 @@ from wildmiddle.empirical.kernels.products import (
     Tile,
     centre,
     distance_error,
+    evenly,
     mean_of,
     plan,
     product_dtype,
@@ -152,10 +153,7 @@ def near_copies(
         listed, held_out = rows_of_both(train, test, "test", device, units=False, keep_bytes=True)
     points, _ = distinct(listed).points_and_prior(listed)
     most = min(_MOST, max(_LEAST, _PRODUCTS // points.numel()))
-    some, others = (
-        rows[torch.linspace(0, len(rows) - 1, min(len(rows), most), device=rows.device).long()]
-        for rows in (points, held_out)
-    )
+    some, others = (rows[evenly(len(rows), most)] for rows in (points, held_out))
     found, _ = nearest_two(torch.cat([some, others]), points, memory=memory)
     distances = unit * found.double().cpu().numpy()
     # Of the two nearest one is the image itself.

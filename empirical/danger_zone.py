@@ -25,13 +25,10 @@ from wildmiddle.empirical.kernels.device import rows_of_both, training_rows, wor
 from wildmiddle.empirical.kernels.distance_counts import DistanceCounts, bytes_of_row
 from wildmiddle.empirical.kernels.overlap_sums import PairSums
 from wildmiddle.empirical.kernels.processes import gather_rows, own_rows
-from wildmiddle.empirical.kernels.products import (
-    LARGE,
-    plan,
-)
+from wildmiddle.empirical.kernels.products import LARGE, evenly, plan
 from wildmiddle.empirical.neighbours import nearest_two
 from wildmiddle.empirical.noise import BLOCK, generator, indices
-from wildmiddle.empirical.sampled_means import Surplus, Values, passing
+from wildmiddle.empirical.sampled_means import Surplus, Values, near_passing, passing
 from wildmiddle.empirical.spectrum import eigenvalues
 from wildmiddle.empirical.weight_bounds import (
     pairs_of,
@@ -146,8 +143,9 @@ def zone_of(
     count = _counting(images, memory - memory // _COUNTED, progress and not all_pairs)
     surplus, drawn = _surplus(images, weight_high), None
     if all_pairs:
-        guides = _evenly(len(images.listed), min(_GUIDES, max(_FEWEST_GUIDES, counted)))
-        guess = _guess(count(guides), surplus, spread)
+        few = min(_GUIDES, max(_FEWEST_GUIDES, counted))
+        guides = count(evenly(len(images.listed), few))
+        guess = near_passing(guides, surplus, spread)
         end = weight_crossings(points, guess, weight_high, spread, memory, prior, progress=progress)
         half_copied = _half_copied(images, nearest, spread, memory, progress)
     else:
@@ -307,24 +305,10 @@ def _surplus(images: _Images, level: float) -> tuple[Surplus, Surplus]:
     )
 
 
-def _guess(values: Values, surplus: tuple[Surplus, Surplus], spread: float) -> Array:
-    # Near log sigma where the bounds of the weight pass their level, by some rows.
-    def falling(sigmas: Array) -> Array:
-        means = np.mean(values(sigmas), (0, 2))
-        return -np.array([rises(mean) for rises, mean in zip(surplus, means, strict=True)])
-
-    return near_crossing(falling, 2, spread)
-
-
-def _evenly(count: int, most: int) -> torch.Tensor:
-    # Numbers of a few of so many rows, evenly spaced.
-    return torch.linspace(0, count - 1, min(count, most)).long()
-
-
 def _typical_distance(points: torch.Tensor, held_out: torch.Tensor) -> float:
     # A distance of the size of most: by medians, since one outlier moves any mean.
     a, b = (
-        rows[_evenly(len(rows), _GUIDES).to(rows.device)].to(working_dtype(rows.device))
+        rows[evenly(len(rows), _GUIDES)].to(working_dtype(rows.device))
         for rows in (points, held_out)
     )
     apart = torch.cdist(a, a)[~torch.eye(len(a), dtype=torch.bool, device=a.device)]
@@ -341,7 +325,7 @@ def _half_copied(
         with progress_bar(progress, "copies", len(rows) * n) as bar:
             return copying.at(rows, sigmas, bar.update) - 0.5
 
-    some = _evenly(m, _COPY_GUIDES)
+    some = evenly(m, _COPY_GUIDES)
     guess = near_crossing(lambda sigmas: copied(some, sigmas[0])[None], 1, spread)
     everyone = torch.arange(m)
 

@@ -11,7 +11,7 @@ from time import monotonic
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
 
 from wildmiddle.empirical.crossings import near_crossing
@@ -38,12 +38,23 @@ _LEVELS, _AROUND = 29, 0.7
 class Passing:
     """Noise levels at which the means pass their levels, (C,) each, by ``rows`` that were drawn."""
 
-    sigma: Array
     low: Array
     """The crossings lie between these and ``high``, with the error rate that was asked for; 0 and
     infinity where the rows do not say."""
     high: Array
     rows: int
+
+
+def near_passing(
+    values: Callable[[Array], ArrayLike], surplus: Sequence[Surplus], scale: float
+) -> Array:
+    """Near log sigma where the means of some rows' values pass their levels, (C,)."""
+
+    def falling(sigmas: Array) -> Array:
+        means = np.mean(values(sigmas), (0, 2))
+        return -np.array([rises(mean) for rises, mean in zip(surplus, means, strict=True)])
+
+    return near_crossing(falling, len(surplus), scale)
 
 
 def passing(
@@ -80,22 +91,18 @@ def passing(
     def values(sigmas: Array) -> Array:
         return np.clip(np.concatenate([each(sigmas) for each in drawn], axis=2), 0, 1)
 
-    def falling(sigmas: Array) -> Array:
-        found = values(sigmas).mean((0, 2))
-        return -np.array([surplus[c](found[c]) for c in means])
-
     while True:
         rows = torch.from_numpy(indices(seed, stream, BLOCK * 2 ** (look - 1), population))
         started = monotonic()
         drawn.append(count(rows[total:]))
         more = (monotonic() - started) * len(rows) / (len(rows) - total)
         total = len(rows)
-        guess = near_crossing(falling, len(surplus), scale)
+        guess = near_passing(values, surplus, scale)
         levels = guess[:, None] + np.linspace(-_AROUND, _AROUND, _LEVELS)
         found = values(np.exp(levels))
         each = alpha / (len(means) * look * (look + 1))
         ends = np.array([_ends(found[:, c], levels[c], surplus[c], each) for c in means])
-        low, sigma, high = np.exp(ends).T
+        low, high = np.exp(ends).T
         low, high = np.nan_to_num(low, nan=0.0), np.nan_to_num(high, nan=np.inf)
         octaves = np.where(low > 0, np.log2(high / np.maximum(low, 1e-300)), np.inf)
         _log.info("%d rows: the ends are known to %s octaves", total, octaves.round(2).tolist())
@@ -103,17 +110,16 @@ def passing(
         late = torch.tensor(monotonic() + more > until)
         # The clocks of several processes may differ: none goes on alone.
         if known.all() or bool(add_up(late)) or 2 * total > min(population, most):
-            return Passing(sigma, low, high, total)
+            return Passing(low, high, total)
         look += 1
 
 
-def _ends(drawn: Array, levels: Array, surplus: Surplus, alpha: float) -> tuple[float, ...]:
-    # log sigma where the upper limit, the mean and the lower limit of a rising mean pass, or nan,
-    # of values that lie between the two of `drawn`.
+def _ends(drawn: Array, levels: Array, surplus: Surplus, alpha: float) -> tuple[float, float]:
+    # log sigma where the upper and the lower limit of a rising mean pass, or nan, of values that
+    # lie between the two of `drawn`.
     least, most = (bounded_mean(end, alpha) for end in drawn)
-    limits = (most.high, (least.mean + most.mean) / 2, least.low)
-    first, mean, last = (_roots(levels, surplus(limit)) for limit in limits)
-    return first[0], mean[0], last[-1]
+    first, last = (_roots(levels, surplus(limit)) for limit in (most.high, least.low))
+    return float(first[0]), float(last[-1])
 
 
 def _roots(levels: Array, rising: Array) -> Array:

@@ -18,6 +18,7 @@ from wildmiddle.empirical.kernels.products import (
     LARGE,
     centre,
     distance_dtype,
+    evenly,
     mean_of,
     origin_of,
     product_dtype,
@@ -74,8 +75,7 @@ def _along_leading_axes(points: torch.Tensor) -> Array:
     # Variances of all images along the leading axes of a few, and the mean of all other variances.
     (n, d), work = points.shape, working_dtype(points.device)
     origin, best = mean_of(points), product_dtype(points.shape[1], points.device)
-    chosen = torch.linspace(0, n - 1, min(n, _IMAGES), device=points.device).long()
-    some = centre(points[chosen], origin, work)
+    some = centre(points[evenly(n, _IMAGES)], origin, work)
     some -= some.mean(0)
     leading = torch.linalg.eigh(some @ some.T)[1][:, -_AXES:]
     axes = torch.linalg.qr(some.T @ leading)[0].to(best)

@@ -183,6 +183,11 @@ def tiles(count: int, columns: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + columns, count)
 
 
+def evenly(count: int, most: int) -> torch.Tensor:
+    """Numbers of so many rows, or of ``most`` of them, evenly spaced."""
+    return torch.linspace(0, count - 1, min(count, most), dtype=torch.float64).long()
+
+
 class Tile(NamedTuple):
     """Some training points about the origin, (T, d), with their squared norms (T,)."""
 

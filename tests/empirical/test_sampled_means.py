@@ -44,7 +44,6 @@ def test_rows_are_drawn_until_the_crossing_is_known() -> None:
     assert coarse.rows < fine.rows < N
     for run, octaves in ((coarse, 0.5), (fine, 0.1)):
         assert np.log2(run.high[0] / run.low[0]) <= octaves
-        assert run.low[0] < run.sigma[0] < run.high[0]
         assert run.low[0] <= TRUTH <= run.high[0]
 
 
