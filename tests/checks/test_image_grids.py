@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from xml.etree import ElementTree
@@ -350,7 +351,11 @@ def test_pictures_have_files_and_no_verdict(known, tmp_path, monkeypatch, name) 
         TrainedStudy, "train_denoiser", lambda self, count, name, **_: self.generalizing
     )
     module = import_module(f"wildmiddle.checks.experiments.{module_name(name)}")
-    panels = 1 + len(timestep_gaps(known))
+    panels = 0
+    if name == "timestep-grids":
+        own = {**known.scale.training, "objective": "ddpm"}
+        vars(known)["scale"] = replace(known.scale, training=own)
+        panels = 1 + len(timestep_gaps(known))
     outcome = module.run(known, 1e-3)
     page = write(outcome, tmp_path / "new")
     assert page.name == f"{name}.md"
