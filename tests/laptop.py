@@ -32,8 +32,7 @@ def experiment(request) -> dict:
 def test_what_is_claimed_holds_but_for_what_is_understood(experiment) -> None:
     name = experiment["name"]
     violated = {
-        # The zone's ends, in the names of the gaps, are those of the bounds in use.
-        (name, f"{record['instance'].split(', σ')[0]}: {record['quantity']}")
+        (name, f"{record['instance']}: {record['quantity']}")
         for record in experiment["records"]
         if record["verdict"] == "violated"
     }
