@@ -11,7 +11,7 @@ from time import monotonic
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from wildmiddle.empirical.crossings import near_crossing
@@ -45,9 +45,7 @@ class Passing:
     rows: int
 
 
-def near_passing(
-    values: Callable[[Array], ArrayLike], surplus: Sequence[Surplus], scale: float
-) -> Array:
+def near_passing(values: Values, surplus: Sequence[Surplus], scale: float) -> Array:
     """Near log sigma where the means of some rows' values pass their levels, (C,)."""
 
     def falling(sigmas: Array) -> Array:
@@ -88,8 +86,9 @@ def passing(
     drawn: list[Values] = []
     total, look = 0, 1
 
-    def values(sigmas: Array) -> Array:
-        return np.clip(np.concatenate([each(sigmas) for each in drawn], axis=2), 0, 1)
+    def values(sigmas: Array) -> tuple[Array, Array]:
+        low, high = np.clip(np.concatenate([each(sigmas) for each in drawn], axis=2), 0, 1)
+        return low, high
 
     while True:
         rows = torch.from_numpy(indices(seed, stream, BLOCK * 2 ** (look - 1), population))
@@ -99,7 +98,7 @@ def passing(
         total = len(rows)
         guess = near_passing(values, surplus, scale)
         levels = guess[:, None] + np.linspace(-_AROUND, _AROUND, _LEVELS)
-        found = values(np.exp(levels))
+        found = np.array(values(np.exp(levels)))
         each = alpha / (len(means) * look * (look + 1))
         ends = np.array([_ends(found[:, c], levels[c], surplus[c], each) for c in means])
         low, high = np.exp(ends).T
