@@ -90,7 +90,6 @@ def write_zone(
         )
         write_text(new / "zone.json", text)
         if gap is not None:
-            # For the usual pixels, as the timesteps of the table are, whatever those of the data.
             gap.rescaled(SCHEDULE_RANGE).save(new / "gap.json")
         if risks:
             header = ("image", "nearest", "distance", "weight high up to sigma")
@@ -151,6 +150,8 @@ def to_html(
         data=data,
         zone=zone,
         gap=gap,
+        # In the units of the usual pixels, as the timesteps of the table are.
+        stored=gap and gap.rescaled(SCHEDULE_RANGE),
         rows=[
             (name, *_cells(one, data.schedule_range))
             for name, one in parts_and_gap(zone, gap).items()

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from wildmiddle.checks.cli import main
+from wildmiddle.checks.report.formatting import format_number
 from wildmiddle.empirical.danger_zone import zone_of
 from wildmiddle.empirical.data import load
 from wildmiddle.models.gap import Gap
@@ -67,10 +68,10 @@ def test_the_gap_is_for_the_usual_pixels_whatever_the_range_of_the_data(
     usual, gap = (Gap.load(each / "gap.json") for each in (out, tmp_path / "out"))
     assert gap.value_range == (-1, 1)
     assert (gap.low, gap.high) == pytest.approx((usual.low, usual.high), rel=1e-9)
-    assert (
-        "for pixels in [−1, 1], as the timesteps above" in (tmp_path / "out/zone.html").read_text()
-    )
-    assert "for pixels in [−1, 1], as the timesteps above" not in (out / "zone.html").read_text()
+    ends = f"holds σ {format_number(usual.low)} to {format_number(usual.high)}"
+    said = f"{ends}, for pixels in [−1, 1], as the timesteps above"
+    assert said in (tmp_path / "out" / "zone.html").read_text()
+    assert f"{ends}: the possible" in (out / "zone.html").read_text()
     inside = steps_between(usual.low, usual.high)[1]
     row = next(ln for ln in capsys.readouterr().out.splitlines() if ln.startswith("gap to leave"))
     assert row.endswith(f" {inside[0]} to {inside[-1]}")
