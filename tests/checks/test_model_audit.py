@@ -173,7 +173,9 @@ def test_exchanges_count_what_a_reference_changes_in_a_model_that_copies_nothing
     assert (exchanges["small"]["rate"], exchanges["small"]["gained"]) == (1, 40)
     assert exchanges["small"]["p_value"] == pytest.approx(2.0**-39)
     assert (exchanges["large"]["rate"], exchanges["large"]["lost"]) == (0, 0)
-    assert "With the reference model at middle noise" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "With the reference model at middle noise" in said
+    assert "held-out images are copies at no noise level, 0% [0, " in said
 
 
 class Reconstructed:

@@ -302,6 +302,14 @@ def test_the_fall_is_one_less_the_overlap_where_that_is_less():
     assert found < shells.tails(64, 5.0)[1] + 1000 * shells.tails(64, 5.0)[0]
 
 
+@pytest.mark.parametrize("away", [0.5, 1.0, 3.0, 50.0, 1e10])
+def test_a_hole_adds_its_own_probability_however_far_it_is(away):
+    r_in, beyond = float(shells.radii(64, 5.0)[0]), shells.tails(64, 5.0)[1]
+    hole = noncentral.noncentral_chi2_cdf(r_in**2, 64, (r_in + away) ** 2) if away < 10 else 0
+    found = coverage.fall_bound([2 * (r_in + away)], 2.0, 20, 64, 5.0)
+    np.testing.assert_allclose(found, beyond + 20 * float(hole), rtol=1e-9)
+
+
 @pytest.mark.parametrize(("c", "width"), [(0.02, 3.0), (0.1, 3.0), (0.2, 2.0), (0.3, 4.0)])
 def test_coverage_on_a_line_falls_by_no_more(c, width):
     # Unions of intervals, exactly: 60 sets of one to twelve points, every pair of noise levels.
