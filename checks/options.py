@@ -5,17 +5,18 @@ Imports nothing heavy: ``--help`` must not wait for torch.
 
 import argparse
 import math
-import os
-import re
-import sys
-from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from wildmiddle.checks.plain_values import read_toml, require_fit
+from wildmiddle.checks.parsing import (
+    Parser,
+    PrintCompletion,
+    PrintVersion,
+    as_name_or_path,
+    as_path,
+)
 from wildmiddle.checks.settings import Settings, arguments, option
-from wildmiddle.checks.streams import complain, show
 from wildmiddle.theory.constants import ZONE_RESOLUTION, ZONE_TIME
 
 EXPERIMENTS = {
@@ -64,122 +65,10 @@ JUDGED = ("figure4", "figure5", "figure9")
 """Those that take samples' quality: without features to take it in they are refused at once."""
 
 
-_PLAIN = str | int | float | Sequence[str | int | float]
 _EXPERIMENTS_TAKE = tuple(f.name for f in fields(Settings) if f.name not in ("w", "delta", "alpha"))
 EXPERIMENT_ALPHA, SEEDS_ALPHA = 1e-3, 0.05
 """Error rate of an experiment's comparisons where none is given: of one seed, and over seeds, of
 which few carry no smaller one."""
-
-
-_PAIR = re.compile(r"-[\d.][^,]*,")
-
-
-def _join_negative(given: Iterable[str]) -> list[str]:
-    # "--range -1,1" as "--range=-1,1": argparse takes what begins with a dash for an option.
-    joined: list[str] = []
-    for each in given:
-        if _PAIR.match(each) and joined and joined[-1].startswith("--") and "=" not in joined[-1]:
-            joined[-1] += f"={each}"
-        else:
-            joined.append(each)
-    return joined
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose complaint is one line, without the usage, and that takes options from a file.
-
-    Those of ``--config`` stand before those of the command line, which win.
-    """
-
-    config: Path | None = None
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong and leave with exit code 2."""
-        read = f" (with what {self.config} says)" if self.config else ""
-        complain(f"{message}{read}; see {self.prog} --help", self.prog)
-        self.exit(2)
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """Parse the options of the file, where one is named, and then those given."""
-        given = _join_negative(sys.argv[1:] if args is None else args)
-        if "--config" not in self._option_string_actions:
-            return super().parse_known_args(given, namespace)
-        finder = argparse.ArgumentParser(prog=self.prog, add_help=False, allow_abbrev=False)
-        finder.add_argument("--config", type=_path, nargs="?")
-        path = finder.parse_known_args(given)[0].config
-        if path is not None:
-            given = [*self._read(path), *given]
-            self.config = path
-        found, rest = super().parse_known_args(given, namespace)
-        if found.config != path:
-            self.error("--config must be written in full")
-        if rest:
-            self.error(f"{' '.join(rest)}: no option of this command{self._meant(rest[0])}")
-        return found, rest
-
-    def _meant(self, word: str) -> str:
-        from difflib import get_close_matches
-
-        known = self._option_string_actions
-        if not word.startswith("-"):
-            return f"; did you mean --data {word}?" if "--data" in known else ""
-        near = get_close_matches(word.partition("=")[0], known, n=1)
-        return f"; did you mean {near[0]}?" if near else ""
-
-    def _read(self, path: Path) -> list[str]:
-        takes = {
-            name.removeprefix("--"): action.nargs
-            for action in self._actions
-            for name in action.option_strings
-            if name.startswith("--") and name not in ("--config", "--help")
-        }
-        fitting = {name: bool if nargs == 0 else _PLAIN for name, nargs in takes.items()}
-        try:
-            content = read_toml(path)
-            require_fit(content, fitting, "the file")
-        except (OSError, ValueError) as error:
-            self.error(f"--config {path}: {getattr(error, 'strerror', error)}")
-        given = []
-        for name, value in content.items():
-            values = value if isinstance(value, list) else [value]
-            if takes[name] == 0:
-                given += [f"--{name}"] * value
-            elif takes[name] == "+":
-                given += [f"--{name}={each}" for each in values]
-            else:
-                given.append(f"--{name}={','.join(map(str, values))}")
-        return given
-
-    def print_help(self, file: Any = None) -> None:
-        """Print the help to standard output."""
-        show(self.format_help(), end="")
-
-
-class _Version(argparse.Action):
-    """Print the version of the installed package; it is looked up when it is asked for."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from importlib.metadata import version
-
-        show(f"wildmiddle {version('wildmiddle')}")
-        parser.exit()
-
-
-class _Completion(argparse.Action):
-    """Print the completion of a shell, of all commands and options, with files where they go."""
-
-    def __call__(self, parser: argparse.ArgumentParser, _: Any, shell: Any, *__: Any) -> None:
-        try:
-            import shtab
-        except ModuleNotFoundError:
-            parser.error("--print-completion needs shtab: pip install 'wildmiddle[completion]'")
-        commands: Any = next(each.choices for each in parser._actions if each.dest == "command")
-        for command in commands.values():
-            for action in command._actions:
-                if action.type in (_path, _name_or_path):
-                    action.complete = shtab.FILE
-        show(shtab.complete(parser, shell))
-        parser.exit()
 
 
 def parser() -> Parser:
@@ -189,10 +78,10 @@ def parser() -> Parser:
         description="Where along the noise schedule a diffusion model copies its training images: "
         "the theory of 'Two Calm Ends and the Wild Middle' checked on your data.",
     )
-    top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    top.add_argument("--version", action=PrintVersion, nargs=0, help="print the version and exit")
     top.add_argument(
         "--print-completion",
-        action=_Completion,
+        action=PrintCompletion,
         choices=("bash", "zsh", "fish"),
         help="print what completes commands and options in a shell, and exit",
     )
@@ -230,7 +119,7 @@ def parser() -> Parser:
     )
     zone.add_argument(
         "--output",
-        type=_path,
+        type=as_path,
         metavar="FOLDER",
         help="write a page, the zone as JSON, gap.json (the noise levels to leave out of training) "
         "and the images that stand apart most",
@@ -267,7 +156,7 @@ def parser() -> Parser:
     )
     audit.add_argument(
         "generated",
-        type=_name_or_path,
+        type=as_name_or_path,
         metavar="SAMPLES|MODEL",
         help="generated images, a folder or an .npy or .npz array; or a model: a folder of "
         "diffusers or of this project, a program .pt2 or .ts called as program(x, sigma), or "
@@ -275,14 +164,14 @@ def parser() -> Parser:
     )
     audit.add_argument(
         "--train",
-        type=_name_or_path,
+        type=as_name_or_path,
         required=True,
         metavar="digits|PATH",
         help="all images that the model was trained on",
     )
     audit.add_argument(
         "--test",
-        type=_name_or_path,
+        type=as_name_or_path,
         default=None,
         metavar="PATH",
         help="held-out images of the same kind; those that the training source sets apart unless "
@@ -320,7 +209,7 @@ def parser() -> Parser:
     model = audit.add_argument_group("of a model")
     model.add_argument(
         "--reference",
-        type=_name_or_path,
+        type=as_name_or_path,
         metavar="MODEL",
         help="a model that does not copy, which takes over parts of the schedule",
     )
@@ -380,7 +269,7 @@ def parser() -> Parser:
     )
     reproduce.add_argument(
         "--scale",
-        type=_name_or_path,
+        type=as_name_or_path,
         default="laptop",
         metavar="laptop|faces|cars|paper|FILE",
         help="how large: digits in minutes; some hundred real images of 16x16, of --data, in ten "
@@ -397,13 +286,13 @@ def parser() -> Parser:
     )
     reproduce.add_argument(
         "--data",
-        type=_name_or_path,
+        type=as_name_or_path,
         metavar="digits|PATH",
         help="images in the place of those that the scale names",
     )
     reproduce.add_argument(
         "--inception",
-        type=_path,
+        type=as_path,
         metavar="FILE",
         help="weights of the Inception network of FID, .safetensors or .pth; without them samples "
         "are judged in the features of a small classifier trained here on labelled images",
@@ -419,7 +308,7 @@ def parser() -> Parser:
     _add_settings(reproduce, *_EXPERIMENTS_TAKE)
     reproduce.add_argument(
         "--output",
-        type=_path,
+        type=as_path,
         default=Path("experiments"),
         metavar="FOLDER",
         help="where to write, and where models are kept and found again",
@@ -437,12 +326,12 @@ def parser() -> Parser:
     )
     for name in ("A", "B"):
         compare.add_argument(
-            name.lower(), type=_path, metavar=name, help="a folder of verify, or its report.json"
+            name.lower(), type=as_path, metavar=name, help="a folder of verify, or its report.json"
         )
     compare.add_argument(
         "-o",
         "--output",
-        type=_path,
+        type=as_path,
         metavar="FOLDER",
         help="write comparison.html and comparison.json",
     )
@@ -457,7 +346,7 @@ def parser() -> Parser:
     )
     fetch.add_argument("name", choices=("cifar10",), help="the data set")
     fetch.add_argument(
-        "--output", type=_path, default=Path(), metavar="FOLDER", help="where to put the archive"
+        "--output", type=as_path, default=Path(), metavar="FOLDER", help="where to put the archive"
     )
     return top
 
@@ -471,7 +360,7 @@ def _command(commands: Any, name: str, short: str, text: str) -> argparse.Argume
     )
     command.add_argument(
         "--config",
-        type=_path,
+        type=as_path,
         metavar="FILE",
         help="take options from a TOML file, by their long names; those given here win",
     )
@@ -487,7 +376,7 @@ def _add_data(command: argparse.ArgumentParser) -> None:
     data = command.add_argument_group("data")
     data.add_argument(
         "--data",
-        type=_name_or_path,
+        type=as_name_or_path,
         default="digits",
         metavar="digits|PATH",
         help="scikit-learn's digits; images in a folder, in one for each class, in a .zip or .tar; "
@@ -533,7 +422,7 @@ def _add_reduction(group: Any) -> None:
     )
     group.add_argument(
         "--cache",
-        type=_path,
+        type=as_path,
         metavar="FOLDER",
         help="keep a folder of images, once read, here as one array; nothing is kept without it",
     )
@@ -570,7 +459,7 @@ def given_settings(options: argparse.Namespace) -> dict[str, Any]:
 def _add_output(command: argparse.ArgumentParser, folder: str, json_file: str) -> None:
     output = command.add_argument_group("output")
     output.add_argument(
-        "--output", type=_path, default=Path(folder), metavar="FOLDER", help="where to write"
+        "--output", type=as_path, default=Path(folder), metavar="FOLDER", help="where to write"
     )
     output.add_argument(
         "--json", action="store_true", help=f"print {json_file} instead of a summary"
@@ -578,26 +467,10 @@ def _add_output(command: argparse.ArgumentParser, folder: str, json_file: str) -
     output.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
-def _name_or_path(text: str) -> str:
-    """A text as it is, but for the home folder, which no shell puts in after ``--data=``."""
-    expanded = os.path.expanduser(text)
-    if expanded.startswith("~"):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} begins with a user that this system does not know; write ./~ for the name"
-        )
-    return expanded
-
-
 def _count(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of at least 1")
     return int(text)
-
-
-def _path(text: str) -> Path:
-    if not text:
-        raise argparse.ArgumentTypeError("an empty name; give a path")
-    return Path(_name_or_path(text))
 
 
 def _above_zero(text: str) -> float:
