@@ -203,7 +203,6 @@ def _audit(options: argparse.Namespace) -> int:
     from wildmiddle.checks.audit.model import Model, audit_model, common_range, is_model, load_model
     from wildmiddle.checks.audit.samples import audit_samples, read_features
     from wildmiddle.empirical.data import Images, load_images
-    from wildmiddle.empirical.data.conventions import compare_units, extremes
     from wildmiddle.models.parameterizations import NetworkDenoiser
 
     features = None if options.features is None else read_features(options.features)
@@ -264,10 +263,6 @@ def _audit(options: argparse.Namespace) -> int:
             **computing,
         )
         samples = Images.of_samples(model.samples, train, f"samples of {audited.name}")
-    if limit is not None:
-        doubt = compare_units(extremes(samples.pixels), extremes(train.pixels), "samples")
-        if doubt is not None:
-            raise ValueError(f"--fail-above is for samples in the units of the images: {doubt}")
     found = audit_samples(
         samples,
         train,
@@ -275,6 +270,7 @@ def _audit(options: argparse.Namespace) -> int:
         features=features,
         memory=settings.memory,
         within=settings.copies_within,
+        gate=limit is not None,
         **computing,
     )
     if not options.quiet:

@@ -23,6 +23,7 @@ from wildmiddle.checks.audit.functions import (
     scripted_program,
 )
 from wildmiddle.checks.audit.samples import leak_doubt
+from wildmiddle.checks.experiments.figure2 import LARGE_PORTION
 from wildmiddle.checks.experiments.samples import mcnemar
 from wildmiddle.checks.experiments.table1 import parts_of_zone, swap
 from wildmiddle.empirical.danger_zone import zone_of
@@ -47,9 +48,8 @@ Array = NDArray[np.float64]
 
 STEPS = 18
 """Of EDM's schedule, for samples (by Euler's method, as in the paper) and for noise levels."""
-POINTS, NOISES, LARGE_PORTION = 50, 20, 0.9
-"""Held-out images and noises of each, and the share of these that must be copies, for the nested
-rate."""
+POINTS, NOISES = 50, 20
+"""Held-out images and noises of each, for the nested rate."""
 EXPORTED, PICKLED = ".pt2", (".pkl", ".pickle")
 _NAMED = 5
 """Names in a refused pickle that are told, but for those that any network's has."""

@@ -110,13 +110,15 @@ def audit_samples(
     device: str | torch.device = "auto",
     memory: int = DEFAULT_MEMORY,
     within: float = 0.0,
+    gate: bool = False,
 ) -> SampleAudit:
     """Look for copies of training images among samples, in pixels and in features.
 
     The sets are those of :func:`wildmiddle.empirical.data.load_images`, in one range. ``features``
     is a function with its name; ``mirrored`` takes the mirror image of a training image for one as
     well; ``seed`` is that of the three-sample test's cells. Training images that are equal count as
-    one; near copies were made equal up to the distance ``within``. Raises ValueError for images of
+    one; near copies were made equal up to the distance ``within``. Samples in units that look to be
+    others are doubted, and refused where the audit is a ``gate``. Raises ValueError for images of
     different shapes, fewer than two training images that differ, held-out images that all are
     training images, and features that are not (B, F) and finite.
     """
@@ -127,7 +129,10 @@ def audit_samples(
     for each, name in ((samples, "samples"), (held_out, "held-out images")):
         if each is not None:
             _require_shape(each, name, train)
-            doubts.append(compare_units(extremes(each.pixels), extremes(train.pixels), name))
+            doubt = compare_units(extremes(each.pixels), extremes(train.pixels), name)
+            if gate and doubt is not None and each is samples:
+                raise ValueError(f"--fail-above is for samples in the units of the images: {doubt}")
+            doubts.append(doubt)
     if held_out is not None:
         doubts.append(leak_doubt(train, held_out))
 
