@@ -1,7 +1,7 @@
 """The report of one run: ``report.json`` for machines, ``report.md`` for a log, a page to read.
 
 The same run gives the same bytes, but for the values under the keys ``seconds`` of the JSON. Its
-schema is described in ``docs/report-schema.md``.
+schema is described in ``docs/json.md``.
 """
 
 import hashlib
