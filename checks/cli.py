@@ -200,7 +200,14 @@ def _audit(options: argparse.Namespace) -> int:
         raise ValueError("--count and --outputs must be at least 1")
     settings = settings_of(options)
     from wildmiddle.checks.audit import report
-    from wildmiddle.checks.audit.model import Model, audit_model, common_range, is_model, load_model
+    from wildmiddle.checks.audit.model import (
+        Model,
+        audit_model,
+        common_range,
+        is_model,
+        load_model,
+        training_doubt,
+    )
     from wildmiddle.checks.audit.samples import audit_samples, read_features
     from wildmiddle.empirical.data import Images, load_images
     from wildmiddle.models.parameterizations import NetworkDenoiser
@@ -244,6 +251,9 @@ def _audit(options: argparse.Namespace) -> int:
     if options.test is not None and held_out is not None and held_out.set_apart is not None:
         held_out = held_out.set_apart
         complain(f"{options.test} sets held-out images apart: those alone are taken")
+    trained = None if audited is None else training_doubt(audited, train)
+    if trained is not None and not options.quiet:
+        complain(trained)
     train = replace(train, pixels=_merged(train.pixels, settings))
     model = None
     if audited is not None:
@@ -277,6 +287,8 @@ def _audit(options: argparse.Namespace) -> int:
         sets = [each for each in (samples, train, held_out) if each is not None]
         for sentence in dict.fromkeys([*(d for s in sets for d in s.doubts), *found.doubts]):
             complain(sentence)
+    if trained is not None:
+        found = replace(found, doubts=(trained, *found.doubts))
     report.write_audit(found, options.output, model, given_settings(options))
     if options.json:
         content = report.to_json(found, model, given_settings(options))

@@ -6,6 +6,7 @@ between the images give; and, given a second model that does not copy, the sampl
 the schedule exchanged.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,9 @@ STEPS = 18
 POINTS, NOISES = 50, 20
 """Held-out images and noises of each, for the nested rate."""
 EXPORTED, PICKLED = ".pt2", (".pkl", ".pickle")
+_ROUNDING = 1e-3
+"""Relative difference of standard deviations that rounding to bytes may make: digits, with their 17
+levels, come to less than half of it."""
 _NAMED = 5
 """Names in a refused pickle that are told, but for those that any network's has."""
 _HARMLESS = ("_codecs", "collections", "numpy", "torch")
@@ -66,6 +70,9 @@ class Model:
     """Range of the pixels that it works on; None where nothing says it."""
     mirrored: bool = False
     """Whether its training is known to have mirrored images."""
+    trained_on: tuple[int, float] | None = None
+    """Number and standard deviation of the images that it was trained on; None where nothing says
+    them."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +151,7 @@ def load_model(
             checkpoints.load(path, label=label, device=device),
             None if low_high is None else (float(low_high[0]), float(low_high[1])),
             run.training.flips,
+            None if (count := run.images.get("count")) is None else (count, run.sigma_data),
         )
     if not path.exists():
         return Model(text, named_denoiser(text))
@@ -188,6 +196,21 @@ def common_range(
         ranges = " and ".join(f"{name} in [{a:g}, {b:g}]" for name, (a, b) in known.items())
         raise ValueError(f"the models work in different ranges, {ranges}; give two of one range")
     return given or next((each for each in known.values() if each != DEFAULT_RANGE), None)
+
+
+def training_doubt(model: Model, train: Images) -> str | None:
+    """Where a model was trained on other images than these, as far as its folder says; or None."""
+    if model.trained_on is None:
+        return None
+    count, deviation = model.trained_on
+    here = float(train.pixels.std())
+    if count == len(train.pixels) and math.isclose(here, deviation, rel_tol=_ROUNDING):
+        return None
+    return (
+        f"{model.name} was trained on {count} images of standard deviation {deviation:.4g}, and "
+        f"{train.title} has {len(train.pixels)} of {here:.4g}: copies of images that are not among "
+        "these pass unseen; give the images that it was trained on with --train"
+    )
 
 
 def draw_samples(

@@ -17,6 +17,7 @@ from wildmiddle.checks.audit.model import (
     common_range,
     is_model,
     load_model,
+    training_doubt,
     watch_samples,
 )
 from wildmiddle.checks.cli import main
@@ -283,6 +284,35 @@ def test_a_run_says_its_range_flips_and_classes(run) -> None:
     x, denoiser = torch.rand(3, 1, 8, 8), model.denoiser
     assert torch.equal(denoiser(x, 1.0), denoiser(x, 1.0, labels=1))
     assert not torch.equal(denoiser(x, 1.0), denoiser(x, 1.0, labels=0))
+
+
+def test_a_run_audited_beside_images_of_no_training_of_it_is_doubted(
+    run, files, tmp_path, capsys, monkeypatch
+) -> None:
+    data = load("digits", train_size=20, test_size=20, value_range=(0, 1), classes="0,1")
+    # As files of bytes, in another order, and without one of them; the labels are no matter.
+    low_high, same = (0.0, 1.0), np.rint(255 * data.train[::-1]).astype(np.uint8)
+    np.save(tmp_path / "same.npy", same)
+    np.save(tmp_path / "fewer.npy", same[1:])
+    np.save(tmp_path / "others.npy", np.rint(255 * data.test).astype(np.uint8))
+    model = load_model(run, 1, device="cpu")
+    images = {name: tmp_path / f"{name}.npy" for name in ("same", "fewer", "others")}
+    doubts = {
+        name: training_doubt(model, load_images(path, value_range=low_high))
+        for name, path in images.items()
+    }
+    assert doubts["same"] is None
+    assert "trained on 20 images of standard deviation" in doubts["fewer"]
+    assert "others.npy has 20 of" in doubts["others"]
+    assert training_doubt(Model("of nowhere", torch.add), load_images(files["train"])) is None
+    monkeypatch.setattr(
+        "wildmiddle.checks.audit.model.load_model",
+        lambda name, *_, **__: replace(load_model(files["copier"]), trained_on=(50, 0.5)),
+    )
+    assert audit(files, files["copier"], tmp_path / "out") == 0
+    said = "was trained on 50 images of standard deviation 0.5, and train.npy has 40 of"
+    assert capsys.readouterr().err.count(said) == 1
+    assert said in (tmp_path / "out" / "audit.html").read_text(encoding="utf-8")
 
 
 def test_the_range_is_that_of_the_models() -> None:
