@@ -107,6 +107,7 @@ def _verify(options: argparse.Namespace) -> int:
         select(options.claims)
     settings = settings_of(options)
     from wildmiddle.checks import report
+    from wildmiddle.checks.layout import TERMINAL
     from wildmiddle.checks.verify import verify
     from wildmiddle.empirical.kernels import processes
 
@@ -128,7 +129,7 @@ def _verify(options: argparse.Namespace) -> int:
     if options.json:
         show(json.dumps(report.to_json(result), indent=1, allow_nan=False))
     elif not options.quiet:
-        show(report.to_markdown(result))
+        show(report.to_text(result, TERMINAL))
         show(f"The whole report: {options.output / 'report.html'}")
     return VIOLATED if result.verdict() == "violated" else OK
 
@@ -425,6 +426,7 @@ def _run_experiments(
     from wildmiddle.checks.experiments.page import write_with_page
     from wildmiddle.checks.experiments.results import summary
     from wildmiddle.checks.experiments.seeds import run_over_seeds
+    from wildmiddle.checks.layout import TERMINAL
 
     alpha = getattr(options, "alpha", SEEDS_ALPHA)
     seeds = range(options.seed, options.seed + options.seeds)
@@ -454,7 +456,7 @@ def _run_experiments(
                 say(f"{name}: {run.seeds} of {options.seeds} seeds")
         verdicts += [record.verdict for record in outcome.records]
         files = options.output / f"{name}.*"
-        say(f"{summary(outcome)}\nWritten: {files}, and the page of all: {page}")
+        say(f"{summary(outcome, TERMINAL)}\n\nWritten: {files}, and the page of all: {page}")
     return VIOLATED if "violated" in verdicts else OK
 
 

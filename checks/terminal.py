@@ -2,11 +2,11 @@
 
 import ast
 from collections.abc import Sequence
-from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wildmiddle.checks.layout import aligned_table, wrap_text
 from wildmiddle.checks.plain_values import require_known
 from wildmiddle.theory.claims import CLAIMS, Claim
 from wildmiddle.theory.claims.claim import parameters
@@ -59,7 +59,7 @@ def claim_page(claim: Claim, values: dict[str, Any], *, unicode: bool = True) ->
         command = f"wildmiddle verify --claims {claim.id}"
         lines += ["Check", f"  {command}, by wildmiddle.checks.{claim.module}", ""]
         lines += ["Wrong theorems that it refutes"]
-        lines += [fill(wrong, 98, initial_indent="  ", subsequent_indent="  "), ""]
+        lines += [wrap_text(wrong, "  "), ""]
     else:
         lines += ["Check", f"  none: {reasons_for_no_check()[claim.id]}", ""]
     lines += ["Code and tests", *(f"  {path}" for path in files(claim)), ""]
@@ -142,28 +142,36 @@ def zone_page(data: "DataSet", zone: "PredictedZone", copies: Sequence[str] = ()
         + (", centred" if data.centred else "")
         + ("" if data.schedule_range == SCHEDULE_RANGE else "; " + _SCHEDULES),
         "",
-        f"{'danger zone':<22}{'sigma':<20}{'EDM steps of 18':<18}DDPM timesteps",
     ]
-    for name, part in parts_and_gap(zone, Gap.of_zone(zone, data.schedule_range)).items():
-        if part.empty:
-            lines.append(f"{name:<22}none")
-            continue
-        steps, timesteps = map(_span, steps_between(*part, data.schedule_range))
-        span = f"{part.start:.4g} to {part.end:.4g}"
-        lines.append(f"{name:<22}{span:<20}{steps:<18}{timesteps}")
+    rows = [
+        (name, "none", "", "")
+        if part.empty
+        else (
+            name,
+            f"{part.start:.4g} to {part.end:.4g}",
+            *map(_span, steps_between(*part, data.schedule_range)),
+        )
+        for name, part in parts_and_gap(zone, Gap.of_zone(zone, data.schedule_range)).items()
+    ]
+    lines.append(aligned_table(("danger zone", "sigma", "EDM steps of 18", "DDPM timesteps"), rows))
     notes = (
         "certain: weight and coverage are both high there; outside of possible one is not. "
         f"{held_out_sentence(data, zone)} to copy: coverage is high, and at least half of the "
         "empirical optimum's outputs on the images held out are copies. A weight of 3/4 makes a "
         "copy where there are two training images; more of them take more weight."
     )
-    lines += ["", fill(notes, 98), ""]
+    lines += ["", wrap_text(notes), ""]
     if zone.drawn:
-        lines += [fill(_drawn_rows(zone.drawn, len(data.train), zone.alpha), 98), ""]
-    lines.append(f"{'images':<22}{'collapse scale':<20}zone ends at the latest")
-    for each in zone.by_size:
-        number = f"{each.n}" + (", these" if each.n == zone.n else "")
-        lines.append(f"{number:<22}{each.collapse:<20.4g}{each.latest:.4g}")
+        lines += [wrap_text(_drawn_rows(zone.drawn, len(data.train), zone.alpha)), ""]
+    sizes = [
+        (
+            f"{each.n}" + (", these" if each.n == zone.n else ""),
+            f"{each.collapse:.4g}",
+            f"{each.latest:.4g}",
+        )
+        for each in zone.by_size
+    ]
+    lines.append(aligned_table(("images", "collapse scale", "zone ends at the latest"), sizes))
     scales = (
         "By the covariance of these images, whatever their number: the first estimates where the "
         "weight on the noised image passes 1/2, the second bounds the zone's end. The speciation "
@@ -171,7 +179,7 @@ def zone_page(data: "DataSet", zone: "PredictedZone", copies: Sequence[str] = ()
     )
     lines += [
         "",
-        fill(scales, 98),
+        wrap_text(scales),
         "",
         "By the distances between the images alone: no noise was drawn, no model was trained.",
     ]

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from wildmiddle.checks.layout import MARKDOWN, Layout
 from wildmiddle.checks.output import replace_files, write_csv, write_text
 from wildmiddle.checks.records import Record, overall
 from wildmiddle.checks.report.drawing import Draw, draw_figure
 from wildmiddle.checks.report.files import to_plain
-from wildmiddle.checks.report.formatting import format_instance, markdown_table
+from wildmiddle.checks.report.formatting import format_instance
 from wildmiddle.empirical.neighbours import Memorization
 from wildmiddle.models.trajectory import write_samples
 
@@ -94,13 +95,14 @@ def write_files(result: ExperimentResult, folder: Path, run: Run | None = None) 
     # Not by with_suffix: a name such as remark4.3 has a dot of its own.
     write_text(folder / f"{result.name}.json", text)
     draw_figure(result.draw, result.height).write(folder, result.name)
-    write_text(folder / f"{result.name}.md", summary(result))
+    figure = f"![{result.name}]({result.name}.svg)"
+    write_text(folder / f"{result.name}.md", f"{summary(result, MARKDOWN)}\n\n{figure}\n")
 
 
-def summary(result: ExperimentResult) -> str:
-    """The verdicts, where there are any, and the figure as Markdown."""
+def summary(result: ExperimentResult, layout: Layout) -> str:
+    """What the paper says, and the verdicts where there are any."""
     verdict = "no verdict"
-    paragraphs = [f"The paper: {result.paper}"]
+    paragraphs = [layout.prose(f"The paper: {result.paper}")]
     if result.records:
         verdict = overall(record.verdict for record in result.records)
         rows = [
@@ -114,6 +116,5 @@ def summary(result: ExperimentResult) -> str:
             for r in result.records
         ]
         header = ("here", "claimed", "found", "interval", "verdict")
-        paragraphs.append(markdown_table(header, rows, right=(2,)))
-    figure = f"![{result.name}]({result.name}.svg)\n"
-    return "\n\n".join([f"# {result.name}: {verdict}", *paragraphs, figure])
+        paragraphs.append(layout.table(header, rows, (2,)))
+    return "\n\n".join([layout.heading(f"{result.name}: {verdict}"), *paragraphs])

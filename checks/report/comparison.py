@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+from wildmiddle.checks.layout import TERMINAL
 from wildmiddle.checks.output import COMPARISON, write_text
 from wildmiddle.checks.records import Verdict
 from wildmiddle.checks.report.files import SCHEMA as REPORT_SCHEMA
-from wildmiddle.checks.report.formatting import format_number, markdown_table
+from wildmiddle.checks.report.formatting import format_number
 from wildmiddle.checks.report.index import DAMAGE, write_report
 from wildmiddle.checks.report.template import load_template
 
@@ -47,14 +48,14 @@ def compare(a: Json, b: Json) -> Json:
     """
     try:
         records, alone = _records(a, b)
+        of_a, of_b = map(_told, (a, b))
         found = {
             "schema": SCHEMA,
             "reports": [a["path"], b["path"]],
             "told": [
-                {"name": f"{part} {name}", "a": a[part].get(name), "b": b[part].get(name)}
-                for part in ("data", "settings", "versions")
-                for name in dict.fromkeys([*a[part], *b[part]])
-                if a[part].get(name) != b[part].get(name)
+                {"name": name, "a": of_a.get(name), "b": of_b.get(name)}
+                for name in dict.fromkeys([*of_a, *of_b])
+                if of_a.get(name) != of_b.get(name)
             ],
             "regimes": list(_regimes(a, b)),
             "counts": {
@@ -86,16 +87,15 @@ def write(found: Json, folder: Path) -> None:
 
 
 def to_text(found: Json) -> str:
-    """The comparison for the terminal, in Markdown."""
+    """The comparison for the terminal."""
     parts = [f"A: {found['reports'][0]}\nB: {found['reports'][1]}"]
     for title, header, rows in tables(found):
         parts.append(f"{title}:" if rows else f"{title}: none")
         if rows:
-            shown = [tuple(cell.replace("|", r"\|") for cell in row) for row in rows[:MOST]]
-            parts.append(markdown_table(header, shown))
+            parts.append(TERMINAL.table(header, rows[:MOST], ()))
         if len(rows) > MOST:
             parts.append(f"and {len(rows) - MOST} more: --json and --output have all")
-    return "\n\n".join([*parts, sentence(found)])
+    return "\n\n".join([*parts, TERMINAL.prose(sentence(found))])
 
 
 def tables(found: Json) -> list[Table]:
@@ -154,6 +154,16 @@ def _records(a: Json, b: Json) -> tuple[list[Json], dict[str, int]]:
             differing.append({**named, "overlap": overlap, **parts})
     differing.sort(key=lambda each: not each["a"]["n"])  # those that are computed come last
     return differing, {"a": len(of_a.keys() - of_b.keys()), "b": len(of_b.keys() - of_a.keys())}
+
+
+def _told(report: Json) -> Json:
+    # Data, settings and versions by name; of what has parts, the parts.
+    found: Json = {}
+    for part in ("data", "settings", "versions"):
+        for name, value in report[part].items():
+            for key, one in value.items() if isinstance(value, dict) else [("", value)]:
+                found[f"{part} {name} {key}".rstrip()] = one
+    return found
 
 
 def _by_name(report: Json) -> dict[tuple[str, str, str, int], Json]:

@@ -14,16 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wildmiddle.checks.layout import MARKDOWN, Layout
 from wildmiddle.checks.output import VERIFY, write_text
 from wildmiddle.checks.records import Record
 from wildmiddle.checks.report.figures import figures
 from wildmiddle.checks.report.formatting import (
-    code_span,
     copying_sentence,
-    escape_markdown,
     format_number,
     format_slack,
-    markdown_table,
     regime_cells,
     repeat_command,
     size_cells,
@@ -62,7 +60,7 @@ def write(result: Result, folder: Path) -> None:
         drawings = figures(result)
         text = json.dumps(to_json(result), indent=1, ensure_ascii=False, allow_nan=False)
         write_text(new / "report.json", text)
-        write_text(new / "report.md", to_markdown(result))
+        write_text(new / "report.md", to_text(result, MARKDOWN))
         write_text(new / "report.html", to_html(result, drawings))
         for drawing in drawings.values():
             drawing.write(new)
@@ -153,8 +151,8 @@ def to_json(result: Result) -> dict[str, Any]:
     )
 
 
-def to_markdown(result: Result) -> str:
-    """A summary of some forty lines for the log of a continuous integration run."""
+def to_text(result: Result, layout: Layout) -> str:
+    """A summary of some forty lines, for a log or for a terminal."""
     data, study = result.data, result.study
     low, high = data.value_range
     centred = ", centred" if data.centred else ""
@@ -162,32 +160,35 @@ def to_markdown(result: Result) -> str:
     said = (*data.notes, *data.doubts, *distinct, *data.copies, *study.near_copies.sentences)
     settings = ", ".join(f"{name} {text}" for name, text in texts(study.settings).items())
     paragraphs = (
-        f"# wildmiddle: {result.verdict()}",
-        escape_markdown(verdict_sentence(result)),
-        markdown_table(
+        layout.heading(f"wildmiddle: {result.verdict()}"),
+        layout.prose(verdict_sentence(result)),
+        layout.table(
             ("number", "claim", "verdict", "comparisons", "tightest one", "detectable there"),
             [_claim_cells(result, claim) for claim in result.claims],
-            right=(3, 5),
+            (3, 5),
         ),
-        f"Regimes, sigma for pixels in [{low:g}, {high:g}]{centred}:",
-        markdown_table(
+        layout.prose(f"Regimes, sigma for pixels in [{low:g}, {high:g}]{centred}:"),
+        layout.table(
             ("regime", "from sigma", "to sigma", "EDM steps of 18", "DDPM timesteps"),
             [
                 (regime.name, *regime_cells(regime))
                 for regime in (*study.regimes, study.danger_by_copying)
             ],
+            (),
         ),
-        zone_sentence(result),
-        copying_sentence(result),
-        markdown_table(("images", "collapse scale", "zone ends at the latest"), size_cells(result)),
-        escape_markdown(
+        layout.prose(zone_sentence(result)),
+        layout.prose(copying_sentence(result)),
+        layout.table(
+            ("images", "collapse scale", "zone ends at the latest"), size_cells(result), ()
+        ),
+        layout.prose(
             f"Data: {result.data.title}, N = {len(study.images)}, M = {len(study.test)}, "
             f"d = {study.d}, "
             f"{result.data.sha256}. Settings: {settings}."
         ),
-        escape_markdown(" ".join(f"{text}." for text in said)),
-        f"Command: {code_span(' '.join(repeat_command(result)))}",
-        escape_markdown(f"Versions: {', '.join(f'{k} {v}' for k, v in result.versions.items())}."),
+        layout.prose(" ".join(f"{text}." for text in said)),
+        f"Command: {layout.code(' '.join(repeat_command(result)))}",
+        layout.prose(f"Versions: {', '.join(f'{k} {v}' for k, v in result.versions.items())}."),
     )
     return "\n\n".join(filter(None, paragraphs)) + "\n"
 

@@ -1,10 +1,8 @@
-"""Numbers, cells and sentences as the report writes them, in Markdown and in HTML alike."""
+"""Numbers, cells and sentences as the report writes them, in every layout."""
 
-import html
 import math
-import re
 import shlex
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 
 from wildmiddle.checks.records import Record
 from wildmiddle.checks.settings import option, texts
@@ -105,26 +103,6 @@ def verdict_sentence(result: Result) -> str:
         )
     rate = f"a run over true claims reports a violation with probability at most {alpha:g}"
     return f"{finding}; {rate}."
-
-
-def escape_markdown(text: str) -> str:
-    """A text from outside, such as a file's name, so that Markdown shows it as it is."""
-    return re.sub(r"([\\`|*\[\]])", r"\\\1", html.escape(" ".join(text.splitlines()), quote=False))
-
-
-def code_span(text: str) -> str:
-    """A text as code, whatever backticks it holds itself."""
-    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
-    pad = " " if "`" in text else ""
-    return f"{fence}{pad}{' '.join(text.split())}{pad}{fence}"
-
-
-def markdown_table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], right: Container[int] = ()
-) -> str:
-    """A table in Markdown; the columns whose numbers are in ``right`` are aligned there."""
-    rule = ["---:" if column in right else "---" for column in range(len(header))]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
 
 
 def regime_cells(regime: Regime) -> tuple[str, str, str, str]:

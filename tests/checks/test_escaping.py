@@ -16,7 +16,7 @@ pytest.importorskip("matplotlib", reason="needs the extra verify")
 from wildmiddle.checks import report
 from wildmiddle.checks.experiments.page import to_html, write_with_page
 from wildmiddle.checks.experiments.results import ExperimentResult, Run
-from wildmiddle.checks.report.formatting import code_span, escape_markdown
+from wildmiddle.checks.layout import MARKDOWN, code_span, escape_markdown
 from wildmiddle.checks.settings import Settings
 from wildmiddle.checks.verify import Result
 
@@ -125,7 +125,7 @@ def test_a_browser_runs_nothing_of_them(pages, tmp_path: Path) -> None:
 
 
 def test_hostile_names_are_text_in_markdown(verified: Result) -> None:
-    text = report.to_markdown(verified)
+    text = report.to_text(verified, MARKDOWN)
     (command,) = [line for line in text.splitlines() if line.startswith("Command: ")]
     assert command.startswith("Command: `` wildmiddle verify ")
     assert command.endswith(" ``")

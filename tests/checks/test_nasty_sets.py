@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from wildmiddle.checks import report
+from wildmiddle.checks.layout import MARKDOWN, TERMINAL
 from wildmiddle.checks.settings import Settings
 from wildmiddle.checks.verify import verify
 from wildmiddle.empirical.danger_zone import zone_of
@@ -123,7 +124,8 @@ def assert_report(kind: str, folder: Path, claims: str | None = None) -> None:
     assert [str(record) for record in result.records if record.verdict == "violated"] == []
     text = json.dumps(report.to_json(result), allow_nan=False)
     assert '"nan"' not in text
-    assert report.to_markdown(result)
+    assert report.to_text(result, MARKDOWN)
+    assert report.to_text(result, TERMINAL)
 
 
 @pytest.mark.parametrize("kind", REFUSED)

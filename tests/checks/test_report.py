@@ -1,5 +1,6 @@
 """``report.json`` and ``report.md``, and how the files are written."""
 
+import html
 import json
 import math
 import re
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from wildmiddle.checks import report
+from wildmiddle.checks.layout import MARKDOWN, TERMINAL, WIDTH, escape_markdown
 from wildmiddle.checks.options import parser
 from wildmiddle.checks.output import VERIFY
 from wildmiddle.checks.records import Record
@@ -301,7 +303,7 @@ def test_markdown_states_verdict_claims_regimes_seed_and_versions(
 ) -> None:
     lines = (folder / "report.md").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "# wildmiddle: holds"
-    assert lines[2] == verdict_sentence(result)
+    assert lines[2] == escape_markdown(verdict_sentence(result))
     for claim in result.claims:
         (row,) = [line for line in lines if line.startswith(f"| {claim.number} |")]
         assert f"| {claim.title} | holds | {len(result.of(claim))} |" in row
@@ -309,14 +311,26 @@ def test_markdown_states_verdict_claims_regimes_seed_and_versions(
     for regime in result.study.regimes:
         assert all(cell in rows[f"| {regime.name}"] for cell in regime_cells(regime))
     assert any("seed 7" in line for line in lines)
-    assert zone_sentence(result) in lines
+    assert escape_markdown(zone_sentence(result)) in lines
     for name, zone in result.study.zone.parts.items():
         assert (
             zone.empty
             or name == "certain to copy"
             or f"{format_number(zone.start)} to {format_number(zone.end)}" in zone_sentence(result)
         )
-    assert copying_sentence(result) in lines
+    assert escape_markdown(copying_sentence(result)) in lines
     assert all(f"| {' | '.join(cells)} |" in lines for cells in size_cells(result))
     assert lines[-1] == "Versions: python 3.11.7, wildmiddle 0.2.0."
     assert len(lines) < 60
+
+
+def test_the_terminal_says_the_same_in_columns(result: Result) -> None:
+    markdown, terminal = (report.to_text(result, layout) for layout in (MARKDOWN, TERMINAL))
+
+    def words(text: str) -> list[str]:
+        plain = html.unescape(re.sub(r"\\([\\`|*\[\]])", r"\1", text))
+        return sorted(word for word in re.split(r"[\s|`#]+", plain) if word.strip(":-"))
+
+    assert words(markdown) == words(terminal)
+    prose = [line for line in terminal.splitlines() if not line.startswith("Command")]
+    assert max(map(len, prose)) <= WIDTH

@@ -33,6 +33,7 @@ from wildmiddle.checks.experiments.seeds import (
 )
 from wildmiddle.checks.experiments.table1 import swap
 from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
+from wildmiddle.checks.layout import MARKDOWN
 from wildmiddle.checks.options import EXPERIMENTS, module_name
 from wildmiddle.checks.records import Comparison
 from wildmiddle.checks.settings import Settings
@@ -122,7 +123,7 @@ def test_a_quantity_that_no_seed_knows_reads_as_unknown(tmp_path) -> None:
     *_, over = csv.DictReader((tmp_path / "boundaries.csv").read_text().splitlines())
     assert list(over.values())[4:8] == ["3 seeds", "nan", "-inf", "inf"]
     assert '<td role="cell" data-label="Found here">unknown</td>' in to_html(tmp_path)
-    assert "| >= 0.5 | unknown | -inf to inf | inconclusive |" in summary(outcome)
+    assert "| >= 0.5 | unknown | -inf to inf | inconclusive |" in summary(outcome, MARKDOWN)
 
 
 def result_of(tmp_path, seed: int, count: int, bound: float = 0.5) -> SeedResult:
