@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Condition
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from numpy.typing import NDArray
 from wildmiddle.empirical.data.resizing import reduce_images
 from wildmiddle.empirical.data.source import DataError, Pixels, data_errors, require_memory
 from wildmiddle.theory.constants import DEFAULT_MEMORY
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 # No gif: a palette of 256 colours, often animated, is rarely what a study means by an image.
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
@@ -28,6 +32,8 @@ _TASK = 16  # images that a thread reads in turn: few enough for a lively progre
 # are decoded at a time. Each scan of a progressive JPEG, of ten or so, goes over all pixels.
 _PIXELS = DEFAULT_MEMORY // 16
 _SCANNED = 16 * _PIXELS
+_PLAIN = {"1": "L", "P": "RGB", "LA": "L", "PA": "RGB", "RGBA": "RGB"}
+"""Modes that are read without any loss where all pixels are opaque, and what they become."""
 REMEDY = "replace the file or move it out"
 _ORIENTATION = 0x0112  # of EXIF: 1, or none, is upright
 
@@ -79,8 +85,8 @@ def decode(
     """Decode files that hold images of one size and mode after ``options``.
 
     ``stored`` bytes on disk bound what is held in memory; ``label`` names the source. Raises
-    `DataError` for an image that cannot be read, has transparency, 16 bits or several frames, or
-    differs from the first one.
+    `DataError` for an image that cannot be read, has transparent pixels, 16 bits or several frames,
+    or differs from the first one. A palette and an opaque alpha channel are resolved.
     """
     from PIL.Image import DecompressionBombWarning
 
@@ -114,6 +120,20 @@ def decode(
     return Decoded(images, turned)
 
 
+def _plain(image: "Image", label: str) -> "Image":
+    # The same pixels in grayscale or RGB.
+    if image.mode not in _PLAIN:
+        return image
+    if image.has_transparency_data:
+        alpha = image.convert("RGBA").getchannel("A")
+        if alpha.getextrema() != (255, 255):
+            raise DataError(
+                f"{label}: mode {image.mode} with transparent pixels; lay it on the background "
+                "that training sees, and save it as RGB or grayscale"
+            )
+    return image.convert(_PLAIN[image.mode])
+
+
 @contextmanager
 def _bar(total: int, options: ReadOptions) -> Iterator[Callable[[int], object]]:
     from tqdm import tqdm
@@ -125,16 +145,16 @@ def _bar(total: int, options: ReadOptions) -> Iterator[Callable[[int], object]]:
 
 
 def _decode_one(file: ImageFile, options: ReadOptions) -> tuple[NDArray[np.uint8], int]:
-    from PIL import Image  # here, so that the other sources do without Pillow
+    from PIL.Image import open as open_image  # here: the other sources do without Pillow
 
     with data_errors(file.label, REMEDY):
         content = file.read()
     with (
         data_errors(file.label, REMEDY),
         io.BytesIO(content) as stream,
-        Image.open(stream, formats=_FORMATS) as image,
+        open_image(stream, formats=_FORMATS) as image,
     ):
-        if image.mode not in ("L", "RGB"):
+        if image.mode not in ("L", "RGB", *_PLAIN):
             raise DataError(
                 f"{file.label}: mode {image.mode}; convert it to 8-bit RGB or grayscale (mode L)"
             )
@@ -156,7 +176,7 @@ def _decode_one(file: ImageFile, options: ReadOptions) -> tuple[NDArray[np.uint8
             )
         turned = int(image.getexif().get(_ORIENTATION, 1) not in (0, 1))
         with _in_hand.take(count):
-            pixels = np.asarray(image)[None]
+            pixels = np.asarray(_plain(image, file.label))[None]
             reduced = reduce_images(
                 pixels, file.label, grayscale=options.grayscale, size=options.size
             )

@@ -36,15 +36,19 @@ from wildmiddle.empirical.data.source import (
 from wildmiddle.empirical.locks import FolderInUse, hold_folder
 from wildmiddle.theory.constants import DEFAULT_MEMORY
 
+_BESIDE = ("metadata.jsonl", "metadata.csv", "thumbs.db", "desktop.ini")
+"""Files beside the images of a folder of the Hugging Face Hub, and those that Windows adds."""
+
 
 def read_folder(folder: Path, options: ReadOptions) -> Source:
     """Read a folder of images in the order of their names.
 
     Subfolders `train` and `test`, if both exist, are the two parts, and nothing else in the
     folder is read. A part whose entries are all subfolders has a class in each, named by it.
-    Grayscale images give shape (N, H, W), RGB images (N, H, W, 3), uint8. Hidden files are skipped.
-    Raises `DataError` for an empty folder, any other file or subfolder, an unreadable image, images
-    that differ in size or mode after `options`, and a cache folder that cannot be written.
+    Grayscale images give shape (N, H, W), RGB images (N, H, W, 3), uint8. Hidden files are skipped,
+    and captions as a folder of the Hub has them, `metadata.jsonl`. Raises `DataError` for an empty
+    folder, any other file or subfolder, an unreadable image, images that differ in size or mode
+    after `options`, and a cache folder that cannot be written.
     """
     train, test = folder / "train", folder / "test"
     if not (train.is_dir() and test.is_dir()):
@@ -92,7 +96,7 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _image_paths(folder: Path) -> list[Path]:
-    entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    entries = _entries(folder)
     if entries and all(path.is_dir() for path in entries):
         if any(path.name in ("train", "test") for path in entries):
             raise DataError(
@@ -103,8 +107,16 @@ def _image_paths(folder: Path) -> list[Path]:
     return _flat(folder)
 
 
+def _entries(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(".") and path.name.lower() not in _BESIDE
+    )
+
+
 def _flat(folder: Path) -> list[Path]:
-    paths = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    paths = _entries(folder)
     for path in paths:
         # Skipped in silence, these would change N, on which every bound depends.
         if path.is_dir():

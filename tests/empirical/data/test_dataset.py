@@ -427,11 +427,49 @@ def test_images_that_differ_in_size_or_mode(tmp_path: Path, refused) -> None:
     refused(folder, "002.png: 5x6 RGB", "000.png is 5x6 grayscale", "one size and mode")
 
 
-@pytest.mark.parametrize("mode", ["1", "P", "LA", "RGBA", "I;16"])
-def test_other_image_modes(tmp_path: Path, mode: str, refused) -> None:
+@pytest.mark.parametrize(("mode", "name"), [("I;16", "1.png"), ("CMYK", "1.jpg")])
+def test_other_image_modes(tmp_path: Path, mode: str, name: str, refused) -> None:
     folder = save_images(tmp_path / "a", pixels(3, 6, 5))
-    Image.new(mode, (5, 6)).save(folder / "001.png")
-    refused(folder, "001.png", f"mode {mode}", "8-bit RGB or grayscale")
+    Image.new(mode, (5, 6)).save(folder / name)
+    refused(folder, name, f"mode {mode}", "8-bit RGB or grayscale")
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "LA", "RGBA"])
+def test_modes_that_say_the_same_as_another_are_read_as_that(
+    tmp_path: Path, mode: str, refused
+) -> None:
+    few = pixels(4, 6, 5, 3) if mode in ("P", "RGBA") else pixels(4, 6, 5)
+    images = [Image.fromarray(image) for image in few]
+    if mode == "1":
+        images = [image.point(lambda value: 255 * (value > 100)) for image in images]
+    if mode == "P":  # of 30 colours: each has a place in the palette
+        images = [image.quantize(30) for image in images]
+    plain = [image.convert("RGB" if mode in ("P", "RGBA") else "L") for image in images]
+    save_images(tmp_path / "plain", np.stack([np.asarray(image) for image in plain]))
+    (tmp_path / "mode").mkdir()
+    for k, image in enumerate(images):
+        image.convert(mode).save(tmp_path / "mode" / f"{k:03}.png")
+    with Image.open(tmp_path / "mode" / "000.png") as stored:
+        assert stored.mode == mode
+    found, known = (load(tmp_path / name, train_size=2, test_size=2) for name in ("mode", "plain"))
+    np.testing.assert_array_equal(found.train, known.train)
+    # One pixel that is not opaque: what lies behind it is not known.
+    if mode == "P":
+        images[1].save(tmp_path / "mode" / "001.png", transparency=int(images[1].getpixel((2, 2))))
+    elif mode != "1":
+        seen = images[1].convert(mode)
+        seen.putpixel((2, 2), (*seen.getpixel((2, 2))[:-1], 254))
+        seen.save(tmp_path / "mode" / "001.png")
+    if mode != "1":
+        refused(tmp_path / "mode", f"001.png: mode {mode} with transparent pixels", "background")
+
+
+def test_captions_beside_the_images_are_left_alone(tmp_path: Path) -> None:
+    folder = save_images(tmp_path / "a", pixels(4, 6, 5))
+    known = load(folder, train_size=2, test_size=2)
+    (folder / "metadata.jsonl").write_text('{"file_name": "000.png", "text": "a digit"}\n')
+    (folder / "Thumbs.db").write_bytes(b"x")
+    np.testing.assert_array_equal(load(folder, train_size=2, test_size=2).train, known.train)
 
 
 def test_animations_are_refused(tmp_path: Path, refused) -> None:
