@@ -210,6 +210,7 @@ def _audit(options: argparse.Namespace) -> int:
         training_doubt,
     )
     from wildmiddle.checks.audit.samples import audit_samples, read_features
+    from wildmiddle.checks.layout import TERMINAL
     from wildmiddle.empirical.data import Images, load_images
     from wildmiddle.models.parameterizations import NetworkDenoiser
 
@@ -296,7 +297,7 @@ def _audit(options: argparse.Namespace) -> int:
         show(json.dumps(content, indent=1, allow_nan=False))
     elif not options.quiet:
         told = report.sentences(found) + ([] if model is None else report.model_sentences(model))
-        show("\n".join(told))
+        show("\n".join(map(TERMINAL.prose, told)))
         show(f"The pairs, and all numbers: {options.output / 'audit.html'}")
     low = found.pixels.samples.low
     if limit is None or low <= limit:

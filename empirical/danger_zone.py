@@ -7,6 +7,7 @@ means are over points drawn at random, and the crossings have intervals
 (:mod:`wildmiddle.empirical.sampled_means`).
 """
 
+import logging
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -56,6 +57,8 @@ from wildmiddle.theory.regimes import (
     require_levels,
     weight_of_entropy,
 )
+
+_log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 
@@ -138,6 +141,11 @@ def zone_of(
         images = images.choose(order[:most])
     spread = _typical_distance(points, images.held_out)
     start, close, nearest = _start(images, spread, c, coverage_high, memory, progress)
+    _log.info(
+        "coverage passes %g at sigma %.4g to %.4g",
+        coverage_high,
+        *sorted(unit * sigma for sigma in start),
+    )
     values = eigenvalues(points if prior is None else images.listed, memory=memory, exact=all_pairs)
     counted = memory // _COUNTED // bytes_of_row(images.different.counts)
     count = _counting(images, memory - memory // _COUNTED, progress and not all_pairs)
@@ -167,6 +175,7 @@ def zone_of(
         chosen = indices(seed, "zone/copying", _COPIED, len(images.held_out))[:_COPIED]
         copying = images.choose(chosen).copying(nearest[chosen], memory)
         half_copied = _surely_copied(copying, (start[0], end[1]), of_drawn / 3)
+    _log.info("the weight passes %g at sigma %.4g to %.4g", weight_high, *(unit * end))
     zone = assemble(
         start=[unit * sigma for sigma in start],
         end=(unit * end).tolist(),

@@ -6,6 +6,7 @@ between the images give; and, given a second model that does not copy, the sampl
 the schedule exchanged.
 """
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ from wildmiddle.models.sampling import sample
 from wildmiddle.theory.constants import COPY_RATIO
 from wildmiddle.theory.regimes import PredictedZone
 from wildmiddle.theory.schedules import edm_sigmas
+
+_log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 
@@ -289,16 +292,19 @@ def audit_model(
     parts = {} if reference is None else _parts(zone, sigmas)
     samples, under_way = watch_samples(denoiser, train, count, mirrored=mirrored, **drawing)
     _require_units(samples, train, f"the set of samples of {name}")
+    _log.info("%s: %d samples, %d of them copies", name, count, under_way[:, -1].sum())
     counts = memorization_by_level(denoiser, fresh, few, sigmas, outputs, seed, **counting)
     # The interval is for images drawn at random; a source may list them by class.
     chosen = generator(seed, "audit/held-out images").permutation(len(fresh))[:POINTS]
     nested = nested_copies(denoiser, fresh[chosen], few, sigmas, NOISES, seed, **counting)
+    _log.info("one-step outputs at %d noise levels on held-out images", len(sigmas))
     exchanges = []
     if reference is not None:
         for part, (low, high) in parts.items():
             mixed = draw_samples(swap(denoiser, reference, low, high), train, count, **drawing)
             _require_units(mixed, train, f"the set of samples with the reference at {part} noise")
             after = memorization(mixed, few, units=False, **counting).ratio < COPY_RATIO
+            _log.info("the reference at %s noise: %d copies", part, after.sum())
             rate = proportion(int(after.sum()), len(after), alpha / len(parts))
             exchanges.append(Exchange(part, low, high, rate, *mcnemar(under_way[:, -1], after)))
     share = alpha / len(sigmas)

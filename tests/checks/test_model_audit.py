@@ -162,10 +162,11 @@ def test_samples_under_way_are_counted_one_by_one(files) -> None:
 
 
 def test_exchanges_count_what_a_reference_changes_in_a_model_that_copies_nothing(
-    files, tmp_path, capsys
+    files, tmp_path, capsys, caplog
 ) -> None:
     out = tmp_path / "out"
-    command = ("--reference", files["copier"], "--fail-above", "0")
+    caplog.set_level("INFO", logger="wildmiddle")  # which --verbose sets for good
+    command = ("--reference", files["copier"], "--fail-above", "0", "--verbose")
     assert audit(files, files["gaussian"], out, *command) == 0
     found = json.loads((out / "audit.json").read_text())
     assert found["spaces"][0]["copies"]["rate"] == 0
@@ -176,6 +177,8 @@ def test_exchanges_count_what_a_reference_changes_in_a_model_that_copies_nothing
     assert (exchanges["large"]["rate"], exchanges["large"]["lost"]) == (0, 0)
     said = capsys.readouterr().out
     assert "With the reference model at middle noise" in said
+    assert "the reference at small noise: 40 copies" in caplog.messages
+    assert any("40 samples, 0 of them copies" in each for each in caplog.messages)
     assert "held-out images are copies at no noise level, 0% [0, " in said
 
 
