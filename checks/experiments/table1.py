@@ -12,7 +12,7 @@ threshold of the copying test: a blurred copy is none at 1/3 and one at a higher
 """
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -35,6 +35,7 @@ from wildmiddle.checks.statistics import from_proportion
 from wildmiddle.empirical.intervals import Estimate, proportion
 from wildmiddle.empirical.neighbours import Memorization
 from wildmiddle.models.denoisers import Denoiser, Piecewise
+from wildmiddle.models.sampling import Method
 from wildmiddle.models.trajectory import rate_by_threshold
 from wildmiddle.theory.constants import COPY_RATIO
 from wildmiddle.theory.schedules import edm_sigmas
@@ -48,7 +49,7 @@ PAPER_START = 1.32
 """Start of the certain zone of 1,000 CIFAR-10 images and 1,000 held-out ones, pixels in [-1, 1]."""
 
 CURVES = ", by the curves"
-HEUN = ", by Heun"
+HEUN: Method = "heun"
 ENDS = ("small", "large")
 
 REPORTED = {
@@ -78,21 +79,35 @@ HELD_OUT = "held-out images"
 """In the place of samples: the rate of the copying test where nothing was copied."""
 
 
+class Condition(NamedTuple):
+    """What samples were drawn with."""
+
+    base: str
+    """The model outside of the swapped part."""
+    part: str = "none"
+    """The part of the schedule where the other model takes its place."""
+    method: Method | None = None
+    """The sampler, where it is not the scale's."""
+
+    @property
+    def swapped(self) -> str:
+        """The part, with the sampler where it is another, as tables have it."""
+        return self.part if self.method is None else f"{self.part}, by {self.method.capitalize()}"
+
+
 def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
     """Draw samples under every swap; a verdict on the paper's rates, and on middle against ends."""
     small, large = study.memorizing, study.generalizing
     swaps = conditions(study)
-    found: dict[tuple[str, str], Memorization] = {}
+    found: dict[Condition, Memorization] = {}
     for name, base, other in (("memorizing", small, large), ("generalizing", large, small)):
-        found[name, "none"] = find_copies(study, base)
-        for part, ends in swaps.items():
-            found[name, part] = find_copies(study, swap(base, other, *ends))
-        found[name, f"none{HEUN}"] = find_copies(study, base, "heun")
-        for part, ends in paper_parts(study).items():
-            mixed = swap(base, other, *ends)
-            found[name, f"{part}{HEUN}"] = find_copies(study, mixed, "heun")
+        for method, parts in ((None, swaps), (HEUN, paper_parts(study))):
+            found[Condition(name, method=method)] = find_copies(study, base, method)
+            for part, ends in parts.items():
+                mixed = swap(base, other, *ends)
+                found[Condition(name, part, method)] = find_copies(study, mixed, method)
     copies = {condition: is_copy(each) for condition, each in found.items()}
-    rows = [_row(study, copies, name, part, alpha) for name, part in copies]
+    rows = [_row(study, copies, condition, alpha) for condition in copies]
     bands = _bands(found, null(study), alpha)
     at_paper = bands[HELD_OUT, "none"]
     held_out = int(np.searchsorted(THRESHOLDS, COPY_RATIO))
@@ -115,9 +130,9 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
         axes = above.subplots()
         starts = range(study.scale.steps - study.scale.window + 1)
         for name, colour in COLOURS.items():
-            rates = [copies[name, _window_name(study, k)].mean() for k in starts]
+            rates = [copies[Condition(name, _window_name(study, k))].mean() for k in starts]
             axes.plot(starts, rates, "o-", color=colour, label=f"{name}, swapped in the window")
-            none = copies[name, "none"].mean()
+            none = copies[Condition(name)].mean()
             axes.axhline(none, color=colour, linestyle=DOTTED, label=f"{name}, no swap")
         axes.set(
             xlabel=f"first of the {study.scale.window} swapped steps, from large to small noise",
@@ -144,7 +159,7 @@ def run(study: TrainedStudy, alpha: float) -> ExperimentResult:
                 tuple(paired),
             ),
         },
-        samples={", swapped: ".join(condition): each for condition, each in found.items()},
+        samples={f"{c.base}, swapped: {c.swapped}": each for c, each in found.items()},
     )
 
 
@@ -224,11 +239,9 @@ Bands = dict[tuple[str, str], Estimate]
 _ESTIMATE = ("rate", "low", "high", "samples")
 
 
-def _bands(
-    found: dict[tuple[str, str], Memorization], held_out: Memorization, alpha: float
-) -> Bands:
+def _bands(found: dict[Condition, Memorization], held_out: Memorization, alpha: float) -> Bands:
     # All intervals of all conditions at once miss with probability alpha; no verdict rests on them.
-    shown = {(name, part): found[name, part] for name in COLOURS for part in COMPARED}
+    shown = {(name, part): found[Condition(name, part)] for name in COLOURS for part in COMPARED}
     shown[HELD_OUT, "none"] = held_out
     share = alpha / (len(shown) * len(THRESHOLDS))
     return {c: rate_by_threshold(one.ratio, THRESHOLDS, share) for c, one in shown.items()}
@@ -261,16 +274,15 @@ def _draw_thresholds(axes: Any, bands: Bands) -> None:
 
 
 def _row(
-    study: TrainedStudy, copies: dict[tuple[str, str], Copies], name: str, part: str, alpha: float
+    study: TrainedStudy, copies: dict[Condition, Copies], condition: Condition, alpha: float
 ) -> TableRow:
-    found = copies[name, part]
+    found, part = copies[condition], condition.part
     rate = proportion(int(found.sum()), len(found), alpha / len(copies))
-    sampler = HEUN if part.endswith(HEUN) else ""
-    swapped = part.removesuffix(HEUN)
-    lost, gained, p = mcnemar(copies[name, f"none{sampler}"], found)
+    lost, gained, p = mcnemar(copies[condition._replace(part="none")], found)
     ends = float(rate.low), float(rate.high)
-    steps = "" if swapped == "none" else _steps(study, *conditions(study)[swapped])
-    return (name, part, steps, int(found.sum()), len(found), *ends, lost, gained, p)
+    steps = "" if part == "none" else _steps(study, *conditions(study)[part])
+    counts = int(found.sum()), len(found)
+    return (condition.base, condition.swapped, steps, *counts, *ends, lost, gained, p)
 
 
 def _steps(study: TrainedStudy, low: float, high: float) -> str:
@@ -287,20 +299,18 @@ def _pairs(study: TrainedStudy) -> list[tuple[str, str]]:
     return [*families, *pairwise(windows)]
 
 
-def _changed(copies: dict[tuple[str, str], Copies], name: str, part: str) -> Copies:
-    changed: Copies = copies[name, part] != copies[name, "none"]
+def _changed(copies: dict[Condition, Copies], name: str, part: str) -> Copies:
+    changed: Copies = copies[Condition(name, part)] != copies[Condition(name)]
     return changed
 
 
-def _records(
-    study: TrainedStudy, copies: dict[tuple[str, str], Copies], alpha: float
-) -> list[Record]:
+def _records(study: TrainedStudy, copies: dict[Condition, Copies], alpha: float) -> list[Record]:
     records = [
         rate_record(
             study,
             "table1",
             f"{key[0]} denoiser, swapped: {key[1]}",
-            copies[key],
+            copies[Condition(*key)],
             ">=" if reported > HALF else "<=",
             FEW if key == ("generalizing", "none") else HALF,
             alpha,
