@@ -16,6 +16,7 @@ from wildmiddle.checks.experiments import figure1, figure2, samples, table1, tra
 from wildmiddle.checks.experiments.results import summary, write
 from wildmiddle.checks.experiments.scale import read_scale
 from wildmiddle.checks.experiments.trained import TrainedStudy, trained_study
+from wildmiddle.checks.layout import MARKDOWN
 from wildmiddle.checks.settings import Settings
 from wildmiddle.models.denoisers import EmpiricalDenoiser, GaussianDenoiser
 from wildmiddle.models.extractors import Extractor
@@ -200,8 +201,10 @@ def test_a_run_writes_its_files_and_finds_its_models_again(tiny, tmp_path, capsy
 
 def test_the_page_names_what_the_paper_says(known, tmp_path) -> None:
     outcome = figure2.run(known, 1e-3)
-    assert write(outcome, tmp_path / "new").read_text() == summary(outcome)
-    assert "The paper: the trained denoiser memorizes most at medium noise" in summary(outcome)
+    written = write(outcome, tmp_path / "new").read_text()
+    assert written.startswith(summary(outcome, MARKDOWN))
+    assert "![figure2](figure2.svg)" in written
+    assert "The paper: the trained denoiser memorizes most at medium noise" in written
 
 
 @pytest.mark.parametrize(
