@@ -292,7 +292,7 @@ def test_no_model_is_trained_and_figure8_has_the_gaps_images(scale, tmp_path, ca
     for name in ("figure3", "figure8"):
         command = ["reproduce", name, "--scale", str(scale), "--output", str(tmp_path)]
         assert main([*command, "--device", "cpu"]) == 0
-        assert f"# {name}: " in capsys.readouterr().out
+        assert f"\n{name}: " in capsys.readouterr().out
         lines = csv.DictReader((tmp_path / f"{name}.csv").read_text().splitlines())
         found[name] = {line["drawn"]: line for line in lines}
     assert not (tmp_path / "models").exists()
