@@ -203,16 +203,21 @@ def _require_own(path: Path, own: bool) -> None:
 
 
 def _require_writable(folder: Path) -> None:
-    """Make a folder there and delete it again, with those above it that are missing."""
-    path = folder / _PROBE
-    made = [path, *(each for each in (folder, *folder.parents) if not each.exists())]
-    try:
-        for each in reversed(made):
-            each.mkdir(exist_ok=True)
-    finally:
-        for each in made:
-            with suppress(OSError):  # not made, or another process is there as well
-                each.rmdir()
+    """Make a folder of that name and delete it again, apart from where it is to be.
+
+    Processes that start together all do so: none deletes what another takes to be there.
+    """
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    parts = folder.relative_to(there).parts
+    made = [there.joinpath(_PROBE, *parts[:depth]) for depth in range(len(parts) + 1)]
+    with _alone(there):
+        try:
+            for each in made:
+                each.mkdir(exist_ok=True)
+        finally:
+            for each in reversed(made):
+                with suppress(OSError):  # not made
+                    each.rmdir()
 
 
 @contextmanager

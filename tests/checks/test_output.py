@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -283,6 +284,19 @@ def test_home_stands_for_itself_in_every_path(monkeypatch, capsys) -> None:
             parser().parse_args(["verify", f"--output={name}"])
         assert caught.value.code == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_processes_that_start_together_do_not_disturb_one_another(tmp_path: Path) -> None:
+    # As four of torchrun: each looks whether it could write, before any of them makes the folder.
+    folder = tmp_path / "not" / "there"
+
+    def look(_: int) -> None:
+        for _ in range(100):
+            require_output(folder, VERIFY)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(look, range(4)))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_lock_is_given_back(tmp_path: Path) -> None:
