@@ -12,7 +12,7 @@ from scipy.interpolate import CubicSpline
 
 from wildmiddle.theory.constants import SHELL_WIDTH
 from wildmiddle.theory.domain import require, require_distance, require_positive
-from wildmiddle.theory.shells import inside, radii, shifted_probability, tails
+from wildmiddle.theory.shells import inside, noncentrality, radii, shifted_probability, tails
 
 Array = NDArray[np.float64]
 
@@ -179,7 +179,7 @@ def fall_bound(
     uncovered = 1 - overlap_probability(nearest, levels, d, c)
     r_in, _ = radii(d, c)
     with np.errstate(over="ignore"):  # beyond r_in + 40 a hole's probability is below 1e-300
-        away = np.minimum(nearest / levels, r_in + 40) ** 2
+        away = noncentrality(np.minimum(nearest / levels, r_in + 40))
     holes = n * ncx2.cdf(r_in**2, d, away)
     beyond = tails(d, c)[1]
     return np.minimum(uncovered, beyond + holes).mean(axis=1)

@@ -12,6 +12,7 @@ from scipy.special import log_ndtr, ndtr, ndtri
 from wildmiddle.theory.domain import require, require_distance, require_positive
 from wildmiddle.theory.posterior import log_odds, margin, weights
 from wildmiddle.theory.schedules import flow_time_to_sigma
+from wildmiddle.theory.shells import noncentrality
 
 Array = NDArray[np.float64]
 
@@ -167,7 +168,7 @@ def exact_shortfall(length: ArrayLike, norm: ArrayLike, d: ArrayLike) -> Array:
     require_distance("length", length)
     require_distance("norm", norm)
     require((d >= 1) & np.isfinite(d), "d", d, "must be at least 1 dimension")
-    found = np.asarray(ncx2.cdf(length**2, d, norm**2))
+    found = np.asarray(ncx2.cdf(length**2, d, noncentrality(norm)))
     # Far out, where scipy gives nan, the length is normal: 1 along x_i, and what lies across it.
     return np.where(np.isnan(found), ndtr(length - _far_mean(norm, d)), found)
 
@@ -191,5 +192,5 @@ def exact_target(failure: ArrayLike, norm: ArrayLike, d: ArrayLike) -> Array:
     require((failure > 0) & (failure < 1), "failure", failure, "must lie strictly between 0 and 1")
     require_distance("norm", norm)
     require((d >= 1) & np.isfinite(d), "d", d, "must be at least 1 dimension")
-    found = np.sqrt(ncx2.ppf(failure, d, norm**2))
+    found = np.sqrt(ncx2.ppf(failure, d, noncentrality(norm)))
     return np.where(np.isnan(found), ndtri(failure) + _far_mean(norm, d), found)

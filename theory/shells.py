@@ -69,9 +69,19 @@ def shifted_probability(shift: ArrayLike, d: ArrayLike, c: ArrayLike = SHELL_WID
     r_in, r_out = radii(d, c)
     # Farther out, the shell is reached only where one coordinate of Z is below -17.
     end = r_out + _NEGLIGIBLE
-    noncentrality = np.minimum(shift, end) ** 2
-    probability = ncx2.cdf(r_out**2, d, noncentrality) - ncx2.cdf(r_in**2, d, noncentrality)
+    away = noncentrality(np.minimum(shift, end))
+    probability = ncx2.cdf(r_out**2, d, away) - ncx2.cdf(r_in**2, d, away)
     return np.where(shift < end, np.maximum(0, probability), 0)
+
+
+def noncentrality(shift: ArrayLike) -> Array:
+    """``shift^2``, the lambda of the noncentral chi-square law of a length, broadcast.
+
+    0 where float64 has no normal number for it: scipy loses its digits there, up to a tenth of a
+    probability, and at 0 probabilities differ by less than lambda.
+    """
+    squared = np.square(np.asarray(shift, np.float64))
+    return np.where(squared < np.finfo(np.float64).tiny, 0.0, squared)
 
 
 def outside_probability(d: ArrayLike, c: ArrayLike = SHELL_WIDTH) -> Array:

@@ -225,6 +225,15 @@ def test_flow_times_outside_the_domain_are_named(t):
         flow_matching.conditional_field([0.0] * 3, POINTS[0], t)
 
 
+@pytest.mark.parametrize("d", [1, 2, 64])
+def test_a_norm_whose_square_is_no_normal_number_changes_nothing(d):
+    length = np.sqrt(d)
+    at_0 = flow_matching.exact_shortfall(length, 0.0, d)
+    for norm in (5e-324, 1e-170, 1.1e-156, 1e-154, 1e-150):
+        assert flow_matching.exact_shortfall(length, norm, d) == pytest.approx(at_0, abs=1e-13)
+        assert flow_matching.exact_target(at_0, norm, d) == pytest.approx(length, rel=1e-9)
+
+
 @pytest.mark.parametrize("d", [16, 3072])
 def test_the_exact_law_far_out_is_that_of_a_normal_length(d):
     # scipy's noncentral chi-square ends before |x_i|^2 = 1e11; there the length is normal.

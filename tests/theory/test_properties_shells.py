@@ -68,6 +68,13 @@ def test_overlap_probability_falls_with_distance(setting, share, factor):
     assert coverage.overlap_probability(max(distance, 1.0), 1e-4, d, c) == 0
 
 
+@pytest.mark.parametrize("setting", [(1, 0.1), (2, 0.2), (64, 5.0)])
+def test_a_shift_whose_square_is_no_normal_number_changes_nothing(setting):
+    own = shells.shell_probability(*setting)
+    for shift in 10.0 ** np.arange(-324, -149):
+        assert shells.shifted_probability(shift, *setting) == pytest.approx(own, abs=1e-13)
+
+
 @given(shell_settings())
 def test_density_is_lower_inside_than_outside(setting):
     # h(q) < 0, about -2/3 q^3 at small q, which is why the overlap falls from its start on.
