@@ -77,7 +77,7 @@ def shifted_probability(shift: ArrayLike, d: ArrayLike, c: ArrayLike = SHELL_WID
 def noncentrality(shift: ArrayLike) -> Array:
     """``shift^2``, the lambda of the noncentral chi-square law of a length, broadcast.
 
-    0 where float64 has no normal number for it: scipy loses its digits there, up to a tenth of a
+    0 where float64 has no normal number for it: scipy loses its digits there, up to 0.06 of a
     probability, and at 0 probabilities differ by less than lambda.
     """
     squared = np.square(np.asarray(shift, np.float64))

@@ -154,7 +154,7 @@ def load_model(
             checkpoints.load(path, label=label, device=device),
             None if low_high is None else (float(low_high[0]), float(low_high[1])),
             run.training.flips,
-            None if (count := run.images.get("count")) is None else (count, run.sigma_data),
+            (count, run.sigma_data) if isinstance(count := run.images.get("count"), int) else None,
         )
     if not path.exists():
         return Model(text, named_denoiser(text))
